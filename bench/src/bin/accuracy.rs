@@ -1,0 +1,204 @@
+//! How well the matcher does on intent sets: `bench/accuracy [--train CSV --test CSV [--shots N]] [--json]`.
+//!
+//! With no files it measures the project's claims on `../shared/data` and prints a table; the last column of each row is a
+//! baseline of the same run, the nearest neighbour by raw cosine.
+
+use std::{path::PathBuf, time::Instant};
+
+use banter_bench::{
+    cache_folder,
+    data::{Rows, draw},
+    embedder, fail,
+    metrics::{Prediction, accuracy, auroc, calibration_error},
+    root,
+};
+use banter_engine::{
+    cache::IntentCache,
+    catalogue::IntentId,
+    decide::{
+        classifier::Classifier,
+        training::{Sample, train},
+    },
+    embedding::{Embedder, Vector},
+    index::{IntentIndex, exact::Exact},
+};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+use serde_json::json;
+
+#[derive(Parser)]
+struct Arguments {
+    /// Training rows.
+    #[arg(long, requires = "test")]
+    train: Option<PathBuf>,
+    /// Test rows; an empty intent is out of scope.
+    #[arg(long, requires = "train")]
+    test: Option<PathBuf>,
+    /// Only so many rows an intent, drawn by the seeds 1, 2 and 3.
+    #[arg(long)]
+    shots: Option<usize>,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+struct Measured {
+    accuracy: f64,
+    baseline: f64,
+    auroc: Option<f64>,
+    ece: f64,
+    fit_s: f64,
+    per_query_ms: f64,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let embedder = embedder().unwrap_or_else(|error| fail(&format!("{error}; {}", error.hint())));
+    match (&arguments.train, &arguments.test) {
+        (Some(train), Some(test)) => {
+            let (train, test) = (read(train), read(test));
+            let measured = regime(&train, &test, arguments.shots, &*embedder);
+            if arguments.json {
+                println!("{}", as_json(&measured));
+            } else {
+                print_header();
+                print_row("given files", &measured);
+            }
+        }
+        _ => table(&*embedder, arguments.json),
+    }
+}
+
+fn table(embedder: &dyn Embedder, as_object: bool) {
+    let folder = root().join("../shared/data");
+    let mut all = serde_json::Map::new();
+    if !as_object {
+        print_header();
+    }
+    for (name, set, shots) in [
+        ("BANKING77 10-shot", "banking77", Some(10)),
+        ("BANKING77 full", "banking77", None),
+        ("CLINC150 10-shot", "clinc150", Some(10)),
+        ("CLINC150 full", "clinc150", None),
+    ] {
+        let (train, test) =
+            (read(&folder.join(format!("{set}.train.csv"))), read(&folder.join(format!("{set}.test.csv"))));
+        let measured = regime(&train, &test, shots, embedder);
+        if as_object {
+            all.insert(name.to_owned(), as_json(&measured));
+        } else {
+            print_row(name, &measured);
+        }
+    }
+    if as_object {
+        println!("{}", serde_json::Value::Object(all));
+    }
+}
+
+fn read(path: &std::path::Path) -> Rows {
+    Rows::read(path).unwrap_or_else(|message| fail(&message))
+}
+
+/// One fit, or the mean of three draws.
+fn regime(train: &Rows, test: &Rows, shots: Option<usize>, embedder: &dyn Embedder) -> Measured {
+    let classes = train.classes();
+    let all = train.samples(&classes);
+    let Some(shots) = shots else { return measure(&all, test, &classes, embedder) };
+    let runs: Vec<Measured> =
+        (1..=3).map(|seed| measure(&draw(&all, classes.len(), shots, seed), test, &classes, embedder)).collect();
+    let mean = |value: fn(&Measured) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
+    Measured {
+        accuracy: mean(|m| m.accuracy),
+        baseline: mean(|m| m.baseline),
+        auroc: runs.iter().map(|m| m.auroc).sum::<Option<f64>>().map(|sum| sum / runs.len() as f64),
+        ece: mean(|m| m.ece),
+        fit_s: mean(|m| m.fit_s),
+        per_query_ms: mean(|m| m.per_query_ms),
+    }
+}
+
+fn measure(
+    samples: &[Sample],
+    test: &Rows,
+    classes: &std::collections::BTreeMap<String, usize>,
+    embedder: &dyn Embedder,
+) -> Measured {
+    let texts: Vec<String> = samples.iter().map(|sample| sample.text.clone()).collect();
+    let vectors = embed(&texts, embedder);
+    let queries: Vec<String> = test.rows.iter().map(|(text, _)| text.clone()).collect();
+    let query_vectors = embed(&queries, embedder);
+
+    let start = Instant::now();
+    let fitted = train(samples, &vectors, classes.len(), &mut |_, _| {});
+    let intents: Vec<IntentId> = classes.keys().map(|name| IntentId::new(name)).collect();
+    let classifier = Classifier::new(fitted, intents.clone(), samples, &vectors, None);
+    let fit_s = start.elapsed().as_secs_f64();
+
+    let exact = Exact::new(&vectors);
+    let predictions: Vec<(Prediction, bool)> = test
+        .rows
+        .par_iter()
+        .zip(&query_vectors)
+        .map(|((text, intent), vector)| {
+            let best = &classifier.classify(text, vector).candidates[0];
+            let right = intent.as_deref() == Some(best.intent.as_str());
+            let nearest = exact.nearest(vector, 1)[0].node;
+            let known = intent.as_deref() == Some(intents[samples[nearest].class].as_str());
+            (Prediction { probability: best.probability, right, in_scope: intent.is_some() }, known)
+        })
+        .collect();
+    let start = Instant::now();
+    let timed = predictions.len().min(500);
+    for ((text, _), vector) in test.rows.iter().zip(&query_vectors).take(timed) {
+        std::hint::black_box(classifier.classify(text, vector));
+    }
+    let per_query_ms = start.elapsed().as_secs_f64() * 1e3 / timed.max(1) as f64;
+
+    let inside = predictions.iter().filter(|(p, _)| p.in_scope).count().max(1);
+    let baseline = predictions.iter().filter(|(p, known)| p.in_scope && *known).count() as f64 / inside as f64;
+    let predictions: Vec<Prediction> = predictions.into_iter().map(|(p, _)| p).collect();
+    Measured {
+        accuracy: accuracy(&predictions),
+        baseline,
+        auroc: auroc(&predictions),
+        ece: calibration_error(&predictions),
+        fit_s,
+        per_query_ms,
+    }
+}
+
+fn embed(texts: &[String], embedder: &dyn Embedder) -> Vec<Vector> {
+    let mut cache = IntentCache::open(&cache_folder().join("vectors.bin"), embedder);
+    let bar = ProgressBar::new(0)
+        .with_style(ProgressStyle::with_template("embedding {bar:30} {pos}/{len}").unwrap_or(ProgressStyle::default_bar()));
+    let vectors = cache.vectors(embedder, texts, &mut |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let vectors = vectors.unwrap_or_else(|error| fail(&error.to_string()));
+    if let Err(error) = cache.save(texts) {
+        eprintln!("warning: the vectors could not be kept: {error}");
+    }
+    vectors
+}
+
+fn as_json(m: &Measured) -> serde_json::Value {
+    json!({
+        "accuracy": m.accuracy, "oos_auroc": m.auroc, "ece": m.ece, "fit_s": m.fit_s, "per_query_ms": m.per_query_ms,
+        "baseline_1nn_accuracy": m.baseline, "ratio_to_1nn": m.accuracy / m.baseline,
+    })
+}
+
+fn print_header() {
+    println!("{:<20} {:>9} {:>10} {:>7} {:>8} {:>13} {:>9} {:>8}", "", "accuracy", "oos AUROC", "ECE", "fit s", "ms a query", "1-NN raw", "ratio");
+}
+
+fn print_row(name: &str, m: &Measured) {
+    let auroc = m.auroc.map_or("-".to_owned(), |value| format!("{value:.4}"));
+    println!(
+        "{name:<20} {:>8.2}% {auroc:>10} {:>7.3} {:>8.2} {:>13.3} {:>8.2}% {:>8.3}",
+        m.accuracy * 100.0, m.ece, m.fit_s, m.per_query_ms, m.baseline * 100.0, m.accuracy / m.baseline
+    );
+}

@@ -1,0 +1,65 @@
+//! Intent sets: CSV with a header `text,intent`; an empty intent is out of scope.
+
+use std::{collections::BTreeMap, path::Path};
+
+use banter_engine::{decide::training::Sample, random::Random, text::normalize};
+
+/// A file's rows.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// Text and intent; `None` is out of scope.
+    pub rows: Vec<(String, Option<String>)>,
+}
+
+impl Rows {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let fault = |error: csv::Error| format!("{}: {error}", path.display());
+        let mut reader = csv::Reader::from_path(path).map_err(fault)?;
+        let header = reader.headers().map_err(fault)?;
+        if header.iter().ne(["text", "intent"]) {
+            return Err(format!("{}: the header is not `text,intent`", path.display()));
+        }
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(fault)?;
+            let intent = record.get(1).filter(|intent| !intent.is_empty()).map(str::to_owned);
+            rows.push((normalize(record.get(0).unwrap_or("")), intent));
+        }
+        if rows.is_empty() {
+            return Err(format!("{}: no rows", path.display()));
+        }
+        Ok(Self { rows })
+    }
+
+    /// The intents by name, with a number for each.
+    pub fn classes(&self) -> BTreeMap<String, usize> {
+        let mut classes: BTreeMap<String, usize> =
+            self.rows.iter().filter_map(|(_, intent)| Some((intent.clone()?, 0))).collect();
+        classes.values_mut().enumerate().for_each(|(number, class)| *class = number);
+        classes
+    }
+
+    /// The rows that have one of these intents, as samples.
+    pub fn samples(&self, classes: &BTreeMap<String, usize>) -> Vec<Sample> {
+        self.rows
+            .iter()
+            .filter_map(|(text, intent)| Some(Sample { text: text.clone(), class: *classes.get(intent.as_ref()?)? }))
+            .collect()
+    }
+}
+
+/// `shots` samples of each class, drawn by the seed.
+pub fn draw(samples: &[Sample], classes: usize, shots: usize, seed: u64) -> Vec<Sample> {
+    let mut random = Random::new(seed);
+    let mut drawn = Vec::new();
+    for class in 0..classes {
+        let mut members: Vec<&Sample> = samples.iter().filter(|sample| sample.class == class).collect();
+        random.shuffle(&mut members);
+        drawn.extend(members.into_iter().take(shots).cloned());
+    }
+    drawn
+}

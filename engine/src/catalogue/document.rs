@@ -1,0 +1,253 @@
+//! YAML with places: a JSON value, and for each part of it the bytes it came from.
+//!
+//! Bounded on purpose: a document has a limit of nodes and of depth, and an alias counts as all that it stands for.
+
+use std::{borrow::Cow, collections::HashMap, ops::Range};
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+use serde_json::{Map, Number, Value};
+
+use super::fault::{Fault, Place};
+
+const MAX_NODES: usize = 200_000;
+const MAX_DEPTH: usize = 32;
+
+/// A parsed file.
+#[derive(Debug)]
+pub struct Document {
+    /// Path inside the bot's folder.
+    pub file: String,
+    /// The content, aliases resolved.
+    pub value: Value,
+    spans: HashMap<String, Range<usize>>,
+    keys: HashMap<String, Range<usize>>,
+}
+
+impl Document {
+    /// Parses the one YAML document of a file.
+    ///
+    /// # Errors
+    /// The first fault of syntax or of bounds, which ends the reading of the file.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Fault> {
+        let text = decode(file, bytes)?;
+        let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        let document = Self { file: file.to_owned(), value: Value::Null, spans: HashMap::new(), keys: HashMap::new() };
+        let mut reader =
+            Reader { parser: Parser::new_from_str(text), offsets, document, anchors: HashMap::new(), nodes: 0 };
+        reader.read()?;
+        Ok(reader.document)
+    }
+
+    /// Where the value at a JSON pointer stands; for what has no place of its own, the nearest part around it.
+    pub fn place(&self, pointer: &str) -> Place {
+        self.find(&self.spans, pointer)
+    }
+
+    /// Where the key of the value at a JSON pointer stands.
+    pub fn key_place(&self, pointer: &str) -> Place {
+        match self.keys.get(pointer) {
+            Some(span) => Place { file: self.file.clone(), span: span.clone() },
+            None => self.place(pointer),
+        }
+    }
+
+    fn find(&self, spans: &HashMap<String, Range<usize>>, pointer: &str) -> Place {
+        let mut path = pointer;
+        let span = loop {
+            if let Some(span) = spans.get(path) {
+                break span.clone();
+            }
+            match path.rfind('/') {
+                Some(at) => path = &path[..at],
+                None => break 0..0,
+            }
+        };
+        Place { file: self.file.clone(), span }
+    }
+}
+
+/// A pointer one level down.
+pub fn child(pointer: &str, key: impl std::fmt::Display) -> String {
+    format!("{pointer}/{}", key.to_string().replace('~', "~0").replace('/', "~1"))
+}
+
+/// The text of a file without its byte-order mark.
+pub fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        let place = Place { file: file.to_owned(), span: at..at };
+        Fault::error(place, format!("line {line} is not UTF-8")).hint("save the file as UTF-8")
+    })?;
+    Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    offsets: Vec<usize>,
+    document: Document,
+    anchors: HashMap<usize, Value>,
+    nodes: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self) -> Result<(), Fault> {
+        let mut seen = false;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => return Ok(()),
+                Event::DocumentStart(_) if seen => {
+                    return Err(self.fault(span, "the file has more than one YAML document").hint("remove the `---`"));
+                }
+                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
+                other => {
+                    seen = true;
+                    self.document.value = self.node(other, span, "", 0)?;
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
+        match self.parser.next_event() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err(error)) => {
+                let at = self.byte(error.marker().index());
+                let place = Place { file: self.document.file.clone(), span: at..at };
+                Err(Fault::error(place, format!("this is not YAML: {}", error.info()))
+                    .hint("look for a missing quote, a tab, or an indent that differs from its neighbours"))
+            }
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, pointer: &str, depth: usize) -> Result<Value, Fault> {
+        self.count(1, span)?;
+        if depth > MAX_DEPTH {
+            return Err(self.fault(span, format!("the file nests deeper than {MAX_DEPTH} levels")));
+        }
+        let range = self.range(span);
+        self.document.spans.insert(pointer.to_owned(), range);
+        let (anchor, value) = match event {
+            Event::Alias(anchor) => (0, self.alias(anchor, span)?),
+            Event::Scalar(text, style, anchor, tag) => (anchor, self.scalar(&text, style, tag, span)?),
+            Event::SequenceStart(anchor, _) => (anchor, self.sequence(pointer, depth)?),
+            Event::MappingStart(anchor, _) => (anchor, self.mapping(pointer, depth)?),
+            _ => return Err(self.fault(span, "this is not YAML: a value was expected")),
+        };
+        if anchor > 0 {
+            self.anchors.insert(anchor, value.clone());
+        }
+        Ok(value)
+    }
+
+    fn sequence(&mut self, pointer: &str, depth: usize) -> Result<Value, Fault> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::SequenceEnd {
+                return Ok(Value::Array(items));
+            }
+            let inner = child(pointer, items.len());
+            items.push(self.node(event, span, &inner, depth + 1)?);
+        }
+    }
+
+    fn mapping(&mut self, pointer: &str, depth: usize) -> Result<Value, Fault> {
+        let mut fields = Map::new();
+        loop {
+            let (event, span) = self.next()?;
+            let key = match event {
+                Event::MappingEnd => return Ok(Value::Object(fields)),
+                Event::Scalar(text, ..) => text.into_owned(),
+                _ => return Err(self.fault(span, "a key must be a text")),
+            };
+            if fields.contains_key(&key) {
+                return Err(self
+                    .fault(span, format!("the key `{key}` stands twice"))
+                    .hint("merge both, or rename one"));
+            }
+            let inner = child(pointer, &key);
+            let range = self.range(span);
+            self.document.keys.insert(inner.clone(), range);
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, &inner, depth + 1)?;
+            fields.insert(key, value);
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<Value, Fault> {
+        let Some(value) = self.anchors.get(&anchor) else {
+            return Err(self.fault(span, "the alias names no anchor before it"));
+        };
+        let size = weigh(value);
+        self.count(size, span)?;
+        Ok(self.anchors[&anchor].clone())
+    }
+
+    fn count(&mut self, more: usize, span: Span) -> Result<(), Fault> {
+        self.nodes = self.nodes.saturating_add(more);
+        if self.nodes <= MAX_NODES {
+            return Ok(());
+        }
+        Err(self
+            .fault(span, format!("the file stands for more than {MAX_NODES} values"))
+            .hint("write fewer aliases, or split the file"))
+    }
+
+    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<Cow<'a, Tag>>, span: Span) -> Result<Value, Fault> {
+        match tag {
+            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(Value::String(text.to_owned())),
+            Some(tag) if !tag.is_yaml_core_schema() => {
+                Err(self.fault(span, format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix)))
+            }
+            _ if style != ScalarStyle::Plain => Ok(Value::String(text.to_owned())),
+            _ => Ok(plain(text)),
+        }
+    }
+
+    fn fault(&self, span: Span, message: impl Into<String>) -> Fault {
+        Fault::error(Place { file: self.document.file.clone(), span: self.range(span) }, message)
+    }
+
+    fn range(&self, span: Span) -> Range<usize> {
+        self.byte(span.start.index())..self.byte(span.end.index())
+    }
+
+    /// The parser counts characters.
+    fn byte(&self, index: usize) -> usize {
+        self.offsets.get(index).or(self.offsets.last()).copied().unwrap_or(0)
+    }
+}
+
+/// YAML 1.2's core schema: `no` is a text, as an author of a bot means it.
+fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        _ => {}
+    }
+    let digits = text.trim_start_matches(['-', '+']);
+    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !digits.ends_with(['e', 'E']);
+    // "007" and "+7" are codes, not numbers.
+    let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.") || text.starts_with('+');
+    if numeric && !padded {
+        if let Ok(number) = text.parse::<i64>() {
+            return Value::Number(number.into());
+        }
+        if let Some(number) = text.parse::<f64>().ok().and_then(Number::from_f64) {
+            return Value::Number(number);
+        }
+    }
+    Value::String(text.to_owned())
+}
+
+fn weigh(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(weigh).sum::<usize>(),
+        Value::Object(fields) => 1 + fields.values().map(weigh).sum::<usize>(),
+        _ => 1,
+    }
+}

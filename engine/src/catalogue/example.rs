@@ -1,0 +1,86 @@
+//! Examples with marked entities: "track order [A-1042](order_id)".
+
+use std::ops::Range;
+
+use crate::language::Language;
+
+use super::fault::Place;
+
+/// One utterance of an intent.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The language it is listed under.
+    pub language: Language,
+    /// The text without marks.
+    pub text: String,
+    /// What is marked in it.
+    pub marks: Vec<Mark>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A marked entity: `[text](entity)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// What was said.
+    pub text: String,
+    /// The entity's name.
+    pub entity: String,
+}
+
+/// Splits an annotated example into its plain text and its marks.
+///
+/// # Errors
+/// What is wrong with a mark, and at which bytes.
+pub fn parse_annotations(source: &str) -> Result<(String, Vec<Mark>), (String, Range<usize>)> {
+    let mut text = String::new();
+    let mut marks = Vec::new();
+    let mut rest = source;
+    while let Some(open) = rest.find('[') {
+        text.push_str(&rest[..open]);
+        let start = source.len() - rest.len() + open;
+        rest = &rest[open + 1..];
+        let Some(middle) = rest.find("](") else {
+            text.push('[');
+            continue;
+        };
+        let Some(close) = rest[middle..].find(')') else {
+            return Err(("the mark is not closed with `)`".to_owned(), start..source.len()));
+        };
+        let end = start + 1 + middle + close + 1;
+        let (said, entity) = (&rest[..middle], rest[middle + 2..middle + close].trim());
+        if said.trim().is_empty() || entity.is_empty() {
+            return Err(("a mark is written [what is said](entity)".to_owned(), start..end));
+        }
+        text.push_str(said);
+        marks.push(Mark { text: said.to_owned(), entity: entity.to_owned() });
+        rest = &rest[middle + close + 1..];
+    }
+    text.push_str(rest);
+    Ok((text, marks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &str, text: &str, marks: &[(&str, &str)]) {
+        let (found, list) = parse_annotations(source).unwrap();
+        let list: Vec<(&str, &str)> = list.iter().map(|m| (m.text.as_str(), m.entity.as_str())).collect();
+        assert_eq!((found.as_str(), list.as_slice()), (text, marks), "{source}");
+    }
+
+    #[test]
+    fn marks_are_taken_out() {
+        check("track order [A-1042](order_id) now", "track order A-1042 now", &[("A-1042", "order_id")]);
+        check("из [Москвы](city) в [Лондон](city)", "из Москвы в Лондон", &[("Москвы", "city"), ("Лондон", "city")]);
+        check("no marks [at all]", "no marks [at all]", &[]);
+    }
+
+    #[test]
+    fn broken_marks_are_told() {
+        assert!(parse_annotations("track [A-1042](order_id").is_err());
+        assert!(parse_annotations("track [](order_id)").is_err());
+        assert!(parse_annotations("track [A]( )").is_err());
+    }
+}

@@ -1,0 +1,188 @@
+//! Files against the shape of their Rust type: the JSON Schema that `banter schema` prints for editors is the one that files
+//! are checked with, so both say the same.
+
+use std::marker::PhantomData;
+
+use jsonschema::{ValidationError, Validator, error::TypeKind, error::ValidationErrorKind};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    document::{Document, child},
+    fault::{Fault, Faults, choose_hint},
+};
+
+/// A compiled schema of `T`.
+pub struct Shape<T> {
+    schema: Value,
+    validator: Option<Validator>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned + JsonSchema> Default for Shape<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema> Shape<T> {
+    /// Compiles the schema of `T`.
+    pub fn new() -> Self {
+        let schema = schemars::schema_for!(T).to_value();
+        let validator = jsonschema::validator_for(&schema).ok();
+        Self { schema, validator, kind: PhantomData }
+    }
+
+    /// The schema itself.
+    pub fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// The document as a `T`, or all the ways in which it is none.
+    pub fn read(&self, document: &Document, faults: &mut Faults) -> Option<T> {
+        let errors: Vec<ValidationError<'_>> =
+            self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value)).collect();
+        if !errors.is_empty() {
+            errors.iter().for_each(|error| self.report(document, error, faults));
+            return None;
+        }
+        match serde_json::from_value(document.value.clone()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                faults.push(Fault::error(document.place(""), error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn report(&self, document: &Document, error: &ValidationError<'_>, faults: &mut Faults) {
+        let pointer = error.instance_path().to_string();
+        let place = || document.place(&pointer);
+        let name = pointer.rsplit('/').next().unwrap_or("");
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let known = self.known_keys(error);
+                for key in unexpected {
+                    let place = document.key_place(&child(&pointer, key));
+                    let fault = Fault::error(place, format!("unknown key `{key}`"));
+                    faults.push(fault.hint(choose_hint(key, known.iter().map(String::as_str))));
+                }
+            }
+            ValidationErrorKind::Required { property } => {
+                let key = property.as_str().unwrap_or_default();
+                faults.push(
+                    Fault::error(document.key_place(&pointer), format!("the key `{key}` is missing"))
+                        .hint(format!("add `{key}: …`")),
+                );
+            }
+            ValidationErrorKind::Type { kind } => {
+                let message = format!("{} was expected here, not {}", expected(kind), found(error.instance()));
+                faults.push(Fault::error(place(), message));
+            }
+            ValidationErrorKind::Enum { options } => {
+                let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let word = error.instance().as_str().unwrap_or_default();
+                let message = format!("`{name}` cannot be {}", error.instance());
+                faults.push(Fault::error(place(), message).hint(choose_hint(word, options.iter().copied())));
+            }
+            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+                self.report_branches(document, error, context, faults);
+            }
+            ValidationErrorKind::Pattern { pattern } => {
+                faults.push(
+                    Fault::error(place(), format!("{} is no valid `{name}`", error.instance()))
+                        .hint(self.description(error).unwrap_or_else(|| format!("it must match {pattern}"))),
+                );
+            }
+            ValidationErrorKind::MinItems { .. } | ValidationErrorKind::MinLength { .. } => {
+                faults.push(Fault::error(document.key_place(&pointer), format!("`{name}` is empty")));
+            }
+            ValidationErrorKind::Minimum { limit } => {
+                faults.push(Fault::error(place(), format!("`{name}` is below {limit}")));
+            }
+            ValidationErrorKind::Maximum { limit } => {
+                faults.push(Fault::error(place(), format!("`{name}` is above {limit}")));
+            }
+            _ => faults.push(Fault::error(place(), error.to_string())),
+        }
+    }
+
+    /// Of the ways in which a value may be written, the author meant the one whose outermost type fits.
+    fn report_branches(
+        &self,
+        document: &Document,
+        error: &ValidationError<'_>,
+        context: &[Vec<ValidationError<'static>>],
+        faults: &mut Faults,
+    ) {
+        let here = error.instance_path().to_string();
+        let wrong_type = |branch: &[ValidationError<'static>]| {
+            branch.iter().any(|inner| {
+                inner.instance_path().to_string() == here && matches!(inner.kind(), ValidationErrorKind::Type { .. })
+            })
+        };
+        let meant: Vec<_> = context.iter().filter(|branch| !wrong_type(branch)).collect();
+        if let [branch] = meant.as_slice() {
+            return branch.iter().for_each(|inner| self.report(document, inner, faults));
+        }
+        let mut kinds: Vec<String> = Vec::new();
+        for inner in context.iter().flatten() {
+            if let ValidationErrorKind::Type { kind } = inner.kind()
+                && inner.instance_path().to_string() == here
+            {
+                kinds.push(expected(kind));
+            }
+        }
+        kinds.dedup();
+        kinds.retain(|kind| kind != "nothing");
+        let message = format!("{} was expected here, not {}", kinds.join(" or "), found(error.instance()));
+        faults.push(Fault::error(document.place(&here), message));
+    }
+
+    fn known_keys(&self, error: &ValidationError<'_>) -> Vec<String> {
+        let properties = self.parent(error).and_then(|schema| schema.get("properties")?.as_object());
+        properties.map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    fn description(&self, error: &ValidationError<'_>) -> Option<String> {
+        Some(self.parent(error)?.get("description")?.as_str()?.to_owned())
+    }
+
+    /// The schema whose keyword failed.
+    fn parent(&self, error: &ValidationError<'_>) -> Option<&Value> {
+        let path = error.schema_path().to_string();
+        self.schema.pointer(path.rsplit_once('/')?.0)
+    }
+}
+
+fn expected(kind: &TypeKind) -> String {
+    let name = |kind: &jsonschema::JsonType| match kind {
+        jsonschema::JsonType::Array => "a list",
+        jsonschema::JsonType::Boolean => "true or false",
+        jsonschema::JsonType::Integer => "a whole number",
+        jsonschema::JsonType::Null => "nothing",
+        jsonschema::JsonType::Number => "a number",
+        jsonschema::JsonType::Object => "a map of keys",
+        jsonschema::JsonType::String => "a text",
+    };
+    match kind {
+        TypeKind::Single(one) => name(one).to_owned(),
+        TypeKind::Multiple(set) => {
+            let names: Vec<&str> =
+                set.iter().filter(|kind| !matches!(kind, jsonschema::JsonType::Null)).map(|kind| name(&kind)).collect();
+            names.join(" or ")
+        }
+    }
+}
+
+fn found(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(value) => format!("`{value}`"),
+        Value::Number(value) => format!("the number {value}"),
+        Value::String(text) => format!("the text \"{}\"", crate::text::shorten(text, 30)),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a map of keys".to_owned(),
+    }
+}

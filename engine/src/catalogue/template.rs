@@ -1,0 +1,161 @@
+//! Texts with `{name}` in them, and their variants by language.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use crate::{language::Language, random::Random};
+
+/// A parsed text. `{{` and `}}` stand for braces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Name(String),
+}
+
+/// Why a text is no template: what, and at which bytes of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateFault {
+    /// What is wrong.
+    pub message: String,
+    /// Where in the text.
+    pub span: Range<usize>,
+}
+
+impl Template {
+    /// Parses a text.
+    ///
+    /// # Errors
+    /// A brace without its partner, or a name that is none.
+    pub fn parse(text: &str) -> Result<Self, TemplateFault> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let start = text.len() - rest.len() + at;
+            literal.push_str(&rest[..at]);
+            let brace = &rest[at..=at];
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix(brace) {
+                literal.push_str(brace);
+                rest = after;
+                continue;
+            }
+            let fault = |message: &str, end| TemplateFault { message: message.to_owned(), span: start..end };
+            if brace == "}" {
+                return Err(fault("a `}` without its `{`; write `}}` for a brace", start + 1));
+            }
+            let Some(end) = rest.find('}') else {
+                return Err(fault("a `{` without its `}`; write `{{` for a brace", text.len()));
+            };
+            let name = rest[..end].trim();
+            if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
+                return Err(fault("braces hold no name; write `{{` for a brace", start + end + 2));
+            }
+            if !literal.is_empty() {
+                parts.push(Part::Literal(std::mem::take(&mut literal)));
+            }
+            parts.push(Part::Name(name.to_owned()));
+            rest = &rest[end + 1..];
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        Ok(Self { parts })
+    }
+
+    /// The names in braces.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Name(name) => Some(name.as_str()),
+            Part::Literal(_) => None,
+        })
+    }
+
+    /// The text with its names replaced.
+    ///
+    /// # Errors
+    /// The first name that `value` does not know.
+    pub fn render(&self, value: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Name(name) => out.push_str(&value(name).ok_or_else(|| name.clone())?),
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// A text in each language, with variants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    by_language: BTreeMap<Language, Vec<Template>>,
+    neutral: Vec<Template>,
+}
+
+impl Text {
+    /// The same for all languages.
+    pub fn neutral(variants: Vec<Template>) -> Self {
+        Self { by_language: BTreeMap::new(), neutral: variants }
+    }
+
+    /// By language.
+    pub fn by_language(by_language: BTreeMap<Language, Vec<Template>>) -> Self {
+        Self { by_language, neutral: Vec::new() }
+    }
+
+    /// One variant in `language`, drawn from `random`; `None` when the text does not exist in it.
+    pub fn pick(&self, language: &Language, random: &mut Random) -> Option<&Template> {
+        let variants = self.by_language.get(language).unwrap_or(&self.neutral);
+        variants.get(random.below(variants.len()))
+    }
+
+    /// All templates, for checks.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.by_language.values().flatten().chain(&self.neutral)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let value = |name: &str| (name == "who").then(|| "Ann".to_owned());
+        let rendered = Template::parse(text).map_err(|fault| fault.message).and_then(|t| t.render(&value));
+        assert_eq!(rendered.as_deref().map_err(String::as_str), expected, "{text}");
+    }
+
+    #[test]
+    fn names_are_replaced() {
+        check("Hello {who}!", Ok("Hello Ann!"));
+        check("{{literal}} { who }", Ok("{literal} Ann"));
+        check("{other}", Err("other"));
+        check("", Ok(""));
+    }
+
+    #[test]
+    fn lone_braces_are_faults() {
+        check("a } b", Err("a `}` without its `{`; write `}}` for a brace"));
+        check("a {who", Err("a `{` without its `}`; write `{{` for a brace"));
+        check("{a b}", Err("braces hold no name; write `{{` for a brace"));
+        check("{}", Err("braces hold no name; write `{{` for a brace"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_with_doubled_braces_is_itself(text in "\\PC{0,30}") {
+            let doubled = text.replace('{', "{{").replace('}', "}}");
+            let rendered = Template::parse(&doubled).unwrap().render(&|_| None);
+            prop_assert_eq!(rendered, Ok(text));
+        }
+    }
+}

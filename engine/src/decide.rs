@@ -1,0 +1,73 @@
+//! From a vector and a text to a decision: evidence of the neighbours, a learned head, one calibrated probability per intent.
+
+pub mod calibration;
+pub mod classifier;
+pub mod evidence;
+pub mod features;
+pub mod head;
+pub mod training;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalogue::{Catalogue, IntentId},
+    index::Neighbour,
+};
+
+/// An intent and how likely it is that the message means it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The intent.
+    pub intent: IntentId,
+    /// 0 to 1; all candidates together sum to [`Classification::in_scope`].
+    pub probability: f32,
+}
+
+/// What the classifier makes of a message.
+#[derive(Clone, Debug)]
+pub struct Classification {
+    /// The likeliest intents, best first.
+    pub candidates: Vec<Candidate>,
+    /// Probability that the message is about anything the bot knows.
+    pub in_scope: f32,
+    /// The nearest nodes, for `explain`.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// What is done with a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// One intent is likely enough.
+    Matched(IntentId),
+    /// Two are, and nearly equally so.
+    Ambiguous(IntentId, IntentId),
+    /// None is.
+    Unknown,
+}
+
+/// Applies the author's thresholds; the second value says in words which rule decided.
+///
+/// Two intents are ambiguous when their probabilities differ by less than the margin and together pass the first one's
+/// threshold: the message is about one of them, and only the user knows which.
+pub fn decide(classification: &Classification, catalogue: &Catalogue) -> (Decision, String) {
+    let Some(first) = classification.candidates.first() else {
+        return (Decision::Unknown, "the bot knows no intents".to_owned());
+    };
+    let threshold = catalogue.intent(&first.intent).and_then(|intent| intent.threshold).unwrap_or(catalogue.threshold);
+    if let Some(second) = classification.candidates.get(1) {
+        let close = first.probability - second.probability < catalogue.margin;
+        if close && first.probability + second.probability >= threshold {
+            let rule = format!(
+                "`{}` {:.2} and `{}` {:.2} differ by less than {:.2}",
+                first.intent, first.probability, second.intent, second.probability, catalogue.margin
+            );
+            return (Decision::Ambiguous(first.intent.clone(), second.intent.clone()), rule);
+        }
+    }
+    if first.probability >= threshold {
+        let rule = format!("`{}` {:.2} reaches {threshold:.2}", first.intent, first.probability);
+        return (Decision::Matched(first.intent.clone()), rule);
+    }
+    let rule = format!("`{}` {:.2} is below {threshold:.2}", first.intent, first.probability);
+    (Decision::Unknown, rule)
+}

@@ -1,0 +1,266 @@
+//! The learned part: multinomial logistic regression with L2, fitted by L-BFGS of the `argmin` crate.
+
+use std::sync::{Mutex, PoisonError};
+
+use argmin::{
+    core::{CostFunction, Error, Executor, Gradient, State},
+    solver::{linesearch::MoreThuenteLineSearch, quasinewton::LBFGS},
+};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::features::{HASHED, Operand, Sparse, multiply};
+
+/// Inverse strength of the regularisation, as scikit-learn's `C`.
+const C: f32 = 30.0;
+const MEMORY: usize = 7;
+/// An iteration that lowers the cost by less than this ends the fit.
+const TOLERANCE: f32 = 1e-4;
+/// The weights begin as the centred class means times this, which is most of the way.
+const START: f32 = 8.0;
+/// Rows are summed in so many parts, whatever the number of threads: sums of floats depend on their order.
+const PARTS: usize = 4;
+
+/// Training rows: dense features of one dimension, sparse ones, and the class of each.
+pub struct Rows<'a> {
+    /// Row-major, `classes.len()` × dimension.
+    pub dense: &'a [f32],
+    /// One for each row.
+    pub sparse: &'a [Sparse],
+    /// One for each row.
+    pub class_of: &'a [usize],
+}
+
+/// Weights of the classes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Head {
+    classes: usize,
+    dimension: usize,
+    /// Row-major: `dimension` dense rows, then one for each used column, then the bias; `classes` columns.
+    weights: Vec<f32>,
+    /// For each of the [`HASHED`] columns its row among the used ones plus 1, or 0.
+    rows: Vec<u32>,
+}
+
+impl Head {
+    /// Fits to rows of `classes` classes in at most `iterations` steps, from `previous` weights where they fit.
+    pub fn fit(rows: &Rows<'_>, classes: usize, previous: Option<&Head>, iterations: u64) -> Self {
+        let n = rows.class_of.len();
+        let dimension = rows.dense.len() / n.max(1);
+        let mut head = Self::shape(rows, classes, dimension);
+        head.weights = match previous.filter(|p| p.classes == classes && p.dimension == dimension) {
+            Some(previous) => head.carry_over(previous),
+            None => head.start(rows),
+        };
+        if n == 0 || classes < 2 {
+            return head;
+        }
+        let problem = Problem { rows, head: &head, last: Mutex::new(None) };
+        let start = head.weights.clone();
+        let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
+            .with_tolerance_cost(TOLERANCE)
+            .and_then(|solver| solver.with_tolerance_grad(1e-5));
+        let result = solver.and_then(|solver| {
+            Executor::new(problem, solver).configure(|state| state.param(start).max_iters(iterations)).run()
+        });
+        // A line search that finds no better point ends the fit early; the best weights so far are good ones.
+        if let Ok(best) = result
+            && let Some(weights) = best.state().get_best_param()
+        {
+            head.weights = weights.clone();
+        }
+        head
+    }
+
+    /// One logit for each class.
+    pub fn logits(&self, dense: &[f32], sparse: &Sparse) -> Vec<f32> {
+        let k = self.classes;
+        let mut out = self.weights[self.weights.len() - k..].to_vec();
+        for (value, row) in dense.iter().zip(self.weights.chunks_exact(k)) {
+            add_scaled(&mut out, row, *value);
+        }
+        for (column, value) in sparse {
+            if let Some(row) = self.row(*column) {
+                add_scaled(&mut out, &self.weights[row * k..][..k], *value);
+            }
+        }
+        out
+    }
+
+    fn shape(rows: &Rows<'_>, classes: usize, dimension: usize) -> Self {
+        let mut used = vec![0u32; HASHED];
+        rows.sparse.iter().flatten().for_each(|(column, _)| used[*column as usize] = 1);
+        let mut count = 0;
+        for slot in used.iter_mut().filter(|slot| **slot == 1) {
+            count += 1;
+            *slot = count;
+        }
+        let length = (dimension + count as usize + 1) * classes;
+        Self { classes, dimension, weights: vec![0.0; length], rows: used }
+    }
+
+    /// The row of a column's weights, if any example has it.
+    fn row(&self, column: u32) -> Option<usize> {
+        match self.rows[column as usize] {
+            0 => None,
+            place => Some(self.dimension + place as usize - 1),
+        }
+    }
+
+    /// Class means of the features, less the mean over classes.
+    fn start(&self, rows: &Rows<'_>) -> Vec<f32> {
+        let k = self.classes;
+        let mut counts = vec![0.0f32; k];
+        rows.class_of.iter().for_each(|class| counts[*class] += 1.0);
+        let mut weights = vec![0.0f32; self.weights.len()];
+        for (i, &class) in rows.class_of.iter().enumerate() {
+            let share = START / counts[class];
+            let dense = &rows.dense[i * self.dimension..][..self.dimension];
+            dense.iter().enumerate().for_each(|(row, value)| weights[row * k + class] += share * value);
+            for (column, value) in &rows.sparse[i] {
+                if let Some(row) = self.row(*column) {
+                    weights[row * k + class] += share * value;
+                }
+            }
+        }
+        let bias = weights.len() - k;
+        for row in weights[..bias].chunks_exact_mut(k) {
+            let mean = row.iter().sum::<f32>() / k as f32;
+            row.iter_mut().for_each(|w| *w -= mean);
+        }
+        weights
+    }
+
+    fn carry_over(&self, previous: &Head) -> Vec<f32> {
+        let k = self.classes;
+        let mut weights = vec![0.0; self.weights.len()];
+        let dense = self.dimension * k;
+        weights[..dense].copy_from_slice(&previous.weights[..dense]);
+        for column in 0..HASHED as u32 {
+            if let (Some(to), Some(from)) = (self.row(column), previous.row(column)) {
+                weights[to * k..][..k].copy_from_slice(&previous.weights[from * k..][..k]);
+            }
+        }
+        let (to, from) = (weights.len() - k, previous.weights.len() - k);
+        weights[to..].copy_from_slice(&previous.weights[from..]);
+        weights
+    }
+}
+
+/// Mean cross-entropy + ‖W‖² / (2·C·n), the bias free, and its gradient.
+struct Problem<'a> {
+    rows: &'a Rows<'a>,
+    head: &'a Head,
+    /// The solver asks for cost and gradient of one point apart; both come from one pass.
+    last: Mutex<Option<Point>>,
+}
+
+struct Point {
+    weights: Vec<f32>,
+    cost: f32,
+    gradient: Vec<f32>,
+}
+
+impl Problem<'_> {
+    fn at<T>(&self, weights: &[f32], read: impl FnOnce(&Point) -> T) -> T {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(point) = last.as_ref().filter(|point| point.weights == weights) {
+            return read(point);
+        }
+        let (cost, gradient) = self.evaluate(weights);
+        read(last.insert(Point { weights: weights.to_vec(), cost, gradient }))
+    }
+
+    fn evaluate(&self, weights: &[f32]) -> (f32, Vec<f32>) {
+        let n = self.rows.class_of.len();
+        let part = n.div_ceil(PARTS).max(1);
+        let starts: Vec<usize> = (0..n).step_by(part).collect();
+        let parts: Vec<(f64, Vec<f32>)> =
+            starts.into_par_iter().map(|start| self.evaluate_part(weights, start, (start + part).min(n))).collect();
+        let mut cost = 0.0f64;
+        let mut gradient = vec![0.0f32; weights.len()];
+        for (part_cost, part_gradient) in parts {
+            cost += part_cost;
+            gradient.iter_mut().zip(part_gradient).for_each(|(g, p)| *g += p);
+        }
+        let lambda = 1.0 / (C * n as f32);
+        let penalised = weights.len() - self.head.classes;
+        let mut norm = 0.0f64;
+        for (g, w) in gradient[..penalised].iter_mut().zip(weights) {
+            *g += lambda * w;
+            norm += f64::from(*w) * f64::from(*w);
+        }
+        ((cost / n as f64 + 0.5 * f64::from(lambda) * norm) as f32, gradient)
+    }
+
+    /// Cost (summed) and gradient (divided by n) of some rows.
+    fn evaluate_part(&self, weights: &[f32], start: usize, end: usize) -> (f64, Vec<f32>) {
+        let (head, k, d) = (self.head, self.head.classes, self.head.dimension);
+        let count = end - start;
+        let dense = &self.rows.dense[start * d..end * d];
+        let bias = &weights[weights.len() - k..];
+        let mut logits: Vec<f32> = bias.iter().copied().cycle().take(count * k).collect();
+        multiply(Operand::plain(dense, count, d), Operand::plain(&weights[..d * k], d, k), &mut logits);
+        let mut cost = 0.0;
+        let scale = 1.0 / self.rows.class_of.len() as f32;
+        for (i, row) in logits.chunks_exact_mut(k).enumerate() {
+            for (column, value) in &self.rows.sparse[start + i] {
+                if let Some(place) = head.row(*column) {
+                    add_scaled(row, &weights[place * k..][..k], *value);
+                }
+            }
+            cost += softmax_residual(row, self.rows.class_of[start + i], scale);
+        }
+        let mut gradient = vec![0.0f32; weights.len()];
+        multiply(Operand::transposed(dense, count, d), Operand::plain(&logits, count, k), &mut gradient[..d * k]);
+        let at_bias = gradient.len() - k;
+        for (i, residual) in logits.chunks_exact(k).enumerate() {
+            for (column, value) in &self.rows.sparse[start + i] {
+                if let Some(place) = head.row(*column) {
+                    add_scaled(&mut gradient[place * k..][..k], residual, *value);
+                }
+            }
+            add_scaled(&mut gradient[at_bias..], residual, 1.0);
+        }
+        (cost, gradient)
+    }
+}
+
+impl CostFunction for Problem<'_> {
+    type Param = Vec<f32>;
+    type Output = f32;
+
+    fn cost(&self, weights: &Self::Param) -> Result<f32, Error> {
+        Ok(self.at(weights, |point| point.cost))
+    }
+}
+
+impl Gradient for Problem<'_> {
+    type Param = Vec<f32>;
+    type Gradient = Vec<f32>;
+
+    fn gradient(&self, weights: &Self::Param) -> Result<Vec<f32>, Error> {
+        Ok(self.at(weights, |point| point.gradient.clone()))
+    }
+}
+
+/// Logits become scale · (softmax - one-hot); the cross-entropy is returned.
+fn softmax_residual(row: &mut [f32], class: usize, scale: f32) -> f64 {
+    let own = row[class];
+    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0f32;
+    for x in row.iter_mut() {
+        *x = (*x - most).exp();
+        sum += *x;
+    }
+    row.iter_mut().for_each(|x| *x *= scale / sum);
+    row[class] -= scale;
+    f64::from(sum.ln() + most - own)
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
+fn add_scaled(to: &mut [f32], from: &[f32], factor: f32) {
+    for (t, f) in to.iter_mut().zip(from) {
+        *t += factor * f;
+    }
+}

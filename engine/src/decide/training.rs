@@ -1,0 +1,142 @@
+//! Fitting everything to the author's examples: features, head, and the calibration from held-out folds.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    calibration::{Calibration, HeldOut},
+    evidence::{Centres, NEIGHBOURS},
+    features::{Grams, Ngrams, Sparse, Whitening},
+    head::{Head, Rows},
+};
+use crate::{
+    embedding::Vector,
+    index::{IntentIndex, exact::Exact},
+    random::Random,
+};
+
+/// Changes with every change of the mathematics, so that no old fit is read by new code.
+pub const RECIPE: &str = "whitened+ngrams+softmax-1";
+/// Steps of the solver.
+const ITERATIONS: u64 = 40;
+/// Past so many examples one fold in five is held out, once; up to it each fold is, in turn.
+const ONE_FOLD_FROM: usize = 3_000;
+const MAX_FOLDS: usize = 5;
+
+/// An example: its text and the class of its intent.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The normalised text.
+    pub text: String,
+    /// Which intent, counted from 0.
+    pub class: usize,
+}
+
+/// All that is fitted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fitted {
+    /// The dense features.
+    pub whitening: Whitening,
+    /// The sparse features.
+    pub ngrams: Ngrams,
+    /// The learned scores.
+    pub head: Head,
+    /// Scores to probabilities.
+    pub calibration: Calibration,
+}
+
+/// Called with (steps done, steps in all).
+pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
+
+/// Fits to samples and their vectors. Deterministic, whatever the number of threads.
+pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &mut Progress<'_>) -> Fitted {
+    let grams: Vec<Grams> = samples.par_iter().map(|sample| Grams::of(&sample.text)).collect();
+    let data = Data { samples, vectors, grams: &grams, classes };
+    let all: Vec<usize> = (0..samples.len()).collect();
+    let folds = data.folds();
+    let used = if samples.len() > ONE_FOLD_FROM { &folds[..folds.len().min(1)] } else { &folds[..] };
+    let steps = used.len() + 1;
+
+    let mut held_out = Vec::new();
+    let mut warm = None;
+    for (step, fold) in used.iter().enumerate() {
+        progress(step, steps);
+        let inside: Vec<usize> = all.iter().copied().filter(|i| !fold.contains(i)).collect();
+        let part = data.fit(&inside, None);
+        held_out.extend(data.score(&part, fold));
+        warm = (samples.len() > ONE_FOLD_FROM).then_some(part.head);
+    }
+    progress(used.len(), steps);
+    let per_intent = samples.len() as f64 / classes.max(1) as f64;
+    let calibration = Calibration::fit(&held_out, per_intent);
+    let part = data.fit(&all, warm.as_ref());
+    progress(steps, steps);
+    Fitted { whitening: part.whitening, ngrams: part.ngrams, head: part.head, calibration }
+}
+
+struct Data<'a> {
+    samples: &'a [Sample],
+    vectors: &'a [Vector],
+    grams: &'a [Grams],
+    classes: usize,
+}
+
+/// Features and head fitted to some of the samples.
+struct Part {
+    whitening: Whitening,
+    ngrams: Ngrams,
+    head: Head,
+    features: Vec<Vec<f32>>,
+    class_of: Vec<usize>,
+}
+
+impl Data<'_> {
+    /// Stratified folds: the samples of each intent, shuffled, are dealt round. One that is alone in its intent is in none.
+    fn folds(&self) -> Vec<Vec<usize>> {
+        let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); self.classes];
+        for (index, sample) in self.samples.iter().enumerate() {
+            by_class[sample.class].push(index);
+        }
+        let smallest = by_class.iter().map(Vec::len).filter(|count| *count > 1).min().unwrap_or(0);
+        let count = if self.samples.len() > ONE_FOLD_FROM { MAX_FOLDS } else { smallest.clamp(2, MAX_FOLDS) };
+        let mut folds = vec![Vec::new(); count];
+        let mut random = Random::new(0);
+        for members in by_class.iter_mut().filter(|members| members.len() > 1) {
+            random.shuffle(members);
+            let offset = random.below(count);
+            members.iter().enumerate().for_each(|(place, index)| folds[(place + offset) % count].push(*index));
+        }
+        folds.retain(|fold| !fold.is_empty());
+        folds.iter_mut().for_each(|fold| fold.sort_unstable());
+        folds
+    }
+
+    fn fit(&self, members: &[usize], warm: Option<&Head>) -> Part {
+        let vectors: Vec<&Vector> = members.iter().map(|i| &self.vectors[*i]).collect();
+        let class_of: Vec<usize> = members.iter().map(|i| self.samples[*i].class).collect();
+        let whitening = Whitening::fit(&vectors, &class_of, self.classes);
+        let ngrams = Ngrams::fit(&members.iter().map(|i| &self.grams[*i]).collect::<Vec<_>>(), self.classes);
+        let features: Vec<Vec<f32>> = vectors.par_iter().map(|vector| whitening.apply(vector)).collect();
+        let sparse: Vec<Sparse> = members.par_iter().map(|i| ngrams.apply(&self.grams[*i])).collect();
+        let dense: Vec<f32> = features.iter().flatten().copied().collect();
+        let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };
+        let head = Head::fit(&rows, self.classes, warm, ITERATIONS);
+        Part { whitening, ngrams, head, features, class_of }
+    }
+
+    fn score(&self, part: &Part, members: &[usize]) -> Vec<HeldOut> {
+        let vectors: Vec<Vector> = part.features.iter().map(|feature| Vector::from(feature.clone())).collect();
+        let index = Exact::new(&vectors);
+        let centres = Centres::of(&part.features, &part.class_of, self.classes);
+        members
+            .par_iter()
+            .map(|i| {
+                let dense = part.whitening.apply(&self.vectors[*i]);
+                let near = index.nearest(&dense, NEIGHBOURS);
+                let evidence = centres.evidence(&dense, &near, |node| std::slice::from_ref(&part.class_of[node]));
+                let logits = part.head.logits(&dense, &part.ngrams.apply(&self.grams[*i]));
+                HeldOut { logits, evidence, class: self.samples[*i].class }
+            })
+            .collect()
+    }
+}

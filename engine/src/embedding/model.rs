@@ -1,0 +1,174 @@
+//! The real model: fastembed over ONNX Runtime, loaded from a folder or by a name that fastembed downloads.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use fastembed::{InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
+use ort::environment::Environment;
+
+use super::{EmbeddingError, Vector, normalize};
+
+/// What to load and how to run it.
+#[derive(Clone, Debug)]
+pub struct ModelOptions {
+    /// Path of `libonnxruntime.so`.
+    pub library: PathBuf,
+    /// Where the model comes from.
+    pub source: ModelSource,
+    /// What is put before each text ("query: " for the E5 family).
+    pub prefix: String,
+    /// A longer text is cut after so many tokens.
+    pub max_tokens: usize,
+    /// Threads inside one run of the model.
+    pub threads: usize,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Debug)]
+pub enum ModelSource {
+    /// A folder with model.onnx, tokenizer.json, config.json, special_tokens_map.json and tokenizer_config.json.
+    Folder(PathBuf),
+    /// A name that fastembed knows, kept in `cache` once downloaded.
+    Name {
+        /// Such as `MultilingualE5Small`.
+        name: String,
+        /// The folder for downloads.
+        cache: PathBuf,
+    },
+}
+
+/// A loaded model. `run` takes `&mut self`: the worker owns it.
+pub struct Model {
+    embedding: TextEmbedding,
+    prefix: String,
+    id: String,
+    dimension: usize,
+}
+
+impl Model {
+    /// Loads runtime and model and runs it once.
+    ///
+    /// # Errors
+    /// Every variant but `Busy`, each with what and where.
+    pub fn load(options: &ModelOptions) -> Result<Self, EmbeddingError> {
+        let environment = runtime(&options.library)?;
+        let (embedding, mark) = match &options.source {
+            ModelSource::Folder(folder) => from_folder(folder, environment, options)?,
+            ModelSource::Name { name, cache } => from_name(name, cache, environment, options)?,
+        };
+        let id = format!("{mark}/{}/{}", options.prefix.trim(), options.max_tokens);
+        let mut model = Self { embedding, prefix: options.prefix.clone(), id, dimension: 0 };
+        model.dimension = model.run(&["warm up".to_owned()])?[0].len();
+        Ok(model)
+    }
+
+    /// See [`super::Embedder::id`].
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Components of each vector.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Embeds a batch in one run of the model; `texts` is not empty.
+    ///
+    /// # Errors
+    /// [`EmbeddingError::Failed`].
+    pub fn run(&mut self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+        let prefixed: Vec<String> = texts.iter().map(|text| format!("{}{text}", self.prefix)).collect();
+        let rows = self
+            .embedding
+            .embed(&prefixed, Some(prefixed.len()))
+            .map_err(|error| EmbeddingError::Failed(error.to_string()))?;
+        if rows.len() != texts.len() {
+            return Err(EmbeddingError::Failed(format!("{} vectors for {} texts", rows.len(), texts.len())));
+        }
+        Ok(rows
+            .into_iter()
+            .map(|mut row| {
+                normalize(&mut row);
+                Arc::from(row)
+            })
+            .collect())
+    }
+}
+
+/// The process' one ONNX Runtime. A missing library panics inside `ort` when it is first used, so it is loaded here.
+fn runtime(library: &Path) -> Result<Environment, EmbeddingError> {
+    static LOADED: OnceLock<Mutex<Option<Environment>>> = OnceLock::new();
+    let failed = |reason: String| EmbeddingError::Runtime { path: library.to_owned(), reason };
+    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(environment) = loaded.as_ref() {
+        return Ok(environment.clone());
+    }
+    let path = fs::canonicalize(library).map_err(|error| failed(error.to_string()))?;
+    let builder = ort::init_from(path).map_err(|error| failed(error.to_string()))?;
+    let environment = builder.build().map_err(|error| failed(error.to_string()))?;
+    Ok(loaded.insert(environment).clone())
+}
+
+fn from_folder(
+    folder: &Path,
+    environment: Environment,
+    options: &ModelOptions,
+) -> Result<(TextEmbedding, String), EmbeddingError> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path).map_err(|error| EmbeddingError::File { path, reason: error.to_string() })
+    };
+    let onnx = read("model.onnx")?;
+    let tokenizer = TokenizerFiles {
+        tokenizer_file: read("tokenizer.json")?,
+        config_file: read("config.json")?,
+        special_tokens_map_file: read("special_tokens_map.json")?,
+        tokenizer_config_file: read("tokenizer_config.json")?,
+    };
+    let mut hash = blake3::Hasher::new();
+    hash.update(&onnx).update(&tokenizer.tokenizer_file);
+    let mark = hash.finalize().to_hex()[..16].to_owned();
+
+    let model = UserDefinedEmbeddingModel::new(onnx, tokenizer).with_pooling(Pooling::Mean);
+    let settings = InitOptionsUserDefined::new()
+        .with_environment(environment)
+        .with_max_length(options.max_tokens)
+        .with_intra_threads(options.threads);
+    let embedding = TextEmbedding::try_new_from_user_defined(model, settings)
+        .map_err(|error| EmbeddingError::Broken { path: folder.to_owned(), reason: error.to_string() })?;
+    Ok((embedding, mark))
+}
+
+#[cfg(feature = "hub")]
+fn from_name(
+    name: &str,
+    cache: &Path,
+    environment: Environment,
+    options: &ModelOptions,
+) -> Result<(TextEmbedding, String), EmbeddingError> {
+    let failed = |reason: String| EmbeddingError::Name { name: name.to_owned(), reason };
+    let model: fastembed::EmbeddingModel = name.parse().map_err(failed)?;
+    let settings = fastembed::TextInitOptions::new(model)
+        .with_environment(environment)
+        .with_cache_dir(cache.to_owned())
+        .with_max_length(options.max_tokens)
+        .with_intra_threads(options.threads);
+    let embedding = TextEmbedding::try_new(settings).map_err(|error| failed(error.to_string()))?;
+    Ok((embedding, name.to_owned()))
+}
+
+#[cfg(not(feature = "hub"))]
+fn from_name(
+    name: &str,
+    _: &Path,
+    _: Environment,
+    _: &ModelOptions,
+) -> Result<(TextEmbedding, String), EmbeddingError> {
+    Err(EmbeddingError::Name {
+        name: name.to_owned(),
+        reason: "this build has no model hub (feature \"hub\")".to_owned(),
+    })
+}

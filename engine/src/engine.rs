@@ -1,0 +1,257 @@
+//! The way from a message to a turn: form or classification, then handlers, then effects applied.
+//!
+//! [`Engine::reply`] is deterministic: equal snapshot, state, message and time give an equal turn.
+
+mod classify;
+mod form;
+mod respond;
+
+use std::{sync::Arc, time::Instant};
+
+use thiserror::Error;
+
+use crate::{
+    catalogue::{Catalogue, Intent, IntentId, template::Text},
+    decide::Decision,
+    embedding::{Embedder, EmbeddingError},
+    entities::{Entity, find_all},
+    handlers::script::Scripting,
+    host::Host,
+    language::{Language, detect},
+    random::Random,
+    snapshot::Snapshot,
+    state::DialogueState,
+    text::normalize,
+    turn::{Event, Explain, Message, Output, Timings, Turn, TurnKind},
+};
+
+/// Why there is no turn at all. Everything that an author or a user can do wrong gives a turn.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The text could not be embedded.
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
+}
+
+/// What all turns share: the model, the script engine and the outside.
+pub struct Engine {
+    embedder: Arc<dyn Embedder>,
+    scripting: Arc<Scripting>,
+    host: Arc<dyn Host>,
+}
+
+impl Engine {
+    /// An engine over these.
+    pub fn new(embedder: Arc<dyn Embedder>, scripting: Arc<Scripting>, host: Arc<dyn Host>) -> Self {
+        Self { embedder, scripting, host }
+    }
+
+    /// The model.
+    pub fn embedder(&self) -> &Arc<dyn Embedder> {
+        &self.embedder
+    }
+
+    /// The script engine, for loading catalogues.
+    pub fn scripting(&self) -> &Scripting {
+        &self.scripting
+    }
+
+    /// Answers one message. May block: on the model, and on what handlers fetch.
+    ///
+    /// # Errors
+    /// [`EngineError::Embedding`] when the model is busy or broken.
+    pub fn reply(
+        &self,
+        snapshot: &Snapshot,
+        state: &DialogueState,
+        message: &Message<'_>,
+        now: jiff::Timestamp,
+    ) -> Result<Turn, EngineError> {
+        let text = normalize(message.text);
+        let mut turn = Work::new(self, snapshot, state, message, text, now);
+        turn.run()?;
+        Ok(turn.finish())
+    }
+}
+
+/// A turn in the making.
+struct Work<'a> {
+    engine: &'a Engine,
+    snapshot: &'a Snapshot,
+    message: &'a Message<'a>,
+    text: String,
+    now: jiff::Timestamp,
+    random: Random,
+    language: Language,
+    entities: Vec<Entity>,
+    state: DialogueState,
+    kind: TurnKind,
+    intent: Option<IntentId>,
+    probability: Option<f32>,
+    handler: String,
+    outputs: Vec<Output>,
+    hand_off: bool,
+    events: Vec<Event>,
+    kept: std::collections::BTreeMap<String, serde_json::Value>,
+    explain: Explain,
+    timings: Timings,
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        engine: &'a Engine,
+        snapshot: &'a Snapshot,
+        state: &DialogueState,
+        message: &'a Message<'a>,
+        text: String,
+        now: jiff::Timestamp,
+    ) -> Self {
+        let entities = find_all(&snapshot.catalogue.entities, &text);
+        let mut state = state.clone();
+        state.age_contexts();
+        let language = speak(&snapshot.catalogue, &mut state, &text, &entities);
+        Self {
+            engine,
+            snapshot,
+            message,
+            text,
+            now,
+            random: Random::new(message.seed),
+            language,
+            entities,
+            state,
+            kind: TurnKind::Unknown,
+            intent: None,
+            probability: None,
+            handler: "fallback".to_owned(),
+            outputs: Vec::new(),
+            hand_off: false,
+            events: Vec::new(),
+            kept: std::collections::BTreeMap::new(),
+            explain: Explain::default(),
+            timings: Timings::default(),
+        }
+    }
+
+    fn catalogue(&self) -> &'a Arc<Catalogue> {
+        &self.snapshot.catalogue
+    }
+
+    fn run(&mut self) -> Result<(), EngineError> {
+        if let Some(form) = self.state.form.take() {
+            return self.go_on_with_form(form);
+        }
+        if let Some(clarify) = self.state.clarify.take()
+            && let Some(intent) = self.chosen(&clarify)
+        {
+            self.rule(format!("the answer to \"did you mean\" was `{}`", intent.id));
+            self.kind = TurnKind::Matched;
+            self.entities = find_all(&self.catalogue().entities, &clarify.text);
+            self.start_intent(intent);
+            return Ok(());
+        }
+        let decision = self.classify()?;
+        self.act(decision);
+        Ok(())
+    }
+
+    fn act(&mut self, decision: Decision) {
+        match decision {
+            Decision::Matched(id) => match self.catalogue().intent(&id) {
+                Some(intent) => {
+                    self.kind = TurnKind::Matched;
+                    self.start_intent(intent);
+                }
+                None => self.not_understood(),
+            },
+            Decision::Ambiguous(first, second) => self.ask_which(&first, &second),
+            Decision::Unknown => self.not_understood(),
+        }
+    }
+
+    /// Begins an intent: what the message and, where wanted, the past give fills its slots; then its handler, or the first
+    /// question.
+    fn start_intent(&mut self, intent: &'a Intent) {
+        self.state.misses = 0;
+        self.fill_from_message(intent);
+        self.go_on_with_intent(intent);
+    }
+
+    fn rule(&mut self, rule: String) {
+        self.explain.rule = rule;
+    }
+
+    fn trace(&mut self, step: String) {
+        self.explain.trace.push(step);
+    }
+
+    /// Says one of a text's variants. A text that cannot be said is an event, and the fallback is said in its place.
+    fn say(&mut self, text: &Text, suggestions: Vec<String>, extra: &[(&str, String)]) {
+        match self.render(text, extra) {
+            Ok(text) => self.outputs.push(Output::Text { text, suggestions }),
+            Err(message) => {
+                self.events.push(Event::TextFailed { message });
+                self.say_fallback();
+            }
+        }
+    }
+
+    fn say_fallback(&mut self) {
+        match self.render(&self.catalogue().fallback.text, &[]) {
+            Ok(text) => self.outputs.push(Output::Text { text, suggestions: Vec::new() }),
+            Err(message) => self.events.push(Event::TextFailed { message }),
+        }
+    }
+
+    fn render(&mut self, text: &Text, extra: &[(&str, String)]) -> Result<String, String> {
+        let template = text
+            .pick(&self.language, &mut self.random)
+            .ok_or_else(|| format!("a text is missing in `{}`", self.language))?;
+        let slots = &self.state.slots;
+        let value = |name: &str| {
+            let given = extra.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+            given.or_else(|| slots.get(name).map(crate::handlers::api::plain))
+        };
+        template.render(&value).map_err(|name| format!("a text needs a value for {{{name}}}"))
+    }
+
+    fn finish(mut self) -> Turn {
+        let mut turn = Turn {
+            kind: self.kind,
+            language: self.language,
+            intent: self.intent,
+            probability: self.probability,
+            entities: self.entities,
+            handler: self.handler,
+            outputs: std::mem::take(&mut self.outputs),
+            hand_off: self.hand_off,
+            events: self.events,
+            kept: self.kept,
+            state: self.state,
+            catalogue_version: self.snapshot.catalogue.version.clone(),
+            explain: self.explain,
+            timings: self.timings,
+        };
+        let said = turn.text();
+        turn.state.remember(&self.text, &said, turn.intent.as_ref());
+        turn
+    }
+}
+
+/// The language of the reply. An answer to a form's question that is but an entity ("Moscow") says nothing of the language.
+fn speak(catalogue: &Catalogue, state: &mut DialogueState, text: &str, entities: &[Entity]) -> Language {
+    let known = state.language.clone().filter(|language| catalogue.languages.contains(language));
+    if let Some(language) = known.clone().filter(|_| state.language_pinned) {
+        return language;
+    }
+    let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let only_entity = state.form.is_some() && entities.iter().any(|entity| entity.text == bare);
+    let heard = if only_entity { None } else { detect(text, &catalogue.languages) };
+    let language = heard.or(known).unwrap_or_else(|| catalogue.default_language().clone());
+    state.language = Some(language.clone());
+    language
+}
+
+fn micros(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

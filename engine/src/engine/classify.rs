@@ -1,0 +1,101 @@
+//! Classification of a message, and what follows when it gives no single intent.
+
+use std::time::Instant;
+
+use super::{EngineError, Work, micros};
+use crate::{
+    catalogue::{Intent, IntentId},
+    decide::{Decision, decide},
+    state::Clarify,
+    text::fold,
+    turn::TurnKind,
+};
+
+impl<'a> Work<'a> {
+    /// Embeds and classifies the message.
+    pub(super) fn classify(&mut self) -> Result<Decision, EngineError> {
+        if self.text.is_empty() {
+            self.rule("the message holds no text".to_owned());
+            return Ok(Decision::Unknown);
+        }
+        let start = Instant::now();
+        let vectors = self.engine.embedder.embed(std::slice::from_ref(&self.text))?;
+        self.timings.embed_us = micros(start);
+        let Some(vector) = vectors.first() else { return Ok(Decision::Unknown) };
+
+        let start = Instant::now();
+        let classification = self.snapshot.classifier.classify(&self.text, vector);
+        let (decision, rule) = decide(&classification, self.catalogue());
+        self.timings.decide_us = micros(start);
+        self.probability = classification.candidates.first().map(|best| best.probability);
+        self.explain.neighbours = self.snapshot.near_examples(&classification.neighbours);
+        self.explain.in_scope = Some(classification.in_scope);
+        self.explain.candidates = classification.candidates;
+        self.rule(rule);
+        Ok(decision)
+    }
+
+    /// Two intents are equally near: ask.
+    pub(super) fn ask_which(&mut self, first: &IntentId, second: &IntentId) {
+        let (Some(one), Some(other)) = (self.catalogue().intent(first), self.catalogue().intent(second)) else {
+            return self.not_understood();
+        };
+        let titles = [self.title(one), self.title(other)];
+        self.kind = TurnKind::Ambiguous;
+        self.handler = "clarify".to_owned();
+        let extra = [("first", titles[0].clone()), ("second", titles[1].clone())];
+        let catalogue = self.catalogue();
+        self.say(&catalogue.clarify, titles.to_vec(), &extra);
+        self.state.clarify = Some(Clarify { first: first.clone(), second: second.clone(), text: self.text.clone() });
+    }
+
+    /// Which of two intents an answer names: by its title, or as "1" or "2".
+    pub(super) fn chosen(&mut self, clarify: &Clarify) -> Option<&'a Intent> {
+        let answer = fold(&self.text);
+        let answer = answer.trim_end_matches(['.', '!', ')']);
+        for (number, id) in [("1", &clarify.first), ("2", &clarify.second)] {
+            let Some(intent) = self.catalogue().intent(id) else { continue };
+            if answer == number || answer == fold(&self.title(intent)) {
+                return Some(intent);
+            }
+        }
+        None
+    }
+
+    /// No intent is near enough: the fallback, and past the limit what the author chose.
+    pub(super) fn not_understood(&mut self) {
+        self.state.misses += 1;
+        self.handler = "fallback".to_owned();
+        let fallback = &self.catalogue().fallback;
+        if fallback.then_hand_off && self.state.misses >= fallback.tries {
+            self.trace(format!("{} misses in a row: hand-off", self.state.misses));
+            self.state.misses = 0;
+            self.call_person(None);
+        } else {
+            self.say_fallback();
+        }
+    }
+
+    /// Hands the dialogue to a person.
+    pub(super) fn call_person(&mut self, text: Option<String>) {
+        self.hand_off = true;
+        match text {
+            Some(text) => self.outputs.push(crate::turn::Output::Text { text, suggestions: Vec::new() }),
+            None => {
+                let catalogue = self.catalogue();
+                self.say(&catalogue.handoff, Vec::new(), &[]);
+            }
+        }
+    }
+
+    /// What the bot calls an intent: its title, else its first example in the language.
+    fn title(&mut self, intent: &Intent) -> String {
+        if let Some(title) = &intent.title
+            && let Ok(text) = self.render(title, &[])
+        {
+            return text;
+        }
+        let example = intent.examples.iter().find(|example| example.language == self.language);
+        example.or(intent.examples.first()).map_or_else(|| intent.id.to_string(), |example| example.text.clone())
+    }
+}

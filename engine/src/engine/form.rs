@@ -1,0 +1,170 @@
+//! Forms: the slots of an intent, filled from messages and asked for one by one.
+
+use serde_json::Value;
+
+use super::{EngineError, Work};
+use crate::{
+    catalogue::{Intent, SlotSpec},
+    decide::Decision,
+    state::Form,
+    turn::{Event, TurnKind},
+};
+
+impl<'a> Work<'a> {
+    /// A message in the middle of a form: an answer, a way out, or another wish.
+    pub(super) fn go_on_with_form(&mut self, form: Form) -> Result<(), EngineError> {
+        let Some((intent, slot)) = self.form_parts(&form) else {
+            // The catalogue has changed under the dialogue.
+            self.events.push(Event::StateDropped { name: format!("{}.{}", form.intent, form.slot) });
+            let decision = self.classify()?;
+            self.act(decision);
+            return Ok(());
+        };
+        self.state.form = Some(form);
+        if let Some(value) = self.answer(slot) {
+            self.kind = TurnKind::Form;
+            self.rule(format!("the message answers the question for `{}`", slot.name));
+            self.fill(&slot.name, value);
+            self.fill_from_message(intent);
+            self.go_on_with_intent(intent);
+            return Ok(());
+        }
+        match self.classify()? {
+            Decision::Matched(id) => self.leave_form(&id, intent, slot),
+            Decision::Ambiguous(..) | Decision::Unknown if slot.entity.is_none() => self.take_whole(intent, slot),
+            Decision::Ambiguous(..) | Decision::Unknown => self.ask_again(intent, slot),
+        }
+        Ok(())
+    }
+
+    fn form_parts(&self, form: &Form) -> Option<(&'a Intent, &'a SlotSpec)> {
+        let intent = self.catalogue().intent(&form.intent)?;
+        let slot = intent.slots.iter().find(|slot| slot.name == form.slot)?;
+        Some((intent, slot))
+    }
+
+    /// The user wants something else, or out. A slot without an entity takes any answer but a cancel.
+    fn leave_form(&mut self, wanted: &crate::catalogue::IntentId, intent: &'a Intent, slot: &'a SlotSpec) {
+        let Some(other) = self.catalogue().intent(wanted) else { return self.ask_again(intent, slot) };
+        if other.cancels {
+            self.state.form = None;
+            self.trace(format!("the form of `{}` is cancelled", intent.id));
+            self.kind = TurnKind::Matched;
+            return self.start_intent(other);
+        }
+        if slot.entity.is_none() {
+            return self.take_whole(intent, slot);
+        }
+        if other.id == intent.id {
+            return self.ask_again(intent, slot);
+        }
+        self.state.form = None;
+        self.trace(format!("the form of `{}` is left for `{}`", intent.id, other.id));
+        self.kind = TurnKind::Matched;
+        self.start_intent(other);
+    }
+
+    fn take_whole(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
+        self.kind = TurnKind::Form;
+        self.rule(format!("the whole message answers the question for `{}`", slot.name));
+        self.fill(&slot.name, Value::String(self.text.clone()));
+        self.go_on_with_intent(intent);
+    }
+
+    /// The entity that a slot wants, if the message has it.
+    fn answer(&self, slot: &SlotSpec) -> Option<Value> {
+        let wanted = slot.entity.as_ref()?;
+        let found = self.entities.iter().find(|entity| &entity.entity == wanted);
+        // An overlap may have gone to another entity; in a form, the slot's own has the better right.
+        let found = found
+            .cloned()
+            .or_else(|| self.catalogue().entities.get(wanted)?.find(wanted, &self.text).into_iter().next());
+        found.map(|entity| Value::String(entity.value))
+    }
+
+    fn ask_again(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
+        self.kind = TurnKind::Form;
+        self.intent = Some(intent.id.clone());
+        let misses = self.state.form.as_ref().map_or(0, |form| form.misses) + 1;
+        if misses > self.catalogue().fallback.tries {
+            self.rule(format!("`{}` was not answered {misses} times: the form is given up", slot.name));
+            self.state.form = None;
+            return self.not_understood();
+        }
+        self.rule(format!("the message has no answer for `{}`", slot.name));
+        self.handler = "form".to_owned();
+        if let Some(form) = &mut self.state.form {
+            form.misses = misses;
+        }
+        if let Some(text) = slot.retry.as_ref().or(slot.ask.as_ref()) {
+            self.say(text, Vec::new(), &[]);
+        }
+    }
+
+    /// Slots that the message names are filled; values from the past count only for slots that remember.
+    pub(super) fn fill_from_message(&mut self, intent: &Intent) {
+        let filled: Vec<String> = self.state.form.as_ref().map_or_else(Vec::new, |form| form.filled.clone());
+        let fresh = self.state.form.is_none();
+        let mut used: Vec<bool> = vec![false; self.entities.len()];
+        for slot in &intent.slots {
+            if filled.contains(&slot.name) {
+                continue;
+            }
+            let wanted = slot.entity.as_deref();
+            let place =
+                self.entities.iter().enumerate().position(|(i, e)| !used[i] && Some(e.entity.as_str()) == wanted);
+            match place {
+                Some(place) => {
+                    used[place] = true;
+                    let value = Value::String(self.entities[place].value.clone());
+                    self.fill(&slot.name, value);
+                }
+                None if fresh && !slot.remember => {
+                    self.state.slots.remove(&slot.name);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn fill(&mut self, slot: &str, value: Value) {
+        self.trace(format!("slot {slot} = {value}"));
+        self.state.slots.insert(slot.to_owned(), value);
+        if let Some(form) = &mut self.state.form {
+            form.filled.push(slot.to_owned());
+            form.misses = 0;
+        }
+    }
+
+    /// The next question, or the handler when nothing is missing.
+    pub(super) fn go_on_with_intent(&mut self, intent: &'a Intent) {
+        self.intent = Some(intent.id.clone());
+        let missing = intent.slots.iter().find(|slot| slot.required && !self.state.slots.contains_key(&slot.name));
+        match missing {
+            Some(slot) => self.ask_for(intent, slot, None),
+            None => {
+                self.state.form = None;
+                self.handle(intent);
+            }
+        }
+    }
+
+    /// Asks for a slot and waits for the answer.
+    pub(super) fn ask_for(&mut self, intent: &Intent, slot: &SlotSpec, text: Option<String>) {
+        self.handler = "form".to_owned();
+        let mut filled = self.state.form.take().map(|form| form.filled).unwrap_or_default();
+        filled.extend(
+            intent.slots.iter().map(|slot| slot.name.clone()).filter(|name| self.state.slots.contains_key(name)),
+        );
+        filled.sort();
+        filled.dedup();
+        filled.retain(|name| name != &slot.name);
+        self.state.slots.remove(&slot.name);
+        self.state.form = Some(Form { intent: intent.id.clone(), slot: slot.name.clone(), filled, misses: 0 });
+        match (text, &slot.ask) {
+            (Some(text), _) => self.outputs.push(crate::turn::Output::Text { text, suggestions: Vec::new() }),
+            (None, Some(ask)) => self.say(ask, Vec::new(), &[]),
+            (None, None) => self.say_fallback(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Running handlers and applying their effects.
+
+use std::time::Instant;
+
+use super::{Work, micros};
+use crate::{
+    catalogue::{Handler, Intent, IntentId},
+    handlers::{
+        Effect,
+        api::Context,
+        script::{CallInput, Script},
+    },
+    state::DialogueState,
+    turn::{Event, Output},
+};
+
+/// Jumps from handler to handler in one turn.
+const MAX_JUMPS: usize = 8;
+
+impl<'a> Work<'a> {
+    /// Lets an intent's handler answer, and those it jumps to.
+    pub(super) fn handle(&mut self, intent: &'a Intent) {
+        let start = Instant::now();
+        let mut next = Some(intent);
+        let mut jumps = 0;
+        while let Some(intent) = next.take() {
+            self.intent = Some(intent.id.clone());
+            let Some(target) = self.run_handler(intent) else { break };
+            jumps += 1;
+            next = self.jump_target(&target, jumps);
+        }
+        if self.outputs.is_empty() && !self.hand_off {
+            self.say_fallback();
+        }
+        self.timings.handle_us = micros(start);
+    }
+
+    fn jump_target(&mut self, target: &str, jumps: usize) -> Option<&'a Intent> {
+        self.trace(format!("jump to {target}"));
+        let found = self.catalogue().intent(&IntentId::new(target));
+        let failure = match found {
+            Some(_) if jumps <= MAX_JUMPS => None,
+            Some(_) => Some(format!("more than {MAX_JUMPS} jumps in one turn")),
+            None => Some("there is no such intent".to_owned()),
+        };
+        if let Some(message) = failure {
+            self.events.push(Event::JumpFailed { intent: target.to_owned(), message });
+            return None;
+        }
+        found
+    }
+
+    /// Runs one handler; the intent it jumps to, if it does.
+    fn run_handler(&mut self, intent: &'a Intent) -> Option<String> {
+        match &intent.handler {
+            Handler::Reply { text, suggest } => {
+                self.handler = "reply".to_owned();
+                let suggestions = suggest.get(&self.language).cloned().unwrap_or_default();
+                self.say(text, suggestions, &[]);
+                None
+            }
+            Handler::HandOff { text } => {
+                self.handler = "handoff".to_owned();
+                self.hand_off = true;
+                self.say(text, Vec::new(), &[]);
+                None
+            }
+            Handler::Jump(target) => Some(target.to_string()),
+            Handler::Script { script, function } => self.run_script(intent, script, function),
+        }
+    }
+
+    fn run_script(&mut self, intent: &'a Intent, script: &Script, function: &str) -> Option<String> {
+        self.handler = script.path().trim_start_matches("scripts/").to_owned();
+        let context = self.context(intent);
+        let input = CallInput {
+            catalogue: self.catalogue(),
+            host: &self.engine.host,
+            context,
+            now: self.now,
+            random: &mut self.random,
+            kept: &mut self.kept,
+        };
+        match self.engine.scripting.call(script, function, input) {
+            Ok((effects, operations)) => {
+                self.explain.operations += operations;
+                self.trace(format!("{} {function}: {} effects, {operations} operations", script.path(), effects.len()));
+                self.apply(intent, effects)
+            }
+            Err(error) => {
+                self.trace(format!("{}:{}: {}", script.path(), error.line, error.message));
+                self.events.push(Event::ScriptFailed {
+                    file: script.path().to_owned(),
+                    line: error.line,
+                    message: error.message,
+                });
+                self.say_fallback();
+                None
+            }
+        }
+    }
+
+    fn context(&self, intent: &Intent) -> Context {
+        let mut slots = self.state.slots.clone();
+        for slot in &intent.slots {
+            slots.entry(slot.name.clone()).or_insert(serde_json::Value::Null);
+        }
+        Context {
+            text: self.text.clone(),
+            language: self.language.clone(),
+            intent: intent.id.clone(),
+            probability: self.probability.unwrap_or(1.0),
+            entities: self.entities.clone(),
+            slots,
+            contexts: self.state.contexts.keys().cloned().collect(),
+            user: self.message.user,
+            dialog: self.message.dialog,
+            history: self.state.recent.iter().cloned().collect(),
+        }
+    }
+
+    /// Applies effects in order; the last jump wins and runs after them.
+    fn apply(&mut self, intent: &'a Intent, effects: Vec<Effect>) -> Option<String> {
+        let mut target = None;
+        for effect in effects {
+            match effect {
+                Effect::Say { text, suggestions } => self.outputs.push(Output::Text { text, suggestions }),
+                Effect::Image(url) => self.outputs.push(Output::Image { url }),
+                Effect::Payload(value) => self.outputs.push(Output::Payload { value }),
+                Effect::Ask { slot, text } => self.ask_slot(intent, &slot, text),
+                Effect::SetSlot(name, value) if value.is_null() => {
+                    self.state.slots.remove(&name);
+                }
+                Effect::SetSlot(name, value) => {
+                    self.state.slots.insert(name, value);
+                }
+                Effect::SetContext(name, 0) => {
+                    self.state.contexts.remove(&name);
+                }
+                Effect::SetContext(name, turns) => {
+                    // It ages once at the start of each turn that follows.
+                    self.state.contexts.insert(name, turns.saturating_add(1));
+                }
+                Effect::SetLanguage(code) => self.set_language(&code),
+                Effect::Jump(intent) => target = Some(intent),
+                Effect::HandOff(text) => self.call_person(text),
+                Effect::End => {
+                    let language = self.state.language.clone();
+                    let recent = std::mem::take(&mut self.state.recent);
+                    let pinned = self.state.language_pinned;
+                    self.state =
+                        DialogueState { language, language_pinned: pinned, recent, ..DialogueState::default() };
+                }
+            }
+        }
+        target
+    }
+
+    fn ask_slot(&mut self, intent: &'a Intent, name: &str, text: Option<String>) {
+        match intent.slots.iter().find(|slot| slot.name == name) {
+            Some(slot) => {
+                let handler = self.handler.clone();
+                self.ask_for(intent, slot, text);
+                self.handler = handler;
+            }
+            None => {
+                let message = format!("ask(\"{name}\"): the intent `{}` has no such slot", intent.id);
+                self.events.push(Event::ScriptFailed { file: self.handler.clone(), line: 0, message });
+                self.say_fallback();
+            }
+        }
+    }
+
+    fn set_language(&mut self, code: &str) {
+        match self.catalogue().language(code) {
+            Some(language) => {
+                self.language = language.clone();
+                self.state.language = Some(language.clone());
+                self.state.language_pinned = true;
+            }
+            None => {
+                let message = format!("set_language(\"{code}\"): not one of the bot's languages");
+                self.events.push(Event::ScriptFailed { file: self.handler.clone(), line: 0, message });
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Finding entities in a text: by pattern, or by a list of values with synonyms and, if wanted, typo tolerance.
+
+use std::collections::BTreeMap;
+
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+
+use crate::text::fold;
+
+/// Compiled patterns may not grow past this.
+const MAX_PATTERN_BYTES: usize = 1 << 20;
+/// Values for one text are looked for in its first so many words.
+const MAX_WORDS: usize = 400;
+
+/// An entity that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entity {
+    /// Its name in bot.yaml.
+    pub entity: String,
+    /// The value: the text that matched a pattern, or the key of the list.
+    pub value: String,
+    /// What was said.
+    pub text: String,
+    /// Where it begins, in bytes of the normalised message.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// How an entity is recognised.
+#[derive(Debug)]
+pub enum EntitySpec {
+    /// By a regular expression.
+    Pattern(Regex),
+    /// By one of these phrases.
+    Values {
+        /// Folded words of each synonym, and its value.
+        phrases: Vec<(Vec<String>, String)>,
+        /// Whether typos and endings are forgiven.
+        fuzzy: bool,
+    },
+}
+
+impl EntitySpec {
+    /// An entity by pattern, matched without regard to case.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn pattern(pattern: &str) -> Result<Self, String> {
+        RegexBuilder::new(pattern)
+            .case_insensitive(true)
+            .size_limit(MAX_PATTERN_BYTES)
+            .build()
+            .map(Self::Pattern)
+            .map_err(|error| format!("the pattern is wrong: {}", error.to_string().replace('\n', " ")))
+    }
+
+    /// An entity by values with their synonyms; a value is its own synonym.
+    pub fn values(values: &BTreeMap<String, Vec<String>>, fuzzy: bool) -> Self {
+        let phrases = values
+            .iter()
+            .flat_map(|(value, synonyms)| {
+                std::iter::once(value)
+                    .chain(synonyms)
+                    .map(move |phrase| (fold(phrase).split(' ').map(str::to_owned).collect(), value.clone()))
+            })
+            .collect();
+        Self::Values { phrases, fuzzy }
+    }
+
+    /// All places in a normalised text, left to right, without overlaps.
+    pub fn find(&self, name: &str, text: &str) -> Vec<Entity> {
+        match self {
+            Self::Pattern(regex) => regex
+                .find_iter(text)
+                .filter(|found| !found.is_empty())
+                .map(|found| Entity {
+                    entity: name.to_owned(),
+                    value: found.as_str().to_owned(),
+                    text: found.as_str().to_owned(),
+                    start: found.start(),
+                    end: found.end(),
+                })
+                .collect(),
+            Self::Values { phrases, fuzzy } => find_values(name, text, phrases, *fuzzy),
+        }
+    }
+}
+
+/// All entities of a text: overlaps go to the longer one, then to the earlier.
+pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity> {
+    let mut found: Vec<Entity> = specs.iter().flat_map(|(name, spec)| spec.find(name, text)).collect();
+    found.sort_by_key(|entity| (std::cmp::Reverse(entity.end - entity.start), entity.start));
+    let mut kept: Vec<Entity> = Vec::new();
+    for entity in found {
+        if kept.iter().all(|other| entity.end <= other.start || entity.start >= other.end) {
+            kept.push(entity);
+        }
+    }
+    kept.sort_by_key(|entity| entity.start);
+    kept
+}
+
+fn find_values(name: &str, text: &str, phrases: &[(Vec<String>, String)], fuzzy: bool) -> Vec<Entity> {
+    let words = words(text);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        let best = phrases
+            .iter()
+            .filter_map(|(phrase, value)| {
+                let window = words.get(at..at + phrase.len())?;
+                let cost = phrase_distance(phrase, window, fuzzy)?;
+                Some((cost, std::cmp::Reverse(phrase.len()), phrase.len(), value))
+            })
+            .min();
+        let Some((_, _, length, value)) = best else {
+            at += 1;
+            continue;
+        };
+        let (start, end) = (words[at].start, words[at + length - 1].end);
+        found.push(Entity {
+            entity: name.to_owned(),
+            value: value.clone(),
+            text: text[start..end].to_owned(),
+            start,
+            end,
+        });
+        at += length;
+    }
+    found
+}
+
+struct Word {
+    folded: String,
+    start: usize,
+    end: usize,
+}
+
+fn words(text: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut start = None;
+    for (at, character) in text.char_indices().chain([(text.len(), ' ')]) {
+        let inside = character.is_alphanumeric() || matches!(character, '-' | '\'' | '’');
+        match (start, inside) {
+            (None, true) => start = Some(at),
+            (Some(begin), false) => {
+                words.push(Word { folded: text[begin..at].to_lowercase(), start: begin, end: at });
+                start = None;
+            }
+            _ => {}
+        }
+        if words.len() == MAX_WORDS {
+            break;
+        }
+    }
+    words
+}
+
+/// The sum of the words' distances, or `None` when any word is too far.
+fn phrase_distance(phrase: &[String], window: &[Word], fuzzy: bool) -> Option<usize> {
+    phrase.iter().zip(window).map(|(wanted, word)| word_distance(wanted, &word.folded, fuzzy)).sum()
+}
+
+/// Optimal string alignment distance; one edit from four letters on, two from eight.
+fn word_distance(wanted: &str, word: &str, fuzzy: bool) -> Option<usize> {
+    if wanted == word {
+        return Some(0);
+    }
+    let length = wanted.chars().count();
+    let allowed = if !fuzzy || length < 4 {
+        0
+    } else if length < 8 {
+        1
+    } else {
+        2
+    };
+    if allowed == 0 || word.chars().count().abs_diff(length) > allowed {
+        return None;
+    }
+    Some(strsim::osa_distance(wanted, word)).filter(|distance| *distance <= allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cities(fuzzy: bool) -> EntitySpec {
+        let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        let values = BTreeMap::from([
+            ("moscow".to_owned(), list(&["Москва", "мск"])),
+            ("new_york".to_owned(), list(&["New York", "Нью-Йорк"])),
+        ]);
+        EntitySpec::values(&values, fuzzy)
+    }
+
+    fn check(spec: &EntitySpec, text: &str, expected: &[(&str, &str)]) {
+        let found = spec.find("e", text);
+        let found: Vec<(&str, &str)> = found.iter().map(|e| (e.value.as_str(), e.text.as_str())).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn values_are_found_by_synonym() {
+        check(&cities(false), "из МСК в new york!", &[("moscow", "МСК"), ("new_york", "new york")]);
+        check(&cities(false), "в Москве", &[]);
+    }
+
+    #[test]
+    fn endings_and_typos_are_forgiven_when_wanted() {
+        check(&cities(true), "погода в Москве", &[("moscow", "Москве")]);
+        check(&cities(true), "to new yrok", &[("new_york", "new yrok")]);
+        check(&cities(true), "мкс", &[]);
+    }
+
+    #[test]
+    fn patterns_ignore_case() {
+        let spec = EntitySpec::pattern(r"[A-Z]-\d{4}").unwrap();
+        check(&spec, "my a-1042, not B-1", &[("a-1042", "a-1042")]);
+        assert!(EntitySpec::pattern("(").is_err());
+    }
+
+    #[test]
+    fn overlaps_go_to_the_longer() {
+        let specs = BTreeMap::from([
+            ("digits".to_owned(), EntitySpec::pattern(r"\d+").unwrap()),
+            ("order".to_owned(), EntitySpec::pattern(r"[A-Z]-\d{4}").unwrap()),
+        ]);
+        let names: Vec<_> = find_all(&specs, "A-1042 and 7").into_iter().map(|e| e.entity).collect();
+        assert_eq!(names, ["order", "digits"]);
+    }
+
+    proptest! {
+        #[test]
+        fn places_are_inside_the_text(text in "\\PC{0,40}") {
+            for entity in cities(true).find("e", &text) {
+                prop_assert_eq!(&text[entity.start..entity.end], entity.text);
+            }
+        }
+    }
+}

