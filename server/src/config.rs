@@ -49,6 +49,8 @@ pub struct Config {
     pub channel: ChannelConfig,
     /// `GET /health`.
     pub health: HealthConfig,
+    /// The origin of the front-end that may use cookies, such as `https://shop.example`.
+    pub front: Option<String>,
     /// Logs.
     pub log: LogConfig,
 }
@@ -252,6 +254,7 @@ impl Default for Config {
             sqlite: SqliteConfig { synchronous: Synchronous::Full, readers: 4 },
             channel: ChannelConfig::default(),
             health: HealthConfig::default(),
+            front: None,
             log: LogConfig { format: LogFormat::Human, filter: "info,ort=warn,hnsw_rs=warn".to_owned() },
         }
     }
@@ -346,10 +349,11 @@ fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(
 
 /// The names of `api.md` that have a meaning here.
 fn contract_environment() -> Env {
-    const NAMES: [(&str, &str); 3] = [
+    const NAMES: [(&str, &str); 4] = [
         ("SECRET_KEY_JWT", "auth.secret"),
         ("ALGORITHM", "auth.algorithm"),
         ("HEALTH_SECRET_KEY", "health.key"),
+        ("ADDRESS_FRONT", "front"),
     ];
     Env::raw()
         .filter(|name| NAMES.iter().any(|(known, _)| name == *known))
@@ -364,7 +368,9 @@ fn contract_environment() -> Env {
 
 /// A database that is asked for and would not be used is never turned into an embedded one without a word.
 fn refuse_unsupported() -> Result<(), Failure> {
-    for name in ["DATABASE_HOST", "DATABASE_NAME", "BANTER_STORES__POSTGRES", "BANTER_STORES__MONGO", "BANTER_STORES__REDIS"] {
+    for name in
+        ["DATABASE_HOST", "DATABASE_NAME", "BANTER_STORES__POSTGRES", "BANTER_STORES__MONGO", "BANTER_STORES__REDIS"]
+    {
         if std::env::var_os(name).is_some_and(|value| !value.is_empty()) {
             return Err(Failure::usage(
                 format!("{name} is set, and this version has only the embedded store"),

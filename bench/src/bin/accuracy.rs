@@ -170,8 +170,9 @@ fn measure(
 
 fn embed(texts: &[String], embedder: &dyn Embedder) -> Vec<Vector> {
     let mut cache = IntentCache::open(&cache_folder().join("vectors.bin"), embedder);
-    let bar = ProgressBar::new(0)
-        .with_style(ProgressStyle::with_template("embedding {bar:30} {pos}/{len}").unwrap_or(ProgressStyle::default_bar()));
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("embedding {bar:30} {pos}/{len}").unwrap_or(ProgressStyle::default_bar()),
+    );
     let vectors = cache.vectors(embedder, texts, &mut |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
@@ -192,13 +193,21 @@ fn as_json(m: &Measured) -> serde_json::Value {
 }
 
 fn print_header() {
-    println!("{:<20} {:>9} {:>10} {:>7} {:>8} {:>13} {:>9} {:>8}", "", "accuracy", "oos AUROC", "ECE", "fit s", "ms a query", "1-NN raw", "ratio");
+    println!(
+        "{:<20} {:>9} {:>10} {:>7} {:>8} {:>13} {:>9} {:>8}",
+        "", "accuracy", "oos AUROC", "ECE", "fit s", "ms a query", "1-NN raw", "ratio"
+    );
 }
 
 fn print_row(name: &str, m: &Measured) {
     let auroc = m.auroc.map_or("-".to_owned(), |value| format!("{value:.4}"));
     println!(
         "{name:<20} {:>8.2}% {auroc:>10} {:>7.3} {:>8.2} {:>13.3} {:>8.2}% {:>8.3}",
-        m.accuracy * 100.0, m.ece, m.fit_s, m.per_query_ms, m.baseline * 100.0, m.accuracy / m.baseline
+        m.accuracy * 100.0,
+        m.ece,
+        m.fit_s,
+        m.per_query_ms,
+        m.baseline * 100.0,
+        m.accuracy / m.baseline
     );
 }

@@ -312,7 +312,7 @@ const KEYWORD_FUNCTIONS: [&str; 9] =
     ["print", "debug", "type_of", "Fn", "call", "curry", "is_def_var", "is_def_fn", "is_shared"];
 
 static CALL: LazyLock<Regex> = LazyLock::new(|| regex(r"([A-Za-z_][A-Za-z0-9_]*)\s*\("));
-static REFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"\b(t|jump|ask)\s*\(\s*"([^"\\]*)""#));
+static REFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"\b(t|jump|ask)\s*\(\s*"([^"\\]*)"\s*[,)]"#));
 
 fn regex(pattern: &'static str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))

@@ -46,11 +46,9 @@ impl SqliteStore {
             .busy_timeout(BUSY)
             .pragma("temp_store", "memory")
             .pragma("mmap_size", "134217728");
-        let writers = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
-        MIGRATIONS
-            .run(&writers)
-            .await
-            .map_err(|error| StoreError { store: "sqlite", message: error.to_string() })?;
+        let writers =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
+        MIGRATIONS.run(&writers).await.map_err(|error| StoreError { store: "sqlite", message: error.to_string() })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers.max(1))
             .acquire_timeout(BUSY)

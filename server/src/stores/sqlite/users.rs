@@ -27,9 +27,7 @@ impl UserStore for SqliteStore {
         now: Millis,
     ) -> Result<Option<UserId>, StoreError> {
         let (subject, secret) = (subject.to_owned(), secret.map(str::to_owned));
-        self.writer
-            .write(move |connection| Box::pin(create_user(connection, provider, subject, secret, now)))
-            .await
+        self.writer.write(move |connection| Box::pin(create_user(connection, provider, subject, secret, now))).await
     }
 
     async fn set_secret(&self, provider: Provider, subject: &str, secret: &str) -> Result<(), StoreError> {

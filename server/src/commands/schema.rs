@@ -1,0 +1,60 @@
+//! `banter schema`: what editors complete and check a bot's files with. The loader checks with the same schemas.
+
+use std::{fs, path::Path};
+
+use banter_engine::catalogue::{
+    shape::Shape,
+    wire::{BotFile, IntentFile, TextsFile},
+};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// bot.yaml
+    Bot,
+    /// intents/*.yaml
+    Intent,
+    /// texts/*.yaml
+    Texts,
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str); 3] = [(Self::Bot, "bot"), (Self::Intent, "intent"), (Self::Texts, "texts")];
+
+    /// The JSON Schema of this kind.
+    pub fn schema(self) -> Value {
+        match self {
+            Self::Bot => Shape::<BotFile>::new().schema().clone(),
+            Self::Intent => Shape::<IntentFile>::new().schema().clone(),
+            Self::Texts => Shape::<TextsFile>::new().schema().clone(),
+        }
+    }
+}
+
+/// Prints or writes schemas.
+pub fn run(kind: Option<Kind>, out: Option<&Path>) -> Result<u8, Failure> {
+    if let Some(folder) = out {
+        let failed = |error: std::io::Error| {
+            Failure::usage(format!("{} cannot be written: {error}", folder.display()), "name another folder with --out")
+        };
+        fs::create_dir_all(folder).map_err(failed)?;
+        for (each, name) in Kind::ALL.into_iter().filter(|(each, _)| kind.is_none_or(|kind| kind == *each)) {
+            let path = folder.join(format!("{name}.schema.json"));
+            fs::write(&path, format!("{:#}\n", each.schema())).map_err(failed)?;
+            println!("{}", path.display());
+        }
+        return Ok(0);
+    }
+    match kind {
+        Some(kind) => println!("{:#}", kind.schema()),
+        None => {
+            let all: serde_json::Map<String, Value> =
+                Kind::ALL.into_iter().map(|(kind, name)| (name.to_owned(), kind.schema())).collect();
+            println!("{:#}", json!(all));
+        }
+    }
+    Ok(0)
+}

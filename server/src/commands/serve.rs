@@ -1,0 +1,54 @@
+//! `banter serve`.
+
+use rocket::fairing::AdHoc;
+
+use super::{block_on, colour};
+use crate::{
+    assembly,
+    config::{Config, Rules},
+    failure::Failure,
+    telemetry, web,
+};
+
+/// Serves until a signal; in-flight turns finish.
+pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
+    telemetry::start(&config.log)?;
+    block_on(async {
+        let assembly = assembly::assemble(config, rules, colour()).await?;
+        let (store, intents) = (assembly.store, assembly.intents);
+        let open_channel = matches!(assembly.app.channel, web::ChannelAccess::Open);
+        let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |rocket| {
+            Box::pin(async move {
+                let address = format!("http://{}:{}", rocket.config().address, rocket.config().port);
+                greet(&address, intents, open_channel);
+            })
+        }));
+        let served = rocket.launch().await;
+        store.close().await;
+        served.map_err(|error| {
+            Failure::usage(
+                format!("the server cannot listen on {}:{}: {}", config.address, config.port, plain(&error)),
+                "is another one running? take another port with --port",
+            )
+        })?;
+        tracing::info!("stopped");
+        Ok(0)
+    })
+}
+
+fn plain(error: &rocket::Error) -> String {
+    match error.kind() {
+        rocket::error::ErrorKind::Bind(error) | rocket::error::ErrorKind::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn greet(address: &str, intents: usize, open_channel: bool) {
+    println!("banter answers on {address} with {intents} intents");
+    if open_channel {
+        println!("try it:");
+        println!(
+            "  curl -s {address}/webhooks/rest/webhook -H 'Content-Type: application/json' \\\n       -d '{{\"sender\": \"me\", \"message\": \"where is my order\"}}'"
+        );
+    }
+}

@@ -1,0 +1,259 @@
+//! The outside as handlers see it: what is kept for a user, and HTTP within the bot's policy.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use banter_engine::{
+    catalogue::HttpPolicy,
+    host::{Host, HostError, HttpAnswer},
+};
+use serde_json::Value;
+use tokio::runtime::Handle;
+use ureq::{
+    Agent,
+    http::{Uri, header::LOCATION},
+    unversioned::{
+        resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
+        transport::{DefaultConnector, NextTimeout},
+    },
+};
+
+use crate::stores::{TurnStore, UserId};
+
+const MAX_REDIRECTS: usize = 3;
+
+/// The server's [`Host`].
+pub struct ServerHost {
+    runtime: Handle,
+    turns: Arc<dyn TurnStore>,
+    http: OutboundHttp,
+}
+
+/// HTTP requests of handlers, within the policy of their bot.
+pub struct OutboundHttp {
+    public: Agent,
+    any: Agent,
+}
+
+impl Default for OutboundHttp {
+    fn default() -> Self {
+        Self { public: agent(false), any: agent(true) }
+    }
+}
+
+impl OutboundHttp {
+    /// See [`Host::http_get`].
+    ///
+    /// # Errors
+    /// Those of [`Host::http_get`].
+    pub fn get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+        fetch(if policy.private { &self.any } else { &self.public }, url, policy)
+    }
+}
+
+impl ServerHost {
+    /// A host over a store. Its calls block, so they are made on threads where that is allowed.
+    pub fn new(runtime: Handle, turns: Arc<dyn TurnStore>) -> Self {
+        Self { runtime, turns, http: OutboundHttp::default() }
+    }
+}
+
+impl Host for ServerHost {
+    fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError> {
+        self.runtime.block_on(self.turns.kept(UserId(user), key)).map_err(|error| HostError::Failed(error.to_string()))
+    }
+
+    fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+        self.http.get(url, policy)
+    }
+
+    fn log(&self, source: &str, message: &str) {
+        tracing::info!(source, message, "script");
+    }
+}
+
+/// Fetches within a policy; every hop of a redirect must be allowed too, and all hops share one time.
+fn fetch(agent: &Agent, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+    let deadline = Instant::now() + Duration::from_millis(policy.timeout_ms);
+    let mut uri = parse(url)?;
+    for _ in 0..=MAX_REDIRECTS {
+        check_host(&uri, policy)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let request = agent.get(uri.clone()).config().timeout_global(Some(left)).build();
+        let mut response = request.call().map_err(|error| HostError::Failed(error.to_string()))?;
+        if response.status().is_redirection()
+            && let Some(target) = response.headers().get(LOCATION)
+        {
+            uri = follow(&uri, target.to_str().unwrap_or_default())?;
+            continue;
+        }
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(policy.max_bytes)
+            .read_to_string()
+            .map_err(|error| HostError::Failed(error.to_string()))?;
+        return Ok(HttpAnswer { status: response.status().as_u16(), body });
+    }
+    Err(HostError::Failed(format!("more than {MAX_REDIRECTS} redirects")))
+}
+
+fn parse(url: &str) -> Result<Uri, HostError> {
+    url.parse::<Uri>().map_err(|error| HostError::Refused(format!("\"{url}\" is no URL: {error}")))
+}
+
+fn follow(from: &Uri, target: &str) -> Result<Uri, HostError> {
+    if target.starts_with('/') && !target.starts_with("//") {
+        let base = format!("{}://{}", from.scheme_str().unwrap_or("https"), from.host().unwrap_or_default());
+        let port = from.port_u16().map_or(String::new(), |port| format!(":{port}"));
+        return parse(&format!("{base}{port}{target}"));
+    }
+    parse(target)
+}
+
+fn check_host(uri: &Uri, policy: &HttpPolicy) -> Result<(), HostError> {
+    let refused = |reason: String| Err(HostError::Refused(reason));
+    let default_port = match uri.scheme_str() {
+        Some("https") => 443,
+        Some("http") => 80,
+        _ => return refused("http_get fetches http and https only".to_owned()),
+    };
+    let Some(authority) = uri.authority().filter(|authority| !authority.as_str().contains('@')) else {
+        return refused("a URL with a user name is not fetched".to_owned());
+    };
+    let host = authority.host().to_lowercase();
+    let port = authority.port_u16().unwrap_or(default_port);
+    let with_port = format!("{host}:{port}");
+    let allowed = policy.allow.iter().any(|entry| *entry == with_port || (*entry == host && port == default_port));
+    if allowed {
+        return Ok(());
+    }
+    refused(format!("the host {with_port} is not in `http.allow` of bot.yaml"))
+}
+
+fn agent(private: bool) -> Agent {
+    let config = Agent::config_builder()
+        .max_redirects(0)
+        .http_status_as_error(false)
+        // A proxy from the environment would resolve names for us, past the guard below.
+        .proxy(None)
+        .user_agent("banter")
+        .build();
+    Agent::with_parts(config, DefaultConnector::new(), GuardedResolver { private, inner: DefaultResolver::default() })
+}
+
+/// Looks names up and drops addresses that are not public: the check is made on what is connected to, so a name that changes
+/// its address between two look-ups gains nothing.
+struct GuardedResolver {
+    private: bool,
+    inner: DefaultResolver,
+}
+
+impl fmt::Debug for GuardedResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedResolver").field("private", &self.private).finish()
+    }
+}
+
+impl Resolver for GuardedResolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = self.inner.resolve(uri, config, timeout)?;
+        if self.private {
+            return Ok(found);
+        }
+        let mut public = self.empty();
+        for address in found.iter().filter(|address| is_public(address.ip())) {
+            public.push(*address);
+        }
+        if public.is_empty() {
+            let message = "the host has a private address, and `http.private` of bot.yaml is off";
+            return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, message).into());
+        }
+        Ok(public)
+    }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+/// What the IANA registry of special-purpose addresses does not list.
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_broadcast()
+        || address.is_documentation()
+        || address.is_multicast()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && (18..20).contains(&b));
+    !special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    if let Some(v4) = address.to_ipv4_mapped() {
+        return is_public_v4(v4);
+    }
+    let [first, second, ..] = address.segments();
+    // Global unicast is 2000::/3; of it, 6to4, Teredo and documentation lead elsewhere.
+    (first & 0xE000) == 0x2000 && first != 0x2002 && !(first == 0x2001 && (second == 0 || second == 0xDB8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, allow: &[&str], expected: bool) {
+        let policy = HttpPolicy { allow: allow.iter().map(|a| (*a).to_owned()).collect(), ..HttpPolicy::default() };
+        let result = parse(url).and_then(|uri| check_host(&uri, &policy));
+        assert_eq!(result.is_ok(), expected, "{url}: {result:?}");
+    }
+
+    #[test]
+    fn only_allowed_hosts_are_asked() {
+        check("https://api.example.org/x", &["api.example.org"], true);
+        check("https://API.example.org/x", &["api.example.org"], true);
+        check("https://api.example.org:8443/x", &["api.example.org"], false);
+        check("http://127.0.0.1:9/x", &["127.0.0.1:9"], true);
+        check("https://api.example.org@evil.example/", &["api.example.org"], false);
+        check("https://evil.example/", &["api.example.org"], false);
+        check("ftp://api.example.org/", &["api.example.org"], false);
+        check("file:///etc/passwd", &["api.example.org"], false);
+    }
+
+    #[test]
+    fn private_addresses_are_told() {
+        for address in
+            ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fd00::1", "::ffff:10.0.0.1", "0.0.0.0", "2002:a00:1::"]
+        {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in ["8.8.8.8", "2606:4700::1111"] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_private_address_behind_an_allowed_name_is_refused() {
+        let policy =
+            HttpPolicy { allow: vec!["localhost:1".to_owned()], private: false, timeout_ms: 1_000, max_bytes: 10 };
+        let error = fetch(&agent(false), "http://localhost:1/", &policy).unwrap_err();
+        assert!(error.to_string().contains("private address"), "{error}");
+    }
+}

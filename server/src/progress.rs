@@ -1,0 +1,39 @@
+//! Progress bars for work over a second, on terminals only.
+
+use std::time::Duration;
+
+use banter_engine::snapshot::Stage;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Shows the stages of building a snapshot. Nothing is drawn when standard error is no terminal.
+pub struct BuildBar(ProgressBar);
+
+impl Default for BuildBar {
+    fn default() -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template("{msg:>20} {bar:30} {pos}/{len} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+}
+
+impl BuildBar {
+    /// Draws a stage.
+    pub fn show(&self, stage: Stage) {
+        let (name, done, total) = match stage {
+            Stage::Embedding(done, total) => ("embedding examples", done, total),
+            Stage::Training(done, total) => ("training", done, total),
+        };
+        self.0.set_message(name);
+        self.0.set_length(total as u64);
+        self.0.set_position(done as u64);
+    }
+}
+
+impl Drop for BuildBar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,28 @@
+//! Logs: for people on a terminal, JSON for machines. Never message texts or secrets at the default level.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::{
+    config::{LogConfig, LogFormat},
+    failure::Failure,
+};
+
+/// Begins logging to standard error. A second call changes nothing.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn start(config: &LogConfig) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.filter).map_err(|error| {
+        Failure::usage(format!("log.filter is wrong: {error}"), "write one such as info or info,banter_server=debug")
+    })?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let result = match config.format {
+        LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    // Only tests start twice in one process, and want the first.
+    drop(result);
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! HTTP. Routes translate and nothing else: the rules are in the use-cases.
+
+pub mod body;
+pub mod catchers;
+pub mod context;
+pub mod cors;
+pub mod error;
+pub mod guard;
+pub mod headers;
+pub mod routes;
+
+use std::sync::Arc;
+
+use rocket::{Build, Rocket, config::LogLevel, data::Limits};
+
+use crate::{
+    accounts::Accounts,
+    config::{Config, Rules, Secret},
+    conversations::Conversations,
+    stores::Stores,
+};
+
+/// What routes reach.
+pub struct App {
+    /// Who is who.
+    pub accounts: Arc<Accounts>,
+    /// Turns.
+    pub conversations: Arc<Conversations>,
+    /// For what needs no rules: history and probes.
+    pub stores: Stores,
+    /// How the REST channel is proved.
+    pub channel: ChannelAccess,
+    /// The value of `X-Health-Key`.
+    pub health_key: Option<Secret>,
+    /// The front-end that may use cookies from another origin.
+    pub front: Option<String>,
+    /// Bytes of a body.
+    pub body_bytes: u64,
+}
+
+/// Who may use the REST channel.
+pub enum ChannelAccess {
+    /// Nobody.
+    Off,
+    /// Whoever can reach it: loopback only.
+    Open,
+    /// Who knows the key.
+    Key(Secret),
+}
+
+impl ChannelAccess {
+    /// By the configuration: a key, else open in `dev` and off in `release`.
+    pub fn of(config: &Config, rules: Rules) -> Self {
+        match (&config.channel.key, rules) {
+            (Some(key), _) => Self::Key(key.clone()),
+            (None, Rules::Dev) => Self::Open,
+            (None, Rules::Release) => Self::Off,
+        }
+    }
+}
+
+/// The server, ready to be launched.
+pub fn build(app: App, config: &Config) -> Rocket<Build> {
+    let settings = rocket::Config {
+        address: config.address,
+        port: config.port,
+        workers: if config.workers == 0 { cores() } else { config.workers },
+        max_blocking: 512,
+        // A client could write any address into such a header.
+        ip_header: None,
+        limits: Limits::default(),
+        log_level: LogLevel::Off,
+        cli_colors: false,
+        shutdown: rocket::config::Shutdown {
+            grace: config.shutdown_seconds,
+            mercy: 1,
+            ..rocket::config::Shutdown::default()
+        },
+        ..rocket::Config::default()
+    };
+    let figment = rocket::figment::Figment::from(settings).merge(("ip_header", false)).merge(("ident", "banter"));
+    rocket::custom(figment)
+        .manage(Arc::new(app))
+        .attach(headers::ResponseHeaders)
+        .attach(cors::Cors)
+        .mount("/", routes::all())
+        .register("/", catchers::all())
+}
+
+/// Cores of this machine.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

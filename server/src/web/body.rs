@@ -1,0 +1,79 @@
+//! JSON bodies: bounded, of the right content type, and told what is wrong with them.
+
+use rocket::{
+    Data, Request,
+    data::{FromData, Outcome, ToByteUnit},
+    http::Status,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{App, error::ApiError};
+use std::sync::Arc;
+
+/// A request's body as a `T`.
+pub struct Body<T> {
+    /// The value.
+    pub value: T,
+    /// SHA-256 of the request's path and of the body's meaning, for idempotency keys.
+    pub hash: [u8; 32],
+}
+
+/// The error of a guard, kept for the catcher that answers.
+#[derive(Default)]
+pub struct Refusal(pub Option<ApiError>);
+
+/// Ends a request from inside a guard.
+pub fn refuse(request: &Request<'_>, error: ApiError) -> (Status, ApiError) {
+    request.local_cache(|| Refusal(Some(error.clone())));
+    (error.status(), error)
+}
+
+#[rocket::async_trait]
+impl<'r, T: DeserializeOwned> FromData<'r> for Body<T> {
+    type Error = ApiError;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        match read(request, data).await {
+            Ok(body) => Outcome::Success(body),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Result<Body<T>, ApiError> {
+    if let Some(kind) = request.content_type() {
+        let json = kind.top() == "application" && (kind.sub() == "json" || kind.sub().as_str().ends_with("+json"));
+        if !json {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+    } else if request.headers().contains("Content-Type") {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    let limit = request.rocket().state::<Arc<App>>().map_or(65_536, |app| app.body_bytes);
+    let bytes = data.open(limit.bytes()).into_bytes().await.map_err(|_| ApiError::BadRequest)?;
+    if !bytes.is_complete() {
+        return Err(ApiError::TooLarge);
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ApiError::MissingBody);
+    }
+    let json: Value = serde_json::from_slice(&bytes).map_err(|_| ApiError::MalformedJson)?;
+    let mut hash = Sha256::new();
+    hash.update(request.uri().path().as_str().as_bytes());
+    hash.update([0]);
+    hash.update(json.to_string().as_bytes());
+    let value = serde_path_to_error::deserialize(json).map_err(|error| field_error(&error))?;
+    Ok(Body { value, hash: hash.finalize().into() })
+}
+
+/// Which field is missing or wrong.
+fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let message = error.inner().to_string();
+    if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        return ApiError::MissingField(field.to_owned());
+    }
+    let path = error.path().to_string();
+    ApiError::InvalidField(if path == "." { "body".to_owned() } else { path })
+}

@@ -1,0 +1,118 @@
+//! What belongs to one request: its id, its time, its log span, and the language to speak to its sender.
+
+use std::{net::IpAddr, time::Instant};
+
+use rocket::{
+    Request,
+    request::{FromRequest, Outcome},
+};
+use tracing::Span;
+use uuid::Uuid;
+
+/// Id and start of a request.
+#[derive(Debug)]
+pub struct Trace {
+    /// Also in the `X-Request-Id` header and on every log line of the request.
+    pub id: String,
+    /// When it came.
+    pub start: Instant,
+}
+
+impl Trace {
+    /// The request's trace, made when it is first asked for.
+    pub fn of<'r>(request: &'r Request<'_>) -> &'r Self {
+        request.local_cache(|| Self { id: Uuid::new_v4().simple().to_string(), start: Instant::now() })
+    }
+}
+
+/// What handlers need of a request beside its body.
+pub struct Context {
+    /// For `.instrument(…)`.
+    pub span: Span,
+    /// The peer's address.
+    pub address: String,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Context {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+        let span = tracing::info_span!("request", id = %Trace::of(request).id);
+        let address = request.remote().map_or("unknown".to_owned(), |peer| canonical(peer.ip()));
+        Outcome::Success(Self { span, address })
+    }
+}
+
+/// One address for one sender: IPv4 as such, IPv6 by its /64, of which one household has many.
+fn canonical(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// The language of details in errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// The default.
+    English,
+    /// When the sender likes it better.
+    Russian,
+}
+
+impl Speech {
+    /// By `Accept-Language` (RFC 9110, section 12.5.4).
+    pub fn of(request: &Request<'_>) -> Self {
+        request.headers().get_one("Accept-Language").map_or(Self::English, Self::parse)
+    }
+
+    /// The ISO 639-1 code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Russian => "ru",
+        }
+    }
+
+    fn parse(header: &str) -> Self {
+        let mut best = (0.0f32, Self::English);
+        for part in header.split(',').take(32) {
+            let mut pieces = part.split(';');
+            let tag = pieces.next().unwrap_or("").trim().to_ascii_lowercase();
+            let weight = pieces.find_map(|piece| piece.trim().strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+            let speech = match tag.split('-').next() {
+                Some("ru") => Self::Russian,
+                Some("en" | "*") => Self::English,
+                _ => continue,
+            };
+            if weight > best.0 {
+                best = (weight, speech);
+            }
+        }
+        best.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heavier_language_wins() {
+        for (header, expected) in [
+            ("ru", Speech::Russian),
+            ("ru-RU,ru;q=0.9,en;q=0.8", Speech::Russian),
+            ("en;q=0.9, ru;q=0.3", Speech::English),
+            ("de, ru;q=0.5", Speech::Russian),
+            ("de", Speech::English),
+            ("ru;q=0", Speech::English),
+            ("", Speech::English),
+        ] {
+            assert_eq!(Speech::parse(header), expected, "{header}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Proofs. A route that takes a [`User`] cannot forget to ask who it is.
+
+use std::sync::Arc;
+
+use rocket::{
+    Request,
+    http::Method,
+    request::{FromRequest, Outcome},
+};
+
+use super::{App, ChannelAccess, body::refuse, error::ApiError};
+use crate::stores::UserId;
+
+/// Someone who has proved who they are, by a token in `Authorization` or in the cookie `access_token`.
+pub struct User(pub UserId);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for User {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+        match prove(request).await {
+            Ok(user) => Outcome::Success(Self(user)),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+async fn prove(request: &Request<'_>) -> Result<UserId, ApiError> {
+    let app = app(request)?;
+    if let Some(header) = request.headers().get_one("Authorization") {
+        let token = bearer(header).ok_or(ApiError::Unauthorized)?;
+        return Ok(app.accounts.authenticate(token).await?);
+    }
+    let cookie = request.cookies().get("access_token").ok_or(ApiError::Unauthorized)?;
+    let user = app.accounts.authenticate(cookie.value()).await?;
+    // A browser sends cookies along with requests that other sites make; these cannot forge `Origin`.
+    if request.method() == Method::Post && !is_own_origin(request, app) {
+        return Err(ApiError::ForeignOrigin);
+    }
+    Ok(user)
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn is_own_origin(request: &Request<'_>, app: &App) -> bool {
+    let Some(origin) = request.headers().get_one("Origin") else { return false };
+    let own = request.host().is_some_and(|host| {
+        let host = host.to_string();
+        origin == format!("http://{host}") || origin == format!("https://{host}")
+    });
+    own || app.front.as_deref() == Some(origin)
+}
+
+/// A client's key for repeats, if it sent one.
+pub struct IdempotencyKey(pub Option<String>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for IdempotencyKey {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+        let Some(key) = request.headers().get_one("Idempotency-Key") else { return Outcome::Success(Self(None)) };
+        if key.is_empty() || key.len() > 64 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Outcome::Error(refuse(request, ApiError::InvalidIdempotencyKey));
+        }
+        Outcome::Success(Self(Some(key.to_owned())))
+    }
+}
+
+/// Someone who may use Rasa's REST channel: by `?token=` or as Bearer.
+pub struct ChannelClient;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for ChannelClient {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+        let allowed = app(request).and_then(|app| match &app.channel {
+            ChannelAccess::Off => Err(ApiError::NotFound),
+            ChannelAccess::Open => Ok(()),
+            ChannelAccess::Key(key) => {
+                let query = request.query_value::<&str>("token").and_then(Result::ok);
+                let header = request.headers().get_one("Authorization").and_then(bearer);
+                let given = query.or(header).ok_or(ApiError::Unauthorized)?;
+                if key.matches(given) { Ok(()) } else { Err(ApiError::Unauthorized) }
+            }
+        });
+        match allowed {
+            Ok(()) => Outcome::Success(Self),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+/// Someone who knows the health key.
+pub struct HealthClient;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for HealthClient {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+        let given = request.headers().get_one("X-Health-Key").unwrap_or("");
+        let known = app(request).is_ok_and(|app| app.health_key.as_ref().is_some_and(|key| key.matches(given)));
+        if known { Outcome::Success(Self) } else { Outcome::Error(refuse(request, ApiError::WrongKey)) }
+    }
+}
+
+fn app<'r>(request: &'r Request<'_>) -> Result<&'r Arc<App>, ApiError> {
+    request.rocket().state::<Arc<App>>().ok_or(ApiError::Internal)
+}

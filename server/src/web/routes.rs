@@ -1,0 +1,36 @@
+//! One file a resource.
+
+pub mod auth;
+pub mod messages;
+pub mod service;
+pub mod session;
+pub mod webhooks;
+
+use rocket::Route;
+
+/// All routes.
+pub fn all() -> Vec<Route> {
+    [auth::routes(), messages::routes(), session::routes(), webhooks::routes(), service::routes()].concat()
+}
+
+/// Which methods a path takes: Rocket itself answers 404 to a known path with another method.
+pub fn methods_of(path: &str) -> Option<&'static str> {
+    match path {
+        "/auth/login" | "/auth/refresh" | "/messages/send" | "/webhooks/rest/webhook" => Some("POST"),
+        "/session/history" | "/webhooks/rest" | "/webhooks/rest/" | "/live" | "/ready" | "/health" => Some("GET, HEAD"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_has_its_methods() {
+        for route in all() {
+            let methods = methods_of(route.uri.path()).unwrap_or_else(|| panic!("{} is not listed", route.uri));
+            assert!(methods.contains(route.method.as_str()), "{} {}", route.method, route.uri);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Messages of users.
+
+use std::sync::Arc;
+
+use rocket::{Route, State, post, routes, serde::json::Json};
+use serde::{Deserialize, Serialize};
+use tracing::Instrument;
+
+use crate::{
+    conversations::Incoming,
+    stores::DialogId,
+    web::{
+        App,
+        body::Body,
+        context::Context,
+        error::ApiError,
+        guard::{IdempotencyKey, User},
+    },
+};
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route> {
+    routes![send]
+}
+
+#[derive(Deserialize)]
+struct Send {
+    text: String,
+    dialog_id: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Sent {
+    response: String,
+}
+
+#[post("/messages/send", data = "<body>")]
+async fn send(
+    user: User,
+    key: IdempotencyKey,
+    body: Body<Send>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Json<Sent>, ApiError> {
+    let incoming = Incoming {
+        user: user.0,
+        dialog: body.value.dialog_id.map(DialogId),
+        text: body.value.text,
+        idempotency: key.0.map(|key| (key, body.hash)),
+    };
+    let answer = app.conversations.take_turn(incoming).instrument(context.span).await?;
+    Ok(Json(Sent { response: answer.response }))
+}
