@@ -33,7 +33,7 @@ impl Document {
         let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let document = Self { file: file.to_owned(), value: Value::Null, spans: HashMap::new(), keys: HashMap::new() };
         let mut reader =
-            Reader { parser: Parser::new_from_str(text), offsets, document, anchors: HashMap::new(), nodes: 0 };
+            Reader { parser: Parser::new_from_str(text), text, offsets, document, anchors: HashMap::new(), nodes: 0 };
         reader.read()?;
         Ok(reader.document)
     }
@@ -84,6 +84,7 @@ pub fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Fault> {
 
 struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    text: &'a str,
     offsets: Vec<usize>,
     document: Document,
     anchors: HashMap<usize, Value>,
@@ -115,11 +116,24 @@ impl<'a> Reader<'a> {
             Some(Err(error)) => {
                 let at = self.byte(error.marker().index());
                 let place = Place { file: self.document.file.clone(), span: at..at };
-                Err(Fault::error(place, format!("this is not YAML: {}", error.info()))
-                    .hint("look for a missing quote, a tab, or an indent that differs from its neighbours"))
+                Err(Fault::error(place, format!("this is not YAML: {}", error.info())).hint(self.syntax_hint(at)))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
+    }
+
+    fn syntax_hint(&self, at: usize) -> &'static str {
+        let before = &self.text[..at];
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = self.text[start..].lines().next().unwrap_or("").trim_start();
+        // The commonest slip of all: a marked entity at the head of an example.
+        if line.starts_with("- [") {
+            return "an example that begins with `[` needs quotes: '[laptop](product) is broken'";
+        }
+        if line.contains('\t') {
+            return "YAML is indented with spaces, not with tabs";
+        }
+        "look for a missing quote, or an indent that differs from its neighbours"
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, pointer: &str, depth: usize) -> Result<Value, Fault> {

@@ -165,9 +165,14 @@ impl Scripting {
         let ast = self.engine.compile(source).map_err(|error| {
             let place = Place { file: path.to_owned(), span: span_of(source, error.position()) };
             let fault = Fault::error(place, format!("the script does not compile: {}", error.err_type()));
+            let span = fault.place.span.clone();
+            let word = source.get(span).unwrap_or_default();
             match error.err_type() {
                 rhai::ParseErrorType::VariableUndefined(name) => {
                     fault.hint(format!("write `let {name} = …;` before it"))
+                }
+                _ if RESERVED.contains(&word) => {
+                    fault.hint(format!("`{word}` is a word of the language; use another name"))
                 }
                 _ => fault.hint("look for a missing `;`, quote or bracket at or before this place"),
             }
@@ -307,6 +312,11 @@ fn span_of(source: &str, position: Position) -> Range<usize> {
 
 const KEYWORDS: [&str; 12] =
     ["if", "while", "for", "in", "switch", "return", "until", "loop", "throw", "catch", "fn", "else"];
+/// Words that cannot be names, and look as if they could.
+const RESERVED: [&str; 16] = [
+    "until", "do", "is", "this", "const", "import", "export", "as", "global", "match", "case", "default", "with",
+    "new", "use", "shared",
+];
 /// Functions that are part of Rhai's grammar and no signature lists.
 const KEYWORD_FUNCTIONS: [&str; 9] =
     ["print", "debug", "type_of", "Fn", "call", "curry", "is_def_var", "is_def_fn", "is_shared"];
