@@ -1,7 +1,9 @@
 //! What the benches share: the model, data files, numbers.
 
 pub mod data;
+pub mod http;
 pub mod metrics;
+pub mod server;
 
 use std::{
     path::{Path, PathBuf},

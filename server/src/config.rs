@@ -255,7 +255,10 @@ impl Default for Config {
             channel: ChannelConfig::default(),
             health: HealthConfig::default(),
             front: None,
-            log: LogConfig { format: LogFormat::Human, filter: "info,ort=warn,hnsw_rs=warn".to_owned() },
+            log: LogConfig {
+                format: LogFormat::Human,
+                filter: "info,rocket=error,_=off,ort=warn,hnsw_rs=warn".to_owned(),
+            },
         }
     }
 }

@@ -78,7 +78,7 @@ pub struct MatchingFile {
 
 impl Default for MatchingFile {
     fn default() -> Self {
-        Self { threshold: 0.5, margin: 0.1 }
+        Self { threshold: 0.45, margin: 0.15 }
     }
 }
 

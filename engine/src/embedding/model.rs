@@ -11,6 +11,9 @@ use ort::environment::Environment;
 
 use super::{EmbeddingError, Vector, normalize};
 
+/// Between two runs the runtime's threads would spin on cores that the server needs; they stop with each run.
+const SPINNING: (&str, &str) = ("session.force_spinning_stop", "1");
+
 /// What to load and how to run it.
 #[derive(Clone, Debug)]
 pub struct ModelOptions {
@@ -136,7 +139,8 @@ fn from_folder(
     let settings = InitOptionsUserDefined::new()
         .with_environment(environment)
         .with_max_length(options.max_tokens)
-        .with_intra_threads(options.threads);
+        .with_intra_threads(options.threads)
+        .with_session_config(SPINNING.0, SPINNING.1);
     let embedding = TextEmbedding::try_new_from_user_defined(model, settings)
         .map_err(|error| EmbeddingError::Broken { path: folder.to_owned(), reason: error.to_string() })?;
     Ok((embedding, mark))
@@ -155,7 +159,8 @@ fn from_name(
         .with_environment(environment)
         .with_cache_dir(cache.to_owned())
         .with_max_length(options.max_tokens)
-        .with_intra_threads(options.threads);
+        .with_intra_threads(options.threads)
+        .with_session_config(SPINNING.0, SPINNING.1);
     let embedding = TextEmbedding::try_new(settings).map_err(|error| failed(error.to_string()))?;
     Ok((embedding, name.to_owned()))
 }

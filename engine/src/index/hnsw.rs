@@ -57,7 +57,7 @@ impl Hnsw {
 
 impl IntentIndex for Hnsw {
     fn nearest(&self, query: &[f32], count: usize) -> Vec<Neighbour> {
-        let width = SEARCH_WIDTH.max(count * 2);
+        let width = SEARCH_WIDTH.max(count + 16);
         let mut found: Vec<Neighbour> = self
             .graph
             .search(query, count, width)

@@ -1,0 +1,77 @@
+//! The real server as a child process, on a free port, with its own data folder.
+
+use std::{
+    fs::File,
+    io,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::{fail, http::Connection, root};
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts the release binary with the demo bot, its log in the data folder.
+    pub fn start(data_dir: &Path) -> Self {
+        let port = free_port().unwrap_or_else(|error| fail(&format!("no free port: {error}")));
+        let binary = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("banter")));
+        let binary = binary.filter(|path| path.exists()).unwrap_or_else(|| fail("build the server first: make run"));
+        let log = std::fs::create_dir_all(data_dir).and_then(|()| File::create(data_dir.join("log")));
+        let log = log.unwrap_or_else(|error| fail(&format!("no log file: {error}")));
+        let child = Command::new(binary)
+            .current_dir(root())
+            .args(["serve", "--port", &port.to_string(), "--data-dir"])
+            .arg(data_dir)
+            .env("BANTER_AUTH__LOGINS_PER_ADDRESS", "100000")
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        Self { child: child.unwrap_or_else(|error| fail(&format!("the server does not start: {error}"))), port }
+    }
+
+    /// Waits until the server takes connections.
+    pub fn wait(&mut self) -> Connection {
+        let end = Instant::now() + Duration::from_secs(120);
+        while Instant::now() < end {
+            if let Ok(connection) = Connection::open(self.port) {
+                return connection;
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                fail(&format!("the server ended with {status}"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        fail("the server does not listen")
+    }
+
+    /// A new user's access token.
+    pub fn log_in(&self, name: &str) -> io::Result<String> {
+        let body = json!({ "email": format!("{name}@bench.example"), "password": "bench" });
+        let (status, answer) = Connection::open(self.port)?.post("/auth/login", "", &body)?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        let token = answer["access_token"].as_str().filter(|_| status == 200);
+        token.map(str::to_owned).ok_or_else(|| io::Error::other(format!("log-in: {status} {answer}")))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
