@@ -42,7 +42,7 @@ pub fn cores() -> usize {
 /// # Errors
 /// Those of loading.
 pub fn embedder() -> Result<Arc<dyn Embedder>, EmbeddingError> {
-    Ok(Arc::new(EmbeddingWorker::start(Model::load(&model_options())?, 100_000)?))
+    Ok(Arc::new(EmbeddingWorker::new(Model::load(&model_options())?, 100_000)))
 }
 
 /// Where benches keep vectors between runs.

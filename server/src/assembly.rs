@@ -41,7 +41,7 @@ use crate::{
 pub fn embedder(config: &EmbeddingConfig) -> Result<Arc<dyn Embedder>, Failure> {
     let failed = |error: EmbeddingError| Failure::usage(error.to_string(), error.hint());
     let model = Model::load(&model_options(config)).map_err(failed)?;
-    let worker = EmbeddingWorker::start(model, config.queue).map_err(failed)?;
+    let worker = EmbeddingWorker::new(model, config.queue);
     Ok(Arc::new(RecentTexts::new(Arc::new(worker), config.recent)))
 }
 

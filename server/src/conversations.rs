@@ -91,6 +91,8 @@ pub struct Conversations {
     catalogs: Arc<Catalogs>,
     stores: Stores,
     states: Cache<DialogId, Arc<LastTurn>>,
+    /// Default dialogues never change hands.
+    defaults: Cache<UserId, DialogId>,
     lanes: Vec<Mutex<()>>,
     places: Arc<Semaphore>,
     running: Arc<Semaphore>,
@@ -105,6 +107,7 @@ impl Conversations {
             catalogs,
             stores,
             states: Cache::builder().max_capacity(CACHED_STATES).time_to_idle(STATE_LIFE).build(),
+            defaults: Cache::new(CACHED_STATES),
             lanes: (0..LANES).map(|_| Mutex::new(())).collect(),
             places: Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_TURN))),
             running: Arc::new(Semaphore::new(parallel)),
@@ -142,7 +145,12 @@ impl Conversations {
 
     async fn dialog(&self, incoming: &Incoming) -> Result<DialogId, ConversationError> {
         let Some(dialog) = incoming.dialog else {
-            return Ok(self.stores.dialogs.default_dialog(incoming.user, now()).await?);
+            if let Some(known) = self.defaults.get(&incoming.user) {
+                return Ok(known);
+            }
+            let dialog = self.stores.dialogs.default_dialog(incoming.user, now()).await?;
+            self.defaults.insert(incoming.user, dialog);
+            return Ok(dialog);
         };
         match self.stores.dialogs.owner(dialog).await? {
             Some(owner) if owner == incoming.user => Ok(dialog),

@@ -8,7 +8,7 @@ mod writer;
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    SqlitePool,
+    ConnectOptions, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -46,16 +46,20 @@ impl SqliteStore {
             .busy_timeout(BUSY)
             .pragma("temp_store", "memory")
             .pragma("mmap_size", "134217728");
-        let writers =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
-        MIGRATIONS.run(&writers).await.map_err(|error| StoreError { store: "sqlite", message: error.to_string() })?;
+        let mut writing = options.clone().connect().await.map_err(failed)?;
+        MIGRATIONS
+            .run(&mut writing)
+            .await
+            .map_err(|error| StoreError { store: "sqlite", message: error.to_string() })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers.max(1))
             .acquire_timeout(BUSY)
+            // A file does not hang up; the test would cost each query a round trip.
+            .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "on"))
             .await
             .map_err(failed)?;
-        Ok(Self { readers, writer: Writer::start(writers) })
+        Ok(Self { readers, writer: Writer::start(writing) })
     }
 
     /// Ends the writer when all that was handed in is stored.

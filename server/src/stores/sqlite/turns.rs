@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{SqliteStore, failed};
+use super::{SqliteStore, failed, writer::Statements};
 use crate::stores::{
     Appended, DialogId, HistoryEntry, HistoryQuery, LastTurn, Millis, NewTurn, Receipt, StoreError, StoredAnswer,
     TurnStore, UserId,
@@ -28,7 +28,9 @@ impl TurnStore for SqliteStore {
 
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
         let row = TurnRow::from_turn(turn)?;
-        self.writer.submit(move |connection| Box::pin(append(connection, row))).await
+        let several = row.turn.idempotency.is_some() || !row.kept.is_empty();
+        let statements = if several { Statements::Several } else { Statements::One };
+        self.writer.submit(statements, move |connection| Box::pin(append(connection, row))).await
     }
 
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {

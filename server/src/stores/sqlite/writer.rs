@@ -2,7 +2,7 @@
 //! a fraction of a sync each. Jobs run in the order in which they were handed in.
 
 use futures::future::BoxFuture;
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{StoreError, failed};
@@ -14,7 +14,27 @@ const GROUP: usize = 256;
 
 /// Told whether the transaction was committed.
 type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Finish> + Send>;
+type Run = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ended> + Send>;
+
+/// A job whose statements have run.
+struct Ended {
+    good: bool,
+    finish: Finish,
+}
+
+struct Job {
+    statements: Statements,
+    run: Run,
+}
+
+/// How many statements a job is: a single one that is alone in its group needs no transaction around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statements {
+    /// At most one that writes.
+    One,
+    /// All or none of them.
+    Several,
+}
 
 /// A handle to the writer's task.
 #[derive(Clone)]
@@ -23,10 +43,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the task on a pool of one connection.
-    pub fn start(pool: SqlitePool) -> Self {
+    /// Starts the task on a connection.
+    pub fn start(connection: SqliteConnection) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(work(pool, queue));
+        tokio::spawn(work(connection, queue));
         Self { jobs }
     }
 
@@ -35,26 +55,28 @@ impl Writer {
         &self,
         job: impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(job).await?.await
+        self.submit(Statements::Several, job).await?.await
     }
 
     /// Hands a job in; the inner future waits for the disk.
     pub async fn submit<T: Send + 'static>(
         &self,
+        statements: Statements,
         job: impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
     ) -> Result<BoxFuture<'static, Result<T, StoreError>>, StoreError> {
         let (answer, done) = oneshot::channel();
-        let boxed: Job = Box::new(move |connection| {
+        let run: Run = Box::new(move |connection| {
             Box::pin(async move {
                 let result = job(connection).await.map_err(failed);
+                let good = result.is_ok();
                 let finish: Finish = Box::new(move |committed| {
                     // A caller that is gone wants no answer.
                     let _ = answer.send(committed.and(result));
                 });
-                finish
+                Ended { good, finish }
             })
         });
-        self.jobs.send(boxed).await.map_err(|_| stopped())?;
+        self.jobs.send(Job { statements, run }).await.map_err(|_| stopped())?;
         Ok(Box::pin(async move { done.await.map_err(|_| stopped())? }))
     }
 
@@ -69,28 +91,46 @@ fn stopped() -> StoreError {
     StoreError { store: "sqlite", message: "the writer has stopped".to_owned() }
 }
 
-async fn work(pool: SqlitePool, mut queue: mpsc::Receiver<Job>) {
+async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
     let mut group = Vec::with_capacity(GROUP);
     while queue.recv_many(&mut group, GROUP).await > 0 {
-        match pool.begin_with("BEGIN IMMEDIATE").await {
-            Ok(transaction) => run_group(transaction, &mut group).await,
-            // Dropped jobs answer `stopped` to their callers; the next group tries anew.
-            Err(error) => {
-                tracing::error!(%error, "the embedded store cannot write");
-                group.clear();
+        if let [Job { statements: Statements::One, .. }] = group.as_slice() {
+            for job in group.drain(..) {
+                ((job.run)(&mut connection).await.finish)(Ok(()));
             }
+            continue;
+        }
+        // The jobs of a group that fails are dropped or told so; the next group tries anew.
+        if let Err(error) = run_group(&mut connection, &mut group).await {
+            tracing::error!(%error, "the embedded store cannot write");
+            group.clear();
         }
     }
 }
 
-/// Each job in a savepoint of its own: one that fails takes nothing with it.
-async fn run_group(mut transaction: Transaction<'_, Sqlite>, group: &mut Vec<Job>) {
+/// All jobs in one transaction. A single statement that fails undoes itself; several run in a savepoint of their own.
+async fn run_group(connection: &mut SqliteConnection, group: &mut Vec<Job>) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut finishes = Vec::with_capacity(group.len());
     for job in group.drain(..) {
-        finishes.push(job(&mut transaction).await);
+        let ended = match job.statements {
+            Statements::One => (job.run)(&mut transaction).await,
+            Statements::Several => {
+                let mut savepoint = transaction.begin().await?;
+                let ended = (job.run)(&mut savepoint).await;
+                if ended.good {
+                    savepoint.commit().await?
+                } else {
+                    savepoint.rollback().await?
+                }
+                ended
+            }
+        };
+        finishes.push(ended.finish);
     }
     let committed = transaction.commit().await.map_err(failed);
     for finish in finishes {
         finish(committed.clone());
     }
+    Ok(())
 }
