@@ -63,6 +63,9 @@ impl Calibration {
 
     /// The probability of each class, and that of being in scope, which is their sum.
     pub fn probabilities(&self, logits: &[f32], evidence: &[f32]) -> (Vec<f32>, f32) {
+        if logits.is_empty() {
+            return (Vec::new(), 0.0);
+        }
         let combined = combine(self.weights, logits, evidence);
         let in_scope = self.gate.open(gate_inputs(evidence, &combined));
         let total = log_sum_exp(&combined);

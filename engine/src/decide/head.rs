@@ -48,13 +48,13 @@ impl Head {
         let n = rows.class_of.len();
         let dimension = rows.dense.len() / n.max(1);
         let mut head = Self::shape(rows, classes, dimension);
+        if n == 0 || classes < 2 {
+            return head;
+        }
         head.weights = match previous.filter(|p| p.classes == classes && p.dimension == dimension) {
             Some(previous) => head.carry_over(previous),
             None => head.start(rows),
         };
-        if n == 0 || classes < 2 {
-            return head;
-        }
         let problem = Problem { rows, head: &head, last: Mutex::new(None) };
         let start = head.weights.clone();
         let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
@@ -76,7 +76,7 @@ impl Head {
     pub fn logits(&self, dense: &[f32], sparse: &Sparse) -> Vec<f32> {
         let k = self.classes;
         let mut out = self.weights[self.weights.len() - k..].to_vec();
-        for (value, row) in dense.iter().zip(self.weights.chunks_exact(k)) {
+        for (value, row) in dense.iter().zip(self.weights.chunks_exact(k.max(1))) {
             add_scaled(&mut out, row, *value);
         }
         for (column, value) in sparse {

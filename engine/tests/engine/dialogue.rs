@@ -1,0 +1,130 @@
+//! Conversations: languages, forms, clarification, fallback.
+
+use banter_engine::turn::TurnKind;
+
+use crate::support::{BOT, GREET, STATUS, STOP, Talk};
+
+fn talk() -> Talk {
+    Talk::with(&[
+        ("bot.yaml", BOT),
+        ("intents/greet.yaml", GREET),
+        ("intents/status.yaml", STATUS),
+        ("intents/stop.yaml", STOP),
+    ])
+}
+
+#[test]
+fn the_reply_is_in_the_language_of_the_message() {
+    talk().check(&[("hello there", "Hello!"), ("привет тебе", "Привет!"), ("hello there", "Hello!")]);
+}
+
+#[test]
+fn a_missing_slot_is_asked_for() {
+    talk().check(&[("where is my order", "Which order?"), ("A-1042", "Order A-1042 is fine.")]);
+    talk().check(&[("track order B-7000", "Order B-7000 is fine.")]);
+    talk().check(&[("где мой заказ", "Какой заказ?"), ("A-1042", "Заказ A-1042 в порядке.")]);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_asked_again_and_given_up_at_last() {
+    talk().check(&[
+        ("where is my order", "Which order?"),
+        ("qwertz", "It looks like A-1042."),
+        ("qwertz", "It looks like A-1042."),
+        ("qwertz", "Pardon?"),
+        ("A-1042", "Order A-1042 is fine."),
+    ]);
+}
+
+#[test]
+fn a_form_is_left_by_cancel_and_for_another_intent() {
+    let mut talk = talk();
+    talk.check(&[("where is my order", "Which order?"), ("never mind that", "Dropped.")]);
+    assert_eq!(talk.state.form, None);
+    talk.check(&[("where is my order", "Which order?"), ("hello there", "Hello!")]);
+    assert_eq!(talk.state.form, None);
+}
+
+#[test]
+fn slots_do_not_outlive_their_form_unless_they_remember() {
+    talk().check(&[("track order A-1042", "Order A-1042 is fine."), ("where is my order", "Which order?")]);
+    let remembering = STATUS.replace("entity: order_id,", "entity: order_id, remember: true,");
+    let mut talk =
+        Talk::with(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/status.yaml", &remembering)]);
+    talk.check(&[("track order A-1042", "Order A-1042 is fine."), ("where is my order", "Order A-1042 is fine.")]);
+}
+
+#[test]
+fn misses_lead_to_a_person() {
+    let strict = format!("{BOT}\nmatching: {{ threshold: 0.95, margin: 0.0 }}\n");
+    let mut talk = Talk::with(&[("bot.yaml", &strict), ("intents/greet.yaml", GREET), ("intents/stop.yaml", STOP)]);
+    talk.check(&[("qwertz", "Pardon?")]);
+    let turn = talk.say("qwertz");
+    assert_eq!((turn.text().as_str(), turn.hand_off, turn.kind), ("Calling somebody.", true, TurnKind::Unknown));
+}
+
+#[test]
+fn two_near_intents_are_asked_about() {
+    let one = "intent: one\ntitle: the first\nexamples: { en: [open my account page, show account], ru: [счёт один, показать счёт] }\nhandler: { reply: One. }";
+    let two = "intent: two\ntitle: the second\nexamples: { en: [open my account book, show book], ru: [книга один, показать книгу] }\nhandler: { reply: Two. }";
+    let unsure = format!("{BOT}\nmatching: {{ margin: 0.6 }}\n");
+    let files = [
+        ("bot.yaml", unsure.as_str()),
+        ("intents/one.yaml", one),
+        ("intents/two.yaml", two),
+        ("intents/greet.yaml", GREET),
+    ];
+    let mut talk = Talk::with(&files);
+    let turn = talk.say("open my account");
+    assert_eq!(turn.kind, TurnKind::Ambiguous, "{:#?}", turn.explain);
+    talk.check(&[("the second", "Two.")]);
+    talk.say("open my account");
+    let first = talk.state.clarify.clone().unwrap().first;
+    let expected = if first.as_str() == "one" { "One." } else { "Two." };
+    talk.check(&[("1", expected)]);
+}
+
+#[test]
+fn equal_inputs_give_equal_turns() {
+    let render = || {
+        let mut talk = talk();
+        let turns: Vec<String> = ["hello there", "where is my order", "qwertz", "A-1042"]
+            .map(|text| {
+                let turn = talk.say(text);
+                format!("{:?}", (turn.kind, turn.outputs, turn.state, turn.explain, turn.events))
+            })
+            .to_vec();
+        turns
+    };
+    assert_eq!(render(), render());
+}
+
+#[test]
+fn a_state_of_a_catalogue_that_is_gone_is_dropped() {
+    let mut first = talk();
+    first.say("where is my order");
+    let mut second = Talk::with(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/stop.yaml", STOP)]);
+    second.state = first.state.clone();
+    let turn = second.say("hello there");
+    assert_eq!(turn.text(), "Hello!");
+    insta::assert_json_snapshot!(turn.events, @r#"
+    [
+      {
+        "type": "state_dropped",
+        "name": "status.order_id"
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn jumps_are_followed() {
+    let jump = "intent: hi\nexamples: { en: [ahoy captain, ahoy sailor], ru: [эй капитан, эй моряк] }\nhandler: { jump: greet }";
+    let mut talk = Talk::with(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/hi.yaml", jump)]);
+    talk.check(&[("ahoy captain", "Hello!")]);
+}
+
+#[test]
+fn empty_texts_are_not_understood() {
+    talk().check(&[("\u{200B} \u{0}", "Pardon?")]);
+}

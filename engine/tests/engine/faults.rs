@@ -1,0 +1,156 @@
+//! What authors are told of their mistakes: each with file, line, caret and hint.
+
+use insta::assert_snapshot;
+
+use crate::support::{BOT, GREET, STATUS, load};
+
+/// Renders the faults of the good bot with some files replaced or added.
+fn check(changes: &[(&str, &str)]) -> String {
+    let mut files = vec![("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/status.yaml", STATUS)];
+    files.retain(|(path, _)| changes.iter().all(|(changed, _)| changed != path));
+    files.extend(changes);
+    load(&files).1
+}
+
+#[test]
+fn a_good_bot_has_none() {
+    assert_eq!(check(&[]), "");
+}
+
+#[test]
+fn unknown_keys() {
+    assert_snapshot!(check(&[(
+        "intents/greet.yaml",
+        "intent: greet\nexmaples: { en: [a b, c d], ru: [а б, в г] }\nhandler: { reply: x, suggests: [] }"
+    )]));
+}
+
+#[test]
+fn wrong_types() {
+    assert_snapshot!(check(&[(
+        "intents/greet.yaml",
+        "intent: Greet Me\nexamples: [hello]\nhandler: { reply: { en: 5, ru: [] } }\nthreshold: 7"
+    )]));
+}
+
+#[test]
+fn duplicate_intents_and_examples() {
+    let twin = "intent: greet\nexamples: { en: [hello THERE, hi], ru: [хай, йо] }\nhandler: { reply: x }";
+    let thief = "intent: thief\nexamples: { en: [Where is  my order, hm], ru: [хм, кхм] }\nhandler: { reply: x }";
+    assert_snapshot!(check(&[("intents/a_twin.yaml", twin), ("intents/thief.yaml", thief)]));
+}
+
+#[test]
+fn missing_scripts_texts_and_languages() {
+    let intent = "intent: a\nexamples: { en: [one two, three], de: [eins] }\nhandler: { script: nowhere.rhai }";
+    let other =
+        "intent: b\nexamples: { en: [four, five], ru: [четыре, пять] }\nhandler: { reply: { en: only English } }";
+    assert_snapshot!(check(&[("intents/a.yaml", intent), ("intents/b.yaml", other)]));
+}
+
+#[test]
+fn scripts() {
+    let intent = "intent: a\nexamples: { en: [four, five], ru: [четыре, пять] }\nhandler: { script: a.rhai }";
+    let broken = "fn handle(ctx) {\n    let x = ;\n}";
+    let typo = "fn handle(ctx) {\n    sya(\"hello\")\n}";
+    let undefined = "fn handle(ctx) {\n    say(nmae)\n}";
+    let names =
+        "fn hndle(ctx) {\n    // t(\"in a comment\")\n    jump(\"gret\") + ask(\"order\") + say(t(\"no_text\"))\n}";
+    assert_snapshot!("script_syntax", check(&[("intents/a.yaml", intent), ("scripts/a.rhai", broken)]));
+    assert_snapshot!("script_function", check(&[("intents/a.yaml", intent), ("scripts/a.rhai", typo)]));
+    assert_snapshot!("script_variable", check(&[("intents/a.yaml", intent), ("scripts/a.rhai", undefined)]));
+    assert_snapshot!("script_names", check(&[("intents/a.yaml", intent), ("scripts/a.rhai", names)]));
+}
+
+#[test]
+fn jumps_in_a_circle() {
+    let a = "intent: a\nexamples: { en: [one two, three], ru: [один, два] }\nhandler: { jump: b }";
+    let b = "intent: b\nexamples: { en: [four, five], ru: [четыре, пять] }\nhandler: { jump: a }";
+    assert_snapshot!(check(&[("intents/a.yaml", a), ("intents/b.yaml", b)]));
+}
+
+#[test]
+fn templates_and_marks() {
+    let a = "intent: a\nexamples: { en: ['go to [Paris](city)', 'take [B-1](ordr_id)', 'open [x](city'], ru: [один, два] }\nhandler: { reply: 'to {cty} {' }";
+    let b = "intent: b\nexamples: { en: [four, five], ru: [четыре, пять] }\nslots: { order_id: { entity: order_id } }\nhandler: { reply: 'your {order}' }";
+    assert_snapshot!(check(&[("intents/a.yaml", a), ("intents/b.yaml", b)]));
+}
+
+#[test]
+fn an_empty_intent_and_two_handlers() {
+    assert_snapshot!(check(&[(
+        "intents/a.yaml",
+        "intent: a\nexamples: { en: [], ru: [] }\nhandler: { reply: x, jump: greet }"
+    )]));
+}
+
+#[test]
+fn broken_yaml() {
+    assert_snapshot!(
+        "yaml_quote",
+        check(&[("intents/a.yaml", "intent: a\nexamples:\n  en:\n    - [order](order_id) now\n")])
+    );
+    assert_snapshot!("yaml_twice", check(&[("intents/a.yaml", "intent: a\nintent: b\n")]));
+    assert_snapshot!("yaml_empty", check(&[("intents/a.yaml", "")]));
+    let (_, rendered) = load(&[]);
+    assert_snapshot!("no_bot", rendered);
+}
+
+#[test]
+fn aliases_that_explode() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..12 {
+        let list = vec![format!("*a{}", i - 1); 10].join(", ");
+        bomb.push_str(&format!("a{i}: &a{i} [{list}]\n"));
+    }
+    let rendered = check(&[("texts/bomb.yaml", &bomb)]);
+    assert!(rendered.contains("stands for more than 200000 values"), "{rendered}");
+    let deep = format!("a: {}{}", "[".repeat(100), "]".repeat(100));
+    assert!(check(&[("texts/deep.yaml", &deep)]).contains("nests deeper than 32 levels"));
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    use banter_engine::{
+        catalogue::{bundle::Bundle, fault::Faults, loader},
+        handlers::script::Scripting,
+    };
+    let mut bundle = Bundle::of(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET)]);
+    bundle.files.insert("texts/a.yaml".to_owned(), b"a: ok\nb: \xFF\xFE\n".to_vec());
+    let mut faults = Faults::default();
+    assert!(loader::load(&bundle, &Scripting::new(), &mut faults).is_none());
+    assert!(faults.render(false).contains("line 2 is not UTF-8"), "{}", faults.render(false));
+}
+
+#[test]
+fn folders_are_bounded() {
+    use banter_engine::catalogue::{
+        bundle::{Bundle, MAX_FILE_BYTES},
+        fault::Faults,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("texts")).unwrap();
+    std::fs::write(folder.path().join("texts/big.yaml"), vec![b'#'; MAX_FILE_BYTES as usize + 1]).unwrap();
+    std::fs::write(folder.path().join("texts/.swap.yaml"), "x").unwrap();
+    let mut faults = Faults::default();
+    let bundle = Bundle::read(folder.path(), &mut faults).unwrap();
+    assert!(bundle.files.is_empty());
+    assert!(faults.render(false).contains("more than 2097152"), "{}", faults.render(false));
+}
+
+mod any_bytes {
+    use banter_engine::catalogue::document::Document;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Document::parse("x.yaml", &bytes);
+        }
+
+        #[test]
+        fn never_panic_on_yaml_like_text(text in "[a-z&*:\\[\\]{},'\"\\n #|>-]{0,80}") {
+            let _ = Document::parse("x.yaml", text.as_bytes());
+        }
+    }
+}

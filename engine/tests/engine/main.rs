@@ -1,0 +1,9 @@
+//! The engine without a model, a network or a database.
+
+mod dialogue;
+mod faults;
+mod index;
+mod scripts;
+mod states;
+mod support;
+mod training;

@@ -1,0 +1,173 @@
+//! The script API and its bounds.
+
+use std::collections::BTreeMap;
+
+use banter_engine::{host::HttpAnswer, turn::Turn};
+use insta::assert_json_snapshot;
+use serde_json::json;
+
+use crate::support::{BOT, GREET, Talk, TestHost};
+
+const INTENT: &str = "
+intent: script
+title: run
+examples: { en: [run the script now, start script], ru: [запусти скрипт, пусти скрипт] }
+slots: { city: { entity: city, required: false, ask: { en: Where?, ru: Где? } } }
+handler: { script: test.rhai }
+";
+const TEXTS: &str = "hello: { en: 'Hello {name}', ru: 'Привет, {name}' }\nplace: { en: 'In {city}', ru: 'В {city}' }";
+
+fn talk(body: &str, host: TestHost) -> Talk {
+    let script = format!("fn handle(ctx) {{\n{body}\n}}");
+    let files = [
+        ("bot.yaml", BOT),
+        ("intents/greet.yaml", GREET),
+        ("intents/script.yaml", INTENT),
+        ("texts/all.yaml", TEXTS),
+        ("scripts/test.rhai", &script),
+    ];
+    Talk::with_host(&files, host)
+}
+
+fn run(body: &str) -> Turn {
+    talk(body, TestHost::default()).say("run the script now")
+}
+
+/// What a script says.
+fn check(body: &str, expected: &str) {
+    let turn = run(body);
+    assert_eq!(turn.text(), expected, "{body}\n{:?}", turn.events);
+}
+
+/// A script that fails says the fallback; the event has line and reason.
+fn check_failure(body: &str, line: usize, reason: &str) {
+    let turn = run(body);
+    assert_eq!(turn.text(), "Pardon?", "{body}");
+    let events = json!(turn.events).to_string();
+    assert!(events.contains(reason), "{reason} is not in {events}");
+    assert!(events.contains(&format!("\"line\":{line}")), "line {line} is not in {events}");
+    assert!(events.contains("scripts/test.rhai"), "{events}");
+}
+
+#[test]
+fn the_whole_api() {
+    let turn = run(r#"
+        log("a line");
+        kv_set("seen", [1, 2]);
+        say("one").suggest(["a", "b"]).say("two").image("https://x.example/i.png").payload(#{ a: 1 })
+            .set_slot("city", "london").set_context("mood", 2)"#);
+    assert_json_snapshot!(json!({
+        "outputs": turn.outputs, "slots": turn.state.slots, "contexts": turn.state.contexts, "kept": turn.kept, "events": turn.events,
+    }));
+}
+
+#[test]
+fn ctx() {
+    check(
+        "ctx.text + '|' + ctx.language + '|' + ctx.intent + '|' + ctx.user_id + '|' + ctx.dialog_id",
+        "run the script now|en|script|7|3",
+    );
+    check("if ctx.slots.city == () { \"none\" } else { ctx.slots.city }", "none");
+    check("`${ctx.probability > 0.4} ${ctx.history.len()} ${ctx.entities.len()} ${ctx.contexts.len()}`", "true 0 0 0");
+    check_failure("ctx.slots.town", 2, "town");
+    check_failure("ctx.nothing", 2, "nothing");
+    check_failure("ctx.text = \"x\"; \"y\"", 2, "text");
+}
+
+#[test]
+fn texts_and_chance() {
+    check("t(\"hello\", #{ name: \"Ann\" })", "Hello Ann");
+    check_failure("t(\"hello\")", 2, "needs a value for {name}");
+    check("let n = now(); `${n.year}-${n.month}-${n.day} ${n.hour} ${n.weekday}`", "2026-1-5 10 1");
+    assert_eq!(run("`${random()} ${random(1000)}`").text(), run("`${random()} ${random(1000)}`").text());
+    check_failure("random(0)", 2, "above 0");
+}
+
+#[test]
+fn slots_contexts_jumps_and_ends() {
+    check("jump(\"greet\")", "Hello!");
+    check("say(\"first\") + jump(\"greet\")", "first\nHello!");
+    let turn = run("hand_off(\"A person comes.\")");
+    assert!(turn.hand_off);
+    assert_eq!(turn.text(), "A person comes.");
+    let mut talk =
+        talk("if ctx.slots.city == () { ask(\"city\") } else { say(t(\"place\")).end() }", TestHost::default());
+    talk.check(&[("run the script now", "Where?"), ("Лондон", "In london")]);
+    assert!(talk.state.slots.is_empty(), "end() forgets");
+}
+
+#[test]
+fn a_language_is_set_for_good() {
+    let mut talk = talk("set_language(\"ru\").say(\"да\")", TestHost::default());
+    talk.check(&[("run the script now", "да"), ("hello there", "Привет!")]);
+}
+
+#[test]
+fn contexts_live_for_their_turns() {
+    let mut talk = talk(
+        "if ctx.contexts.contains(\"c\") { \"again\" } else { say(\"first\").set_context(\"c\", 1) }",
+        TestHost::default(),
+    );
+    talk.check(&[("run the script now", "first"), ("run the script now", "again"), ("run the script now", "first")]);
+}
+
+#[test]
+fn values_are_kept_with_the_turn() {
+    let mut talk = talk(
+        "let n = kv_get(\"n\"); if n == () { n = 0; } kv_set(\"n\", n + 1); `${kv_get(\"n\")}`",
+        TestHost::default(),
+    );
+    talk.check(&[("run the script now", "1"), ("run the script now", "2")]);
+    assert_eq!(talk.say("run the script now").kept, BTreeMap::from([("n".to_owned(), json!(3))]));
+}
+
+#[test]
+fn pages_are_fetched_through_the_host() {
+    let answer = HttpAnswer { status: 200, body: "{\"t\": 21.5}".to_owned() };
+    let host = TestHost {
+        pages: BTreeMap::from([("https://api.example/t?q=a%20b".to_owned(), answer)]),
+        ..TestHost::default()
+    };
+    let mut talk =
+        talk("let a = http_get(\"https://api.example/t?q=\" + url_encode(\"a b\")); `${a.status} ${a.json.t}`", host);
+    talk.check(&[("run the script now", "200 21.5")]);
+    check(
+        "try { http_get(\"https://api.example/none\"); } catch (e) { return \"caught: \" + e; }",
+        "caught: no page https://api.example/none",
+    );
+}
+
+#[test]
+fn failures_are_events() {
+    check_failure("\n\nthrow \"broken\";", 4, "broken");
+    check_failure("let a = [1]; a[5]", 2, "5");
+    check_failure("()", 0, "nothing to say");
+    check_failure("42", 0, "instead of a reply");
+    check_failure("kv_set(\"\", 1); \"x\"", 2, "1 to 128 bytes");
+}
+
+#[test]
+fn hostile_scripts_are_stopped() {
+    check_failure("loop { let a = 1; }", 0, "operations");
+    check_failure("fn_again(1)\n}\nfn fn_again(n) {\n fn_again(n + 1)", 0, "");
+    check_failure("let s = \"x\"; loop { s += s; }", 2, "");
+    check_failure("let a = []; loop { a.push(1); }", 2, "");
+    check_failure("sleep(10)", 2, "cannot sleep");
+    check_failure("let s = say(\"a\"); for i in 0..100 { s = s.say(\"a\"); } s", 0, "more than 32 effects");
+}
+
+#[test]
+fn what_would_leave_the_sandbox_does_not_compile() {
+    for body in ["eval(\"1\")", "import \"x\" as y; \"\"", "timestamp()"] {
+        let script = format!("fn handle(ctx) {{ {body} }}");
+        let files = [
+            ("bot.yaml", BOT),
+            ("intents/script.yaml", INTENT),
+            ("texts/all.yaml", TEXTS),
+            ("scripts/test.rhai", script.as_str()),
+        ];
+        let refused = crate::support::load(&files).0.is_none();
+        let stopped = || run(body).text() == "Pardon?";
+        assert!(refused || stopped(), "{body}");
+    }
+}

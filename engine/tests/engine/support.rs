@@ -1,0 +1,122 @@
+//! A bot in memory, a host that records, and one `check` for conversations.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use banter_engine::{
+    Engine, Snapshot,
+    catalogue::{Catalogue, HttpPolicy, bundle::Bundle, fault::Faults, loader},
+    embedding::hashed::HashedEmbedder,
+    handlers::script::Scripting,
+    host::{Host, HostError, HttpAnswer},
+    state::DialogueState,
+    turn::{Message, Turn},
+};
+use serde_json::Value;
+
+/// 2026-01-05 is a Monday.
+pub const NOW: i64 = 1_767_607_200;
+
+pub const BOT: &str = "
+name: test
+languages: [en, ru]
+fallback: { tries: 2, then: handoff, text: { en: Pardon?, ru: Простите? } }
+handoff: { en: Calling somebody., ru: Зову человека. }
+entities:
+  order_id: { pattern: '[A-Z]-\\d{4}' }
+  city: { values: { moscow: [Moscow, Москва], london: [London, Лондон] }, fuzzy: true }
+http: { allow: [api.example] }
+";
+pub const GREET: &str = "
+intent: greet
+examples: { en: [hello there, good morning friend], ru: [привет тебе, доброе утро друг] }
+handler: { reply: { en: Hello!, ru: Привет! }, suggest: { en: [track order], ru: [где заказ] } }
+";
+pub const STATUS: &str = "
+intent: status
+examples: { en: ['where is my order', 'track order [A-1042](order_id)'], ru: ['где мой заказ', 'отследить заказ [A-1042](order_id)'] }
+slots: { order_id: { entity: order_id, ask: { en: Which order?, ru: Какой заказ? }, retry: { en: It looks like A-1042., ru: Он вида A-1042. } } }
+handler: { reply: { en: 'Order {order_id} is fine.', ru: 'Заказ {order_id} в порядке.' } }
+";
+pub const STOP: &str = "
+intent: stop
+role: cancel
+examples: { en: [never mind that, forget about it], ru: [забудь об этом, не надо уже] }
+handler: { reply: { en: Dropped., ru: Оставим. } }
+";
+
+/// A host with recorded answers.
+#[derive(Default)]
+pub struct TestHost {
+    pub kept: Mutex<BTreeMap<String, Value>>,
+    pub pages: BTreeMap<String, HttpAnswer>,
+    pub logged: Mutex<Vec<String>>,
+}
+
+impl Host for TestHost {
+    fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError> {
+        assert_eq!(user, 7);
+        Ok(self.kept.lock().unwrap().get(key).cloned())
+    }
+
+    fn http_get(&self, url: &str, _: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+        self.pages.get(url).cloned().ok_or_else(|| HostError::Failed(format!("no page {url}")))
+    }
+
+    fn log(&self, source: &str, message: &str) {
+        self.logged.lock().unwrap().push(format!("{source}: {message}"));
+    }
+}
+
+/// Loads files; all faults, rendered.
+pub fn load(files: &[(&str, &str)]) -> (Option<Catalogue>, String) {
+    let mut faults = Faults::default();
+    let catalogue = loader::load(&Bundle::of(files), &Scripting::new(), &mut faults);
+    (catalogue, faults.render(false))
+}
+
+/// A dialogue with a bot.
+pub struct Talk {
+    engine: Engine,
+    snapshot: Snapshot,
+    pub host: Arc<TestHost>,
+    pub state: DialogueState,
+    turns: u64,
+}
+
+impl Talk {
+    pub fn with(files: &[(&str, &str)]) -> Self {
+        Self::with_host(files, TestHost::default())
+    }
+
+    pub fn with_host(files: &[(&str, &str)], host: TestHost) -> Self {
+        let (catalogue, faults) = load(files);
+        let catalogue = catalogue.unwrap_or_else(|| panic!("{faults}"));
+        let host = Arc::new(host);
+        let embedder = Arc::new(HashedEmbedder::new(128));
+        let engine = Engine::new(embedder, Arc::new(Scripting::new()), host.clone());
+        let (snapshot, _) =
+            Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).expect("a snapshot");
+        Self { engine, snapshot, host, state: DialogueState::default(), turns: 0 }
+    }
+
+    pub fn say(&mut self, text: &str) -> Turn {
+        self.turns += 1;
+        let message = Message { text, user: 7, dialog: 3, seed: self.turns };
+        let now = jiff::Timestamp::from_second(NOW).unwrap();
+        let turn = self.engine.reply(&self.snapshot, &self.state, &message, now).expect("a turn");
+        self.state = turn.state.clone();
+        self.host.kept.lock().unwrap().extend(turn.kept.clone());
+        turn
+    }
+
+    /// Each line of the user and what the bot must say to it.
+    pub fn check(&mut self, lines: &[(&str, &str)]) {
+        for (user, expected) in lines {
+            let turn = self.say(user);
+            assert_eq!(turn.text(), *expected, "to {user:?}: {:#?}", turn.explain);
+        }
+    }
+}
