@@ -60,7 +60,8 @@ pub struct Scripting {
 pub struct Script {
     path: String,
     ast: AST,
-    handlers: BTreeSet<String>,
+    /// Functions with one parameter, and the line on which each begins.
+    handlers: BTreeMap<String, usize>,
     references: Vec<(Reference, Place)>,
 }
 
@@ -107,7 +108,7 @@ pub struct CallInput<'a> {
 /// Why a call gave no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptError {
-    /// The line in the file, counted from 1; 0 when unknown.
+    /// The line in the file, counted from 1; where only the handler is known, the line on which it begins.
     pub line: usize,
     /// What happened.
     pub message: String,
@@ -179,7 +180,11 @@ impl Scripting {
         })?;
         let own: BTreeSet<&str> = ast.iter_functions().map(|function| function.name).collect();
         self.check_calls(path, source, &own)?;
-        let handlers = ast.iter_functions().filter(|f| f.params.len() == 1).map(|f| f.name.to_owned()).collect();
+        let handlers = ast
+            .iter_functions()
+            .filter(|f| f.params.len() == 1)
+            .map(|f| (f.name.to_owned(), line_of_function(source, f.name)))
+            .collect();
         Ok(Script { path: path.to_owned(), handlers, references: references(path, source), ast })
     }
 
@@ -236,8 +241,15 @@ impl Scripting {
         );
         DEADLINE.set(None);
         *input.random = call.random.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let value = result.map_err(|error| script_error(&error))?;
-        let effects = Reply::from_value(value).map_err(|message| ScriptError { line: 0, message })?.into_effects();
+        let located = |mut error: ScriptError| {
+            if error.line == 0 {
+                error.line = script.handlers.get(function).copied().unwrap_or(1);
+            }
+            error
+        };
+        let value = result.map_err(|error| located(script_error(&error)))?;
+        let reply = Reply::from_value(value).map_err(|message| located(ScriptError { line: 0, message }))?;
+        let effects = reply.into_effects();
         *input.kept = std::mem::take(&mut *call.kept.lock().unwrap_or_else(PoisonError::into_inner));
         Ok((effects, OPERATIONS.get()))
     }
@@ -259,12 +271,12 @@ impl Script {
 
     /// Whether there is a function of this name with one parameter.
     pub fn has_handler(&self, name: &str) -> bool {
-        self.handlers.contains(name)
+        self.handlers.contains_key(name)
     }
 
     /// All functions with one parameter.
     pub fn handlers(&self) -> impl Iterator<Item = &str> + Clone {
-        self.handlers.iter().map(String::as_str)
+        self.handlers.keys().map(String::as_str)
     }
 
     /// What the script names in literals, and where.
@@ -297,6 +309,16 @@ fn script_error(error: &EvalAltResult) -> ScriptError {
         }
     };
     ScriptError { line: position.line().unwrap_or(0), message }
+}
+
+fn line_of_function(source: &str, name: &str) -> usize {
+    let plain = blank_texts(source);
+    let defines = |line: &str| {
+        line.split("fn ")
+            .skip(1)
+            .any(|rest| rest.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('(')))
+    };
+    plain.lines().position(defines).map_or(1, |at| at + 1)
 }
 
 fn span_of(source: &str, position: Position) -> Range<usize> {
