@@ -1,0 +1,120 @@
+//! `/auth/login` and `/auth/refresh`.
+
+use serde_json::json;
+
+use crate::support::{Server, server};
+
+async fn log_in(server: &Server, email: &str, password: &str) -> (u16, String) {
+    let answer = server.post("/auth/login", &[], json!({ "email": email, "password": password }).to_string()).await;
+    (answer.status, answer.code().to_owned())
+}
+
+async fn refresh(server: &Server, token: &str) -> (u16, String) {
+    let answer = server.post("/auth/refresh", &[], json!({ "refresh_token": token }).to_string()).await;
+    let detail = answer.body["refresh_token"].as_str().unwrap_or(answer.code()).to_owned();
+    (answer.status, detail)
+}
+
+#[rocket::async_test]
+async fn an_unknown_address_is_a_new_user_and_case_does_not_matter() {
+    let server = server().await;
+    let answer = server.post("/auth/login", &[], r#"{"email":"Ann@Mail.Example","password":"tulip","extra":1}"#).await;
+    assert_eq!(answer.status, 200);
+    insta::assert_json_snapshot!(answer.body, { ".*" => "[token]" }, @r#"
+    {
+      "access_token": "[token]",
+      "refresh_token": "[token]"
+    }
+    "#);
+    assert_eq!(log_in(&server, "ann@mail.example", "tulip").await.0, 200);
+    assert_eq!(log_in(&server, "ann@mail.example", "rose").await, (401, "wrong_password".to_owned()));
+}
+
+#[rocket::async_test]
+async fn two_first_log_ins_at_once_make_one_user() {
+    let server = server().await;
+    let (one, two) = rocket::futures::join!(
+        log_in(&server, "twin@mail.example", "tulip"),
+        log_in(&server, "twin@mail.example", "tulip")
+    );
+    assert_eq!((one.0, two.0), (200, 200));
+}
+
+#[rocket::async_test]
+async fn bounds() {
+    let server = server().await;
+    for (email, password, code) in [
+        ("no address", "x", "invalid_email"),
+        ("a@", "x", "invalid_email"),
+        ("a@b.example", "", "invalid_password"),
+        ("a@b.example", &"x".repeat(1_025), "invalid_password"),
+    ] {
+        assert_eq!(log_in(&server, email, password).await, (422, code.to_owned()), "{email}");
+    }
+    assert_eq!(log_in(&server, "a@b.example", &"x".repeat(1_024)).await.0, 200);
+}
+
+#[rocket::async_test]
+async fn tries_are_limited() {
+    let server = server().await;
+    for _ in 0..6 {
+        log_in(&server, "ann@mail.example", "tulip").await;
+    }
+    let answer = server.post("/auth/login", &[], r#"{"email":"ANN@mail.example","password":"tulip"}"#).await;
+    assert_eq!((answer.status, answer.code()), (429, "too_many_requests"));
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert_eq!(log_in(&server, "bob@mail.example", "tulip").await.0, 200, "others are not hindered");
+}
+
+#[rocket::async_test]
+async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_family() {
+    let server = server().await;
+    let (access, first) = server.log_in("ann@mail.example").await;
+    let (status, second) = refresh(&server, &first).await;
+    assert_eq!(status, 200);
+    assert_ne!(first, second);
+    assert_eq!(server.send(&access, "hello there").await.status, 200);
+    assert_eq!(refresh(&server, &first).await, (401, "invalid_refresh_token".to_owned()), "spent");
+    assert_eq!(refresh(&server, &second).await, (401, "invalid_refresh_token".to_owned()), "its family is revoked");
+    assert_eq!(server.send(&access, "hello there").await.status, 401, "and its access tokens");
+}
+
+#[rocket::async_test]
+async fn both_tokens_prove_a_user_and_others_do_not() {
+    let server = server().await;
+    let (access, refresh_token) = server.log_in("ann@mail.example").await;
+    assert_eq!(server.send(&access, "hello there").await.status, 200);
+    assert_eq!(server.send(&refresh_token, "hello there").await.status, 200);
+    assert_eq!(refresh(&server, &access).await.0, 401, "an access token refreshes nothing");
+    refresh(&server, &refresh_token).await;
+    assert_eq!(server.send(&refresh_token, "hello there").await.status, 401, "spent");
+    let mut forged = access.clone();
+    forged.replace_range(access.len() - 4.., "AAAA");
+    for header in
+        [format!("Bearer {forged}"), "Bearer".to_owned(), format!("Basic {access}"), access, "Bearer x.y.z".to_owned()]
+    {
+        let answer = server.post("/messages/send", &[("Authorization", &header)], r#"{"text":"hello there"}"#).await;
+        assert_eq!((answer.status, answer.code()), (401, "unauthorized"), "{header}");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+    }
+}
+
+#[rocket::async_test]
+async fn a_cookie_proves_a_user_and_posts_need_the_own_origin() {
+    let server = crate::support::server_with(banter_server::config::Rules::Dev, |config| {
+        config.front = Some("https://shop.example".to_owned());
+    })
+    .await;
+    let (access, _) = server.log_in("ann@mail.example").await;
+    let cookie = format!("access_token={access}");
+    let body = r#"{"text":"hello there"}"#;
+    assert_eq!(server.get("/session/history", &[("Cookie", &cookie)]).await.status, 200);
+    for (origin, status) in
+        [("https://shop.example", 200), ("http://localhost", 200), ("https://evil.example", 403), ("null", 403)]
+    {
+        let headers = [("Cookie", cookie.as_str()), ("Origin", origin), ("Host", "localhost")];
+        assert_eq!(server.post("/messages/send", &headers, body).await.status, status, "{origin}");
+    }
+    let answer = server.post("/messages/send", &[("Cookie", &cookie)], body).await;
+    assert_eq!((answer.status, answer.code()), (403, "foreign_origin"));
+}

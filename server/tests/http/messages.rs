@@ -1,0 +1,112 @@
+//! `/messages/send`.
+
+use serde_json::json;
+
+use crate::support::server;
+
+#[rocket::async_test]
+async fn a_message_gets_its_reply_in_its_language() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    let answer = server.send(&token, "hello there").await;
+    insta::assert_json_snapshot!(answer.body, @r#"
+    {
+      "response": "Hello!"
+    }
+    "#);
+    assert_eq!(server.send(&token, "привет тебе").await.body["response"], "Привет!");
+    assert_eq!(answer.header("x-request-id").len(), 32);
+}
+
+#[rocket::async_test]
+async fn a_form_goes_on_over_requests_and_values_are_kept() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    assert_eq!(server.send(&token, "where is my order").await.body["response"], "Which order?");
+    let answer = server.send(&token, "A-1042").await;
+    assert_eq!(answer.body["response"], "A-1042 is fine, asked 1 times\nhttps://x.example/box.png");
+    let again = server.send(&token, "track order B-2000").await;
+    assert_eq!(again.body["response"], "B-2000 is fine, asked 2 times\nhttps://x.example/box.png");
+}
+
+#[rocket::async_test]
+async fn texts_are_bounded() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    for (text, status) in
+        [(String::new(), 422), ("\u{0}\u{200B} ".to_owned(), 422), ("я".repeat(2_000), 200), ("я".repeat(2_001), 422)]
+    {
+        assert_eq!(server.send(&token, &text).await.status, status, "{} characters", text.chars().count());
+    }
+}
+
+#[rocket::async_test]
+async fn a_dialog_must_be_the_users_own() {
+    let server = server().await;
+    let (ann, _) = server.log_in("ann@mail.example").await;
+    let (bob, _) = server.log_in("bob@mail.example").await;
+    server.send(&ann, "hello there").await;
+    let send = async |token: &str, dialog: i64| {
+        let bearer = format!("Bearer {token}");
+        let body = json!({ "text": "hello there", "dialog_id": dialog }).to_string();
+        server.post("/messages/send", &[("Authorization", &bearer)], body).await
+    };
+    assert_eq!(send(&ann, 1).await.status, 200);
+    for (token, dialog) in [(&bob, 1), (&ann, 99), (&ann, -1)] {
+        let answer = send(token, dialog).await;
+        assert_eq!((answer.status, answer.code()), (403, "foreign_dialog"));
+    }
+}
+
+#[rocket::async_test]
+async fn a_repeat_with_the_same_key_is_answered_and_not_stored() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    let bearer = format!("Bearer {token}");
+    let send = async |key: &str, body: &str| {
+        server.post("/messages/send", &[("Authorization", &bearer), ("Idempotency-Key", key)], body).await
+    };
+    let first = send("k1", r#"{"text":"where is my order"}"#).await;
+    let again = send("k1", r#"{ "text" : "where is my order" }"#).await;
+    assert_eq!((first.status, &first.body), (again.status, &again.body));
+    let other = send("k1", r#"{"text":"hello there"}"#).await;
+    assert_eq!((other.status, other.code()), (409, "idempotency_mismatch"));
+    let body = r#"{"text":"hello there"}"#;
+    let (one, two) = rocket::futures::join!(send("k2", body), send("k2", body));
+    assert_eq!((one.status, two.status), (200, 200));
+    for key in ["", "ключ", "with space", &"x".repeat(65)] {
+        assert_eq!(send(key, body).await.code(), "invalid_idempotency_key", "{key}");
+    }
+    let history = server.get("/session/history", &[("Authorization", &bearer)]).await;
+    assert_eq!(history.body["history"].as_array().unwrap().len(), 2, "{}", history.body);
+}
+
+#[rocket::async_test]
+async fn messages_at_once_keep_their_order_without_holes() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    let texts: Vec<String> = (0..40).map(|i| format!("hello there {i}")).collect();
+    let sent = rocket::futures::future::join_all(texts.iter().map(|text| server.send(&token, text))).await;
+    assert!(sent.iter().all(|answer| answer.status == 200));
+    let bearer = format!("Bearer {token}");
+    let history = server.get("/session/history", &[("Authorization", &bearer)]).await;
+    let mut stored: Vec<&str> =
+        history.body["history"].as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap()).collect();
+    stored.sort_unstable();
+    let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    texts.sort_unstable();
+    assert_eq!(stored, texts);
+}
+
+#[rocket::async_test]
+async fn a_busy_or_broken_model_is_told_without_its_cause() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    let busy = server.send(&token, "the queue is full").await;
+    assert_eq!((busy.status, busy.code(), busy.header("retry-after")), (503, "busy", "1"));
+    let broken = server.send(&token, "the model is broken").await;
+    assert_eq!((broken.status, broken.code()), (500, "internal"));
+    assert_eq!(broken.body["request_id"], broken.header("x-request-id"));
+    assert!(!broken.body.to_string().contains("cause that must not"), "{}", broken.body);
+    assert_eq!(server.send(&token, "hello there").await.body["response"], "Hello!");
+}

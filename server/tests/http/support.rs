@@ -1,0 +1,162 @@
+//! A server in this process with a small bot, the embedded store in a fresh folder, and an embedder without a model.
+
+use std::{path::Path, sync::Arc};
+
+use banter_engine::{
+    Engine, Snapshot,
+    catalogue::{bundle::Bundle, fault::Faults, loader},
+    embedding::{Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
+    handlers::script::Scripting,
+};
+use banter_server::{
+    assembly::application,
+    catalogs::Catalogs,
+    config::{Config, Rules, Secret},
+    host::ServerHost,
+    stores::{
+        Stores,
+        memory::{MemoryLimits, MemorySessions},
+        sqlite::SqliteStore,
+    },
+    web,
+};
+use rocket::{
+    http::{ContentType, Header, Status},
+    local::asynchronous::{Client, LocalResponse},
+};
+use serde_json::{Value, json};
+
+const BOT: [(&str, &str); 4] = [
+    (
+        "bot.yaml",
+        "name: test\nlanguages: [en, ru]\nfallback: { text: { en: Pardon?, ru: Простите? } }\nentities: { order_id: { pattern: '[A-Z]-\\d{4}' } }\nmatching: { threshold: 0.6, margin: 0.05 }",
+    ),
+    (
+        "intents/greet.yaml",
+        "intent: greet\nexamples: { en: [hello there, good morning friend], ru: [привет тебе, доброе утро друг] }\nhandler: { reply: { en: Hello!, ru: Привет! }, suggest: { en: [track order], ru: [где заказ] } }",
+    ),
+    (
+        "intents/status.yaml",
+        "intent: status\nexamples: { en: [where is my order, 'track order [A-1042](order_id)'], ru: [где мой заказ, 'отследить заказ [A-1042](order_id)'] }\nslots: { order_id: { entity: order_id, ask: { en: Which order?, ru: Какой заказ? } } }\nhandler: { script: status.rhai }",
+    ),
+    (
+        "scripts/status.rhai",
+        "fn handle(ctx) {\n let n = kv_get(\"asked\"); if n == () { n = 0; } kv_set(\"asked\", n + 1);\n say(`${ctx.slots.order_id} is fine, asked ${n + 1} times`).image(\"https://x.example/box.png\").payload(#{ n: n + 1 })\n}",
+    ),
+];
+
+/// An embedder that answers `Busy` to one text.
+struct Sometimes(HashedEmbedder);
+
+impl Embedder for Sometimes {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+    fn dimension(&self) -> usize {
+        self.0.dimension()
+    }
+    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+        match texts.first().map(String::as_str) {
+            Some("the queue is full") => Err(EmbeddingError::Busy),
+            Some("the model is broken") => Err(EmbeddingError::Failed("a cause that must not be shown".to_owned())),
+            _ => self.0.embed(texts),
+        }
+    }
+}
+
+pub struct Server {
+    pub client: Client,
+    pub folder: tempfile::TempDir,
+}
+
+/// A server in the dev profile.
+pub async fn server() -> Server {
+    server_with(Rules::Dev, |_| {}).await
+}
+
+pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+    config.auth.secret = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()));
+    config.health.key = Some(Secret::new("health".to_owned()));
+    config.auth.logins_per_email = 6;
+    change(&mut config);
+    let client = client(folder.path(), &config, rules).await;
+    Server { client, folder }
+}
+
+async fn client(folder: &Path, config: &Config, rules: Rules) -> Client {
+    let store = Arc::new(SqliteStore::open(&folder.join("banter.db"), &config.sqlite).await.unwrap());
+    let stores = Stores {
+        users: store.clone(),
+        dialogs: store.clone(),
+        turns: store.clone(),
+        sessions: Arc::new(MemorySessions::new(std::time::Duration::from_secs(900))),
+        limits: Arc::new(MemoryLimits::default()),
+    };
+    let scripting = Arc::new(Scripting::new());
+    let mut faults = Faults::default();
+    let catalogue =
+        loader::load(&Bundle::of(&BOT), &scripting, &mut faults).unwrap_or_else(|| panic!("{}", faults.render(false)));
+    let host = Arc::new(ServerHost::new(tokio::runtime::Handle::current(), store));
+    let engine = Arc::new(Engine::new(Arc::new(Sometimes(HashedEmbedder::new(128))), scripting, host));
+    let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).unwrap();
+    let app = application(config, rules, stores, engine, Arc::new(Catalogs::new(snapshot))).unwrap();
+    Client::tracked(web::build(app, config)).await.unwrap()
+}
+
+/// What came back.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+}
+
+impl Answer {
+    async fn of(response: LocalResponse<'_>) -> Self {
+        let status = response.status().code;
+        let headers =
+            response.headers().iter().map(|h| (h.name().as_str().to_lowercase(), h.value().to_owned())).collect();
+        let text = response.into_string().await.unwrap_or_default();
+        Self { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("")
+    }
+}
+
+impl Server {
+    pub async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        let mut request = self.client.post(path.to_owned()).header(ContentType::JSON).body(body);
+        for (name, value) in headers {
+            request.add_header(Header::new(*name, (*value).to_owned()));
+        }
+        Answer::of(request.dispatch().await).await
+    }
+
+    pub async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
+        let mut request = self.client.get(path.to_owned());
+        for (name, value) in headers {
+            request.add_header(Header::new(*name, (*value).to_owned()));
+        }
+        Answer::of(request.dispatch().await).await
+    }
+
+    /// Access and refresh token of a user.
+    pub async fn log_in(&self, email: &str) -> (String, String) {
+        let answer = self.post("/auth/login", &[], json!({ "email": email, "password": "tulip" }).to_string()).await;
+        assert_eq!(answer.status, Status::Ok.code, "{}", answer.body);
+        let token = |name: &str| answer.body[name].as_str().unwrap().to_owned();
+        (token("access_token"), token("refresh_token"))
+    }
+
+    pub async fn send(&self, token: &str, text: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.post("/messages/send", &[("Authorization", &bearer)], json!({ "text": text }).to_string()).await
+    }
+}
