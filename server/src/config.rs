@@ -257,7 +257,7 @@ impl Default for Config {
             front: None,
             log: LogConfig {
                 format: LogFormat::Human,
-                filter: "info,rocket=error,_=off,ort=warn,hnsw_rs=warn".to_owned(),
+                filter: "info,rocket=off,_=off,ort=warn,hnsw_rs=warn".to_owned(),
             },
         }
     }

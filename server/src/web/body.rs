@@ -8,9 +8,13 @@ use rocket::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use super::{App, error::ApiError};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// A body that takes longer than this to arrive is not waited for.
+const READ_TIME: Duration = Duration::from_secs(15);
 
 /// A request's body as a `T`.
 pub struct Body<T> {
@@ -52,7 +56,8 @@ async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         return Err(ApiError::UnsupportedMediaType);
     }
     let limit = request.rocket().state::<Arc<App>>().map_or(65_536, |app| app.body_bytes);
-    let bytes = data.open(limit.bytes()).into_bytes().await.map_err(|_| ApiError::BadRequest)?;
+    let reading = timeout(READ_TIME, data.open(limit.bytes()).into_bytes());
+    let bytes = reading.await.map_err(|_| ApiError::BadRequest)?.map_err(|_| ApiError::BadRequest)?;
     if !bytes.is_complete() {
         return Err(ApiError::TooLarge);
     }

@@ -49,10 +49,9 @@ fn bearer(header: &str) -> Option<&str> {
 
 fn is_own_origin(request: &Request<'_>, app: &App) -> bool {
     let Some(origin) = request.headers().get_one("Origin") else { return false };
-    let own = request.host().is_some_and(|host| {
-        let host = host.to_string();
-        origin == format!("http://{host}") || origin == format!("https://{host}")
-    });
+    // HTTP/1.1 names the server in `Host`, HTTP/2 in its `:authority`.
+    let host = request.headers().get_one("Host").map(str::to_owned).or_else(|| request.host().map(ToString::to_string));
+    let own = host.is_some_and(|host| origin == format!("http://{host}") || origin == format!("https://{host}"));
     own || app.front.as_deref() == Some(origin)
 }
 

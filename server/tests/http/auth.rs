@@ -1,5 +1,6 @@
 //! `/auth/login` and `/auth/refresh`.
 
+use rocket::http::{ContentType, Header};
 use serde_json::json;
 
 use crate::support::{Server, server};
@@ -20,7 +21,7 @@ async fn an_unknown_address_is_a_new_user_and_case_does_not_matter() {
     let server = server().await;
     let answer = server.post("/auth/login", &[], r#"{"email":"Ann@Mail.Example","password":"tulip","extra":1}"#).await;
     assert_eq!(answer.status, 200);
-    insta::assert_json_snapshot!(answer.body, { ".*" => "[token]" }, @r#"
+    insta::assert_json_snapshot!(answer.body, { ".access_token" => "[token]", ".refresh_token" => "[token]" }, @r#"
     {
       "access_token": "[token]",
       "refresh_token": "[token]"
@@ -106,15 +107,21 @@ async fn a_cookie_proves_a_user_and_posts_need_the_own_origin() {
     })
     .await;
     let (access, _) = server.log_in("ann@mail.example").await;
-    let cookie = format!("access_token={access}");
     let body = r#"{"text":"hello there"}"#;
-    assert_eq!(server.get("/session/history", &[("Cookie", &cookie)]).await.status, 200);
-    for (origin, status) in
-        [("https://shop.example", 200), ("http://localhost", 200), ("https://evil.example", 403), ("null", 403)]
-    {
-        let headers = [("Cookie", cookie.as_str()), ("Origin", origin), ("Host", "localhost")];
-        assert_eq!(server.post("/messages/send", &headers, body).await.status, status, "{origin}");
+    let history = server.client.get("/session/history").cookie(("access_token", access.clone()));
+    assert_eq!(history.dispatch().await.status().code, 200);
+    for (origin, status) in [
+        (Some("https://shop.example"), 200),
+        (Some("http://localhost"), 200),
+        (Some("https://evil.example"), 403),
+        (Some("null"), 403),
+        (None, 403),
+    ] {
+        let request = server.client.post("/messages/send").cookie(("access_token", access.clone()));
+        let mut request = request.header(ContentType::JSON).header(Header::new("Host", "localhost")).body(body);
+        if let Some(origin) = origin {
+            request.add_header(Header::new("Origin", origin));
+        }
+        assert_eq!(request.dispatch().await.status().code, status, "{origin:?}");
     }
-    let answer = server.post("/messages/send", &[("Cookie", &cookie)], body).await;
-    assert_eq!((answer.status, answer.code()), (403, "foreign_origin"));
 }

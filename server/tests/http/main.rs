@@ -2,7 +2,6 @@
 
 mod auth;
 mod errors;
-mod hostile;
 mod messages;
 mod service;
 mod session;

@@ -11,7 +11,7 @@ use banter_engine::{
 use banter_server::{
     assembly::application,
     catalogs::Catalogs,
-    config::{Config, Rules, Secret},
+    config::{Config, LogConfig, Rules, Secret},
     host::ServerHost,
     stores::{
         Stores,
@@ -66,7 +66,8 @@ impl Embedder for Sometimes {
 
 pub struct Server {
     pub client: Client,
-    pub folder: tempfile::TempDir,
+    /// Gone with the server.
+    _folder: tempfile::TempDir,
 }
 
 /// A server in the dev profile.
@@ -75,6 +76,9 @@ pub async fn server() -> Server {
 }
 
 pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Server {
+    // Rocket's own lines would fill the memory that the test runner keeps for output.
+    let quiet = LogConfig { filter: "off".to_owned(), ..Config::default().log };
+    banter_server::telemetry::start(&quiet).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
     config.auth.secret = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()));
@@ -82,7 +86,7 @@ pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Serv
     config.auth.logins_per_email = 6;
     change(&mut config);
     let client = client(folder.path(), &config, rules).await;
-    Server { client, folder }
+    Server { client, _folder: folder }
 }
 
 async fn client(folder: &Path, config: &Config, rules: Rules) -> Client {

@@ -1,0 +1,173 @@
+//! Commands: their words and their exit codes.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::banter;
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn finish(output: &Output) -> Ran {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+fn run(command: &mut Command) -> Ran {
+    finish(&command.output().unwrap())
+}
+
+fn chat(data_dir: &Path, arguments: &[&str], lines: &str) -> Ran {
+    let mut child = banter(data_dir)
+        .arg("chat")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    finish(&child.wait_with_output().unwrap())
+}
+
+#[test]
+fn chat_reads_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = "where is my order\n/state\nA-1042\n/explain\n/reset\n/explain\n/nonsense\n/quit\nnot read\n";
+    let ran = chat(folder.path(), &[], lines);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for expected in [
+        "What is the order number?",
+        "\"slot\": \"order_id\"",
+        "A-1042 is on its way",
+        "handler   order_status.rhai",
+        "begins anew",
+        "nothing has been said yet",
+        "there is no /nonsense",
+    ] {
+        assert!(ran.out.replace(", expect it tomorrow", "").contains(expected), "{expected} is not in {}", ran.out);
+    }
+    let json = chat(folder.path(), &["--json"], "привет\n");
+    let turn: Value = serde_json::from_str(json.out.trim()).unwrap();
+    assert_eq!((turn["language"].as_str(), turn["intent"].as_str()), (Some("ru"), Some("greet")));
+}
+
+#[test]
+fn a_new_bot_is_good_and_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let bot = folder.path().join("my-shop");
+    let made = run(banter(folder.path()).arg("new").arg(&bot));
+    assert_eq!(made.code, 0, "{}", made.err);
+    let checked = run(banter(folder.path()).args(["check", "--json", "--deny-warnings", "--bot"]).arg(&bot));
+    assert_eq!(checked.code, 0, "{}", checked.out);
+    let report: Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!(report["good"], true);
+    let bot_name = bot.to_str().unwrap();
+    let ran = chat(
+        folder.path(),
+        &["--bot", bot_name],
+        "book a table for Saturday\n4\nзабронировать столик\nзавтра\n40\n2\n",
+    );
+    assert_eq!(
+        ran.out,
+        "How many guests?\nA table for 4 on Saturday: done!\nНа какой день?\nСколько гостей?\nУ нас столики на 1–12 гостей. Сколько вас будет?\nСтолик на 2 завтра: готово!\n"
+    );
+    let again = run(banter(folder.path()).arg("new").arg(&bot));
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("exists already") && again.err.contains("hint:"), "{}", again.err);
+    assert_eq!(run(banter(folder.path()).args(["new", "bad name!"])).code, 2);
+}
+
+#[test]
+fn check_tells_where() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("intents")).unwrap();
+    fs::write(folder.path().join("bot.yaml"), "name: x\nlanguages: [en]\nfallback: { text: no }\nextra: 1\n").unwrap();
+    let ran = run(banter(folder.path()).args(["check", "--bot"]).arg(folder.path()));
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("unknown key `extra`") && ran.err.contains("--> bot.yaml:4:1"), "{}", ran.err);
+    let ran = run(banter(folder.path()).args(["check", "--json", "--bot"]).arg(folder.path()));
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((report["faults"][0]["line"].as_u64(), report["good"].as_bool()), (Some(4), Some(false)));
+    let ran = run(banter(folder.path()).args(["check", "--bot", "/nowhere"]));
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("hint:"), "{}", ran.err);
+}
+
+#[test]
+fn schemas_are_json() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["bot", "intent", "texts"] {
+        let ran = run(banter(folder.path()).args(["schema", kind]));
+        let schema: Value = serde_json::from_str(&ran.out).unwrap();
+        assert!(schema["title"].is_string(), "{kind}");
+    }
+    assert_eq!(run(banter(folder.path()).args(["schema", "nonsense"])).code, 2);
+}
+
+/// What the configuration refuses, each with exit code 2 and a hint.
+#[test]
+fn wrong_configuration_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = "kq7Zt0Wm3xV9bN2cR5yU8pL1sD4fG6hJ";
+    for (environment, expected) in [
+        (vec![("BANTER_PROT", "1")], "PROT".to_lowercase()),
+        (vec![("BANTER_EMBEDDING__TREADS", "1")], "treads".to_owned()),
+        (vec![("BANTER_PORT", "many")], "port".to_owned()),
+        (vec![("BANTER_PROFILE", "test")], "BANTER_PROFILE is `test`".to_owned()),
+        (vec![("BANTER_ADDRESS", "0.0.0.0")], "the dev profile does not listen on 0.0.0.0".to_owned()),
+        (vec![("BANTER_PROFILE", "release")], "auth.secret (SECRET_KEY_JWT) is missing".to_owned()),
+        (vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", "short")], "is shorter than 32 bytes".to_owned()),
+        (
+            vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", "change-me-please-change-me-please")],
+            "looks like an example".to_owned(),
+        ),
+        (
+            vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", "abababababababababababababababababab")],
+            "repeats itself".to_owned(),
+        ),
+        (vec![("ALGORITHM", "none")], "auth.algorithm is `none`".to_owned()),
+        (vec![("DATABASE_HOST", "db")], "DATABASE_HOST is set".to_owned()),
+        (vec![("BANTER_EMBEDDING__LIBRARY", "/nowhere.so")], "/nowhere.so".to_owned()),
+        (vec![("BANTER_EMBEDDING__PATH", "/nowhere")], "/nowhere/model.onnx".to_owned()),
+        (vec![("BANTER_EMBEDDING__MODEL", "Nonsense")], "Nonsense".to_owned()),
+        (
+            vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", good), ("BANTER_CHANNEL__KEY", "short")],
+            "channel.key is shorter".to_owned(),
+        ),
+    ] {
+        let mut command = banter(folder.path());
+        command.args(["serve", "--port", "0"]).envs(environment.iter().copied());
+        let ran = run(&mut command);
+        assert_eq!(ran.code, 2, "{environment:?}: {}", ran.err);
+        assert!(ran.err.contains(&expected) && ran.err.contains("hint:"), "{environment:?}: {}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_broken_model_is_told_and_not_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for file in ["model.onnx", "tokenizer.json", "config.json", "special_tokens_map.json", "tokenizer_config.json"] {
+        fs::write(model.join(file), "{}").unwrap();
+    }
+    let ran = run(banter(folder.path()).args(["serve", "--port", "0"]).env("BANTER_EMBEDDING__PATH", &model));
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("is broken") && ran.err.contains("make setup"), "{}", ran.err);
+    let junk = folder.path().join("junk.so");
+    fs::write(&junk, "no library").unwrap();
+    let ran = run(banter(folder.path()).args(["serve", "--port", "0"]).env("BANTER_EMBEDDING__LIBRARY", &junk));
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("junk.so") && ran.err.contains("hint:"), "{}", ran.err);
+}

@@ -1,0 +1,117 @@
+//! Ten thousand random and hostile requests over the wire: a 4xx each (or the rare good answer), the server goes on, and its
+//! memory comes back to where it was.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use banter_engine::random::Random;
+
+use crate::support::Running;
+
+const REQUESTS: usize = 10_000;
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "BREW"];
+const PATHS: [&str; 9] = [
+    "/auth/login",
+    "/auth/refresh",
+    "/messages/send",
+    "/session/history?limit=1",
+    "/webhooks/rest/webhook",
+    "/live/..%2f",
+    "/%00",
+    "/session/history?before=%FF&limit=-1",
+    "/\u{7f}",
+];
+const KINDS: [&str; 5] = ["application/json", "application/json; charset=utf-16", "text/plain", "\u{1}", ""];
+
+/// A body of one of many bad kinds.
+fn body(random: &mut Random) -> Vec<u8> {
+    let good: &[u8] = br#"{"email":"a@b.example","password":5,"text":null,"sender":1,"message":[]}"#;
+    match random.below(9) {
+        0 => Vec::new(),
+        1 => (0..random.below(300)).map(|_| random.bits() as u8).collect(),
+        2 => good[..random.below(good.len())].to_vec(),
+        3 => vec![b'['; random.below(40_000)],
+        4 => b"{\"text\":\"\\ud800\",\"sender\":\"\\udfff\",\"message\":\"x\"}".to_vec(),
+        5 => format!("{{\"text\":{},\"refresh_token\":1e999}}", random.bits()).into_bytes(),
+        6 => vec![0; random.below(100)],
+        7 => format!("{{\"text\":\"{}\"}}", "x".repeat(random.below(100_000))).into_bytes(),
+        _ => b"\xFF\xFE{\0\"\0t\0".to_vec(),
+    }
+}
+
+/// A request, and whether its body ends before its time.
+fn request(random: &mut Random) -> (Vec<u8>, bool) {
+    let body = body(random);
+    let mut head = format!(
+        "{} {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {}\r\n",
+        METHODS[random.below(METHODS.len())],
+        PATHS[random.below(PATHS.len())],
+        KINDS[random.below(KINDS.len())]
+    );
+    if random.below(3) == 0 {
+        head.push_str("Authorization: Bearer a.b.c\r\n");
+    }
+    if random.below(4) == 0 {
+        head.push_str(&format!("Idempotency-Key: {}\r\n", "x".repeat(random.below(9_000))));
+    }
+    // A length that is not the body's: cut off, or with something behind it.
+    let length = if random.below(10) == 0 { random.below(200) } else { body.len() };
+    head.push_str(&format!("Content-Length: {length}\r\n\r\n"));
+    let truncated = body.len() < length;
+    ([head.into_bytes(), body].concat(), truncated)
+}
+
+/// The status of a raw request; `None` when the server closes without one.
+fn status(address: &str, request: &[u8], truncated: bool) -> Option<u16> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The server may close before it has read all.
+    let _ = stream.write_all(request);
+    if truncated {
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
+    let mut line = String::new();
+    let mut reader = BufReader::new(stream);
+    reader.read_line(&mut line).ok()?;
+    let _ = reader.read_to_end(&mut Vec::new());
+    line.split(' ').nth(1)?.parse().ok()
+}
+
+fn hail(address: &str, random: &mut Random, count: usize) {
+    let mut silent = 0;
+    for _ in 0..count {
+        let (request, truncated) = request(random);
+        match status(address, &request, truncated) {
+            Some(code) => {
+                let shown = String::from_utf8_lossy(&request[..request.len().min(200)]).into_owned();
+                assert!((400..500).contains(&code) || code == 200, "{code} for {shown:?}");
+            }
+            // Who hangs up in the middle wants no answer.
+            None if truncated => {}
+            None => silent += 1,
+        }
+    }
+    assert!(silent <= count / 50, "{silent} of {count} connections were closed without an answer");
+}
+
+#[test]
+fn hostile_requests_leave_the_server_serving() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path());
+    let address = server.address.trim_start_matches("http://").to_owned();
+    let mut random = Random::new(11);
+    hail(&address, &mut random, REQUESTS / 5);
+    let before = server.resident_kib();
+    hail(&address, &mut random, REQUESTS - REQUESTS / 5);
+    let after = server.resident_kib();
+    assert!(after < before + before / 10, "memory grew from {before} to {after} KiB");
+    let body = r#"{"sender":"me","message":"where is my order"}"#;
+    let good = format!(
+        "POST /webhooks/rest/webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(status(&address, good.as_bytes(), false), Some(200));
+}

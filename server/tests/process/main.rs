@@ -1,0 +1,6 @@
+//! The real binary with the real model and the demo bot: commands, start, sudden death.
+
+mod commands;
+mod hostile;
+mod killed;
+mod support;
