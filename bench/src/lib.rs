@@ -1,5 +1,7 @@
 //! What the benches share: the model, data files, numbers.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod data;
 pub mod http;
 pub mod metrics;

@@ -3,6 +3,8 @@
 //! No HTTP, SQL, sockets, environment or clock: time, chance and state come in as arguments, effects go out as data, and what
 //! a handler must fetch goes through the [`host::Host`] that the caller gives.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod cache;
 pub mod catalogue;
 pub mod decide;

@@ -9,7 +9,6 @@ use banter_engine::{
     Engine, Snapshot,
     catalogue::{HttpPolicy, bundle::Bundle, fault::Faults, loader},
     embedding::{
-        Embedder,
         model::{Model, ModelOptions, ModelSource},
         worker::EmbeddingWorker,
     },

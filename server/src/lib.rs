@@ -1,5 +1,7 @@
 //! The server and the command line of banter: effects around the pure engine.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod accounts;
 pub mod assembly;
 pub mod catalogs;

@@ -1,4 +1,4 @@
-//! Examples with marked entities: "track order [A-1042](order_id)".
+//! Examples with marked entities: `track order [A-1042](order_id)`.
 
 use std::ops::Range;
 

@@ -33,10 +33,13 @@ enum Place {
     Lost,
 }
 
+/// The place of a text in its request, and its vector.
+type Answer = (usize, Result<Vector, EmbeddingError>);
+
 struct Job {
     text: String,
     place: usize,
-    answer: mpsc::Sender<(usize, Result<Vector, EmbeddingError>)>,
+    answer: mpsc::Sender<Answer>,
 }
 
 impl EmbeddingWorker {
@@ -53,10 +56,7 @@ impl EmbeddingWorker {
 
     /// Puts texts into the queue; their vectors come out of the receiver. A list longer than the queue (the examples of a
     /// catalogue) is taken when nothing else waits.
-    fn enqueue(
-        &self,
-        texts: &[String],
-    ) -> Result<mpsc::Receiver<(usize, Result<Vector, EmbeddingError>)>, EmbeddingError> {
+    fn enqueue(&self, texts: &[String]) -> Result<mpsc::Receiver<Answer>, EmbeddingError> {
         let (answer, answers) = mpsc::channel();
         let mut state = self.lock();
         if !state.queue.is_empty() && state.queue.len() + texts.len() > self.capacity {

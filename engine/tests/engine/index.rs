@@ -18,7 +18,7 @@ fn unit(mut row: Vec<f32>) -> Vector {
 /// Vectors around centres, as examples lie around their intents.
 fn clusters(count: usize, dimension: usize) -> Vec<Vector> {
     let mut random = Random::new(5);
-    let mut noise = |random: &mut Random| -> Vec<f32> { (0..dimension).map(|_| random.unit() as f32 - 0.5).collect() };
+    let noise = |random: &mut Random| -> Vec<f32> { (0..dimension).map(|_| random.unit() as f32 - 0.5).collect() };
     let centres: Vec<Vec<f32>> = (0..count.div_ceil(50)).map(|_| noise(&mut random)).collect();
     (0..count)
         .map(|_| {
