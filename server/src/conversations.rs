@@ -9,9 +9,8 @@ use std::{
 };
 
 use banter_engine::{
-    Engine, EngineError, Snapshot,
+    Engine, EngineError,
     embedding::EmbeddingError,
-    state::DialogueState,
     turn::{Message, Output, Turn},
 };
 use moka::sync::Cache;
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::{
     sync::{Mutex, Semaphore},
-    task::spawn_blocking,
+    task::block_in_place,
 };
 
 use crate::{
@@ -94,8 +93,8 @@ pub struct Conversations {
     /// Default dialogues never change hands.
     defaults: Cache<UserId, DialogId>,
     lanes: Vec<Mutex<()>>,
-    places: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    places: Semaphore,
+    running: Semaphore,
 }
 
 impl Conversations {
@@ -109,8 +108,8 @@ impl Conversations {
             states: Cache::builder().max_capacity(CACHED_STATES).time_to_idle(STATE_LIFE).build(),
             defaults: Cache::new(CACHED_STATES),
             lanes: (0..LANES).map(|_| Mutex::new(())).collect(),
-            places: Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_TURN))),
-            running: Arc::new(Semaphore::new(parallel)),
+            places: Semaphore::new(parallel * (1 + WAITING_PER_TURN)),
+            running: Semaphore::new(parallel),
         }
     }
 
@@ -208,22 +207,19 @@ impl Conversations {
         last: Arc<LastTurn>,
         made: Millis,
     ) -> Result<Turn, ConversationError> {
-        let permit = Arc::clone(&self.running).acquire_owned().await;
+        let permit = self.running.acquire().await;
         let permit = permit.map_err(|error| ConversationError::Internal(error.to_string()))?;
-        let (engine, snapshot) = (Arc::clone(&self.engine), self.catalogs.current());
-        let (text, user, seed) = (incoming.text.clone(), incoming.user.0, seed(dialog, last.seq));
-        let span = tracing::Span::current();
-        let result = spawn_blocking(move || {
-            let _entered = span.enter();
-            let message = Message { text: &text, user, dialog: dialog.0, seed };
-            let result = reply(&engine, &snapshot, &last.state, &message, made);
-            drop(permit);
-            result
+        let (engine, snapshot) = (&self.engine, self.catalogs.current());
+        // Other tasks move to another thread while this one blocks; for the turn itself that costs no change of thread.
+        let result = block_in_place(|| {
+            let message =
+                Message { text: &incoming.text, user: incoming.user.0, dialog: dialog.0, seed: seed(dialog, last.seq) };
+            engine.reply(&snapshot, &last.state, &message, timestamp(made))
         });
-        match result.await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(EngineError::Embedding(EmbeddingError::Busy))) => Err(ConversationError::Busy),
-            Ok(Err(error)) => Err(ConversationError::Internal(error.to_string())),
+        drop(permit);
+        match result {
+            Ok(turn) => Ok(turn),
+            Err(EngineError::Embedding(EmbeddingError::Busy)) => Err(ConversationError::Busy),
             Err(error) => Err(ConversationError::Internal(error.to_string())),
         }
     }
@@ -233,16 +229,6 @@ enum Attempt {
     Answered(Answer),
     Repeated,
     Collided,
-}
-
-fn reply(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    state: &DialogueState,
-    message: &Message<'_>,
-    made: Millis,
-) -> Result<Turn, EngineError> {
-    engine.reply(snapshot, state, message, timestamp(made))
 }
 
 /// The chance of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the same.
