@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod script;
+pub mod source;
 
 use serde_json::Value;
 

@@ -38,7 +38,7 @@ CREATE UNIQUE INDEX one_default_dialog ON dialogs (user_id) WHERE is_default = 1
 
 -- One message with its reply, its classification and the dialogue state after it.
 CREATE TABLE turns (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    position INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     dialog_id INTEGER NOT NULL REFERENCES dialogs (id) ON DELETE CASCADE,
     user_id INTEGER NOT NULL,

@@ -11,7 +11,7 @@ use super::{
     template::Text,
 };
 use crate::{
-    handlers::script::{Reference, Script},
+    handlers::{script::Script, source::Reference},
     text::fold,
 };
 

@@ -1,33 +1,30 @@
 //! From a [`Bundle`] to a [`Catalogue`], or to all that is wrong with it.
 
+mod intents;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use serde_json::Value;
 
 use super::{
-    Catalogue, Fallback, Handler, HttpPolicy, Intent, IntentId, SlotSpec,
+    Catalogue, Fallback, HttpPolicy,
     bundle::Bundle,
     document::{Document, child, decode},
-    example::{Example, parse_annotations},
     fault::{Fault, Faults, Place, choose_hint},
     lint,
     shape::Shape,
     template::{Template, Text},
-    wire::{BotFile, EntityFile, HandlerFile, IntentFile, RoleFile, SlotFile, TextFile, TextsFile, ThenFile},
+    wire::{BotFile, EntityFile, TextFile, TextsFile, ThenFile},
 };
 use crate::{
     entities::EntitySpec,
     handlers::script::{Script, Scripting},
     language::Language,
-    text::{fold, normalize},
+    text::fold,
 };
-
-/// An utterance of an author is no longer than a message may be.
-const MAX_EXAMPLE: usize = 2_000;
 
 /// Loads a bot. All faults, also those that do not refuse it, are in `faults`; `None` when any is an error.
 pub fn load(bundle: &Bundle, scripting: &Scripting, faults: &mut Faults) -> Option<Catalogue> {
@@ -36,7 +33,8 @@ pub fn load(bundle: &Bundle, scripting: &Scripting, faults: &mut Faults) -> Opti
     catalogue.filter(|_| !faults.has_errors())
 }
 
-struct Loader<'a> {
+/// The loading of one bot.
+pub(super) struct Loader<'a> {
     bundle: &'a Bundle,
     faults: &'a mut Faults,
     languages: Vec<Language>,
@@ -208,215 +206,6 @@ impl Loader<'_> {
                 Err(fault) => self.faults.push(fault),
             }
         }
-    }
-
-    fn intents(&mut self, entities: &BTreeMap<String, EntitySpec>) -> Vec<Intent> {
-        let shape = Shape::<IntentFile>::new();
-        let mut intents = Vec::new();
-        let paths = self.paths("intents/");
-        if paths.is_empty() {
-            let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
-            self.faults.push(Fault::error(place, "the bot has no intents").hint("write one in intents/<name>.yaml"));
-        }
-        for path in paths {
-            let Some(document) = self.document(&path) else { continue };
-            let Some(file) = shape.read(&document, self.faults) else { continue };
-            intents.push(self.intent(file, &document, entities));
-        }
-        intents
-    }
-
-    fn intent(&mut self, file: IntentFile, document: &Document, entities: &BTreeMap<String, EntitySpec>) -> Intent {
-        let examples = self.examples(&file.examples, document, entities);
-        let mut slots = Vec::new();
-        for (name, value) in file.slots {
-            slots.extend(self.slot(name, value, document, entities));
-        }
-        let names: Vec<&str> = slots.iter().map(|slot: &SlotSpec| slot.name.as_str()).collect();
-        let title = file.title.map(|title| self.text(title, document, "/title"));
-        let handler = self.handler(file.handler, document, &names);
-        Intent {
-            id: IntentId::new(&file.intent),
-            title,
-            examples,
-            slots,
-            handler,
-            threshold: file.threshold,
-            cancels: file.role == Some(RoleFile::Cancel),
-            place: document.place("/intent"),
-        }
-    }
-
-    fn examples(
-        &mut self,
-        lists: &BTreeMap<String, Vec<String>>,
-        document: &Document,
-        entities: &BTreeMap<String, EntitySpec>,
-    ) -> Vec<Example> {
-        let mut examples = Vec::new();
-        for (code, list) in lists {
-            let pointer = child("/examples", code);
-            let Some(language) = self.language(code, document, &pointer) else { continue };
-            for (index, source) in list.iter().enumerate() {
-                let place = document.place(&child(&pointer, index));
-                match self.example(source, &place, entities) {
-                    Ok((text, marks)) => {
-                        examples.push(Example { language: language.clone(), text, marks, place });
-                    }
-                    Err(fault) => self.faults.push(fault),
-                }
-            }
-        }
-        if examples.is_empty() {
-            let fault = Fault::error(document.key_place("/examples"), "the intent has no examples");
-            self.faults.push(fault.hint("write at least two, as users say it"));
-        }
-        examples
-    }
-
-    fn example(
-        &mut self,
-        source: &str,
-        place: &Place,
-        entities: &BTreeMap<String, EntitySpec>,
-    ) -> Result<(String, Vec<super::example::Mark>), Fault> {
-        let (text, marks) = parse_annotations(source).map_err(|(message, _)| Fault::error(place.clone(), message))?;
-        let text = normalize(&text);
-        if text.is_empty() {
-            return Err(Fault::error(place.clone(), "the example is empty"));
-        }
-        if text.chars().count() > MAX_EXAMPLE {
-            return Err(Fault::error(place.clone(), format!("the example is longer than {MAX_EXAMPLE} characters")));
-        }
-        for mark in &marks {
-            let Some(spec) = entities.get(&mark.entity) else {
-                let known: Vec<&str> = entities.keys().map(String::as_str).collect();
-                let fault =
-                    Fault::error(place.clone(), format!("the example marks an unknown entity `{}`", mark.entity));
-                self.faults.push(fault.hint(choose_hint(&mark.entity, known)));
-                continue;
-            };
-            if spec.find(&mark.entity, &mark.text).is_empty() {
-                let message = format!("`{}` is marked as {}, which does not recognise it", mark.text, mark.entity);
-                let fault = Fault::warning(place.clone(), message);
-                self.faults.push(fault.hint(format!("widen `{}` in bot.yaml, or mend the example", mark.entity)));
-            }
-        }
-        Ok((text, marks))
-    }
-
-    fn slot(
-        &mut self,
-        name: String,
-        value: Value,
-        document: &Document,
-        entities: &BTreeMap<String, EntitySpec>,
-    ) -> Option<SlotSpec> {
-        let pointer = child("/slots", &name);
-        let file: SlotFile = match serde_json::from_value(value) {
-            Ok(file) => file,
-            Err(error) => {
-                self.faults.push(Fault::error(document.place(&pointer), error.to_string()));
-                return None;
-            }
-        };
-        if let Some(entity) = &file.entity
-            && !entities.contains_key(entity)
-        {
-            let known: Vec<&str> = entities.keys().map(String::as_str).collect();
-            let fault =
-                Fault::error(document.place(&child(&pointer, "entity")), format!("there is no entity `{entity}`"));
-            self.faults.push(fault.hint(choose_hint(entity, known)));
-        }
-        if file.required && file.ask.is_none() {
-            let fault =
-                Fault::error(document.key_place(&pointer), format!("the required slot `{name}` has no question"));
-            self.faults.push(fault.hint("add `ask: …`, or `required: false`"));
-        }
-        let mut text = |file: Option<TextFile>, key| {
-            let pointer = child(&pointer, key);
-            let text = self.text(file?, document, &pointer);
-            Some((text, document.place(&pointer)))
-        };
-        let (ask, retry) = (text(file.ask, "ask"), text(file.retry, "retry"));
-        for (text, place) in ask.iter().chain(&retry) {
-            lint::check_names(text, &[], place, self.faults);
-        }
-        Some(SlotSpec {
-            name,
-            entity: file.entity,
-            ask: ask.map(|(text, _)| text),
-            retry: retry.map(|(text, _)| text),
-            required: file.required,
-            remember: file.remember,
-        })
-    }
-
-    fn handler(&mut self, file: HandlerFile, document: &Document, slots: &[&str]) -> Handler {
-        let given = [file.reply.is_some(), file.script.is_some(), file.handoff.is_some(), file.jump.is_some()];
-        if given.iter().filter(|given| **given).count() != 1 {
-            let fault = Fault::error(document.key_place("/handler"), "the handler must be exactly one thing");
-            self.faults.push(fault.hint("give one of `reply`, `script`, `handoff` and `jump`"));
-        }
-        if file.function.is_some() && file.script.is_none() {
-            self.faults.push(Fault::error(document.key_place("/handler/function"), "`function` goes with `script`"));
-        }
-        if file.suggest.is_some() && file.reply.is_none() {
-            let fault = Fault::error(document.key_place("/handler/suggest"), "`suggest` goes with `reply`");
-            self.faults.push(fault.hint("a script offers quick replies with `say(…).suggest([…])`"));
-        }
-        if let Some(script) = file.script {
-            return self.script_handler(&script, file.function, document);
-        }
-        if let Some(target) = file.jump {
-            return Handler::Jump(IntentId::new(&target));
-        }
-        if let Some(handoff) = file.handoff {
-            let text = self.text(handoff, document, "/handler/handoff");
-            lint::check_names(&text, slots, &document.place("/handler/handoff"), self.faults);
-            return Handler::HandOff { text };
-        }
-        let text = match file.reply {
-            Some(reply) => self.text(reply, document, "/handler/reply"),
-            None => Text::default(),
-        };
-        lint::check_names(&text, slots, &document.place("/handler/reply"), self.faults);
-        let mut suggest = BTreeMap::new();
-        for (code, list) in file.suggest.unwrap_or_default() {
-            if let Some(language) = self.language(&code, document, &child("/handler/suggest", &code)) {
-                suggest.insert(language, list);
-            }
-        }
-        Handler::Reply { text, suggest }
-    }
-
-    fn script_handler(&mut self, name: &str, function: Option<String>, document: &Document) -> Handler {
-        let path = format!("scripts/{name}");
-        let function = function.unwrap_or_else(|| "handle".to_owned());
-        let Some(script) = self.scripts.get(&path).cloned() else {
-            // A script that does not compile has been reported at its own line.
-            if !self.bundle.files.contains_key(&path) {
-                let known: Vec<String> = self.paths("scripts/");
-                let known: Vec<&str> = known.iter().filter_map(|path| path.strip_prefix("scripts/")).collect();
-                let hint = match super::fault::did_you_mean(name, known) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("create {path}"),
-                };
-                let place = document.place("/handler/script");
-                self.faults.push(Fault::error(place, "the handler names a missing script").hint(hint));
-            }
-            return Handler::Reply { text: Text::default(), suggest: BTreeMap::new() };
-        };
-        if !script.has_handler(&function) {
-            let pointer = if document.value.pointer("/handler/function").is_some() {
-                "/handler/function"
-            } else {
-                "/handler/script"
-            };
-            let fault = Fault::error(document.place(pointer), format!("{path} has no function `{function}(ctx)`"));
-            self.faults.push(fault.hint(choose_hint(&function, script.handlers())));
-        }
-        Handler::Script { script, function }
     }
 
     /// A text with a variant in each language of the bot.

@@ -3,14 +3,12 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use regex::Regex;
 use rhai::{
-    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Position, Scope,
+    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Scope,
     module_resolvers::DummyModuleResolver,
     packages::{
         BasicArrayPackage, BasicMapPackage, BasicMathPackage, CorePackage, LogicPackage, MoreStringPackage, Package,
@@ -21,6 +19,9 @@ use serde_json::Value;
 use super::{
     Effect,
     api::{self, Context, Reply},
+    source::{
+        CALL, KEYWORD_FUNCTIONS, KEYWORDS, RESERVED, Reference, blank_texts, line_of_function, references, span_of,
+    },
 };
 use crate::{
     catalogue::{
@@ -63,17 +64,6 @@ pub struct Script {
     /// Functions with one parameter, and the line on which each begins.
     handlers: BTreeMap<String, usize>,
     references: Vec<(Reference, Place)>,
-}
-
-/// Something that a script names in a literal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reference {
-    /// `t("key")`
-    Text(String),
-    /// `jump("intent")`
-    Intent(String),
-    /// `ask("slot")`
-    Slot(String),
 }
 
 /// All that one call of a handler sees and leaves behind. Reached by the functions of [`api`] as the call's tag.
@@ -309,103 +299,4 @@ fn script_error(error: &EvalAltResult) -> ScriptError {
         }
     };
     ScriptError { line: position.line().unwrap_or(0), message }
-}
-
-fn line_of_function(source: &str, name: &str) -> usize {
-    let plain = blank_texts(source);
-    let defines = |line: &str| {
-        line.split("fn ")
-            .skip(1)
-            .any(|rest| rest.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('(')))
-    };
-    plain.lines().position(defines).map_or(1, |at| at + 1)
-}
-
-fn span_of(source: &str, position: Position) -> Range<usize> {
-    let Some(line) = position.line() else { return source.len()..source.len() };
-    let start: usize = source.split_inclusive('\n').take(line - 1).map(str::len).sum();
-    let rest = &source[start.min(source.len())..];
-    let column = position.position().unwrap_or(1).saturating_sub(1);
-    let at = start + rest.char_indices().nth(column).map_or(0, |(at, _)| at);
-    let length =
-        source[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum::<usize>();
-    at..at + length.max(1)
-}
-
-const KEYWORDS: [&str; 12] =
-    ["if", "while", "for", "in", "switch", "return", "until", "loop", "throw", "catch", "fn", "else"];
-/// Words that cannot be names, and look as if they could.
-const RESERVED: [&str; 16] = [
-    "until", "do", "is", "this", "const", "import", "export", "as", "global", "match", "case", "default", "with",
-    "new", "use", "shared",
-];
-/// Functions that are part of Rhai's grammar and no signature lists.
-const KEYWORD_FUNCTIONS: [&str; 9] =
-    ["print", "debug", "type_of", "Fn", "call", "curry", "is_def_var", "is_def_fn", "is_shared"];
-
-static CALL: LazyLock<Regex> = LazyLock::new(|| regex(r"([A-Za-z_][A-Za-z0-9_]*)\s*\("));
-static REFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"\b(t|jump|ask)\s*\(\s*"([^"\\]*)"\s*[,)]"#));
-
-fn regex(pattern: &'static str) -> Regex {
-    Regex::new(pattern).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
-}
-
-fn references(path: &str, source: &str) -> Vec<(Reference, Place)> {
-    let commentless = blank(source, false);
-    REFERENCE
-        .captures_iter(&commentless)
-        .filter_map(|found| {
-            let name = found.get(2)?;
-            let text = name.as_str().to_owned();
-            let reference = match found.get(1)?.as_str() {
-                "t" => Reference::Text(text),
-                "jump" => Reference::Intent(text),
-                _ => Reference::Slot(text),
-            };
-            Some((reference, Place { file: path.to_owned(), span: name.range() }))
-        })
-        .collect()
-}
-
-/// The source with comments and the insides of texts blanked out; every byte keeps its place.
-fn blank_texts(source: &str) -> String {
-    blank(source, true)
-}
-
-fn blank(source: &str, texts: bool) -> String {
-    let bytes = source.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let (length, hide) = if rest.starts_with(b"//") {
-            (rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()), true)
-        } else if rest.starts_with(b"/*") {
-            (rest.windows(2).position(|pair| pair == b"*/").map_or(rest.len(), |end| end + 2), true)
-        } else if matches!(rest[0], b'"' | b'`' | b'\'') {
-            (text_length(rest), texts)
-        } else {
-            (1, false)
-        };
-        for byte in &rest[..length] {
-            out.push(if hide && *byte != b'\n' { b' ' } else { *byte });
-        }
-        at += length;
-    }
-    String::from_utf8(out).unwrap_or_default()
-}
-
-/// Bytes of a literal with its quotes.
-fn text_length(rest: &[u8]) -> usize {
-    let quote = rest[0];
-    let mut at = 1;
-    while at < rest.len() {
-        match rest[at] {
-            b'\\' if quote != b'`' => at += 1,
-            byte if byte == quote => return at + 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    rest.len()
 }

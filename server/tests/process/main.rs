@@ -3,4 +3,5 @@
 mod commands;
 mod hostile;
 mod killed;
+mod stopped;
 mod support;

@@ -1,0 +1,42 @@
+//! A polite stop: turns that are in flight finish.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
+
+use crate::support::Running;
+
+const CLIENTS: usize = 16;
+
+#[test]
+fn in_flight_turns_finish() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Running::start(folder.path());
+    let address = server.address.trim_start_matches("http://").to_owned();
+    let mut streams: Vec<TcpStream> = (0..CLIENTS)
+        .map(|client| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let body = format!(r#"{{"sender":"c{client}","message":"where is parcel number {client} that I bought"}}"#);
+            let request = format!(
+                "POST /webhooks/rest/webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Long enough for the requests to be read, too short for all to be answered.
+    thread::sleep(Duration::from_millis(30));
+    server.terminate();
+    for stream in &mut streams {
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 200"), "{line:?}");
+    }
+    drop(streams);
+    assert_eq!(server.exit_code(), Some(0));
+}
