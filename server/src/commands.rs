@@ -7,7 +7,8 @@ pub mod schema;
 pub mod serve;
 
 use std::{
-    io::IsTerminal,
+    fmt::Display,
+    io::{self, IsTerminal, Write},
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -131,9 +132,14 @@ fn load(file: &Path, overrides: Overrides) -> Result<(Config, Rules), Failure> {
     Config::load(file, &overrides)
 }
 
+/// Prints a line. A reader that has gone away (`| head`) is no fault of ours.
+fn print(text: impl Display) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
 /// Whether errors may be coloured.
 fn colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// The asynchronous part of a command.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -18,7 +18,7 @@ use banter_engine::{
 use rustyline::{DefaultEditor, error::ReadlineError};
 use serde_json::{Value, json};
 
-use super::colour;
+use super::{colour, print};
 use crate::{
     assembly, catalogs,
     config::Config,
@@ -65,11 +65,11 @@ impl Chat {
         // A first chat has no history.
         let _ = fs::create_dir_all(&config.data_dir);
         let _ = editor.load_history(&history);
-        println!(
+        print(format!(
             "{} · {} intents · /help lists the commands",
             self.snapshot.catalogue.name,
             self.snapshot.catalogue.intents.len()
-        );
+        ));
         loop {
             let language = self.state.language.as_ref().map_or("  ", |language| language.code());
             match editor.readline(&format!("{language} > ")) {
@@ -106,20 +106,18 @@ impl Chat {
         match line.trim() {
             "" => {}
             "/quit" | "/exit" => return Ok(false),
-            "/help" => self.print(HELP),
+            "/help" => print(HELP),
             "/reset" => {
                 self.state = DialogueState::default();
                 self.last = None;
-                self.print("the dialogue begins anew");
+                print("the dialogue begins anew");
             }
-            "/state" => self.print(&pretty(&self.state)),
+            "/state" => print(&pretty(&self.state)),
             "/explain" => match &self.last {
-                Some(turn) => self.print(&explain(turn)),
-                None => self.print("nothing has been said yet"),
+                Some(turn) => print(&explain(turn)),
+                None => print("nothing has been said yet"),
             },
-            command if command.starts_with('/') => {
-                self.print(&format!("there is no {command}; /help lists the commands"))
-            }
+            command if command.starts_with('/') => print(&format!("there is no {command}; /help lists the commands")),
             _ => self.say(line)?,
         }
         Ok(true)
@@ -135,18 +133,13 @@ impl Chat {
         self.host.keep(&turn.kept);
         self.state = turn.state.clone();
         if self.json {
-            self.print(&record(line, &turn).to_string());
+            print(&record(line, &turn).to_string());
         } else {
-            turn.outputs.iter().for_each(|output| self.print(&show(output)));
+            turn.outputs.iter().for_each(|output| print(&show(output)));
             turn.events.iter().for_each(|event| eprintln!("warning: {}", json!(event)));
         }
         self.last = Some(turn);
         Ok(())
-    }
-
-    fn print(&self, text: &str) {
-        // A reader that has gone away (`| head`) ends the chat with the next read.
-        let _ = writeln!(io::stdout(), "{text}");
     }
 }
 

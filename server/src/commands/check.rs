@@ -10,7 +10,7 @@ use banter_engine::{
 };
 use serde_json::json;
 
-use super::colour;
+use super::{colour, print};
 use crate::{
     assembly, catalogs,
     config::Config,
@@ -45,14 +45,19 @@ pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
             "good": good, "errors": errors, "warnings": warnings, "intents": intents, "examples": examples,
             "faults": faults.reports(),
         });
-        println!("{report:#}");
+        print(format!("{report:#}"));
     } else {
         eprint!("{}", faults.render(colour()));
         let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
         let verdict = if good { "good" } else { "not good" };
-        println!("{}: {verdict}, {}, {}", config.bot.display(), count(errors, "error"), count(warnings, "warning"));
+        print(format!(
+            "{}: {verdict}, {}, {}",
+            config.bot.display(),
+            count(errors, "error"),
+            count(warnings, "warning")
+        ));
         if let (Some(intents), Some(examples)) = (intents, examples) {
-            println!("{}, {}", count(intents, "intent"), count(examples, "example"));
+            print(format!("{}, {}", count(intents, "intent"), count(examples, "example")));
         }
     }
     Ok(if good { 0 } else { CHECK_FAILED })

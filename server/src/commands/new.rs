@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use super::schema::Kind;
+use super::{print, schema::Kind};
 use crate::failure::Failure;
 
 /// The files of the new bot; `{{name}}` stands for its name.
@@ -37,7 +37,7 @@ pub fn run(folder: &Path) -> Result<u8, Failure> {
             "choose a folder that you may write to",
         )
     })?;
-    println!("made {}; next:\n  banter check --bot {0}\n  banter chat --bot {0}", folder.display());
+    print(format!("made {}; next:\n  banter check --bot {0}\n  banter chat --bot {0}", folder.display()));
     Ok(0)
 }
 

@@ -8,6 +8,7 @@ use banter_engine::catalogue::{
 };
 use serde_json::{Value, json};
 
+use super::print;
 use crate::failure::Failure;
 
 /// A kind of file.
@@ -44,16 +45,16 @@ pub fn run(kind: Option<Kind>, out: Option<&Path>) -> Result<u8, Failure> {
         for (each, name) in Kind::ALL.into_iter().filter(|(each, _)| kind.is_none_or(|kind| kind == *each)) {
             let path = folder.join(format!("{name}.schema.json"));
             fs::write(&path, format!("{:#}\n", each.schema())).map_err(failed)?;
-            println!("{}", path.display());
+            print(path.display());
         }
         return Ok(0);
     }
     match kind {
-        Some(kind) => println!("{:#}", kind.schema()),
+        Some(kind) => print(format!("{:#}", kind.schema())),
         None => {
             let all: serde_json::Map<String, Value> =
                 Kind::ALL.into_iter().map(|(kind, name)| (name.to_owned(), kind.schema())).collect();
-            println!("{:#}", json!(all));
+            print(format!("{:#}", json!(all)));
         }
     }
     Ok(0)

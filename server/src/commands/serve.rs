@@ -2,7 +2,7 @@
 
 use rocket::fairing::AdHoc;
 
-use super::{block_on, colour};
+use super::{block_on, colour, print};
 use crate::{
     assembly,
     config::{Config, Rules},
@@ -44,11 +44,11 @@ fn plain(error: &rocket::Error) -> String {
 }
 
 fn greet(address: &str, intents: usize, open_channel: bool) {
-    println!("banter answers on {address} with {intents} intents");
+    print(format!("banter answers on {address} with {intents} intents"));
     if open_channel {
-        println!("try it:");
-        println!(
+        print("try it:");
+        print(format!(
             "  curl -s {address}/webhooks/rest/webhook -H 'Content-Type: application/json' \\\n       -d '{{\"sender\": \"me\", \"message\": \"where is my order\"}}'"
-        );
+        ));
     }
 }

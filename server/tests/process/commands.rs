@@ -103,6 +103,16 @@ fn check_tells_where() {
     assert!(ran.err.contains("hint:"), "{}", ran.err);
 }
 
+/// `banter schema | head -1`: who reads no further is no cause for a panic.
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = banter(folder.path()).arg("schema").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = finish(&child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}
+
 #[test]
 fn schemas_are_json() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 /// The project's folder, where the demo bot and `.cache/` are.
@@ -25,6 +25,8 @@ pub fn banter(data_dir: &Path) -> Command {
 /// A server as a child process; killed when dropped.
 pub struct Running {
     child: Child,
+    /// Kept open, as a terminal would be.
+    _output: BufReader<ChildStdout>,
     pub address: String,
 }
 
@@ -37,9 +39,10 @@ impl Running {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         let address = line.split_whitespace().find(|word| word.starts_with("http://"));
-        Self { address: address.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned(), child }
+        Self { address: address.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned(), child, _output: output }
     }
 
     /// Kibibytes of memory in use.
