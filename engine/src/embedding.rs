@@ -22,6 +22,9 @@ pub trait Embedder: Send + Sync {
     /// Number of components of each vector.
     fn dimension(&self) -> usize;
 
+    /// Whether texts can still be embedded.
+    fn is_alive(&self) -> bool;
+
     /// One vector for each text, in order. Texts are expected to be normalised (`text::normalize`).
     ///
     /// # Errors

@@ -139,6 +139,26 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// What it is, without anything that a user may have typed.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ScriptFailed { .. } => "script_failed",
+            Self::TextFailed { .. } => "text_failed",
+            Self::JumpFailed { .. } => "jump_failed",
+            Self::StateDropped { .. } => "state_dropped",
+        }
+    }
+
+    /// File and line of a script, if it is one that failed.
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Self::ScriptFailed { file, line, .. } => Some(format!("{file}:{line}")),
+            Self::TextFailed { .. } | Self::JumpFailed { .. } | Self::StateDropped { .. } => None,
+        }
+    }
+}
+
 /// Why the turn is as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Explain {

@@ -119,7 +119,12 @@ impl Conversations {
     /// [`ConversationError`].
     pub async fn take_turn(&self, incoming: Incoming) -> Result<Answer, ConversationError> {
         let length = incoming.text.chars().count();
-        if length == 0 || length > MAX_TEXT || banter_engine::text::normalize(&incoming.text).is_empty() {
+        // No store keeps NUL, and nobody types it.
+        if length == 0
+            || length > MAX_TEXT
+            || incoming.text.contains('\0')
+            || banter_engine::text::normalize(&incoming.text).is_empty()
+        {
             return Err(ConversationError::Text);
         }
         let _place = self.places.try_acquire().map_err(|_| ConversationError::Busy)?;
@@ -140,6 +145,11 @@ impl Conversations {
         }
         tracing::warn!(dialog = dialog.0, "{MAX_ATTEMPTS} collisions in one dialogue");
         Err(ConversationError::Busy)
+    }
+
+    /// Whether the model can answer at all.
+    pub fn is_ready(&self) -> bool {
+        self.engine.embedder().is_alive()
     }
 
     async fn dialog(&self, incoming: &Incoming) -> Result<DialogId, ConversationError> {
@@ -279,7 +289,15 @@ fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::E
 /// One line a turn, without texts.
 fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration) {
     for event in &turn.events {
-        tracing::warn!(user = user.0, dialog = dialog.0, ?event, "a handler failed");
+        // What a script throws may quote the user; it is stored with the turn and logged only on request.
+        tracing::warn!(
+            user = user.0,
+            dialog = dialog.0,
+            event = event.kind(),
+            place = event.place(),
+            "a handler failed"
+        );
+        tracing::debug!(?event, "a handler failed");
     }
     tracing::info!(
         user = user.0,

@@ -253,7 +253,7 @@ pub trait TurnStore: Send + Sync {
     /// A value that a handler has kept.
     async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError>;
 
-    /// Whether the store answers.
+    /// Whether the store reads and writes.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 

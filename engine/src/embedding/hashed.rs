@@ -46,6 +46,10 @@ impl Embedder for HashedEmbedder {
         self.dimension
     }
 
+    fn is_alive(&self) -> bool {
+        true
+    }
+
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         Ok(texts.iter().map(|text| self.vector(text)).collect())
     }

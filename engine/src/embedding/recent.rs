@@ -36,6 +36,10 @@ impl Embedder for RecentTexts {
         self.inner.dimension()
     }
 
+    fn is_alive(&self) -> bool {
+        self.inner.is_alive()
+    }
+
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         let mut out: Vec<Option<Vector>> = texts.iter().map(|text| self.recall(text)).collect();
         let missing: Vec<usize> = (0..texts.len()).filter(|i| out[*i].is_none()).collect();
@@ -67,6 +71,9 @@ mod tests {
         }
         fn dimension(&self) -> usize {
             self.0.dimension()
+        }
+        fn is_alive(&self) -> bool {
+            true
         }
         fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
             self.1.fetch_add(texts.len(), Ordering::Relaxed);

@@ -136,6 +136,10 @@ impl Embedder for EmbeddingWorker {
         self.dimension
     }
 
+    fn is_alive(&self) -> bool {
+        !matches!(self.lock().model, Place::Lost)
+    }
+
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         let answers = self.enqueue(texts)?;
         let mut out: Vec<Option<Vector>> = vec![None; texts.len()];

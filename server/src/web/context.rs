@@ -6,8 +6,10 @@ use rocket::{
     Request,
     request::{FromRequest, Outcome},
 };
-use tracing::Span;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
+
+use super::error::ApiError;
 
 /// Id and start of a request.
 #[derive(Debug)]
@@ -25,10 +27,26 @@ impl Trace {
     }
 }
 
+impl Trace {
+    /// The span of the request's log lines.
+    pub fn span(&self) -> Span {
+        tracing::info_span!("request", id = %self.id)
+    }
+}
+
+impl Context {
+    /// Does the work of a request; all that it logs, errors too, carries the request's id.
+    pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, ApiError>
+    where
+        ApiError: From<E>,
+    {
+        async { work.await.map_err(ApiError::from) }.instrument(self.span.clone()).await
+    }
+}
+
 /// What handlers need of a request beside its body.
 pub struct Context {
-    /// For `.instrument(…)`.
-    pub span: Span,
+    span: Span,
     /// The peer's address.
     pub address: String,
 }
@@ -38,7 +56,7 @@ impl<'r> FromRequest<'r> for Context {
     type Error = std::convert::Infallible;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
-        let span = tracing::info_span!("request", id = %Trace::of(request).id);
+        let span = Trace::of(request).span();
         let address = request.remote().map_or("unknown".to_owned(), |peer| canonical(peer.ip()));
         Outcome::Success(Self { span, address })
     }

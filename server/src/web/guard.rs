@@ -1,6 +1,6 @@
 //! Proofs. A route that takes a [`User`] cannot forget to ask who it is.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use rocket::{
     Request,
@@ -8,7 +8,9 @@ use rocket::{
     request::{FromRequest, Outcome},
 };
 
-use super::{App, ChannelAccess, body::refuse, error::ApiError};
+use tracing::Instrument;
+
+use super::{App, ChannelAccess, body::refuse, context::Trace, error::ApiError};
 use crate::stores::UserId;
 
 /// Someone who has proved who they are, by a token in `Authorization` or in the cookie `access_token`.
@@ -19,7 +21,7 @@ impl<'r> FromRequest<'r> for User {
     type Error = ApiError;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
-        match prove(request).await {
+        match prove(request).instrument(Trace::of(request).span()).await {
             Ok(user) => Outcome::Success(Self(user)),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
@@ -49,10 +51,23 @@ fn bearer(header: &str) -> Option<&str> {
 
 fn is_own_origin(request: &Request<'_>, app: &App) -> bool {
     let Some(origin) = request.headers().get_one("Origin") else { return false };
-    // HTTP/1.1 names the server in `Host`, HTTP/2 in its `:authority`.
-    let host = request.headers().get_one("Host").map(str::to_owned).or_else(|| request.host().map(ToString::to_string));
-    let own = host.is_some_and(|host| origin == format!("http://{host}") || origin == format!("https://{host}"));
+    let own =
+        host_of(request).is_some_and(|host| origin == format!("http://{host}") || origin == format!("https://{host}"));
     own || app.front.as_deref() == Some(origin)
+}
+
+/// Whether the request was meant for this machine by name.
+fn is_local(request: &Request<'_>) -> bool {
+    let Some(host) = host_of(request) else { return true };
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host.as_str(), |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// HTTP/1.1 names the server in `Host`, HTTP/2 in its `:authority`.
+fn host_of(request: &Request<'_>) -> Option<String> {
+    request.headers().get_one("Host").map(str::to_owned).or_else(|| request.host().map(ToString::to_string))
 }
 
 /// A client's key for repeats, if it sent one.
@@ -81,6 +96,11 @@ impl<'r> FromRequest<'r> for ChannelClient {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
         let allowed = app(request).and_then(|app| match &app.channel {
             ChannelAccess::Off => Err(ApiError::NotFound),
+            // Pages of other sites, and names that have been bent to this machine, are no clients.
+            ChannelAccess::Open if request.headers().contains("Origin") && !is_own_origin(request, app) => {
+                Err(ApiError::ForeignOrigin)
+            }
+            ChannelAccess::Open if !is_local(request) => Err(ApiError::ForeignOrigin),
             ChannelAccess::Open => Ok(()),
             ChannelAccess::Key(key) => {
                 let query = request.query_value::<&str>("token").and_then(Result::ok);

@@ -55,6 +55,9 @@ impl Embedder for Sometimes {
     fn dimension(&self) -> usize {
         self.0.dimension()
     }
+    fn is_alive(&self) -> bool {
+        self.0.is_alive()
+    }
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         match texts.first().map(String::as_str) {
             Some("the queue is full") => Err(EmbeddingError::Busy),

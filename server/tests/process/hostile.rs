@@ -46,7 +46,7 @@ fn body(random: &mut Random) -> Vec<u8> {
 fn request(random: &mut Random) -> (Vec<u8>, bool) {
     let body = body(random);
     let mut head = format!(
-        "{} {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {}\r\n",
+        "{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {}\r\n",
         METHODS[random.below(METHODS.len())],
         PATHS[random.below(PATHS.len())],
         KINDS[random.below(KINDS.len())]
@@ -110,7 +110,7 @@ fn hostile_requests_leave_the_server_serving() {
     assert!(after < before + before / 10, "memory grew from {before} to {after} KiB");
     let body = r#"{"sender":"me","message":"where is my order"}"#;
     let good = format!(
-        "POST /webhooks/rest/webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /webhooks/rest/webhook HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     assert_eq!(status(&address, good.as_bytes(), false), Some(200));

@@ -22,7 +22,7 @@ fn in_flight_turns_finish() {
             stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             let body = format!(r#"{{"sender":"c{client}","message":"where is parcel number {client} that I bought"}}"#);
             let request = format!(
-                "POST /webhooks/rest/webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                "POST /webhooks/rest/webhook HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             );
             stream.write_all(request.as_bytes()).unwrap();

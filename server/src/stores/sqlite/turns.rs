@@ -1,8 +1,11 @@
 //! Turns, and what handlers keep, in SQLite.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use tokio::time::timeout;
 
 use super::{SqliteStore, failed, writer::Statements};
 use crate::stores::{
@@ -10,6 +13,8 @@ use crate::stores::{
     TurnStore, UserId,
 };
 
+/// A writer that takes longer counts as gone.
+const PING_TIME: Duration = Duration::from_secs(2);
 /// An idempotency key is free again after this.
 pub const KEY_LIFE: Millis = 24 * 60 * 60 * 1000;
 
@@ -79,7 +84,9 @@ impl TurnStore for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.readers).await.map(|_| ()).map_err(failed)
+        sqlx::query("SELECT 1 FROM turns LIMIT 1").execute(&self.readers).await.map_err(failed)?;
+        let written = timeout(PING_TIME, self.writer.write(|_| Box::pin(async { Ok(()) }))).await;
+        written.map_err(|_| StoreError { store: "sqlite", message: "the writer does not answer".to_owned() })?
     }
 }
 

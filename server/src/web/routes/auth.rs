@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rocket::{Route, State, post, routes, serde::json::Json};
 use serde::{Deserialize, Serialize};
-use tracing::Instrument;
 
 use crate::{
     accounts::{AccountError, TokenPair},
@@ -42,15 +41,17 @@ impl From<TokenPair> for Pair {
 #[post("/auth/login", data = "<body>")]
 async fn login(body: Body<Login>, context: Context, app: &State<Arc<App>>) -> Result<Json<Pair>, ApiError> {
     let Login { email, password } = body.value;
-    let pair = app.accounts.log_in(&email, password, &context.address).instrument(context.span).await?;
+    let pair = context.run(app.accounts.log_in(&email, password, &context.address)).await?;
     Ok(Json(pair.into()))
 }
 
 #[post("/auth/refresh", data = "<body>")]
 async fn refresh(body: Body<Refresh>, context: Context, app: &State<Arc<App>>) -> Result<Json<Pair>, ApiError> {
-    match app.accounts.refresh(&body.value.refresh_token).instrument(context.span).await {
-        Ok(pair) => Ok(Json(pair.into())),
-        Err(AccountError::Token) => Err(ApiError::InvalidRefreshToken),
-        Err(error) => Err(error.into()),
-    }
+    let work = async {
+        app.accounts.refresh(&body.value.refresh_token).await.map_err(|error| match error {
+            AccountError::Token => ApiError::InvalidRefreshToken,
+            other => other.into(),
+        })
+    };
+    Ok(Json(context.run(work).await?.into()))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rocket::{Route, State, post, routes, serde::json::Json};
 use serde::{Deserialize, Serialize};
-use tracing::Instrument;
 
 use crate::{
     conversations::Incoming,
@@ -48,6 +47,6 @@ async fn send(
         text: body.value.text,
         idempotency: key.0.map(|key| (key, body.hash)),
     };
-    let answer = app.conversations.take_turn(incoming).instrument(context.span).await?;
+    let answer = context.run(app.conversations.take_turn(incoming)).await?;
     Ok(Json(Sent { response: answer.response }))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rocket::{Route, State, get, routes, serde::json::Json};
 use serde_json::{Value, json};
 
-use crate::web::{App, error::ApiError, guard::HealthClient};
+use crate::web::{App, context::Context, error::ApiError, guard::HealthClient};
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -18,15 +18,22 @@ fn live() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// A message would be answered: the server listens only once a bot is loaded, so what is left to ask is the store.
+/// A message would be answered: the bot is loaded before the server listens, so what is left to ask is model and store.
 #[get("/ready")]
-async fn ready(app: &State<Arc<App>>) -> Result<Json<Value>, ApiError> {
-    app.stores.turns.ping().await?;
-    Ok(Json(json!({ "status": "ok" })))
+async fn ready(context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    answer(&context, app).await
 }
 
 #[get("/health")]
-async fn health(_client: HealthClient, app: &State<Arc<App>>) -> Result<Json<Value>, ApiError> {
-    app.stores.turns.ping().await?;
-    Ok(Json(json!({ "status": "ok" })))
+async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    answer(&context, app).await
+}
+
+async fn answer(context: &Context, app: &App) -> Result<Json<Value>, ApiError> {
+    context.run(app.stores.turns.ping()).await?;
+    if app.conversations.is_ready() {
+        Ok(Json(json!({ "status": "ok" })))
+    } else {
+        Err(ApiError::Unavailable("embedding"))
+    }
 }

@@ -9,7 +9,6 @@ use rocket::{
     serde::json::Json,
 };
 use serde::Serialize;
-use tracing::Instrument;
 
 use crate::{
     message_id,
@@ -43,12 +42,15 @@ impl From<HistoryEntry> for Entry {
 
 #[get("/session/history")]
 async fn history(user: User, query: Page, context: Context, app: &State<Arc<App>>) -> Result<Json<History>, ApiError> {
-    if let Some(dialog) = query.0.dialog
-        && app.stores.dialogs.owner(dialog).await? != Some(user.0)
-    {
-        return Err(ApiError::ForeignDialog);
-    }
-    let entries = app.stores.turns.history(user.0, &query.0).instrument(context.span).await?;
+    let work = async {
+        if let Some(dialog) = query.0.dialog
+            && app.stores.dialogs.owner(dialog).await? != Some(user.0)
+        {
+            return Err(ApiError::ForeignDialog);
+        }
+        Ok(app.stores.turns.history(user.0, &query.0).await?)
+    };
+    let entries = context.run(work).await?;
     Ok(Json(History { user_id: user.0.0.to_string(), history: entries.into_iter().map(Entry::from).collect() }))
 }
 

@@ -6,7 +6,6 @@ use banter_engine::turn::Output;
 use rocket::{Route, State, get, post, routes, serde::json::Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tracing::Instrument;
 
 use crate::{
     conversations::Incoming,
@@ -90,6 +89,6 @@ async fn webhook(
         let incoming = Incoming { user, dialog: None, text: message, idempotency };
         Ok::<_, ApiError>(app.conversations.take_turn(incoming).await?)
     };
-    let answer = turn.instrument(context.span).await?;
+    let answer = context.run(turn).await?;
     Ok(Json(answer.outputs.into_iter().map(|output| Part::of(&sender, output)).collect()))
 }
