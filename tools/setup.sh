@@ -12,6 +12,9 @@ die() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
       "use Linux on x86_64, or set embedding.library and embedding.path to your own runtime and model"
 if [ "${1:-}" = --build ]; then
   command -v cargo >/dev/null || die "cargo is not on the PATH" "install Rust 1.95 or newer with rustup"
+  version=$(cargo --version | cut -d' ' -f2)
+  [ "$(printf '1.95.0\n%s\n' "$version" | sort -V | head -1)" = 1.95.0 ] ||
+    die "cargo is $version, and 1.95 or newer is needed" "update Rust: rustup update stable"
   command -v cc >/dev/null || die "no C compiler is on the PATH" "install one, on Debian: apt-get install build-essential"
 fi
 
@@ -20,7 +23,9 @@ runtime=$cache/onnxruntime/libonnxruntime.so
 model=$cache/model
 # What is there was made from these inputs; when one of them changes, it is made anew.
 stamp=$(cat tools/model-requirements.txt tools/convert_model.py tools/onnx_graph.py tools/setup.sh | sha256sum | cut -d' ' -f1)
-if [ -e "$runtime" ] && [ "$(cat "$cache/setup.stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+if [ "$(cat "$cache/setup.stamp" 2>/dev/null)" = "$stamp" ] && sha256sum --check --status "$cache/setup.sums" 2>/dev/null; then
+  exit 0
+fi
 
 command -v python3 >/dev/null || die "python3 is not on the PATH" "install it, on Debian: apt-get install python3 python3-pip"
 python3 -m pip --version >/dev/null 2>&1 || die "python3 has no pip" "install it, on Debian: apt-get install python3-pip"
@@ -53,5 +58,6 @@ mkdir -p "$cache/onnxruntime"
 mv "$work/model" "$model"
 mv "$library" "$runtime"
 chmod 644 "$runtime"
+sha256sum "$runtime" "$model"/* >"$cache/setup.sums"
 printf '%s' "$stamp" >"$cache/setup.stamp"
 printf 'setup: done, model and runtime are in %s/\n' "$cache" >&2

@@ -1,7 +1,5 @@
 //! Who is who: log-in, refresh, and the proof that a token is alive.
 
-use std::sync::Arc;
-
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -152,8 +150,10 @@ impl Accounts {
         let claims = claims.ok_or(AccountError::Token)?;
         let user = claims.user().ok_or(AccountError::Token)?;
         let (refresh, stored) = self.new_refresh(user, &claims.fam)?;
+        // Listed before the old one is spent: a revocation that follows finds it. One that is not given out is known to nobody.
+        let access = self.new_access(user, &claims.fam).await?;
         match self.stores.users.spend_refresh_token(&token_hash(token), &stored, now()).await? {
-            Spending::Spent => Ok(TokenPair { access: self.new_access(user, &claims.fam).await?, refresh }),
+            Spending::Spent => Ok(TokenPair { access, refresh }),
             Spending::Unknown => Err(AccountError::Token),
             Spending::Reused { family } => {
                 tracing::warn!(user = user.0, "a spent refresh token came again; its family is revoked");
@@ -221,6 +221,3 @@ fn parse_email(text: &str) -> Option<String> {
     let valid = email.len() <= MAX_EMAIL && email_address::EmailAddress::is_valid(&email);
     valid.then_some(email)
 }
-
-/// Shared by routes and commands.
-pub type SharedAccounts = Arc<Accounts>;

@@ -1,6 +1,13 @@
 //! Putting the parts together: the only place that knows which backend and which model are used.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use banter_engine::{
     Engine,
@@ -33,6 +40,9 @@ use crate::{
     tokens::Tokens,
     web::{App, ChannelAccess, cores},
 };
+
+/// The embedded store's file in the data folder.
+const DATABASE: &str = "banter.db";
 
 /// The model behind its worker and its memory of recent texts.
 ///
@@ -77,7 +87,7 @@ pub struct Assembly {
 /// # Errors
 /// Whatever keeps the server from answering.
 pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Assembly, Failure> {
-    fs::create_dir_all(&config.data_dir).map_err(|error| {
+    private_folder(&config.data_dir).map_err(|error| {
         Failure::usage(
             format!("the data folder {} cannot be made: {error}", config.data_dir.display()),
             "name another with --data-dir",
@@ -86,7 +96,7 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
     // The model takes the longest to load; files and store are read meanwhile.
     let embedding = config.embedding.clone();
     let loading = tokio::task::spawn_blocking(move || embedder(&embedding));
-    let store = SqliteStore::open(&config.data_dir.join("banter.db"), &config.sqlite).await.map_err(|error| {
+    let store = SqliteStore::open(&config.data_dir.join(DATABASE), &config.sqlite).await.map_err(|error| {
         Failure::usage(
             error.to_string(),
             "check the data folder's owner and free space, or name another with --data-dir",
@@ -124,6 +134,13 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
     };
     let app = application(config, rules, stores, engine, Arc::new(Catalogs::new(snapshot)))?;
     Ok(Assembly { app, store, intents })
+}
+
+/// A folder that nobody else reads, and in it a database file that nobody else reads: it holds conversations.
+fn private_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join(DATABASE));
+    made.map(drop)
 }
 
 /// The use-cases over given stores and engine.

@@ -123,7 +123,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
 }
 
 fn load(file: &Path, overrides: Overrides) -> Result<(Config, Rules), Failure> {
-    if file != Path::new("Rocket.toml") && !file.exists() {
+    if file != Path::new("Rocket.toml") && !file.is_file() {
         return Err(Failure::usage(
             format!("there is no configuration file {}", file.display()),
             "name one with --config",

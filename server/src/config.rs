@@ -227,7 +227,7 @@ impl Default for Config {
             address: Ipv4Addr::LOCALHOST.into(),
             port: 8000,
             workers: 0,
-            shutdown_seconds: 10,
+            shutdown_seconds: 5,
             bot: PathBuf::from("."),
             data_dir: PathBuf::from(".banter"),
             embedding: EmbeddingConfig {
@@ -257,7 +257,7 @@ impl Default for Config {
             front: None,
             log: LogConfig {
                 format: LogFormat::Human,
-                filter: "info,rocket=off,_=off,ort=warn,hnsw_rs=warn".to_owned(),
+                filter: "info,rocket=off,_=off,banter_server::web::routes=off,ort=warn,hnsw_rs=warn".to_owned(),
             },
         }
     }
@@ -291,11 +291,13 @@ impl Config {
             }
         };
         refuse_unsupported()?;
+        refuse_unknown_profiles(file)?;
         let mut config: Self = Figment::new()
             .merge(Serialized::defaults(Self::default()))
             .merge(Toml::file(file).nested())
             .merge(contract_environment())
-            .merge(Env::prefixed("BANTER_").ignore(&["profile"]).split("__").global())
+            .merge(Env::prefixed("BANTER_").ignore(&IGNORED).split("__").global())
+            .merge(secrets_of_environment())
             .select(profile)
             .extract()
             .map_err(|error| configuration_failure(&error))?;
@@ -303,6 +305,9 @@ impl Config {
         config.data_dir = overrides.data_dir.clone().unwrap_or(config.data_dir);
         config.address = overrides.address.unwrap_or(config.address);
         config.port = overrides.port.unwrap_or(config.port);
+        // An origin has no path; with a slash behind it, none would ever be equal.
+        config.front =
+            config.front.map(|front| front.trim_end_matches('/').to_owned()).filter(|front| !front.is_empty());
         config.check(rules)?;
         Ok((config, rules))
     }
@@ -350,14 +355,20 @@ fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(
     if distinct.len() < 8 { fail("repeats itself") } else { Ok(()) }
 }
 
-/// The names of `api.md` that have a meaning here.
+/// Settings of the environment that are read apart from the others: the profile, and secrets.
+const IGNORED: [&str; 4] = ["profile", "auth__secret", "channel__key", "health__key"];
+/// Where each secret may stand in the environment.
+const SECRETS: [(&str, &str); 5] = [
+    ("SECRET_KEY_JWT", "auth.secret"),
+    ("BANTER_AUTH__SECRET", "auth.secret"),
+    ("BANTER_CHANNEL__KEY", "channel.key"),
+    ("HEALTH_SECRET_KEY", "health.key"),
+    ("BANTER_HEALTH__KEY", "health.key"),
+];
+
+/// The other names of `api.md` that have a meaning here.
 fn contract_environment() -> Env {
-    const NAMES: [(&str, &str); 4] = [
-        ("SECRET_KEY_JWT", "auth.secret"),
-        ("ALGORITHM", "auth.algorithm"),
-        ("HEALTH_SECRET_KEY", "health.key"),
-        ("ADDRESS_FRONT", "front"),
-    ];
+    const NAMES: [(&str, &str); 2] = [("ALGORITHM", "auth.algorithm"), ("ADDRESS_FRONT", "front")];
     Env::raw()
         .filter(|name| NAMES.iter().any(|(known, _)| name == *known))
         .map(|name| {
@@ -367,6 +378,33 @@ fn contract_environment() -> Env {
         .lowercase(false)
         .split(".")
         .global()
+}
+
+/// Secrets as they stand: figment would take one of digits for a number. An empty one is none.
+fn secrets_of_environment() -> Figment {
+    let mut figment = Figment::new();
+    for (name, path) in SECRETS {
+        if let Ok(value) = std::env::var(name)
+            && !value.is_empty()
+        {
+            figment = figment.merge(Serialized::global(path, value));
+        }
+    }
+    figment
+}
+
+/// A section of the file that no profile reads would be ignored without a word.
+fn refuse_unknown_profiles(file: &Path) -> Result<(), Failure> {
+    for profile in Figment::from(Toml::file(file).nested()).profiles() {
+        let name = profile.as_str().as_str();
+        if !["default", "dev", "release", "global"].contains(&name) {
+            return Err(Failure::usage(
+                format!("{} has an unknown section [{name}]", file.display()),
+                "sections begin with default, dev or release: [default.log]",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A database that is asked for and would not be used is never turned into an embedded one without a word.
@@ -385,10 +423,13 @@ fn refuse_unsupported() -> Result<(), Failure> {
 }
 
 fn configuration_failure(error: &figment::Error) -> Failure {
+    let path = error.path.join(".");
     let source = error.metadata.as_ref().map_or(String::new(), |data| format!(" ({})", data.name));
-    let path = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path.join(".")) };
+    let secret = path.ends_with("secret") || path.ends_with("key");
+    let reason = if secret { "a secret is a text".to_owned() } else { error.kind.to_string() };
+    let place = if path.is_empty() { path } else { format!("{path}: ") };
     Failure::usage(
-        format!("the configuration is wrong: {path}{}{source}", error.kind),
+        format!("the configuration is wrong: {place}{reason}{source}"),
         "Rocket.toml lists every key; in the environment write BANTER_EMBEDDING__THREADS for embedding.threads",
     )
 }

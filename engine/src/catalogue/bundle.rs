@@ -1,6 +1,11 @@
 //! A bot's files in memory. Reading a folder is the only thing here that touches the disk.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+};
 
 use super::fault::{Fault, Faults, Place};
 
@@ -71,7 +76,8 @@ impl Bundle {
                 Fault::error(place(), format!("the file has {} bytes, more than {MAX_FILE_BYTES}", data.len()))
                     .hint("split it into several files"),
             ),
-            Ok(_) => match fs::read(&full) {
+            Ok(data) if !data.is_file() => faults.push(Fault::error(place(), "this is no plain file")),
+            Ok(_) => match read_bounded(&full) {
                 Ok(bytes) => {
                     self.files.insert(path.to_owned(), bytes);
                 }
@@ -82,4 +88,14 @@ impl Bundle {
             Err(error) => faults.push(Fault::error(place(), format!("the file cannot be read: {error}"))),
         }
     }
+}
+
+/// A file may grow between the look at its length and the reading of it.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it has more than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(bytes)
 }

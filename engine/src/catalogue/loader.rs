@@ -17,7 +17,7 @@ use super::{
     lint,
     shape::Shape,
     template::{Template, Text},
-    wire::{BotFile, EntityFile, TextFile, TextsFile, ThenFile},
+    wire::{BotFile, EntityFile, IntentFile, TextFile, TextsFile, ThenFile},
 };
 use crate::{
     entities::EntitySpec,
@@ -43,7 +43,10 @@ pub(super) struct Loader<'a> {
 
 impl Loader<'_> {
     fn catalogue(&mut self, scripting: &Scripting) -> Option<Catalogue> {
-        let (bot, document) = self.bot_file()?;
+        let Some((bot, document)) = self.bot_file() else {
+            self.check_alone(scripting);
+            return None;
+        };
         self.languages = self.bot_languages(&bot, &document);
         let time_zone = self.time_zone(&bot, &document);
         let entities = self.entities(&bot, &document);
@@ -99,6 +102,18 @@ impl Loader<'_> {
         };
         lint::check(&catalogue, &self.scripts, self.faults);
         Some(catalogue)
+    }
+
+    /// Without bot.yaml there are no languages and no entities to check against; what each file alone shows is told all the same.
+    fn check_alone(&mut self, scripting: &Scripting) {
+        let (intents, texts) = (Shape::<IntentFile>::new(), Shape::<TextsFile>::new());
+        for path in self.paths("intents/") {
+            let _ = self.document(&path).and_then(|document| intents.read(&document, self.faults));
+        }
+        for path in self.paths("texts/") {
+            let _ = self.document(&path).and_then(|document| texts.read(&document, self.faults));
+        }
+        self.compile_scripts(scripting);
     }
 
     fn bot_file(&mut self) -> Option<(BotFile, Document)> {

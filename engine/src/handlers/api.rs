@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Effect,
-    script::{Call, outside_deadline},
+    script::{Call, outside_deadline, take_one},
 };
 use crate::{catalogue::IntentId, entities::Entity, language::Language, state::Exchange, text::shorten};
 
@@ -295,6 +295,9 @@ fn register_outside(engine: &mut Engine) {
             if let Some(value) = call.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
                 return Ok(dynamic(value));
             }
+            if !take_one(&call.reads_left) {
+                return Err("kv_get was called too often in one turn".into());
+            }
             let found = outside_deadline(|| call.host.kv_get(call.user, key)).map_err(|error| error.to_string())?;
             Ok(found.as_ref().map_or(Dynamic::UNIT, dynamic))
         })
@@ -322,6 +325,9 @@ fn kv_set(ctx: NativeCallContext, key: &str, value: Dynamic) -> Fallible<()> {
 
 fn http_get(ctx: NativeCallContext, url: &str) -> Fallible<Map> {
     let call = call(&ctx)?;
+    if !take_one(&call.fetches_left) {
+        return Err("http_get was called too often in one turn".into());
+    }
     let answer =
         outside_deadline(|| call.host.http_get(url, &call.catalogue.http)).map_err(|error| error.to_string())?;
     let parsed = serde_json::from_str::<Value>(&answer.body).ok();

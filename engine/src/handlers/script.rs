@@ -3,7 +3,10 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -40,6 +43,9 @@ const MAX_ARRAY: usize = 1_000;
 const MAX_MAP: usize = 256;
 /// Milliseconds a call may take, without the time that host functions take: each of those has its own bound.
 const MAX_MILLIS: u64 = 250;
+/// Calls of `http_get` and of `kv_get` in one run of a handler: each is bounded, and so must be their sum.
+const MAX_FETCHES: usize = 4;
+const MAX_READS: usize = 64;
 /// The deadline is looked at once in so many operations.
 const CLOCK_EVERY: u64 = 256;
 
@@ -77,6 +83,9 @@ pub struct Call {
     pub(super) slots: BTreeMap<String, Value>,
     pub(super) random: Mutex<Random>,
     pub(super) kept: Mutex<BTreeMap<String, Value>>,
+    /// Calls of host functions that may still be made.
+    pub(super) fetches_left: AtomicUsize,
+    pub(super) reads_left: AtomicUsize,
 }
 
 /// What [`Scripting::call`] needs to know of the turn.
@@ -218,6 +227,8 @@ impl Scripting {
             slots: input.context.slots.clone(),
             random: Mutex::new(input.random.clone()),
             kept: Mutex::new(input.kept.clone()),
+            fetches_left: AtomicUsize::new(MAX_FETCHES),
+            reads_left: AtomicUsize::new(MAX_READS),
         });
         let options = CallFnOptions::new().eval_ast(false).with_tag(Dynamic::from(Arc::clone(&call)));
         OPERATIONS.set(0);
@@ -243,6 +254,11 @@ impl Scripting {
         *input.kept = std::mem::take(&mut *call.kept.lock().unwrap_or_else(PoisonError::into_inner));
         Ok((effects, OPERATIONS.get()))
     }
+}
+
+/// Takes one of a bounded number of calls.
+pub(super) fn take_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
 /// Runs a host function without counting its time against the script's.

@@ -97,6 +97,12 @@ fn broken_yaml() {
 }
 
 #[test]
+fn a_broken_bot_file_hides_nothing_else() {
+    let rendered = check(&[("bot.yaml", "name: ["), ("intents/greet.yaml", "intent: greet\nexamples: 5\nhandler: {}")]);
+    assert!(rendered.contains("bot.yaml:1") && rendered.contains("intents/greet.yaml:2"), "{rendered}");
+}
+
+#[test]
 fn aliases_that_explode() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for i in 1..12 {

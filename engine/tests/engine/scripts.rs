@@ -153,6 +153,12 @@ fn hostile_scripts_are_stopped() {
     check_failure("let s = \"x\"; loop { s += s; }", 1, "too large");
     check_failure("let a = []; loop { a.push(1); }", 1, "too large");
     check_failure("sleep(10)", 2, "cannot sleep");
+    check_failure(
+        "for i in 0..9 { try { http_get(\"https://api.example/none\"); } catch (e) { if e.contains(\"too often\") { throw e; } } }",
+        2,
+        "too often",
+    );
+    check_failure("for i in 0..99 { kv_get(\"x\"); }", 2, "too often");
     check_failure("let s = say(\"a\"); for i in 0..100 { s = s.say(\"a\"); } s", 1, "more than 32 effects");
 }
 

@@ -1,5 +1,7 @@
 //! `banter serve`.
 
+use std::net::SocketAddr;
+
 use rocket::fairing::AdHoc;
 
 use super::{block_on, colour, print};
@@ -19,7 +21,7 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         let open_channel = matches!(assembly.app.channel, web::ChannelAccess::Open);
         let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |rocket| {
             Box::pin(async move {
-                let address = format!("http://{}:{}", rocket.config().address, rocket.config().port);
+                let address = format!("http://{}", SocketAddr::new(rocket.config().address, rocket.config().port));
                 greet(&address, intents, open_channel);
             })
         }));

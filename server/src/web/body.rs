@@ -65,8 +65,12 @@ async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         return Err(ApiError::MissingBody);
     }
     let json: Value = serde_json::from_slice(&bytes).map_err(|_| ApiError::MalformedJson)?;
+    // serde would take a list for the fields in their order.
+    if !json.is_object() {
+        return Err(ApiError::InvalidField("body".to_owned()));
+    }
     let mut hash = Sha256::new();
-    hash.update(request.uri().path().as_str().as_bytes());
+    hash.update(request.uri().path().as_str().trim_end_matches('/').as_bytes());
     hash.update([0]);
     hash.update(json.to_string().as_bytes());
     let value = serde_path_to_error::deserialize(json).map_err(|error| field_error(&error))?;

@@ -1,5 +1,6 @@
 //! What every response carries, and one log line for each.
 
+use futures::FutureExt;
 use rocket::{
     Data, Request, Response,
     fairing::{Fairing, Info, Kind},
@@ -25,6 +26,10 @@ impl Fairing for ResponseHeaders {
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         let trace = Trace::of(request);
         response.set_header(Header::new("X-Request-Id", trace.id.clone()));
+        if request.rocket().shutdown().now_or_never().is_some() {
+            // A kept connection would hold the process until its grace is over.
+            response.set_header(Header::new("Connection", "close"));
+        }
         response.set_header(Header::new("Cache-Control", "no-store"));
         response.set_header(Header::new("X-Content-Type-Options", "nosniff"));
         tracing::info!(

@@ -15,9 +15,10 @@ pub fn all() -> Vec<Route> {
 
 /// Which methods a path takes: Rocket itself answers 404 to a known path with another method.
 pub fn methods_of(path: &str) -> Option<&'static str> {
+    let path = if path == "/" { path } else { path.trim_end_matches('/') };
     match path {
         "/auth/login" | "/auth/refresh" | "/messages/send" | "/webhooks/rest/webhook" => Some("POST"),
-        "/session/history" | "/webhooks/rest" | "/webhooks/rest/" | "/live" | "/ready" | "/health" => Some("GET, HEAD"),
+        "/session/history" | "/webhooks/rest" | "/live" | "/ready" | "/health" => Some("GET, HEAD"),
         _ => None,
     }
 }

@@ -145,6 +145,8 @@ fn wrong_configuration_is_refused() {
             vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", "abababababababababababababababababab")],
             "repeats itself".to_owned(),
         ),
+        (vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", "98765")], "is shorter than 32 bytes".to_owned()),
+        (vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", "")], "is missing".to_owned()),
         (vec![("ALGORITHM", "none")], "auth.algorithm is `none`".to_owned()),
         (vec![("DATABASE_HOST", "db")], "DATABASE_HOST is set".to_owned()),
         (vec![("BANTER_EMBEDDING__LIBRARY", "/nowhere.so")], "/nowhere.so".to_owned()),
