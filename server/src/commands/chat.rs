@@ -112,12 +112,12 @@ impl Chat {
                 self.last = None;
                 print("the dialogue begins anew");
             }
-            "/state" => print(&pretty(&self.state)),
+            "/state" => print(pretty(&self.state)),
             "/explain" => match &self.last {
-                Some(turn) => print(&explain(turn)),
+                Some(turn) => print(explain(turn)),
                 None => print("nothing has been said yet"),
             },
-            command if command.starts_with('/') => print(&format!("there is no {command}; /help lists the commands")),
+            command if command.starts_with('/') => print(format!("there is no {command}; /help lists the commands")),
             _ => self.say(line)?,
         }
         Ok(true)
@@ -133,9 +133,9 @@ impl Chat {
         self.host.keep(&turn.kept);
         self.state = turn.state.clone();
         if self.json {
-            print(&record(line, &turn).to_string());
+            print(record(line, &turn).to_string());
         } else {
-            turn.outputs.iter().for_each(|output| print(&show(output)));
+            turn.outputs.iter().for_each(|output| print(show(output)));
             turn.events.iter().for_each(|event| eprintln!("warning: {}", json!(event)));
         }
         self.last = Some(turn);
