@@ -112,7 +112,11 @@ fn follow(from: &Uri, target: &str) -> Result<Uri, HostError> {
         let port = from.port_u16().map_or(String::new(), |port| format!(":{port}"));
         return parse(&format!("{base}{port}{target}"));
     }
-    parse(target)
+    let to = parse(target)?;
+    if from.scheme_str() == Some("https") && to.scheme_str() != Some("https") {
+        return Err(HostError::Refused("a redirect leads from https to http".to_owned()));
+    }
+    Ok(to)
 }
 
 fn check_host(uri: &Uri, policy: &HttpPolicy) -> Result<(), HostError> {
@@ -235,6 +239,14 @@ mod tests {
         check("https://evil.example/", &["api.example.org"], false);
         check("ftp://api.example.org/", &["api.example.org"], false);
         check("file:///etc/passwd", &["api.example.org"], false);
+    }
+
+    #[test]
+    fn redirects_stay_as_safe_as_they_began() {
+        let from = parse("https://api.example:8443/a").unwrap();
+        assert_eq!(follow(&from, "/b?c").unwrap().to_string(), "https://api.example:8443/b?c");
+        assert!(follow(&from, "https://api.example/b").is_ok());
+        assert!(follow(&from, "http://api.example/b").is_err());
     }
 
     #[test]

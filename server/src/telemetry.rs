@@ -20,7 +20,7 @@ pub fn start(config: &LogConfig) -> Result<(), Failure> {
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let result = match config.format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
     // Only tests start twice in one process, and want the first.
     drop(result);
