@@ -2,7 +2,6 @@
 //! type; an unknown key is an error.
 
 use std::{
-    fmt,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
@@ -11,8 +10,9 @@ use figment::{
     Figment, Profile,
     providers::{Env, Format, Serialized, Toml},
 };
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+pub use crate::secret::Secret;
 
 use crate::failure::Failure;
 
@@ -163,53 +163,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// A secret: never printed, compared in constant time.
-#[derive(Clone)]
-pub struct Secret(SecretString);
-
-impl Secret {
-    /// Wraps a value.
-    pub fn new(value: String) -> Self {
-        Self(value.into())
-    }
-
-    /// The bytes, for signing.
-    pub fn expose(&self) -> &[u8] {
-        self.0.expose_secret().as_bytes()
-    }
-
-    /// Whether `given` is this secret, in time that does not depend on where they differ.
-    pub fn matches(&self, given: &str) -> bool {
-        use subtle::ConstantTimeEq;
-        // Hashes have one length, so the secret's own does not show either.
-        let (ours, theirs) = (digest(self.expose()), digest(given.as_bytes()));
-        ours.ct_eq(&theirs).into()
-    }
-}
-
-fn digest(bytes: &[u8]) -> [u8; 32] {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).into()
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("[redacted]")
-    }
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
-    }
 }
 
 /// Which set of rules holds, apart from how the binary was built.

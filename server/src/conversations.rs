@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     catalogs::Catalogs,
-    stores::{Appended, DialogId, LastTurn, Millis, NewTurn, StoreError, StoredAnswer, Stores, UserId},
+    stores::{Appended, DialogId, KEY_LIFE, LastTurn, Millis, NewTurn, StoreError, StoredAnswer, Stores, UserId},
     time::{now, timestamp},
 };
 
@@ -37,7 +37,6 @@ const STATE_LIFE: Duration = Duration::from_secs(3_600);
 const MAX_ATTEMPTS: usize = 20;
 /// For each turn that runs so many may wait.
 const WAITING_PER_TURN: usize = 4;
-const KEY_LIFE: Millis = 24 * 60 * 60 * 1000;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]

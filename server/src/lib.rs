@@ -13,6 +13,7 @@ pub mod host;
 pub mod message_id;
 pub mod passwords;
 pub mod progress;
+pub mod secret;
 pub mod secret_file;
 pub mod stores;
 pub mod telemetry;

@@ -26,6 +26,9 @@ pub struct DialogId(pub i64);
 /// Milliseconds since 1970, UTC.
 pub type Millis = i64;
 
+/// An idempotency key is free again after this.
+pub const KEY_LIFE: Millis = 24 * 60 * 60 * 1000;
+
 /// A store did not answer, or holds what cannot be read. No driver types: what it was is in the text, for the log.
 #[derive(Clone, Debug, Error)]
 #[error("{store}: {message}")]

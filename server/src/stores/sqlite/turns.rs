@@ -9,14 +9,12 @@ use tokio::time::timeout;
 
 use super::{SqliteStore, failed, writer::Statements};
 use crate::stores::{
-    Appended, DialogId, HistoryEntry, HistoryQuery, LastTurn, Millis, NewTurn, Receipt, StoreError, StoredAnswer,
-    TurnStore, UserId,
+    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, StoreError,
+    StoredAnswer, TurnStore, UserId,
 };
 
 /// A writer that takes longer counts as gone.
 const PING_TIME: Duration = Duration::from_secs(2);
-/// An idempotency key is free again after this.
-pub const KEY_LIFE: Millis = 24 * 60 * 60 * 1000;
 
 #[async_trait]
 impl TurnStore for SqliteStore {
