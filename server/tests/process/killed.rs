@@ -12,25 +12,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::Running;
+use crate::support::{Running, log_in, post};
 
 const CLIENTS: usize = 8;
 /// Acknowledged messages before the server is killed.
 const PER_ROUND: usize = 100;
-
-fn post(address: &str, path: &str, token: &str, body: &Value) -> Option<Value> {
-    let mut response = ureq::post(format!("{address}{path}"))
-        .header("Authorization", format!("Bearer {token}"))
-        .header("Content-Type", "application/json")
-        .send(body.to_string())
-        .ok()?;
-    serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
-}
-
-fn log_in(address: &str, client: usize) -> Option<String> {
-    let body = json!({ "email": format!("c{client}@mail.example"), "password": "tulip" });
-    Some(post(address, "/auth/login", "", &body)?["access_token"].as_str()?.to_owned())
-}
 
 #[test]
 fn no_acknowledged_message_is_lost() {
@@ -44,7 +30,7 @@ fn no_acknowledged_message_is_lost() {
             for (client, told) in acknowledged.iter().enumerate() {
                 let (address, stop) = (&address, &stop);
                 scope.spawn(move || {
-                    let Some(token) = log_in(address, client) else { return };
+                    let Some(token) = log_in(address, &format!("c{client}@mail.example")) else { return };
                     for number in 0.. {
                         let text = format!("hello number {number} of round {round}");
                         let answer = post(address, "/messages/send", &token, &json!({ "text": text }));
@@ -68,7 +54,7 @@ fn no_acknowledged_message_is_lost() {
     let server = Running::start(folder.path());
     let mut total = 0;
     for (client, told) in acknowledged.iter().enumerate() {
-        let token = log_in(&server.address, client).unwrap();
+        let token = log_in(&server.address, &format!("c{client}@mail.example")).unwrap();
         let mut response = ureq::get(format!("{}/session/history", server.address))
             .header("Authorization", format!("Bearer {token}"))
             .call()

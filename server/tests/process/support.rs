@@ -6,6 +6,8 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
+use serde_json::{Value, json};
+
 /// The project's folder, where the demo bot and `.cache/` are.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -75,4 +77,20 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The JSON of a good answer.
+pub fn post(address: &str, path: &str, token: &str, body: &Value) -> Option<Value> {
+    let mut response = ureq::post(format!("{address}{path}"))
+        .header("Authorization", format!("Bearer {token}"))
+        .header("Content-Type", "application/json")
+        .send(body.to_string())
+        .ok()?;
+    serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
+}
+
+/// A user's access token.
+pub fn log_in(address: &str, email: &str) -> Option<String> {
+    let body = json!({ "email": email, "password": "tulip" });
+    Some(post(address, "/auth/login", "", &body)?["access_token"].as_str()?.to_owned())
 }
