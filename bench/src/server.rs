@@ -23,6 +23,11 @@ pub struct Server {
 impl Server {
     /// Starts the release binary with the demo bot, its log in the data folder.
     pub fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &[])
+    }
+
+    /// With more in its environment; `BANTER_BOT` names another bot.
+    pub fn start_with(data_dir: &Path, environment: &[(String, String)]) -> Self {
         let port = free_port().unwrap_or_else(|error| fail(&format!("no free port: {error}")));
         let binary = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("banter")));
         let binary = binary.filter(|path| path.exists()).unwrap_or_else(|| fail("build the server first: make run"));
@@ -33,6 +38,8 @@ impl Server {
             .args(["serve", "--port", &port.to_string(), "--data-dir"])
             .arg(data_dir)
             .env("BANTER_AUTH__LOGINS_PER_ADDRESS", "100000")
+            .env("BANTER_AUTH__LOGINS_PER_EMAIL", "100000")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();

@@ -20,7 +20,11 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{entities::EntitySpec, handlers::script::Script, language::Language};
+use crate::{
+    entities::EntitySpec,
+    handlers::{plugin::Plugin, script::Script},
+    language::Language,
+};
 use example::Example;
 use fault::Place;
 use template::Text;
@@ -77,6 +81,8 @@ pub struct Catalogue {
     pub cancelled: Text,
     /// What scripts may fetch.
     pub http: HttpPolicy,
+    /// Plugins by name.
+    pub plugins: BTreeMap<String, Arc<dyn Plugin>>,
     /// Where the bot's clock stands, for `now()`.
     pub time_zone: jiff::tz::TimeZone,
     by_name: HashMap<IntentId, usize>,
@@ -154,6 +160,8 @@ pub enum Handler {
         /// The function's name.
         function: String,
     },
+    /// A WebAssembly component.
+    Plugin(Arc<dyn Plugin>),
     /// A person.
     HandOff {
         /// Said meanwhile.

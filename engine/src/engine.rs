@@ -16,13 +16,13 @@ use crate::{
     embedding::{Embedder, EmbeddingError},
     entities::{Entity, find_all},
     handlers::script::Scripting,
-    host::Host,
+    host::{Host, TurnHost},
     language::{Language, detect},
     random::Random,
     snapshot::Snapshot,
     state::DialogueState,
     text::normalize,
-    turn::{Event, Explain, Message, Output, Timings, Turn, TurnKind},
+    turn::{Event, Explain, Footprint, Message, Output, Timings, Turn, TurnKind},
 };
 
 /// Why there is no turn at all. Everything that an author or a user can do wrong gives a turn.
@@ -31,6 +31,14 @@ pub enum EngineError {
     /// The text could not be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
+    /// A store that a handler asked is away.
+    #[error("{reason}")]
+    Outside {
+        /// Which store.
+        part: &'static str,
+        /// What happened.
+        reason: String,
+    },
 }
 
 /// What all turns share: the model, the script engine and the outside.
@@ -56,10 +64,15 @@ impl Engine {
         &self.scripting
     }
 
+    /// The same model and script engine with another outside.
+    pub fn with_host(&self, host: Arc<dyn Host>) -> Self {
+        Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }
+    }
+
     /// Answers one message. May block: on the model, and on what handlers fetch.
     ///
     /// # Errors
-    /// [`EngineError::Embedding`] when the model is busy or broken.
+    /// [`EngineError::Embedding`] when the model is busy or broken, [`EngineError::Outside`] when a store that a handler asked is away.
     pub fn reply(
         &self,
         snapshot: &Snapshot,
@@ -67,10 +80,27 @@ impl Engine {
         message: &Message<'_>,
         now: jiff::Timestamp,
     ) -> Result<Turn, EngineError> {
+        self.reply_at(snapshot, state, message, now.to_zoned(snapshot.catalogue.time_zone.clone()))
+    }
+
+    /// [`Engine::reply`] in another time zone than the bot's.
+    ///
+    /// # Errors
+    /// Those of [`Engine::reply`].
+    pub fn reply_at(
+        &self,
+        snapshot: &Snapshot,
+        state: &DialogueState,
+        message: &Message<'_>,
+        now: jiff::Zoned,
+    ) -> Result<Turn, EngineError> {
         let text = normalize(message.text);
         let mut turn = Work::new(self, snapshot, state, message, text, now);
         turn.run()?;
-        Ok(turn.finish())
+        match turn.outside.away() {
+            Some((part, reason)) => Err(EngineError::Outside { part, reason: reason.to_owned() }),
+            None => Ok(turn.finish()),
+        }
     }
 }
 
@@ -79,8 +109,9 @@ struct Work<'a> {
     engine: &'a Engine,
     snapshot: &'a Snapshot,
     message: &'a Message<'a>,
+    outside: Arc<TurnHost>,
     text: String,
-    now: jiff::Timestamp,
+    now: jiff::Zoned,
     random: Random,
     language: Language,
     entities: Vec<Entity>,
@@ -95,6 +126,7 @@ struct Work<'a> {
     kept: std::collections::BTreeMap<String, serde_json::Value>,
     explain: Explain,
     timings: Timings,
+    footprint: Footprint,
 }
 
 impl<'a> Work<'a> {
@@ -104,7 +136,7 @@ impl<'a> Work<'a> {
         state: &DialogueState,
         message: &'a Message<'a>,
         text: String,
-        now: jiff::Timestamp,
+        now: jiff::Zoned,
     ) -> Self {
         let entities = find_all(&snapshot.catalogue.entities, &text);
         let mut state = state.clone();
@@ -114,6 +146,7 @@ impl<'a> Work<'a> {
             engine,
             snapshot,
             message,
+            outside: Arc::new(TurnHost::new(engine.host.clone())),
             text,
             now,
             random: Random::new(message.seed),
@@ -130,6 +163,7 @@ impl<'a> Work<'a> {
             kept: std::collections::BTreeMap::new(),
             explain: Explain::default(),
             timings: Timings::default(),
+            footprint: Footprint::default(),
         }
     }
 
@@ -216,6 +250,7 @@ impl<'a> Work<'a> {
     }
 
     fn finish(mut self) -> Turn {
+        self.footprint.chance = self.random != Random::new(self.message.seed);
         let mut turn = Turn {
             kind: self.kind,
             language: self.language,
@@ -231,6 +266,7 @@ impl<'a> Work<'a> {
             catalogue_version: self.snapshot.catalogue.version.clone(),
             explain: self.explain,
             timings: self.timings,
+            footprint: self.footprint,
         };
         let said = turn.text();
         turn.state.remember(&self.text, &said, turn.intent.as_ref());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::text::fold;
+use crate::text::normalize;
 
 /// Compiled patterns may not grow past this.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
@@ -60,10 +60,9 @@ impl EntitySpec {
         let phrases = values
             .iter()
             .flat_map(|(value, synonyms)| {
-                std::iter::once(value)
-                    .chain(synonyms)
-                    .map(move |phrase| (fold(phrase).split(' ').map(str::to_owned).collect(), value.clone()))
+                std::iter::once(value).chain(synonyms).map(move |phrase| (phrase_words(phrase), value.clone()))
             })
+            .filter(|(phrase, _)| !phrase.is_empty())
             .collect();
         Self::Values { phrases, fuzzy }
     }
@@ -129,6 +128,11 @@ fn find_values(name: &str, text: &str, phrases: &[(Vec<String>, String)], fuzzy:
         at += length;
     }
     found
+}
+
+/// The words of a phrase, split as those of a message are; none when it has but signs.
+pub fn phrase_words(phrase: &str) -> Vec<String> {
+    words(&normalize(phrase)).into_iter().map(|word| word.folded).collect()
 }
 
 struct Word {

@@ -1,6 +1,7 @@
 //! Who makes the reply. A handler returns [`Effect`]s; only the engine applies them.
 
 pub mod api;
+pub mod plugin;
 pub mod script;
 pub mod source;
 

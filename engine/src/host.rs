@@ -1,16 +1,21 @@
 //! What handlers may ask of the world. The engine itself has no network, no database and no clock; the server implements this.
 
+use std::sync::{Arc, OnceLock};
+
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::catalogue::HttpPolicy;
+use crate::{
+    catalogue::HttpPolicy,
+    handlers::plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
+};
 
 /// The outside, as handlers see it. Calls may block; each bounds its own time.
 pub trait Host: Send + Sync {
     /// A value kept for a user by an earlier turn, or `None`.
     ///
     /// # Errors
-    /// When the store does not answer.
+    /// [`HostError::Unavailable`] when the store does not answer.
     fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError>;
 
     /// Fetches a URL within the policy: allowed host, bounded time and size, no redirect to another host, no private address
@@ -22,6 +27,12 @@ pub trait Host: Send + Sync {
 
     /// A line for the log, from a handler.
     fn log(&self, source: &str, message: &str);
+
+    /// Calls a plugin, or what stands for it here.
+    ///
+    /// # Errors
+    /// Those of [`Plugin::call`].
+    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure>;
 }
 
 /// What a host answered.
@@ -42,6 +53,53 @@ pub enum HostError {
     /// Tried, without success.
     #[error("{0}")]
     Failed(String),
+    /// The store is away. Whatever the handler makes of it, the turn cannot be stored either, and is not answered.
+    #[error("{reason}")]
+    Unavailable {
+        /// Which store.
+        part: &'static str,
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// The outside for one turn: passes calls on, and remembers that a store was away.
+pub(crate) struct TurnHost {
+    inner: Arc<dyn Host>,
+    away: OnceLock<(&'static str, String)>,
+}
+
+impl TurnHost {
+    pub(crate) fn new(inner: Arc<dyn Host>) -> Self {
+        Self { inner, away: OnceLock::new() }
+    }
+
+    /// Which store gave no answer, and why, if one did not.
+    pub(crate) fn away(&self) -> Option<(&'static str, &str)> {
+        self.away.get().map(|(part, reason)| (*part, reason.as_str()))
+    }
+}
+
+impl Host for TurnHost {
+    fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError> {
+        let found = self.inner.kv_get(user, key);
+        if let Err(HostError::Unavailable { part, reason }) = &found {
+            self.away.get_or_init(|| (part, reason.clone()));
+        }
+        found
+    }
+
+    fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+        self.inner.http_get(url, policy)
+    }
+
+    fn log(&self, source: &str, message: &str) {
+        self.inner.log(source, message);
+    }
+
+    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        self.inner.call_plugin(plugin, call)
+    }
 }
 
 /// A host with nothing in it: no stored values, no network. For `check` and for tests.
@@ -57,4 +115,8 @@ impl Host for NoHost {
     }
 
     fn log(&self, _: &str, _: &str) {}
+
+    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        plugin.call(call)
+    }
 }

@@ -16,6 +16,7 @@ pub mod host;
 pub mod index;
 pub mod language;
 pub mod random;
+pub mod replay;
 pub mod snapshot;
 pub mod state;
 mod storage;

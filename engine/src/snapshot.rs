@@ -3,6 +3,7 @@
 //! A turn holds one snapshot from beginning to end; a hot reload makes a new one and swaps the pointer.
 
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -28,8 +29,9 @@ pub struct Snapshot {
     /// The bot.
     pub catalogue: Arc<Catalogue>,
     /// Message to probabilities.
-    pub classifier: Classifier,
-    vectors: Vec<Vector>,
+    pub classifier: Arc<Classifier>,
+    vectors: Arc<Vec<Vector>>,
+    samples: Vec<Sample>,
 }
 
 /// Why there is no snapshot.
@@ -97,8 +99,48 @@ impl Snapshot {
                 fitted
             }
         };
-        let classifier = Classifier::new(fitted, intents, &samples, &vectors, index_folder.as_deref());
-        Ok((Self { catalogue, classifier, vectors }, BuildReport { embedded, reused }))
+        let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, index_folder.as_deref()));
+        Ok((Self { catalogue, classifier, vectors: Arc::new(vectors), samples }, BuildReport { embedded, reused }))
+    }
+
+    /// The same classifier for another catalogue; `None` when its examples or intents are not the same.
+    pub fn with_catalogue(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
+        let ids = |catalogue: &Catalogue| catalogue.intents.iter().map(|intent| intent.id.clone()).collect::<Vec<_>>();
+        let samples = samples(&catalogue);
+        let same = samples == self.samples && ids(&catalogue) == ids(&self.catalogue);
+        same.then(|| Self {
+            catalogue,
+            classifier: Arc::clone(&self.classifier),
+            vectors: Arc::clone(&self.vectors),
+            samples,
+        })
+    }
+
+    /// A snapshot of a catalogue whose examples are known to this one, or a few of them new: vectors are taken from here. Nothing is kept on
+    /// disk.
+    ///
+    /// # Errors
+    /// When a new example cannot be embedded.
+    pub fn rebuild(&self, catalogue: Arc<Catalogue>, embedder: &dyn Embedder) -> Result<Self, BuildError> {
+        let known: HashMap<&str, &Vector> = self
+            .samples
+            .iter()
+            .zip(self.vectors.iter())
+            .map(|(sample, vector)| (sample.text.as_str(), vector))
+            .collect();
+        let samples = samples(&catalogue);
+        let vectors = samples
+            .iter()
+            .map(|sample| match known.get(sample.text.as_str()) {
+                Some(vector) => Ok(vec![Arc::clone(vector)]),
+                None => embedder.embed(std::slice::from_ref(&sample.text)),
+            })
+            .collect::<Result<Vec<_>, _>>()?
+            .concat();
+        let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
+        let fitted = train(&samples, &vectors, catalogue.intents.len(), &mut |_, _| {});
+        let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
+        Ok(Self { catalogue, classifier, vectors: Arc::new(vectors), samples })
     }
 
     /// Neighbouring nodes as examples.

@@ -1,5 +1,5 @@
 //! What a dialogue remembers between turns: plain data, stored with every turn. Fields are only ever added, each with a
-//! default, so that a state written by any earlier version can be read (`tests/state.rs` keeps one of each).
+//! default, so that a state written by any earlier version can be read (`tests/engine/states.rs` keeps one of each).
 
 use std::collections::{BTreeMap, VecDeque};
 

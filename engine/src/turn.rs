@@ -1,6 +1,6 @@
 //! One message and all that came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +18,19 @@ pub struct Message<'a> {
     pub dialog: i64,
     /// Where the turn's chance comes from.
     pub seed: u64,
+}
+
+/// What a turn's handlers touched, for whoever replays conversations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Whether the clock was read.
+    pub clock: bool,
+    /// Whether chance was used.
+    pub chance: bool,
+    /// Files and lines of scripts that ran, counted from 1; empty unless the script engine traces lines.
+    pub lines: BTreeSet<(String, usize)>,
+    /// Functions of scripts that ran, as `file function`.
+    pub functions: BTreeSet<String>,
 }
 
 /// How a message was taken.
@@ -47,7 +60,7 @@ pub struct Turn {
     pub probability: Option<f32>,
     /// Entities of the message.
     pub entities: Vec<Entity>,
-    /// Who answered: a script's file, `reply`, `form`, `fallback`, `clarify`, `handoff`.
+    /// Who answered: a script's file, `plugin:` and a name, `reply`, `form`, `fallback`, `clarify`, `handoff`.
     pub handler: String,
     /// What is said and shown, in order.
     pub outputs: Vec<Output>,
@@ -65,6 +78,8 @@ pub struct Turn {
     pub explain: Explain,
     /// How long each stage took.
     pub timings: Timings,
+    /// What handlers touched.
+    pub footprint: Footprint,
 }
 
 impl Turn {
@@ -125,6 +140,17 @@ pub enum Event {
         /// Which one, and why.
         message: String,
     },
+    /// A plugin gave no reply.
+    PluginFailed {
+        /// Its name in bot.yaml.
+        plugin: String,
+        /// In what way, as one word.
+        kind: String,
+        /// What happened.
+        message: String,
+        /// Whether the same request may succeed later.
+        retryable: bool,
+    },
     /// Jumps went too deep, or to an intent that is not there.
     JumpFailed {
         /// The target.
@@ -144,16 +170,18 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::ScriptFailed { .. } => "script_failed",
+            Self::PluginFailed { .. } => "plugin_failed",
             Self::TextFailed { .. } => "text_failed",
             Self::JumpFailed { .. } => "jump_failed",
             Self::StateDropped { .. } => "state_dropped",
         }
     }
 
-    /// File and line of a script, if it is one that failed.
+    /// File and line of a script, or name of a plugin and kind of its failure.
     pub fn place(&self) -> Option<String> {
         match self {
             Self::ScriptFailed { file, line, .. } => Some(format!("{file}:{line}")),
+            Self::PluginFailed { plugin, kind, .. } => Some(format!("{plugin}: {kind}")),
             Self::TextFailed { .. } | Self::JumpFailed { .. } | Self::StateDropped { .. } => None,
         }
     }
@@ -174,6 +202,9 @@ pub struct Explain {
     pub trace: Vec<String>,
     /// Operations that scripts used.
     pub operations: u64,
+    /// Fuel that plugins used.
+    #[serde(default)]
+    pub fuel: u64,
 }
 
 /// An example near the message.

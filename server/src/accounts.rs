@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     config::AuthConfig,
     passwords::{PasswordError, Passwords, Verdict},
-    stores::{Millis, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId},
+    stores::{Millis, Provider, Purpose, Recalled, RefreshToken, Session, Spending, StoreError, Stores, UserId},
     time::now,
     tokens::{TokenKind, Tokens, token_hash},
 };
@@ -116,7 +116,12 @@ impl Accounts {
         let users = &self.stores.users;
         if users.find_identity(Provider::Password, email).await?.is_none() {
             let secret = self.passwords.hash(password.clone()).await?;
-            if let Some(user) = users.create_user(Provider::Password, email, Some(&secret), now()).await? {
+            let made = users.create_user(Provider::Password, email, Some(&secret), now()).await;
+            let made = made.map_err(|error| match error.outage {
+                true => AccountError::Store(error),
+                false => AccountError::NotCreated(error.to_string()),
+            })?;
+            if let Some(user) = made {
                 tracing::info!(user = user.0, "a new user");
                 return Ok(user);
             }
@@ -137,8 +142,25 @@ impl Accounts {
 
     async fn issue(&self, user: UserId, family: &str) -> Result<TokenPair, AccountError> {
         let (refresh, stored) = self.new_refresh(user, family)?;
-        self.stores.users.add_refresh_token(&stored).await?;
-        Ok(TokenPair { access: self.new_access(user, family).await?, refresh })
+        let users = &self.stores.users;
+        if !users.add_refresh_token(&stored).await? {
+            return Err(AccountError::WrongPassword);
+        }
+        let access = self.listed_access(&stored).await.map_err(|error| match error {
+            AccountError::Token => AccountError::WrongPassword,
+            other => other,
+        })?;
+        Ok(TokenPair { access, refresh })
+    }
+
+    /// A session for the family of a stored refresh token, unless a revocation or a deletion has ended the family meanwhile.
+    async fn listed_access(&self, refresh: &RefreshToken) -> Result<String, AccountError> {
+        let access = self.new_access(refresh.user, &refresh.family).await?;
+        if self.stores.users.find_refresh_token(&refresh.hash, now()).await?.is_none() {
+            self.stores.sessions.revoke_family(&refresh.family).await?;
+            return Err(AccountError::Token);
+        }
+        Ok(access)
     }
 
     /// Spends a refresh token. One that was spent before ends its whole family: it was stolen, or its successor was.
@@ -150,10 +172,9 @@ impl Accounts {
         let claims = claims.ok_or(AccountError::Token)?;
         let user = claims.user().ok_or(AccountError::Token)?;
         let (refresh, stored) = self.new_refresh(user, &claims.fam)?;
-        // Listed before the old one is spent: a revocation that follows finds it. One that is not given out is known to nobody.
-        let access = self.new_access(user, &claims.fam).await?;
+        // A session opens its family again, so none is listed before the token is spent: the family may be revoked.
         match self.stores.users.spend_refresh_token(&token_hash(token), &stored, now()).await? {
-            Spending::Spent => Ok(TokenPair { access, refresh }),
+            Spending::Spent => Ok(TokenPair { access: self.listed_access(&stored).await?, refresh }),
             Spending::Unknown => Err(AccountError::Token),
             Spending::Reused { family } => {
                 tracing::warn!(user = user.0, "a spent refresh token came again; its family is revoked");
@@ -168,13 +189,25 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::Token`] for a token that is unknown, expired, revoked, spent, or signed by somebody else.
     pub async fn authenticate(&self, token: &str) -> Result<UserId, AccountError> {
+        Ok(self.open(token, Purpose::Other).await?.0)
+    }
+
+    /// As [`Self::authenticate`], and what the cache remembers for a message, if it was asked in the same round trip.
+    ///
+    /// # Errors
+    /// Those of [`Self::authenticate`].
+    pub async fn open(&self, token: &str, purpose: Purpose<'_>) -> Result<(UserId, Option<Recalled>), AccountError> {
         let claims = self.tokens.read(token).ok_or(AccountError::Token)?;
         let user = claims.user().ok_or(AccountError::Token)?;
-        let listed = match claims.typ {
-            TokenKind::Access => self.stores.sessions.get(&claims.jti).await?.map(|session| session.user),
-            TokenKind::Refresh => self.stores.users.find_refresh_token(&token_hash(token), now()).await?,
+        let (listed, recalled) = match claims.typ {
+            TokenKind::Access => {
+                let session = Session { user, family: claims.fam };
+                let (alive, recalled) = self.stores.sessions.open(&claims.jti, &session, purpose).await?;
+                (alive.then_some(user), recalled)
+            }
+            TokenKind::Refresh => (self.stores.users.find_refresh_token(&token_hash(token), now()).await?, None),
         };
-        if listed == Some(user) { Ok(user) } else { Err(AccountError::Token) }
+        if listed == Some(user) { Ok((user, recalled)) } else { Err(AccountError::Token) }
     }
 
     /// The user behind a sender's id of the REST channel, made when there is none.

@@ -20,6 +20,7 @@ use banter_engine::{
     handlers::script::Scripting,
     host::Host,
 };
+use banter_sandbox::Sandbox;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -29,12 +30,14 @@ use crate::{
     conversations::Conversations,
     failure::Failure,
     host::ServerHost,
+    metrics::Metrics,
     passwords::Passwords,
     progress::BuildBar,
     secret_file,
     stores::{
         Stores,
-        memory::{MemoryLimits, MemorySessions},
+        external::External,
+        memory::{LocalBus, MemoryLimits, MemorySessions, NoCache},
         sqlite::SqliteStore,
     },
     tokens::Tokens,
@@ -48,16 +51,16 @@ const DATABASE: &str = "banter.db";
 ///
 /// # Errors
 /// What is missing or broken, and how to get it.
-pub fn embedder(config: &EmbeddingConfig) -> Result<Arc<dyn Embedder>, Failure> {
+pub fn embedder(config: &EmbeddingConfig, data_dir: &Path) -> Result<Arc<dyn Embedder>, Failure> {
     let failed = |error: EmbeddingError| Failure::usage(error.to_string(), error.hint());
-    let model = Model::load(&model_options(config)).map_err(failed)?;
+    let model = Model::load(&model_options(config, data_dir)).map_err(failed)?;
     let worker = EmbeddingWorker::new(model, config.queue);
     Ok(Arc::new(RecentTexts::new(Arc::new(worker), config.recent)))
 }
 
-fn model_options(config: &EmbeddingConfig) -> ModelOptions {
+fn model_options(config: &EmbeddingConfig, data_dir: &Path) -> ModelOptions {
     let source = match &config.model {
-        Some(name) => ModelSource::Name { name: name.clone(), cache: ".cache/models".into() },
+        Some(name) => ModelSource::Name { name: name.clone(), cache: data_dir.join("models") },
         None => ModelSource::Folder(config.path.clone()),
     };
     // The E5 family was trained with prefixes; its small multilingual member is the default model.
@@ -77,9 +80,70 @@ pub struct Assembly {
     /// For routes.
     pub app: App,
     /// To be closed at the end.
-    pub store: SqliteStore,
+    pub backend: Backend,
     /// For `serve` to tell.
     pub intents: usize,
+}
+
+/// The stores that are in use.
+pub enum Backend {
+    /// A file.
+    Embedded(SqliteStore),
+    /// PostgreSQL, MongoDB and Redis.
+    External(Box<External>),
+}
+
+impl Backend {
+    /// Opens the stores that the configuration names.
+    ///
+    /// # Errors
+    /// When they cannot be opened.
+    pub async fn open(config: &Config) -> Result<Self, Failure> {
+        let Some(urls) = config.stores.urls()? else {
+            let path = config.data_dir.join(DATABASE);
+            let failed = |cause: String| {
+                Failure::usage(cause, "check the data folder's owner and free space, or name another with --data-dir")
+            };
+            private_file(&path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+            let opened = SqliteStore::open(&path, &config.sqlite).await;
+            return opened.map(Self::Embedded).map_err(|error| failed(error.to_string()));
+        };
+        let external = External::open(&urls, &config.stores, session_life(config)).await.map_err(|error| {
+            Failure::usage(error.to_string(), "check that the store runs and that its URL (stores.*) is right")
+        })?;
+        Ok(Self::External(Box::new(external)))
+    }
+
+    /// The stores as the use-cases want them.
+    pub fn stores(&self, config: &Config) -> Stores {
+        match self {
+            Self::External(external) => external.stores(),
+            Self::Embedded(store) => {
+                let store = Arc::new(store.clone());
+                Stores {
+                    users: store.clone(),
+                    dialogs: store.clone(),
+                    turns: store.clone(),
+                    sessions: Arc::new(MemorySessions::new(session_life(config), store.clone())),
+                    cache: Arc::new(NoCache),
+                    limits: Arc::new(MemoryLimits::default()),
+                    bus: Arc::new(LocalBus::default()),
+                }
+            }
+        }
+    }
+
+    /// Ends when all that was handed in is stored.
+    pub async fn close(&self) {
+        match self {
+            Self::Embedded(store) => store.close().await,
+            Self::External(external) => external.close().await,
+        }
+    }
+}
+
+fn session_life(config: &Config) -> Duration {
+    Duration::from_secs(u64::from(config.auth.access_minutes) * 60)
 }
 
 /// Opens stores, loads model and bot, and joins them.
@@ -87,28 +151,19 @@ pub struct Assembly {
 /// # Errors
 /// Whatever keeps the server from answering.
 pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Assembly, Failure> {
-    private_folder(&config.data_dir).map_err(|error| {
-        Failure::usage(
-            format!("the data folder {} cannot be made: {error}", config.data_dir.display()),
-            "name another with --data-dir",
-        )
-    })?;
+    make_data_folder(config)?;
     // The model takes the longest to load; files and store are read meanwhile.
-    let embedding = config.embedding.clone();
-    let loading = tokio::task::spawn_blocking(move || embedder(&embedding));
-    let store = SqliteStore::open(&config.data_dir.join(DATABASE), &config.sqlite).await.map_err(|error| {
-        Failure::usage(
-            error.to_string(),
-            "check the data folder's owner and free space, or name another with --data-dir",
-        )
-    })?;
+    let (embedding, data_dir) = (config.embedding.clone(), config.data_dir.clone());
+    let loading = tokio::task::spawn_blocking(move || embedder(&embedding, &data_dir));
+    let backend = Backend::open(config).await?;
+    let stores = backend.stores(config);
     let scripting = Arc::new(Scripting::new());
-    let catalogue = catalogs::load_good(&config.bot, &scripting, colour)?;
+    let sandbox = Arc::new(sandbox(config, Handle::current()));
+    let catalogue = catalogs::load_good(&config.bot, &scripting, &*sandbox, colour)?;
     let intents = catalogue.intents.len();
     let embedder = loading.await.map_err(|error| Failure::usage(error.to_string(), "see the log"))??;
 
-    let turns = Arc::new(store.clone());
-    let host: Arc<dyn Host> = Arc::new(ServerHost::new(Handle::current(), turns.clone()));
+    let host: Arc<dyn Host> = Arc::new(ServerHost::new(Handle::current(), stores.turns.clone()));
     let engine = Arc::new(Engine::new(embedder, scripting, host));
     let bar = BuildBar::default();
     let folder = config.data_dir.join("index");
@@ -124,23 +179,44 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
         version = snapshot.catalogue.version,
         "the bot is ready"
     );
-    let sessions = MemorySessions::new(Duration::from_secs(u64::from(config.auth.access_minutes) * 60));
-    let stores = Stores {
-        users: turns.clone(),
-        dialogs: turns.clone(),
-        turns,
-        sessions: Arc::new(sessions),
-        limits: Arc::new(MemoryLimits::default()),
-    };
-    let app = application(config, rules, stores, engine, Arc::new(Catalogs::new(snapshot)))?;
-    Ok(Assembly { app, store, intents })
+    let app =
+        application(config, rules, stores, engine, Arc::new(Catalogs::new(snapshot)), Metrics::new(Some(sandbox)))?;
+    let conversations = app.conversations.clone();
+    tokio::spawn(async move { conversations.follow_bus().await });
+    Ok(Assembly { app, backend, intents })
 }
 
-/// A folder that nobody else reads, and in it a database file that nobody else reads: it holds conversations.
-fn private_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join(DATABASE));
-    made.map(drop)
+/// Where a server's plugins run; compiled code is kept in the data folder.
+fn sandbox(config: &Config, runtime: Handle) -> Sandbox {
+    Sandbox::new(runtime, Some(config.data_dir.join("plugins")))
+}
+
+/// Where commands call plugins that a server may be running too.
+pub fn observing_sandbox(config: &Config, runtime: Handle) -> Sandbox {
+    Sandbox::observing(runtime, Some(config.data_dir.join("plugins")))
+}
+
+/// Where fixtures are replayed.
+pub fn replaying_sandbox(config: &Config, runtime: Handle) -> Sandbox {
+    Sandbox::replaying(runtime, Some(config.data_dir.join("plugins")))
+}
+
+/// Makes the data folder, readable to nobody else.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_data_folder(config: &Config) -> Result<(), Failure> {
+    DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).map_err(|error| {
+        Failure::usage(
+            format!("the data folder {} cannot be made: {error}", config.data_dir.display()),
+            "name another with --data-dir",
+        )
+    })
+}
+
+/// A file that nobody else reads: it holds conversations.
+fn private_file(path: &Path) -> io::Result<()> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }
 
 /// The use-cases over given stores and engine.
@@ -153,6 +229,7 @@ pub fn application(
     stores: Stores,
     engine: Arc<Engine>,
     catalogs: Arc<Catalogs>,
+    metrics: Metrics,
 ) -> Result<App, Failure> {
     let secret = match &config.auth.secret {
         Some(secret) => secret.clone(),
@@ -162,14 +239,19 @@ pub fn application(
     let parallel = if config.auth.parallel_hashes == 0 { cores() } else { config.auth.parallel_hashes };
     let passwords = Passwords::new(parallel, config.auth.waiting_hashes);
     let accounts = Accounts::new(stores.clone(), tokens, passwords, &config.auth);
-    let conversations = Conversations::new(engine, catalogs, stores.clone(), config.limits.parallel_turns);
+    let metrics = Arc::new(metrics);
+    let parallel = config.limits.parallel_turns;
+    let conversations = Conversations::new(engine, catalogs, stores.clone(), metrics.clone(), parallel);
     Ok(App {
         accounts: Arc::new(accounts),
         conversations: Arc::new(conversations),
         stores,
+        metrics,
         channel: ChannelAccess::of(config, rules),
         health_key: config.health.key.clone(),
         front: config.front.clone(),
+        proxies: config.proxies.clone(),
         body_bytes: config.limits.body_bytes,
+        body_time: Duration::from_secs(config.limits.body_seconds),
     })
 }

@@ -8,7 +8,7 @@ use std::{
 use banter_engine::{
     Engine, Snapshot,
     catalogue::{Catalogue, bundle::Bundle, fault::Faults, loader},
-    handlers::script::Scripting,
+    handlers::{plugin::PluginRuntime, script::Scripting},
     snapshot::{BuildReport, Stage},
 };
 
@@ -31,19 +31,31 @@ impl Catalogs {
     }
 }
 
-/// Reads and checks a bot's folder.
+/// Reads a bot's folder.
 ///
 /// # Errors
-/// When the folder cannot be read. Faults of the files are in the second value.
-pub fn load(folder: &Path, scripting: &Scripting) -> Result<(Option<Catalogue>, Faults), Failure> {
-    let mut faults = Faults::default();
-    let bundle = Bundle::read(folder, &mut faults).map_err(|error| {
+/// When it cannot be read.
+pub fn read(folder: &Path, faults: &mut Faults) -> Result<Bundle, Failure> {
+    Bundle::read(folder, faults).map_err(|error| {
         Failure::usage(
             format!("the bot's folder {} cannot be read: {error}", folder.display()),
             "name one with --bot DIR, or make one with `banter new <name>`",
         )
-    })?;
-    let catalogue = loader::load(&bundle, scripting, &mut faults);
+    })
+}
+
+/// Reads and checks a bot's folder.
+///
+/// # Errors
+/// When the folder cannot be read. Faults of the files are in the second value.
+pub fn load(
+    folder: &Path,
+    scripting: &Scripting,
+    plugins: &dyn PluginRuntime,
+) -> Result<(Option<Catalogue>, Faults), Failure> {
+    let mut faults = Faults::default();
+    let bundle = read(folder, &mut faults)?;
+    let catalogue = loader::load(&bundle, scripting, plugins, &mut faults);
     Ok((catalogue, faults))
 }
 
@@ -51,8 +63,13 @@ pub fn load(folder: &Path, scripting: &Scripting) -> Result<(Option<Catalogue>, 
 ///
 /// # Errors
 /// All faults, rendered.
-pub fn load_good(folder: &Path, scripting: &Scripting, colour: bool) -> Result<Catalogue, Failure> {
-    let (catalogue, faults) = load(folder, scripting)?;
+pub fn load_good(
+    folder: &Path,
+    scripting: &Scripting,
+    plugins: &dyn PluginRuntime,
+    colour: bool,
+) -> Result<Catalogue, Failure> {
+    let (catalogue, faults) = load(folder, scripting, plugins)?;
     let warnings = faults.count(banter_engine::catalogue::fault::Severity::Warning);
     match catalogue {
         Some(catalogue) => {

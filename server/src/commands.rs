@@ -2,9 +2,14 @@
 
 pub mod chat;
 pub mod check;
+pub mod migrate;
 pub mod new;
+pub mod plugin;
+pub mod record;
+pub mod replay;
 pub mod schema;
 pub mod serve;
+pub mod user;
 
 use std::{
     fmt::Display,
@@ -14,10 +19,12 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 use crate::{
     config::{Config, Overrides, Rules},
     failure::Failure,
+    web::cores,
 };
 
 /// A chatbot engine: intents by meaning, replies by scripts.
@@ -81,16 +88,81 @@ enum Command {
         #[arg(long)]
         deny_warnings: bool,
     },
+    /// Play conversation fixtures and tell what differs.
+    #[command(
+        after_help = "Examples:\n  banter replay\n  banter replay fixtures/orders --junit report.xml\n  banter replay --url http://127.0.0.1:8000\n  banter replay --mutate 200"
+    )]
+    Replay {
+        #[command(flatten)]
+        options: Box<replay::Options>,
+        /// The bot's folder.
+        #[arg(long, value_name = "DIR")]
+        bot: Option<PathBuf>,
+        /// Where vectors are kept.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Make fixtures out of conversations that took place.
+    Record {
+        #[command(subcommand)]
+        source: record::Source,
+    },
     /// Make a small bot of one's own.
     #[command(after_help = "Example:\n  banter new shop && banter chat --bot shop")]
     New {
         /// The folder to make.
         name: PathBuf,
     },
+    /// Make, build, check and try plugins in WebAssembly.
+    Plugin {
+        #[command(subcommand)]
+        action: plugin::Action,
+    },
+    /// Show or apply the migrations of PostgreSQL.
+    Migrate {
+        #[command(subcommand)]
+        action: migrate::Action,
+    },
+    /// Write all that is one user's as JSON Lines.
+    #[command(
+        after_help = "Examples:\n  banter export ann@mail.example --out ann.jsonl\n  banter export 17 | gzip > 17.jsonl.gz"
+    )]
+    Export {
+        /// Number or e-mail address.
+        user: String,
+        /// The file to make; standard output without it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Where the embedded store is.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Store an export as a new user. Run again after an interruption, it goes on where it was.
+    #[command(after_help = "Example:\n  banter import ann.jsonl")]
+    Import {
+        /// A file of `banter export`.
+        file: PathBuf,
+        /// Where the embedded store is.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Remove a user with all that is theirs. Run again after an interruption, it goes on where it was.
+    #[command(after_help = "Examples:\n  banter delete ann@mail.example\n  banter delete --unfinished")]
+    Delete {
+        /// Number or e-mail address.
+        #[arg(required_unless_present = "unfinished", conflicts_with = "unfinished")]
+        user: Option<String>,
+        /// End all deletions that were interrupted.
+        #[arg(long)]
+        unfinished: bool,
+        /// Where the embedded store is.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
     /// Print the JSON Schemas of a bot's files, for editors.
     #[command(after_help = "Examples:\n  banter schema intent > intent.schema.json\n  banter schema --out .schemas")]
     Schema {
-        /// Which file: bot, intent or texts; all of them without it.
+        /// Which file: bot, intent, texts or fixture; all of them without it.
         kind: Option<schema::Kind>,
         /// Write one file a schema into this folder.
         #[arg(long, value_name = "DIR")]
@@ -117,6 +189,33 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
             check::run(&config, &check::Options { json, no_model, deny_warnings })
         }
+        Command::Replay { options, bot, data_dir } => {
+            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            replay::run(&config, &options)
+        }
+        Command::Record { source } => {
+            let (bot, data_dir) = source.folders();
+            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            record::run(&config, &source)
+        }
+        Command::Plugin { action } => {
+            let plugin::PlaceArgs { bot, data_dir } = action.place().clone();
+            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            plugin::run(&config, &action)
+        }
+        Command::Migrate { action } => migrate::run(&load(&file, Overrides::default())?.0, &action),
+        Command::Export { user, out, data_dir } => {
+            let (config, _) = load(&file, Overrides { data_dir, ..Overrides::default() })?;
+            user::export(&config, &user, out.as_deref())
+        }
+        Command::Import { file: export, data_dir } => {
+            let (config, _) = load(&file, Overrides { data_dir, ..Overrides::default() })?;
+            user::import(&config, &export)
+        }
+        Command::Delete { user, unfinished: _, data_dir } => {
+            let (config, _) = load(&file, Overrides { data_dir, ..Overrides::default() })?;
+            user::delete(&config, user.as_deref())
+        }
         Command::New { name } => new::run(&name),
         Command::Schema { kind, out } => schema::run(kind, out.as_deref()),
     }
@@ -139,14 +238,22 @@ fn print(text: impl Display) {
 
 /// Whether errors may be coloured.
 fn colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    colours(&io::stderr())
+}
+
+/// Whether what is written there may be coloured.
+fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// The asynchronous part of a command.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::usage(format!("no runtime: {error}"), "check the limits of this process"))?
-        .block_on(work)
+    runtime(0)?.block_on(work)
+}
+
+/// With so many threads for tasks; 0 is one a core.
+pub(crate) fn runtime(workers: usize) -> Result<Runtime, Failure> {
+    let workers = if workers == 0 { cores() } else { workers };
+    let made = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    made.map_err(|error| Failure::usage(format!("no runtime: {error}"), "check the limits of this process"))
 }

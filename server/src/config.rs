@@ -10,11 +10,12 @@ use figment::{
     Figment, Profile,
     providers::{Env, Format, Serialized, Toml},
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use crate::secret::Secret;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, stores::external::Urls};
 
 /// Secrets shorter than this are refused in `release`.
 const MIN_SECRET_BYTES: usize = 32;
@@ -45,12 +46,18 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The embedded store.
     pub sqlite: SqliteConfig,
+    /// The external stores; without their URLs the embedded one is used.
+    pub stores: StoresConfig,
     /// Rasa's REST channel.
     pub channel: ChannelConfig,
     /// `GET /health`.
     pub health: HealthConfig,
+    /// Plugins.
+    pub plugins: PluginsConfig,
     /// The origin of the front-end that may use cookies, such as `https://shop.example`.
     pub front: Option<String>,
+    /// Networks of proxies that are believed when they tell, in `X-Forwarded-For`, whom they speak for.
+    pub proxies: Vec<IpNet>,
     /// Logs.
     pub log: LogConfig,
 }
@@ -75,6 +82,14 @@ pub struct EmbeddingConfig {
     pub recent: usize,
     /// A longer text is cut after so many tokens.
     pub max_tokens: usize,
+}
+
+/// Plugins.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginsConfig {
+    /// Where `banter plugin build` keeps the compilers that it fetches.
+    pub tools: PathBuf,
 }
 
 /// Accounts and tokens.
@@ -105,6 +120,8 @@ pub struct AuthConfig {
 pub struct LimitsConfig {
     /// Bytes of a request's body.
     pub body_bytes: u64,
+    /// Seconds that a body may take to arrive.
+    pub body_seconds: u64,
     /// Turns computed at a time; more wait, and past four times as many are refused with 503.
     pub parallel_turns: usize,
 }
@@ -117,6 +134,59 @@ pub struct SqliteConfig {
     pub synchronous: Synchronous,
     /// Connections for reading.
     pub readers: u32,
+}
+
+/// The external stores.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoresConfig {
+    /// `postgres://…`
+    pub postgres: Option<Secret>,
+    /// `mongodb://…`
+    pub mongo: Option<Secret>,
+    /// `redis://…` or `rediss://…`
+    pub redis: Option<Secret>,
+    /// A file with the certificates (PEM) of those who may sign for Redis; the public ones without it.
+    pub redis_ca: Option<PathBuf>,
+    /// Before each key and channel in Redis.
+    pub redis_prefix: String,
+    /// Connections to PostgreSQL, and as many to MongoDB.
+    pub pool: u32,
+    /// Milliseconds that a statement or a connection to PostgreSQL or MongoDB may take.
+    pub timeout_ms: u64,
+    /// Milliseconds that a command to Redis may take.
+    pub redis_timeout_ms: u64,
+    /// Seconds that the stores have at the server's start.
+    pub start_seconds: u64,
+}
+
+impl StoresConfig {
+    /// The URLs, if external stores are wanted.
+    ///
+    /// # Errors
+    /// When some of them are missing.
+    pub fn urls(&self) -> Result<Option<Urls>, Failure> {
+        match (&self.postgres, &self.mongo, &self.redis) {
+            (None, None, None) => Ok(None),
+            (Some(postgres), Some(mongo), Some(redis)) => {
+                Ok(Some(Urls { postgres: postgres.clone(), mongo: mongo.clone(), redis: redis.clone() }))
+            }
+            (postgres, mongo, redis) => {
+                let missing: Vec<&str> = [
+                    ("stores.postgres (BANTER_STORES__POSTGRES)", postgres.is_none()),
+                    ("stores.mongo (BANTER_STORES__MONGO)", mongo.is_none()),
+                    ("stores.redis (BANTER_STORES__REDIS)", redis.is_none()),
+                ]
+                .into_iter()
+                .filter_map(|(name, missing)| missing.then_some(name))
+                .collect();
+                Err(Failure::usage(
+                    format!("external stores are asked for, and {} is not set", missing.join(" and ")),
+                    "set all three, or none to use the embedded store; DATABASE_HOST and its like count as stores.postgres",
+                ))
+            }
+        }
+    }
 }
 
 /// SQLite's `synchronous`.
@@ -203,14 +273,28 @@ impl Default for Config {
                 logins_per_email: 10,
                 logins_per_address: 60,
             },
-            limits: LimitsConfig { body_bytes: 65_536, parallel_turns: 64 },
+            limits: LimitsConfig { body_bytes: 65_536, body_seconds: 15, parallel_turns: 64 },
             sqlite: SqliteConfig { synchronous: Synchronous::Full, readers: 4 },
+            stores: StoresConfig {
+                postgres: None,
+                mongo: None,
+                redis: None,
+                redis_ca: None,
+                redis_prefix: "banter:".to_owned(),
+                pool: 16,
+                timeout_ms: 700,
+                redis_timeout_ms: 250,
+                start_seconds: 30,
+            },
             channel: ChannelConfig::default(),
             health: HealthConfig::default(),
+            plugins: PluginsConfig { tools: ".cache/plugin-tools".into() },
             front: None,
+            proxies: Vec::new(),
             log: LogConfig {
                 format: LogFormat::Human,
-                filter: "info,rocket=off,_=off,banter_server::web::routes=off,ort=warn,hnsw_rs=warn".to_owned(),
+                filter: "info,rocket=off,_=off,banter_server::web::routes=off,ort=warn,hnsw_rs=warn,sqlx=warn"
+                    .to_owned(),
             },
         }
     }
@@ -233,7 +317,7 @@ impl Config {
     /// Reads the file, the environment and the overrides.
     ///
     /// # Errors
-    /// Unknown keys, values of the wrong type, values against the rules of the profile.
+    /// Unknown keys, values of the wrong type.
     pub fn load(file: &Path, overrides: &Overrides) -> Result<(Self, Rules), Failure> {
         let profile = Profile::from_env_or("BANTER_PROFILE", "dev");
         let rules = match profile.as_str().as_str() {
@@ -243,13 +327,13 @@ impl Config {
                 return Err(Failure::usage(format!("BANTER_PROFILE is `{other}`"), "set it to dev or release"));
             }
         };
-        refuse_unsupported()?;
         refuse_unknown_profiles(file)?;
         let mut config: Self = Figment::new()
             .merge(Serialized::defaults(Self::default()))
             .merge(Toml::file(file).nested())
             .merge(contract_environment())
             .merge(Env::prefixed("BANTER_").ignore(&IGNORED).split("__").global())
+            .merge(database_of_environment()?)
             .merge(secrets_of_environment())
             .select(profile)
             .extract()
@@ -261,11 +345,14 @@ impl Config {
         // An origin has no path; with a slash behind it, none would ever be equal.
         config.front =
             config.front.map(|front| front.trim_end_matches('/').to_owned()).filter(|front| !front.is_empty());
-        config.check(rules)?;
         Ok((config, rules))
     }
 
-    fn check(&self, rules: Rules) -> Result<(), Failure> {
+    /// Whether a server may start with it.
+    ///
+    /// # Errors
+    /// Values against the rules of the profile.
+    pub fn check(&self, rules: Rules) -> Result<(), Failure> {
         if !["HS256", "HS384", "HS512"].contains(&self.auth.algorithm.as_str()) {
             return Err(Failure::usage(
                 format!("auth.algorithm is `{}`", self.auth.algorithm),
@@ -276,6 +363,12 @@ impl Config {
             return Err(Failure::usage(
                 format!("the dev profile does not listen on {}", self.address),
                 "use a loopback address, or set BANTER_PROFILE=release and give it secrets",
+            ));
+        }
+        if self.auth.secret.is_none() && self.stores.urls()?.is_some() {
+            return Err(Failure::usage(
+                "external stores are for many servers, and auth.secret (SECRET_KEY_JWT), which they share, is missing",
+                "give all of them the same random one, for example from: openssl rand -hex 32",
             ));
         }
         if rules == Rules::Release {
@@ -309,14 +402,18 @@ fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(
 }
 
 /// Settings of the environment that are read apart from the others: the profile, and secrets.
-const IGNORED: [&str; 4] = ["profile", "auth__secret", "channel__key", "health__key"];
+const IGNORED: [&str; 7] =
+    ["profile", "auth__secret", "channel__key", "health__key", "stores__postgres", "stores__mongo", "stores__redis"];
 /// Where each secret may stand in the environment.
-const SECRETS: [(&str, &str); 5] = [
+const SECRETS: [(&str, &str); 8] = [
     ("SECRET_KEY_JWT", "auth.secret"),
     ("BANTER_AUTH__SECRET", "auth.secret"),
     ("BANTER_CHANNEL__KEY", "channel.key"),
     ("HEALTH_SECRET_KEY", "health.key"),
     ("BANTER_HEALTH__KEY", "health.key"),
+    ("BANTER_STORES__POSTGRES", "stores.postgres"),
+    ("BANTER_STORES__MONGO", "stores.mongo"),
+    ("BANTER_STORES__REDIS", "stores.redis"),
 ];
 
 /// The other names of `api.md` that have a meaning here.
@@ -360,25 +457,49 @@ fn refuse_unknown_profiles(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A database that is asked for and would not be used is never turned into an embedded one without a word.
-fn refuse_unsupported() -> Result<(), Failure> {
-    for name in
-        ["DATABASE_HOST", "DATABASE_NAME", "BANTER_STORES__POSTGRES", "BANTER_STORES__MONGO", "BANTER_STORES__REDIS"]
-    {
-        if std::env::var_os(name).is_some_and(|value| !value.is_empty()) {
-            return Err(Failure::usage(
-                format!("{name} is set, and this version has only the embedded store"),
-                "unset it to use the embedded store",
-            ));
-        }
+/// `DATABASE_HOST` and its like, as one URL.
+fn database_of_environment() -> Result<Figment, Failure> {
+    let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let Some(host) = value("DATABASE_HOST") else {
+        // A database that is half named must not become an embedded one.
+        let rest = ["DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD", "DATABASE_PORT"];
+        return match rest.into_iter().find(|name| value(name).is_some()) {
+            Some(name) => Err(Failure::usage(
+                format!("{name} is set, and DATABASE_HOST is not"),
+                "set both, or BANTER_STORES__POSTGRES to a postgres:// URL",
+            )),
+            None => Ok(Figment::new()),
+        };
+    };
+    let need = |name: &str| {
+        value(name).ok_or_else(|| {
+            Failure::usage(
+                format!("DATABASE_HOST is set, and {name} is not"),
+                "set both, or BANTER_STORES__POSTGRES to a postgres:// URL",
+            )
+        })
+    };
+    let (name, user) = (need("DATABASE_NAME")?, need("DATABASE_USER")?);
+    let port = value("DATABASE_PORT").unwrap_or_else(|| "5432".to_owned());
+    if port.parse::<u16>().is_err() {
+        return Err(Failure::usage(format!("DATABASE_PORT is `{port}`"), "set it to a number such as 5432"));
     }
-    Ok(())
+    let password = value("DATABASE_PASSWORD").map_or(String::new(), |password| format!(":{}", encode(&password)));
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+    let url = format!("postgres://{}{password}@{host}:{port}/{}", encode(&user), encode(&name));
+    Ok(Figment::from(Serialized::global("stores.postgres", url)))
+}
+
+/// A part of a URL (RFC 3986, section 2.1).
+fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn configuration_failure(error: &figment::Error) -> Failure {
     let path = error.path.join(".");
     let source = error.metadata.as_ref().map_or(String::new(), |data| format!(" ({})", data.name));
-    let secret = path.ends_with("secret") || path.ends_with("key");
+    let secret = path.ends_with("secret") || path.ends_with("key") || path.starts_with("stores");
     let reason = if secret { "a secret is a text".to_owned() } else { error.kind.to_string() };
     let place = if path.is_empty() { path } else { format!("{path}: ") };
     Failure::usage(

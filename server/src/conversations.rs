@@ -3,7 +3,11 @@
 //! The state after a turn lies in the turn itself, so a turn is one write. Turns of one dialogue go through a lane that is held
 //! until the turn is handed to the store, not until it is on the disk: the next turn may build on it at once, and fails with it.
 
+mod lane;
+mod record;
+
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,17 +17,24 @@ use banter_engine::{
     embedding::EmbeddingError,
     turn::{Message, Output, Turn},
 };
+use futures::FutureExt;
 use moka::sync::Cache;
-use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::{
-    sync::{Mutex, Semaphore},
+    sync::{Semaphore, broadcast::error::RecvError},
     task::block_in_place,
 };
 
+use lane::Lane;
+use record::{new_turn, report};
+
 use crate::{
     catalogs::Catalogs,
-    stores::{Appended, DialogId, KEY_LIFE, LastTurn, Millis, NewTurn, StoreError, StoredAnswer, Stores, UserId},
+    metrics::Metrics,
+    stores::{
+        Appended, BusEvent, DialogId, KEY_LIFE, LastTurn, Millis, Recalled, Remembered, StoreError, StoredAnswer,
+        Stores, USER_GONE, UserId,
+    },
     time::{now, timestamp},
 };
 
@@ -35,6 +46,10 @@ const CACHED_STATES: u64 = 50_000;
 const STATE_LIFE: Duration = Duration::from_secs(3_600);
 /// Collisions with other servers, or failures of turns that this one was built on, before giving up.
 const MAX_ATTEMPTS: usize = 20;
+/// A turn that took longer looks, before it is stored, whether its user is still there.
+pub const FRESH: Duration = Duration::from_secs(1);
+/// The longest pause before a turn is run again.
+const COLLISION_PAUSE: Duration = Duration::from_millis(30);
 /// For each turn that runs so many may wait.
 const WAITING_PER_TURN: usize = 4;
 
@@ -47,6 +62,9 @@ pub enum ConversationError {
     /// Somebody else's dialogue, or none.
     #[error("not this user's dialogue")]
     ForeignDialog,
+    /// The user was deleted while the message was on its way.
+    #[error("the user is gone")]
+    UserGone,
     /// The key was used with another request.
     #[error("the idempotency key was used with another request")]
     KeyMismatch,
@@ -72,6 +90,10 @@ pub struct Incoming {
     pub text: String,
     /// A key for repeats, and the hash of the request.
     pub idempotency: Option<(String, [u8; 32])>,
+    /// What the cache remembers, when it has been asked already.
+    pub recalled: Option<Recalled>,
+    /// When it was known that the user is there.
+    pub proved: Instant,
 }
 
 /// What a client is told.
@@ -88,25 +110,35 @@ pub struct Conversations {
     engine: Arc<Engine>,
     catalogs: Arc<Catalogs>,
     stores: Stores,
+    metrics: Arc<Metrics>,
     states: Cache<DialogId, Arc<LastTurn>>,
-    /// Default dialogues never change hands.
+    /// Dialogues never change hands.
     defaults: Cache<UserId, DialogId>,
-    lanes: Vec<Mutex<()>>,
+    owners: Cache<DialogId, UserId>,
+    lanes: Vec<Lane>,
     places: Semaphore,
     running: Semaphore,
 }
 
 impl Conversations {
     /// Conversations over these; `parallel` turns run at a time.
-    pub fn new(engine: Arc<Engine>, catalogs: Arc<Catalogs>, stores: Stores, parallel: usize) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        catalogs: Arc<Catalogs>,
+        stores: Stores,
+        metrics: Arc<Metrics>,
+        parallel: usize,
+    ) -> Self {
         let parallel = parallel.max(1);
         Self {
             engine,
             catalogs,
             stores,
+            metrics,
             states: Cache::builder().max_capacity(CACHED_STATES).time_to_idle(STATE_LIFE).build(),
             defaults: Cache::new(CACHED_STATES),
-            lanes: (0..LANES).map(|_| Mutex::new(())).collect(),
+            owners: Cache::builder().max_capacity(CACHED_STATES).support_invalidation_closures().build(),
+            lanes: (0..LANES).map(|_| Lane::default()).collect(),
             places: Semaphore::new(parallel * (1 + WAITING_PER_TURN)),
             running: Semaphore::new(parallel),
         }
@@ -116,7 +148,7 @@ impl Conversations {
     ///
     /// # Errors
     /// [`ConversationError`].
-    pub async fn take_turn(&self, incoming: Incoming) -> Result<Answer, ConversationError> {
+    pub async fn take_turn(&self, mut incoming: Incoming) -> Result<Answer, ConversationError> {
         let length = incoming.text.chars().count();
         // No store keeps NUL, and nobody types it.
         if length == 0
@@ -126,12 +158,30 @@ impl Conversations {
         {
             return Err(ConversationError::Text);
         }
-        let _place = self.places.try_acquire().map_err(|_| ConversationError::Busy)?;
+        let recalled = match incoming.recalled.take() {
+            Some(recalled) => recalled,
+            None => {
+                let key = incoming.idempotency.as_ref().map(|(key, _)| key.as_str());
+                self.stores.cache.recall(incoming.user, key).await
+            }
+        };
+        if let (Some(stored), Some((_, hash))) = (recalled.answer, &incoming.idempotency) {
+            return again(stored, hash);
+        }
         let dialog = self.dialog(&incoming).await?;
         if let Some(answer) = self.repeated(&incoming).await? {
             return Ok(answer);
         }
-        for _ in 0..MAX_ATTEMPTS {
+        if let Some((_, last)) = recalled.last.filter(|(known, _)| *known == dialog)
+            && self.states.get(&dialog).is_none_or(|ours| ours.seq < last.seq)
+        {
+            self.states.insert(dialog, Arc::new(last));
+        }
+        for attempt in 0..MAX_ATTEMPTS {
+            if attempt > 1 {
+                // Two servers that meet again and again fall out of step.
+                tokio::time::sleep(COLLISION_PAUSE.mul_f64(rand::random())).await;
+            }
             match self.attempt(&incoming, dialog).await? {
                 Attempt::Answered(answer) => return Ok(answer),
                 Attempt::Repeated => {
@@ -156,31 +206,44 @@ impl Conversations {
             if let Some(known) = self.defaults.get(&incoming.user) {
                 return Ok(known);
             }
-            let dialog = self.stores.dialogs.default_dialog(incoming.user, now()).await?;
+            let found = self.stores.dialogs.default_dialog(incoming.user, now()).await?;
+            let dialog = found.ok_or(ConversationError::UserGone)?;
             self.defaults.insert(incoming.user, dialog);
             return Ok(dialog);
         };
-        match self.stores.dialogs.owner(dialog).await? {
-            Some(owner) if owner == incoming.user => Ok(dialog),
-            Some(_) | None => Err(ConversationError::ForeignDialog),
+        if self.owner(dialog).await? == Some(incoming.user) {
+            Ok(dialog)
+        } else {
+            Err(ConversationError::ForeignDialog)
         }
+    }
+
+    /// Whose dialogue it is.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn owner(&self, dialog: DialogId) -> Result<Option<UserId>, StoreError> {
+        if let Some(known) = self.owners.get(&dialog) {
+            return Ok(Some(known));
+        }
+        let owner = self.stores.dialogs.owner(dialog).await?;
+        if let Some(owner) = owner {
+            self.owners.insert(dialog, owner);
+        }
+        Ok(owner)
     }
 
     /// The first answer to a request that comes again.
     async fn repeated(&self, incoming: &Incoming) -> Result<Option<Answer>, ConversationError> {
         let Some((key, hash)) = &incoming.idempotency else { return Ok(None) };
         let found = self.stores.turns.find_answer(incoming.user, key, now() - KEY_LIFE).await?;
-        let Some(StoredAnswer { request_hash, response, outputs }) = found else { return Ok(None) };
-        if request_hash != *hash {
-            return Err(ConversationError::KeyMismatch);
-        }
-        let outputs = serde_json::from_value(outputs)
-            .map_err(|error| ConversationError::Internal(format!("stored outputs cannot be read: {error}")))?;
-        Ok(Some(Answer { response, outputs }))
+        found.map(|stored| again(stored, hash)).transpose()
     }
 
     async fn attempt(&self, incoming: &Incoming, dialog: DialogId) -> Result<Attempt, ConversationError> {
-        let lane = self.lanes[dialog.0.unsigned_abs() as usize % LANES].lock().await;
+        let lane = self.lanes[dialog.0.unsigned_abs() as usize % LANES].enter().await?;
+        // Only now: whoever waits for their own earlier messages takes nobody's place.
+        let place = self.places.try_acquire().map_err(|_| ConversationError::Busy)?;
         let last = match self.states.get(&dialog) {
             Some(last) => last,
             None => Arc::new(self.stores.turns.last(dialog).await?),
@@ -188,24 +251,95 @@ impl Conversations {
         let start = Instant::now();
         let seq = last.seq + 1;
         let made = now();
-        let turn = self.run_engine(incoming, dialog, last, made).await?;
+        let mut turn = self.run_engine(incoming, dialog, last, made).await?;
         let answer = Answer { response: turn.text(), outputs: turn.outputs.clone() };
         let latency = start.elapsed();
         let stored = new_turn(incoming, dialog, seq, made, &turn, latency)?;
-        report(incoming.user, dialog, &turn, latency);
-        let receipt = self.stores.turns.submit(stored).await?;
-        self.states.insert(dialog, Arc::new(LastTurn { seq, state: turn.state }));
-        drop(lane);
+        if incoming.proved.elapsed() > FRESH && !self.stores.users.exists(incoming.user).await? {
+            return Err(ConversationError::UserGone);
+        }
+        let mut receipt = self.stores.turns.submit(stored).await?;
+        let last = Arc::new(LastTurn { seq, state: mem::take(&mut turn.state) });
+        // What is known to have failed is built on by nobody; what is not known yet takes along what is built on it.
+        let known = (&mut receipt).now_or_never();
+        if matches!(known, None | Some(Ok(Appended::Stored))) {
+            self.states.insert(dialog, last.clone());
+        } else {
+            self.states.invalidate(&dialog);
+        }
+        drop((lane, place));
 
-        let fate = receipt.await;
+        let fate = match known {
+            Some(fate) => fate,
+            None => receipt.await,
+        };
         if !matches!(fate, Ok(Appended::Stored)) {
             self.states.invalidate(&dialog);
         }
         Ok(match fate? {
-            Appended::Stored => Attempt::Answered(answer),
+            Appended::Stored => {
+                report(incoming.user, dialog, &turn, latency);
+                self.metrics.count(&turn, latency);
+                self.remember(incoming, dialog, &last, &answer).await?;
+                Attempt::Answered(answer)
+            }
             Appended::Duplicate => Attempt::Repeated,
             Appended::Conflict => Attempt::Collided,
+            Appended::Gone => return Err(ConversationError::UserGone),
         })
+    }
+
+    /// For the next turn, on whichever server.
+    async fn remember(
+        &self,
+        incoming: &Incoming,
+        dialog: DialogId,
+        last: &LastTurn,
+        answer: &Answer,
+    ) -> Result<(), ConversationError> {
+        let stored = |hash: &[u8; 32]| {
+            let outputs = serde_json::to_value(&answer.outputs)
+                .map_err(|error| ConversationError::Internal(error.to_string()))?;
+            Ok::<_, ConversationError>(StoredAnswer { request_hash: *hash, response: answer.response.clone(), outputs })
+        };
+        let answer = match &incoming.idempotency {
+            Some((key, hash)) => Some((key.as_str(), stored(hash)?)),
+            None => None,
+        };
+        self.stores.cache.remember(Remembered { user: incoming.user, dialog, last, answer }).await;
+        Ok(())
+    }
+
+    /// Forgets what other servers tell is gone. Runs as long as the bus does.
+    pub async fn follow_bus(&self) {
+        let mut events = self.stores.bus.subscribe();
+        loop {
+            match events.recv().await {
+                Ok(BusEvent::Message { topic, text }) if topic == USER_GONE => {
+                    if let Ok(user) = text.parse() {
+                        self.forget(UserId(user));
+                    }
+                }
+                Ok(BusEvent::Message { .. }) => {}
+                // Something may have been missed.
+                Ok(BusEvent::Reconnected) | Err(RecvError::Lagged(_)) => {
+                    self.defaults.invalidate_all();
+                    self.owners.invalidate_all();
+                    self.states.invalidate_all();
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn forget(&self, user: UserId) {
+        if let Some(dialog) = self.defaults.remove(&user) {
+            self.states.invalidate(&dialog);
+        }
+        if let Err(error) = self.owners.invalidate_entries_if(move |_, owner| *owner == user) {
+            tracing::error!(%error, "the owners of dialogues cannot be forgotten one by one");
+            self.owners.invalidate_all();
+        }
     }
 
     /// The engine blocks: on the model, on scripts and on what these fetch.
@@ -229,6 +363,11 @@ impl Conversations {
         match result {
             Ok(turn) => Ok(turn),
             Err(EngineError::Embedding(EmbeddingError::Busy)) => Err(ConversationError::Busy),
+            Err(EngineError::Embedding(error)) if !self.is_ready() => {
+                tracing::error!(%error, "the model does not answer");
+                Err(StoreError::outage("embedding", error.to_string()).into())
+            }
+            Err(EngineError::Outside { part, reason }) => Err(StoreError::outage(part, reason).into()),
             Err(error) => Err(ConversationError::Internal(error.to_string())),
         }
     }
@@ -240,74 +379,17 @@ enum Attempt {
     Collided,
 }
 
+/// What a request that comes again is told.
+fn again(stored: StoredAnswer, hash: &[u8; 32]) -> Result<Answer, ConversationError> {
+    if stored.request_hash != *hash {
+        return Err(ConversationError::KeyMismatch);
+    }
+    let outputs = serde_json::from_value(stored.outputs)
+        .map_err(|error| ConversationError::Internal(format!("stored outputs cannot be read: {error}")))?;
+    Ok(Answer { response: stored.response, outputs })
+}
+
 /// The chance of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the same.
 fn seed(dialog: DialogId, seq: i64) -> u64 {
     (dialog.0 as u64).rotate_left(32) ^ seq as u64
-}
-
-fn new_turn(
-    incoming: &Incoming,
-    dialog: DialogId,
-    seq: i64,
-    made: Millis,
-    turn: &Turn,
-    latency: Duration,
-) -> Result<NewTurn, ConversationError> {
-    let internal = |error: serde_json::Error| ConversationError::Internal(error.to_string());
-    Ok(NewTurn {
-        id: crate::message_id::new(made),
-        dialog,
-        user: incoming.user,
-        seq,
-        created_at: made,
-        text: incoming.text.clone(),
-        response: turn.text(),
-        classification: classification(turn, latency).map_err(internal)?,
-        outputs: serde_json::to_value(&turn.outputs).map_err(internal)?,
-        state: turn.state.clone(),
-        idempotency: incoming.idempotency.clone(),
-        kept: turn.kept.clone(),
-    })
-}
-
-fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::Error> {
-    Ok(json!({
-        "type": serde_json::to_value(turn.kind)?,
-        "intent": turn.intent.as_ref().map(|intent| intent.as_str()),
-        "confidence": turn.probability,
-        "language": turn.language.code(),
-        "entities": serde_json::to_value(&turn.entities)?,
-        "handler": turn.handler,
-        "hand_off": turn.hand_off,
-        "events": serde_json::to_value(&turn.events)?,
-        "catalogue_version": turn.catalogue_version,
-        "latency_ms": latency.as_secs_f64() * 1e3,
-    }))
-}
-
-/// One line a turn, without texts.
-fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration) {
-    for event in &turn.events {
-        // What a script throws may quote the user; it is stored with the turn and logged only on request.
-        tracing::warn!(
-            user = user.0,
-            dialog = dialog.0,
-            event = event.kind(),
-            place = event.place(),
-            "a handler failed"
-        );
-        tracing::debug!(?event, "a handler failed");
-    }
-    tracing::info!(
-        user = user.0,
-        dialog = dialog.0,
-        kind = ?turn.kind,
-        intent = turn.intent.as_ref().map(|intent| intent.as_str()),
-        handler = turn.handler,
-        embed_us = turn.timings.embed_us,
-        decide_us = turn.timings.decide_us,
-        handle_us = turn.timings.handle_us,
-        total_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
-        "turn"
-    );
 }

@@ -9,10 +9,11 @@ use std::{
 
 use banter_engine::{
     catalogue::HttpPolicy,
+    handlers::plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
     host::{Host, HostError, HttpAnswer},
 };
 use serde_json::Value;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use ureq::{
     Agent,
     http::{Uri, header::LOCATION},
@@ -25,12 +26,15 @@ use ureq::{
 use crate::stores::{TurnStore, UserId};
 
 const MAX_REDIRECTS: usize = 3;
+/// Fetches at a time: a slow host must not hold all turns that may run.
+const MAX_FETCHES: usize = 24;
 
 /// The server's [`Host`].
 pub struct ServerHost {
     runtime: Handle,
     turns: Arc<dyn TurnStore>,
     http: OutboundHttp,
+    fetches: Semaphore,
 }
 
 /// HTTP requests of handlers, within the policy of their bot.
@@ -58,21 +62,33 @@ impl OutboundHttp {
 impl ServerHost {
     /// A host over a store. Its calls block, so they are made on threads where that is allowed.
     pub fn new(runtime: Handle, turns: Arc<dyn TurnStore>) -> Self {
-        Self { runtime, turns, http: OutboundHttp::default() }
+        Self { runtime, turns, http: OutboundHttp::default(), fetches: Semaphore::new(MAX_FETCHES) }
     }
 }
 
 impl Host for ServerHost {
     fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError> {
-        self.runtime.block_on(self.turns.kept(UserId(user), key)).map_err(|error| HostError::Failed(error.to_string()))
+        self.runtime.block_on(self.turns.kept(UserId(user), key)).map_err(|error| match error.outage {
+            true => HostError::Unavailable { part: error.store, reason: error.message },
+            false => HostError::Failed(error.to_string()),
+        })
     }
 
     fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+        let limit = Duration::from_millis(policy.timeout_ms);
+        let place = self.runtime.block_on(async { timeout(limit, self.fetches.acquire()).await });
+        let Ok(Ok(_place)) = place else {
+            return Err(HostError::Failed(format!("no place was free within {} ms", policy.timeout_ms)));
+        };
         self.http.get(url, policy)
     }
 
     fn log(&self, source: &str, message: &str) {
         tracing::info!(source, message, "script");
+    }
+
+    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        plugin.call(call)
     }
 }
 
@@ -136,7 +152,7 @@ fn check_host(uri: &Uri, policy: &HttpPolicy) -> Result<(), HostError> {
     if allowed {
         return Ok(());
     }
-    refused(format!("the host {with_port} is not in `http.allow` of bot.yaml"))
+    refused(format!("the host {with_port} is not allowed by bot.yaml"))
 }
 
 fn agent(private: bool) -> Agent {

@@ -37,3 +37,52 @@ impl Drop for BuildBar {
         self.0.finish_and_clear();
     }
 }
+
+/// Counts one kind of thing.
+pub struct CountBar(ProgressBar);
+
+impl CountBar {
+    /// For so many of `what`, or an unknown number.
+    pub fn new(what: &'static str, total: Option<u64>) -> Self {
+        let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new).with_message(what);
+        let template =
+            if total.is_some() { "{msg:>20} {bar:30} {pos}/{len} {elapsed}" } else { "{msg:>20} {pos} {elapsed}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Draws a number.
+    pub fn show(&self, done: u64) {
+        self.0.set_position(done);
+    }
+}
+
+impl Drop for CountBar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Turns while something runs that cannot be counted.
+pub struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// With a word on what it is.
+    pub fn new(what: String) -> Self {
+        let spinner = ProgressBar::new_spinner().with_message(what);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+            spinner.set_style(style);
+        }
+        spinner.enable_steady_tick(Duration::from_millis(120));
+        Self(spinner)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

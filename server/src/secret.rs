@@ -20,6 +20,11 @@ impl Secret {
         self.0.expose_secret().as_bytes()
     }
 
+    /// The text, for drivers.
+    pub fn text(&self) -> &str {
+        self.0.expose_secret()
+    }
+
     /// Whether `given` is this secret, in time that does not depend on where they differ.
     pub fn matches(&self, given: &str) -> bool {
         use subtle::ConstantTimeEq;

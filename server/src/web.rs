@@ -9,14 +9,16 @@ pub mod guard;
 pub mod headers;
 pub mod routes;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use ipnet::IpNet;
 use rocket::{Build, Rocket, config::LogLevel, data::Limits};
 
 use crate::{
     accounts::Accounts,
     config::{Config, Rules, Secret},
     conversations::Conversations,
+    metrics::Metrics,
     stores::Stores,
 };
 
@@ -28,14 +30,20 @@ pub struct App {
     pub conversations: Arc<Conversations>,
     /// For what needs no rules: history and probes.
     pub stores: Stores,
+    /// For Prometheus.
+    pub metrics: Arc<Metrics>,
     /// How the REST channel is proved.
     pub channel: ChannelAccess,
     /// The value of `X-Health-Key`.
     pub health_key: Option<Secret>,
     /// The front-end that may use cookies from another origin.
     pub front: Option<String>,
+    /// Proxies that are believed when they tell whom they speak for.
+    pub proxies: Vec<IpNet>,
     /// Bytes of a body.
     pub body_bytes: u64,
+    /// How long a body may take to arrive.
+    pub body_time: Duration,
 }
 
 /// Who may use the REST channel.
@@ -64,9 +72,7 @@ pub fn build(app: App, config: &Config) -> Rocket<Build> {
     let settings = rocket::Config {
         address: config.address,
         port: config.port,
-        workers: if config.workers == 0 { cores() } else { config.workers },
-        max_blocking: 512,
-        // A client could write any address into such a header.
+        // A client could write any address into such a header; `context` believes known proxies only.
         ip_header: None,
         limits: Limits::default(),
         log_level: LogLevel::Off,

@@ -1,46 +1,219 @@
 //! One story for every backend of the stores: the same operations, the same answers.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{TcpListener, TcpStream},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use banter_engine::state::DialogueState;
 use banter_server::{
-    config::{SqliteConfig, Synchronous},
+    assembly::Backend,
+    config::{Config, Secret},
     stores::{
-        Appended, DialogId, HistoryQuery, LastTurn, NewTurn, Provider, RefreshToken, Session, Spending, Stores, UserId,
-        memory::{MemoryLimits, MemorySessions},
-        sqlite::SqliteStore,
+        Appended, AuditEntry, BusEvent, DialogId, DialogRecord, HistoryQuery, IdentityRecord, Import, LastTurn,
+        NewTurn, Provider, Purpose, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores,
+        UserId, UserRecord,
     },
 };
+use mongodb::bson::{Document, doc};
 use serde_json::json;
+
+#[path = "services/mod.rs"]
+mod services;
 
 const DAY: i64 = 86_400_000;
 
 #[tokio::test]
 async fn embedded() {
+    check(false, |_| {}).await;
+}
+
+#[tokio::test]
+async fn external() {
+    let stores = services::fresh().await;
+    check(true, |config| config.stores = stores).await;
+}
+
+/// A turn of a user who is deleted meanwhile is not stored, and is told so: both lie in one database.
+#[tokio::test]
+async fn the_embedded_store_tells_that_a_user_is_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let config = SqliteConfig { synchronous: Synchronous::Normal, readers: 2 };
-    let store = Arc::new(SqliteStore::open(&folder.path().join("banter.db"), &config).await.unwrap());
-    let stores = Stores {
-        users: store.clone(),
-        dialogs: store.clone(),
-        turns: store.clone(),
-        sessions: Arc::new(MemorySessions::new(Duration::from_secs(60))),
-        limits: Arc::new(MemoryLimits::default()),
+    let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+    let backend = Backend::open(&config).await.unwrap_or_else(|failure| panic!("{failure}"));
+    let stores = backend.stores(&config);
+    let ann = stores.users.create_user(Provider::Channel, "ann", None, 1).await.unwrap().unwrap();
+    let dialog = stores.dialogs.default_dialog(ann, 1).await.unwrap().unwrap();
+    stores.users.begin_deletion(ann, 5).await.unwrap();
+    assert_eq!(stores.turns.submit(turn(ann, dialog, 1, "late")).await.unwrap().await.unwrap(), Appended::Gone);
+    assert!(stores.turns.page(ann, None, 9).await.unwrap().is_empty());
+}
+
+/// The same key on two servers, at once: as many are let in as if there were one.
+#[tokio::test]
+async fn limits_are_exact_across_servers() {
+    let config = Config { stores: services::fresh().await, ..Config::default() };
+    let (one, two) = (open(&config).await, open(&config).await);
+    let (first, second) = (one.stores(&config), two.stores(&config));
+    let hits = (0..60).map(|number| {
+        let limits = if number % 2 == 0 { &first.limits } else { &second.limits };
+        limits.hit("shared", 25)
+    });
+    let told = futures::future::join_all(hits).await;
+    assert_eq!(told.into_iter().filter(|hit| hit.as_ref().unwrap().is_none()).count(), 25);
+}
+
+/// Servers that start together make tables, collections and indexes once, and none of them fails.
+#[tokio::test]
+async fn ten_servers_start_at_once() {
+    let config = Config { stores: services::fresh().await, ..Config::default() };
+    let started = futures::future::join_all((0..10).map(|_| Backend::open(&config))).await;
+    for backend in started {
+        let backend = backend.unwrap_or_else(|failure| panic!("{failure}"));
+        backend.stores(&config).ping().await.unwrap();
+        backend.close().await;
+    }
+}
+
+/// A binary before the newest migration starts on what the newer one has made.
+#[tokio::test]
+async fn an_older_binary_starts_on_a_newer_database() {
+    let config = Config { stores: services::fresh().await, ..Config::default() };
+    open(&config).await.close().await;
+    let mut postgres = postgres(&config).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of a newer binary', true, '\\x00', 0)";
+    sqlx::raw_sql(newer).execute(&mut postgres).await.unwrap();
+    let again = open(&config).await;
+    again.stores(&config).ping().await.unwrap();
+    again.close().await;
+}
+
+/// What the first release wrote still goes in: columns that came later have defaults.
+#[tokio::test]
+async fn statements_of_the_first_release_still_work() {
+    let config = Config { stores: services::fresh().await, ..Config::default() };
+    open(&config).await.close().await;
+    let old = "INSERT INTO users (created_at) VALUES (1);
+               INSERT INTO identities (provider, subject, user_id, secret) VALUES ('channel', 'old', 2, NULL);
+               INSERT INTO refresh_tokens (hash, family, user_id, expires_at) VALUES ('\\x01', 'f', 2, 9);
+               INSERT INTO dialogs (user_id, name, is_default, created_at) VALUES (2, 'default', true, 1)";
+    sqlx::raw_sql(old).execute(&mut postgres(&config).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn mongodb_takes_no_other_documents_and_acknowledges_on_disk() {
+    let config = Config { stores: services::fresh().await, ..Config::default() };
+    let backend = open(&config).await;
+    let stores = backend.stores(&config);
+    let client = mongodb::Client::with_uri_str(config.stores.mongo.as_ref().unwrap().text()).await.unwrap();
+    let database = client.default_database().unwrap();
+    let turns = database.collection::<Document>("turns");
+    let refused = turns.insert_one(doc! { "dialog_id": 1_i64, "seq": 1_i64 }).await.unwrap_err();
+    assert!(refused.to_string().contains("Document failed validation"), "{refused}");
+
+    database.run_command(doc! { "profile": 2 }).await.unwrap();
+    let store =
+        async |seq| stores.turns.submit(turn(UserId(2), DialogId(7), seq, "hello")).await.unwrap().await.unwrap();
+    assert_eq!(store(1).await, Appended::Stored);
+    database.run_command(doc! { "profile": 0 }).await.unwrap();
+    let profile = database.collection::<Document>("system.profile");
+    let insert =
+        profile.find_one(doc! { "op": "insert", "ns": format!("{}.turns", database.name()) }).await.unwrap().unwrap();
+    let concern = insert.get_document("command").unwrap().get_document("writeConcern").unwrap();
+    assert_eq!((concern.get_str("w").unwrap(), concern.get_bool("j").unwrap()), ("majority", true), "{insert}");
+
+    // A document of a version that this binary does not know is not read as if it were its own.
+    turns.update_one(doc! {}, doc! { "$set": { "schema": 2 } }).await.unwrap();
+    let told = stores.turns.last(DialogId(7)).await.unwrap_err();
+    assert!(!told.outage && told.message.contains("schema 2 is newer"), "{told}");
+    backend.close().await;
+}
+
+async fn open(config: &Config) -> Backend {
+    Backend::open(config).await.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+async fn postgres(config: &Config) -> sqlx::PgConnection {
+    let options: sqlx::postgres::PgConnectOptions = config.stores.postgres.as_ref().unwrap().text().parse().unwrap();
+    sqlx::ConnectOptions::connect(&options).await.unwrap()
+}
+
+/// How many lines the audit log has of a user.
+async fn audit_lines(config: &Config, user: UserId) -> i64 {
+    const COUNT: &str = "SELECT COUNT(*) FROM audit WHERE subject = $1";
+    let (count,): (i64,) = if config.stores.postgres.is_some() {
+        sqlx::query_as(COUNT).bind(user.0).fetch_one(&mut postgres(config).await).await.unwrap()
+    } else {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(config.data_dir.join("banter.db"));
+        let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::query_as(COUNT).bind(user.0).fetch_one(&mut connection).await.unwrap()
     };
-    story(&stores).await;
-    store.close().await;
-    // What was stored is there after a restart, and the migrations run twice.
-    let again = SqliteStore::open(&folder.path().join("banter.db"), &config).await.unwrap();
-    let stores =
-        Stores { users: Arc::new(again.clone()), dialogs: Arc::new(again.clone()), turns: Arc::new(again), ..stores };
+    count
+}
+
+/// Redis by TLS, with a certificate of our own authority, for a user who may touch nothing but our keys and channels.
+#[tokio::test]
+async fn redis_by_tls_with_an_acl_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |program: &str, words: &str| {
+        let output = Command::new(program).args(words.split(' ')).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{program} {words}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(
+        "openssl",
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:false -keyout key.pem -out cert.pem",
+    );
+    let mut stores = services::fresh().await;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let prefix = stores.redis_prefix.clone();
+    std::fs::write(
+        folder.path().join("redis.conf"),
+        format!(
+            "port 0\ntls-port {port}\nbind 127.0.0.1\ntls-cert-file cert.pem\ntls-key-file key.pem\ntls-auth-clients no\nsave \"\"\n\
+             user default off\nuser banter on >sesame ~{prefix}* &{prefix}* +@all -@admin -@dangerous\n"
+        ),
+    )
+    .unwrap();
+    let _redis = tokio::process::Command::new("redis-server")
+        .arg("redis.conf")
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    for _ in 0..500 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stores.redis = Some(Secret::new(format!("rediss://banter:sesame@127.0.0.1:{port}")));
+    stores.redis_ca = Some(folder.path().join("cert.pem"));
+    check(true, |config| config.stores = stores).await;
+}
+
+/// The story, and what is left of it after a restart.
+async fn check(has_cache: bool, change: impl FnOnce(&mut Config)) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+    change(&mut config);
+    let backend = Backend::open(&config).await.unwrap_or_else(|failure| panic!("{failure}"));
+    let (ann, bob) = story(&backend.stores(&config), has_cache).await;
+    assert_eq!((audit_lines(&config, ann).await, audit_lines(&config, bob).await), (1, 1), "each once");
+    backend.close().await;
+    let again = Backend::open(&config).await.unwrap_or_else(|failure| panic!("{failure}"));
+    let stores = again.stores(&config);
     let found = stores.users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().unwrap();
     assert_eq!(found.secret.as_deref(), Some("phc2"));
-    let dialog = stores.dialogs.default_dialog(found.user, 9).await.unwrap();
+    let dialog = stores.dialogs.default_dialog(found.user, 9).await.unwrap().unwrap();
     assert_eq!(stores.turns.last(dialog).await.unwrap().seq, 3);
+    again.close().await;
 }
 
 /// The whole story.
-async fn story(stores: &Stores) {
+async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     let (ann, bob) = users(stores).await;
     tokens(stores, ann).await;
     let dialog = dialogs(stores, ann, bob).await;
@@ -48,7 +221,14 @@ async fn story(stores: &Stores) {
     history(stores, ann, bob, dialog).await;
     sessions(stores, ann).await;
     limits(stores).await;
-    stores.turns.ping().await.unwrap();
+    if has_cache {
+        cache(stores, ann, dialog).await;
+    }
+    bus(stores).await;
+    records(stores, ann).await;
+    removal(stores, bob).await;
+    stores.ping().await.unwrap();
+    (ann, bob)
 }
 
 async fn users(stores: &Stores) -> (UserId, UserId) {
@@ -78,14 +258,18 @@ async fn tokens(stores: &Stores, user: UserId) {
     let reused = users.spend_refresh_token(&[1; 32], &token(3, 100), 50).await.unwrap();
     assert_eq!(reused, Spending::Reused { family: "f".to_owned() });
     for n in 1..=3 {
-        assert_eq!(users.find_refresh_token(&[n; 32], 50).await.unwrap(), None, "the family is gone");
+        assert_eq!(users.find_refresh_token(&[n; 32], 50).await.unwrap(), None, "the family is spent");
     }
+    let again = users.spend_refresh_token(&[2; 32], &token(4, 100), 50).await.unwrap();
+    assert_eq!(again, Spending::Reused { family: "f".to_owned() }, "its end is told as often as it is asked for");
+    assert_eq!(users.spend_refresh_token(&[2; 32], &token(4, 100), 100).await.unwrap(), Spending::Unknown, "expired");
 }
 
 async fn dialogs(stores: &Stores, ann: UserId, bob: UserId) -> DialogId {
-    let dialog = stores.dialogs.default_dialog(ann, 1).await.unwrap();
-    assert_eq!(stores.dialogs.default_dialog(ann, 2).await.unwrap(), dialog);
-    assert_ne!(stores.dialogs.default_dialog(bob, 2).await.unwrap(), dialog);
+    let dialog = stores.dialogs.default_dialog(ann, 1).await.unwrap().unwrap();
+    assert_eq!(stores.dialogs.default_dialog(UserId(999), 1).await.unwrap(), None, "nobody's");
+    assert_eq!(stores.dialogs.default_dialog(ann, 2).await.unwrap(), Some(dialog));
+    assert_ne!(stores.dialogs.default_dialog(bob, 2).await.unwrap(), Some(dialog));
     assert_eq!(stores.dialogs.owner(dialog).await.unwrap(), Some(ann));
     assert_eq!(stores.dialogs.owner(DialogId(999)).await.unwrap(), None);
     dialog
@@ -159,7 +343,9 @@ async fn history(stores: &Stores, ann: UserId, bob: UserId, dialog: DialogId) {
     assert_eq!(texts(ann, HistoryQuery { before: before.clone(), limit: Some(1), ..all.clone() }).await, ["two"]);
     assert_eq!(texts(bob, HistoryQuery { before, ..all.clone() }).await, Vec::<String>::new());
     assert_eq!(texts(ann, HistoryQuery { dialog: Some(dialog), ..all.clone() }).await.len(), 3);
-    assert_eq!(texts(ann, HistoryQuery { dialog: Some(DialogId(99)), ..all }).await.len(), 0);
+    assert_eq!(texts(ann, HistoryQuery { dialog: Some(DialogId(99)), ..all.clone() }).await.len(), 0);
+    let elsewhere = HistoryQuery { dialog: Some(DialogId(99)), before: Some(format!("{:024x}", 3)), ..all };
+    assert_eq!(texts(ann, elsewhere).await.len(), 0, "a message of another dialogue");
 }
 
 async fn sessions(stores: &Stores, user: UserId) {
@@ -168,12 +354,13 @@ async fn sessions(stores: &Stores, user: UserId) {
     for (token, family) in [("a", "f"), ("b", "f"), ("c", "g")] {
         sessions.put(token, session(family)).await.unwrap();
     }
-    assert_eq!(sessions.get("a").await.unwrap(), Some(session("f")));
-    assert_eq!(sessions.get("z").await.unwrap(), None);
+    let alive =
+        async |token: &str, family: &str| sessions.open(token, &session(family), Purpose::Other).await.unwrap().0;
+    assert!(alive("a", "f").await && alive("b", "f").await && alive("c", "g").await);
+    assert!(!alive("z", "f").await && !alive("a", "g").await);
     sessions.revoke_family("f").await.unwrap();
-    assert_eq!(sessions.get("a").await.unwrap(), None);
-    assert_eq!(sessions.get("b").await.unwrap(), None);
-    assert_eq!(sessions.get("c").await.unwrap(), Some(session("g")));
+    assert!(!alive("a", "f").await && !alive("b", "f").await);
+    assert!(alive("c", "g").await);
 }
 
 async fn limits(stores: &Stores) {
@@ -182,4 +369,104 @@ async fn limits(stores: &Stores) {
     }
     assert!(stores.limits.hit("k", 3).await.unwrap().is_some_and(|seconds| (1..=61).contains(&seconds)));
     assert_eq!(stores.limits.hit("other", 3).await.unwrap(), None);
+}
+
+async fn cache(stores: &Stores, user: UserId, dialog: DialogId) {
+    let last = LastTurn { seq: 7, state: DialogueState::default() };
+    let answer = StoredAnswer { request_hash: [3; 32], response: "re".to_owned(), outputs: json!([]) };
+    let turn = Remembered { user, dialog, last: &last, answer: Some(("k", answer.clone())) };
+    stores.cache.remember(turn).await;
+    let whole = Recalled { last: Some((dialog, last.clone())), answer: Some(answer) };
+    assert_eq!(stores.cache.recall(user, Some("k")).await, whole);
+    assert_eq!(stores.cache.recall(user, None).await, Recalled { answer: None, ..whole.clone() });
+    assert_eq!(stores.cache.recall(UserId(1), Some("k")).await, Recalled::default(), "nobody else's");
+    let session = |family: &str, user| Session { user, family: family.to_owned() };
+    let open = async |token: &str, session: &Session| {
+        stores.sessions.open(token, session, Purpose::Turn(Some("k"))).await.unwrap()
+    };
+    assert_eq!(open("c", &session("g", user)).await, (true, Some(whole)), "in one round trip");
+    for (token, other) in [("z", session("g", user)), ("c", session("f", user)), ("c", session("g", UserId(1)))] {
+        assert_eq!(open(token, &other).await, (false, None), "nothing without a session: {token} {other:?}");
+    }
+    stores.cache.forget(user).await.unwrap();
+    assert_eq!(stores.cache.recall(user, Some("k")).await, Recalled::default());
+}
+
+async fn bus(stores: &Stores) {
+    let mut events = stores.bus.subscribe();
+    // A listener that has only just been started may miss the first ones.
+    for _ in 0..100 {
+        stores.bus.publish("topic", "some text").await.unwrap();
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(100), events.recv()).await {
+            assert_eq!(event.unwrap(), BusEvent::Message { topic: "topic".to_owned(), text: "some text".to_owned() });
+            return;
+        }
+    }
+    panic!("nothing comes over the bus");
+}
+
+async fn records(stores: &Stores, user: UserId) {
+    let (users, dialogs, turns) = (&stores.users, &stores.dialogs, &stores.turns);
+    let record = users.user_record(user).await.unwrap().unwrap();
+    let identity = |provider: &str, subject: &str, secret: Option<&str>| IdentityRecord {
+        provider: provider.to_owned(),
+        subject: subject.to_owned(),
+        secret: secret.map(str::to_owned),
+    };
+    let ann = identity("password", "ann@mail.example", Some("phc2"));
+    assert_eq!(record, UserRecord { created_at: 1, identities: vec![ann.clone()] });
+    assert_eq!(users.user_record(UserId(999)).await.unwrap(), None);
+    assert_eq!(users.import_user(&record, "export 1").await.unwrap(), Import::Taken(ann));
+
+    let cid = UserRecord { created_at: 4, identities: vec![identity("channel", "cid", None)] };
+    let Import::New(imported) = users.import_user(&cid, "export 1").await.unwrap() else { panic!("not new") };
+    assert_eq!(users.import_user(&cid, "export 1").await.unwrap(), Import::Resumed(imported));
+    let old = dialogs.of_user(user).await.unwrap();
+    assert_eq!(old.len(), 1);
+    let dialog = dialogs.import_dialog(imported, &old[0]).await.unwrap();
+    assert_eq!(dialogs.import_dialog(imported, &old[0]).await.unwrap(), dialog);
+    assert_eq!(dialogs.of_user(imported).await.unwrap(), [DialogRecord { id: dialog, ..old[0].clone() }]);
+    assert_eq!(dialogs.default_dialog(imported, 5).await.unwrap(), Some(dialog));
+
+    let mut exported = turns.page(user, None, 2).await.unwrap();
+    exported.extend(turns.page(user, Some(&exported[1].id), 2).await.unwrap());
+    let texts: Vec<&str> = exported.iter().map(|turn| turn.text.as_str()).collect();
+    assert_eq!(texts, ["привет\u{0}", "two", "three"]);
+    assert_eq!(exported[0], NewTurn { idempotency: None, ..turn(user, old[0].id, 1, "привет\u{0}") });
+    assert!(turns.page(user, Some(&exported[2].id), 2).await.unwrap().is_empty());
+    assert_eq!(turns.all_kept(user).await.unwrap(), BTreeMap::from([("n".to_owned(), json!(2))]));
+    let entry = AuditEntry { at: 1, actor: None, action: "tested", subject: Some(user), detail: json!({}) };
+    users.audit(&entry).await.unwrap();
+}
+
+async fn removal(stores: &Stores, user: UserId) {
+    let dialog = stores.dialogs.default_dialog(user, 1).await.unwrap().unwrap();
+    let mut first = turn(user, dialog, 1, "soon gone");
+    first.id = "b".repeat(24);
+    first.kept = BTreeMap::from([("n".to_owned(), json!(1))]);
+    assert_eq!(stores.turns.submit(first).await.unwrap().await.unwrap(), Appended::Stored);
+    let token = RefreshToken { hash: [50; 32], family: "h".to_owned(), user, expires_at: 100 };
+    assert!(stores.users.add_refresh_token(&token).await.unwrap());
+    assert!(stores.users.exists(user).await.unwrap());
+
+    assert_eq!(stores.users.begin_deletion(UserId(999), 5).await.unwrap(), None);
+    for _ in 0..2 {
+        assert_eq!(stores.users.begin_deletion(user, 5).await.unwrap(), Some(vec!["h".to_owned()]));
+    }
+    assert_eq!(stores.users.unfinished_deletions().await.unwrap(), [user]);
+    assert_eq!(stores.users.user_record(user).await.unwrap(), None);
+    assert!(!stores.users.exists(user).await.unwrap());
+    let late = RefreshToken { hash: [51; 32], ..token };
+    assert!(!stores.users.add_refresh_token(&late).await.unwrap(), "nobody logs in any more");
+    assert!(stores.users.find_identity(Provider::Channel, "ann@mail.example").await.unwrap().is_none());
+    assert_eq!(stores.users.find_refresh_token(&[50; 32], 6).await.unwrap(), None);
+    while stores.turns.remove_some(user).await.unwrap() {}
+    assert!(stores.turns.page(user, None, 9).await.unwrap().is_empty());
+    assert!(stores.turns.all_kept(user).await.unwrap().is_empty());
+    let entry = AuditEntry { at: 1, actor: None, action: "tested", subject: Some(user), detail: json!({}) };
+    for _ in 0..2 {
+        stores.users.finish_deletion(user, &entry).await.unwrap();
+    }
+    assert!(stores.users.unfinished_deletions().await.unwrap().is_empty());
+    assert_eq!(stores.dialogs.owner(dialog).await.unwrap(), None);
 }

@@ -11,10 +11,22 @@ use super::fault::{Fault, Faults, Place};
 
 /// A larger file is refused.
 pub const MAX_FILE_BYTES: u64 = 2 << 20;
+/// A larger component is refused.
+pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// More files are refused.
 pub const MAX_FILES: usize = 5_000;
 /// Folders of a bot, with the ending of the files that count in each.
-const FOLDERS: [(&str, &str); 3] = [("intents", ".yaml"), ("scripts", ".rhai"), ("texts", ".yaml")];
+const FOLDERS: [(&str, &str, usize); 7] = [
+    ("intents", ".yaml", MAX_DEPTH),
+    ("scripts", ".rhai", MAX_DEPTH),
+    ("texts", ".yaml", MAX_DEPTH),
+    // What lies deeper are the sources of plugins.
+    ("plugins", ".wasm", 0),
+    ("plugins", ".schema.json", 0),
+    ("fixtures", ".yaml", MAX_DEPTH),
+    // Conversations of Botium.
+    ("fixtures", ".convo.txt", MAX_DEPTH),
+];
 const MAX_DEPTH: usize = 4;
 
 /// The files of a bot by their path inside its folder, with `/` between the parts.
@@ -38,28 +50,44 @@ impl Bundle {
         fs::read_dir(folder)?;
         let mut bundle = Self::default();
         bundle.take(folder, "bot.yaml", faults);
-        for (name, ending) in FOLDERS {
-            bundle.walk(folder, name, ending, MAX_DEPTH, faults);
+        for (name, ending, depth) in FOLDERS {
+            bundle.walk(folder, name, ending, depth, faults);
         }
         Ok(bundle)
     }
 
     fn walk(&mut self, root: &Path, path: &str, ending: &str, depth: usize, faults: &mut Faults) {
-        let Ok(entries) = fs::read_dir(root.join(path)) else { return };
+        let place = |path: &str| Place { file: path.to_owned(), span: 0..0 };
+        let entries = match fs::read_dir(root.join(path)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return faults.push(unreadable(place(path), &error)),
+        };
         let mut names: Vec<(String, bool)> = entries
             .filter_map(Result::ok)
             .map(|entry| {
                 (entry.file_name().to_string_lossy().into_owned(), entry.file_type().is_ok_and(|kind| kind.is_dir()))
             })
             // Editors' temporary files begin with a dot or end otherwise.
-            .filter(|(name, folder)| !name.starts_with('.') && (*folder || name.ends_with(ending)))
+            .filter(|(name, _)| !name.starts_with('.'))
             .collect();
         names.sort();
+        for (name, _) in names.iter().filter(|(name, folder)| !folder && ending == ".yaml" && name.ends_with(".yml")) {
+            let fault = Fault::warning(place(&format!("{path}/{name}")), "the file is not read: it ends in .yml");
+            faults.push(fault.hint("rename it to .yaml"));
+        }
+        names.retain(|(name, folder)| *folder || name.ends_with(ending));
         for (name, folder) in names {
             let inner = format!("{path}/{name}");
             if folder && depth > 0 {
                 self.walk(root, &inner, ending, depth - 1, faults);
-            } else if !folder {
+            } else if folder {
+                // Below plugins/ are sources; elsewhere an author expects the files to count.
+                if path.split('/').count() > 1 {
+                    let fault = Fault::warning(place(&inner), "the folder is not read: it lies too deep");
+                    faults.push(fault.hint(format!("at most {MAX_DEPTH} folders may lie in each other")));
+                }
+            } else {
                 self.take(root, &inner, faults);
             }
         }
@@ -68,34 +96,43 @@ impl Bundle {
     fn take(&mut self, root: &Path, path: &str, faults: &mut Faults) {
         let place = || Place { file: path.to_owned(), span: 0..0 };
         if self.files.len() >= MAX_FILES {
-            return faults.push(Fault::error(place(), format!("the bot has more than {MAX_FILES} files")));
+            let fault = Fault::error(place(), format!("the bot has more than {MAX_FILES} files"));
+            return faults
+                .push(fault.hint("put several intents' worth of examples into one file each, or remove some"));
         }
         let full = root.join(path);
+        let limit = if path.ends_with(".wasm") { MAX_COMPONENT_BYTES } else { MAX_FILE_BYTES };
         match fs::metadata(&full) {
-            Ok(data) if data.len() > MAX_FILE_BYTES => faults.push(
-                Fault::error(place(), format!("the file has {} bytes, more than {MAX_FILE_BYTES}", data.len()))
+            Ok(data) if data.len() > limit => faults.push(
+                Fault::error(place(), format!("the file has {} bytes, more than {limit}", data.len()))
                     .hint("split it into several files"),
             ),
-            Ok(data) if !data.is_file() => faults.push(Fault::error(place(), "this is no plain file")),
-            Ok(_) => match read_bounded(&full) {
+            Ok(data) if !data.is_file() => {
+                faults.push(Fault::error(place(), "this is no plain file").hint("remove it, or give it another name"));
+            }
+            Ok(_) => match read_bounded(&full, limit) {
                 Ok(bytes) => {
                     self.files.insert(path.to_owned(), bytes);
                 }
-                Err(error) => faults.push(Fault::error(place(), format!("the file cannot be read: {error}"))),
+                Err(error) => faults.push(unreadable(place(), &error)),
             },
             // A missing bot.yaml is reported by the loader, which knows what it is for.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => faults.push(Fault::error(place(), format!("the file cannot be read: {error}"))),
+            Err(error) => faults.push(unreadable(place(), &error)),
         }
     }
 }
 
+fn unreadable(place: Place, error: &io::Error) -> Fault {
+    Fault::error(place, format!("it cannot be read: {error}")).hint("check its owner and its rights")
+}
+
 /// A file may grow between the look at its length and the reading of it.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other(format!("it has more than {MAX_FILE_BYTES} bytes")));
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it has more than {limit} bytes")));
     }
     Ok(bytes)
 }

@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::HashMap, ops::Range};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 use serde_json::{Map, Number, Value};
 
-use super::fault::{Fault, Place};
+use super::fault::{Fault, Faults, Place};
 
 const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 32;
@@ -19,8 +19,14 @@ pub struct Document {
     pub file: String,
     /// The content, aliases resolved.
     pub value: Value,
+    /// Keys that stand twice; the first of each counts.
+    pub twins: Vec<Fault>,
     spans: HashMap<String, Range<usize>>,
     keys: HashMap<String, Range<usize>>,
+    /// Where collections in brackets end.
+    ends: HashMap<String, usize>,
+    /// Bytes at which lines begin.
+    lines: Vec<usize>,
 }
 
 impl Document {
@@ -31,11 +37,34 @@ impl Document {
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Fault> {
         let text = decode(file, bytes)?;
         let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-        let document = Self { file: file.to_owned(), value: Value::Null, spans: HashMap::new(), keys: HashMap::new() };
+        let document = Self {
+            file: file.to_owned(),
+            value: Value::Null,
+            twins: Vec::new(),
+            spans: HashMap::new(),
+            keys: HashMap::new(),
+            ends: HashMap::new(),
+            lines: std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect(),
+        };
         let mut reader =
             Reader { parser: Parser::new_from_str(text), text, offsets, document, anchors: HashMap::new(), nodes: 0 };
         reader.read()?;
         Ok(reader.document)
+    }
+
+    /// [`Document::parse`] for a reader of many files: the text and all that is wrong go into `faults`.
+    pub fn read(file: &str, bytes: &[u8], faults: &mut Faults) -> Option<Self> {
+        faults.add_source(file, &String::from_utf8_lossy(bytes));
+        match Self::parse(file, bytes) {
+            Ok(mut document) => {
+                std::mem::take(&mut document.twins).into_iter().for_each(|twin| faults.push(twin));
+                Some(document)
+            }
+            Err(fault) => {
+                faults.push(fault);
+                None
+            }
+        }
     }
 
     /// Where the value at a JSON pointer stands; for what has no place of its own, the nearest part around it.
@@ -49,6 +78,37 @@ impl Document {
             Some(span) => Place { file: self.file.clone(), span: span.clone() },
             None => self.place(pointer),
         }
+    }
+
+    /// The line of the key of a value at a JSON pointer, or of the value where it has none; counted from 1.
+    pub fn line(&self, pointer: &str) -> usize {
+        let start = self.key_place(pointer).span.start;
+        self.lines.partition_point(|line| *line <= start).max(1)
+    }
+
+    /// All bytes of the value at a JSON pointer, without what follows it.
+    pub fn extent(&self, pointer: &str, text: &str) -> Option<Range<usize>> {
+        let mut own = self.spans.get(pointer)?.clone();
+        if own.is_empty() && self.value.pointer(pointer).is_some_and(Value::is_null) {
+            // `key:` with nothing behind it.
+            let key = self.keys.get(pointer)?;
+            let colon = key.end + text.get(key.end..)?.find(':')? + 1;
+            return Some(colon..colon);
+        }
+        // A block scalar's span begins behind its `|` or `>`.
+        let gap = self.keys.get(pointer).and_then(|key| Some((key.end, text.get(key.end..own.start)?)));
+        if let Some((key, header)) = gap.and_then(|(key, gap)| Some((key, gap.find(['|', '>'])?)))
+            && text.get(key..key + header).is_some_and(|colon| colon.trim() == ":")
+        {
+            own.start = key + header;
+        }
+        let is_block = !text.get(own.start..)?.starts_with(['[', '{', '"', '\'', '|', '>']);
+        let inside = format!("{pointer}/");
+        let parts = self.spans.iter().filter(|(key, _)| is_block && key.starts_with(&inside));
+        let inner = parts.map(|(_, span)| span.end).max();
+        let end = self.ends.get(pointer).copied().or(inner).unwrap_or(own.end);
+        let value = text.get(own.start..end)?;
+        Some(own.start..own.start + value.trim_end().len())
     }
 
     fn find(&self, spans: &HashMap<String, Range<usize>>, pointer: &str) -> Place {
@@ -139,7 +199,8 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, pointer: &str, depth: usize) -> Result<Value, Fault> {
         self.count(1, span)?;
         if depth > MAX_DEPTH {
-            return Err(self.fault(span, format!("the file nests deeper than {MAX_DEPTH} levels")));
+            let fault = self.fault(span, format!("the file nests deeper than {MAX_DEPTH} levels"));
+            return Err(fault.hint("look for brackets that are never closed, or write it flatter"));
         }
         let range = self.range(span);
         self.document.spans.insert(pointer.to_owned(), range);
@@ -148,7 +209,11 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, anchor, tag) => (anchor, self.scalar(&text, style, tag, span)?),
             Event::SequenceStart(anchor, _) => (anchor, self.sequence(pointer, depth)?),
             Event::MappingStart(anchor, _) => (anchor, self.mapping(pointer, depth)?),
-            _ => return Err(self.fault(span, "this is not YAML: a value was expected")),
+            _ => {
+                return Err(self
+                    .fault(span, "this is not YAML: a value was expected")
+                    .hint("write one, or remove the key"));
+            }
         };
         if anchor > 0 {
             self.anchors.insert(anchor, value.clone());
@@ -161,6 +226,7 @@ impl<'a> Reader<'a> {
         loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
+                self.end(pointer, span);
                 return Ok(Value::Array(items));
             }
             let inner = child(pointer, items.len());
@@ -173,14 +239,20 @@ impl<'a> Reader<'a> {
         loop {
             let (event, span) = self.next()?;
             let key = match event {
-                Event::MappingEnd => return Ok(Value::Object(fields)),
+                Event::MappingEnd => {
+                    self.end(pointer, span);
+                    return Ok(Value::Object(fields));
+                }
                 Event::Scalar(text, ..) => text.into_owned(),
-                _ => return Err(self.fault(span, "a key must be a text")),
+                _ => return Err(self.fault(span, "a key must be a text").hint("put the key in quotes")),
             };
             if fields.contains_key(&key) {
-                return Err(self
-                    .fault(span, format!("the key `{key}` stands twice"))
-                    .hint("merge both, or rename one"));
+                let twin = self.fault(span, format!("the key `{key}` stands twice")).hint("merge both, or rename one");
+                self.document.twins.push(twin);
+                let (event, span) = self.next()?;
+                // Its places would hide those of the first.
+                self.node(event, span, &child(pointer, format!("{key} (again)")), depth + 1)?;
+                continue;
             }
             let inner = child(pointer, &key);
             let range = self.range(span);
@@ -191,9 +263,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A collection has ended; one without brackets ends where something else begins, which tells nothing.
+    fn end(&mut self, pointer: &str, span: Span) {
+        let range = self.range(span);
+        if self.text.get(range.clone()).is_some_and(|text| matches!(text, "]" | "}")) {
+            self.document.ends.insert(pointer.to_owned(), range.end);
+        }
+    }
+
     fn alias(&mut self, anchor: usize, span: Span) -> Result<Value, Fault> {
         let Some(value) = self.anchors.get(&anchor) else {
-            return Err(self.fault(span, "the alias names no anchor before it"));
+            return Err(self
+                .fault(span, "the alias names no anchor before it")
+                .hint("a text that begins with `*` needs quotes"));
         };
         let size = weigh(value);
         self.count(size, span)?;
@@ -214,7 +296,8 @@ impl<'a> Reader<'a> {
         match tag {
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(Value::String(text.to_owned())),
             Some(tag) if !tag.is_yaml_core_schema() => {
-                Err(self.fault(span, format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix)))
+                let fault = self.fault(span, format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix));
+                Err(fault.hint("remove it; a text that begins with `!` needs quotes"))
             }
             _ if style != ScalarStyle::Plain => Ok(Value::String(text.to_owned())),
             _ => Ok(plain(text)),
@@ -258,8 +341,10 @@ fn plain(text: &str) -> Value {
     Value::String(text.to_owned())
 }
 
+/// How many values a copy takes the room of; a long text counts as several.
 fn weigh(value: &Value) -> usize {
     match value {
+        Value::String(text) => 1 + text.len() / 16,
         Value::Array(items) => 1 + items.iter().map(weigh).sum::<usize>(),
         Value::Object(fields) => 1 + fields.values().map(weigh).sum::<usize>(),
         _ => 1,

@@ -125,11 +125,13 @@ fn check_references(script: &Script, catalogue: &Catalogue, faults: &mut Faults)
     let texts: Vec<&str> = catalogue.texts.keys().map(String::as_str).collect();
     let slots: Vec<&str> =
         catalogue.intents.iter().flat_map(|intent| intent.slots.iter().map(|slot| slot.name.as_str())).collect();
+    let plugins: Vec<&str> = catalogue.plugins.keys().map(String::as_str).collect();
     for (reference, place) in script.references() {
         let (kind, name, known) = match reference {
             Reference::Text(name) => ("text", name, &texts),
             Reference::Intent(name) => ("intent", name, &intents),
             Reference::Slot(name) => ("slot", name, &slots),
+            Reference::Plugin(name) => ("plugin", name, &plugins),
         };
         if !known.contains(&name.as_str()) {
             let fault = Fault::error(place.clone(), format!("the script names an unknown {kind} `{name}`"));

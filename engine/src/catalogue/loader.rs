@@ -1,6 +1,9 @@
 //! From a [`Bundle`] to a [`Catalogue`], or to all that is wrong with it.
 
 mod intents;
+mod plugins;
+
+pub use plugins::{plugin_specs, ungranted_spec};
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,16 +23,24 @@ use super::{
     wire::{BotFile, EntityFile, IntentFile, TextFile, TextsFile, ThenFile},
 };
 use crate::{
-    entities::EntitySpec,
-    handlers::script::{Script, Scripting},
+    entities::{EntitySpec, phrase_words},
+    handlers::{
+        plugin::{Plugin, PluginRuntime},
+        script::{Script, Scripting},
+    },
     language::Language,
-    text::fold,
 };
 
 /// Loads a bot. All faults, also those that do not refuse it, are in `faults`; `None` when any is an error.
-pub fn load(bundle: &Bundle, scripting: &Scripting, faults: &mut Faults) -> Option<Catalogue> {
-    let mut loader = Loader { bundle, faults, languages: Vec::new(), scripts: BTreeMap::new() };
-    let catalogue = loader.catalogue(scripting);
+pub fn load(
+    bundle: &Bundle,
+    scripting: &Scripting,
+    runtime: &dyn PluginRuntime,
+    faults: &mut Faults,
+) -> Option<Catalogue> {
+    let (languages, scripts, plugins) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let mut loader = Loader { bundle, faults, languages, scripts, plugins, bot_plugins: Vec::new() };
+    let catalogue = loader.catalogue(scripting, runtime);
     catalogue.filter(|_| !faults.has_errors())
 }
 
@@ -39,10 +50,13 @@ pub(super) struct Loader<'a> {
     faults: &'a mut Faults,
     languages: Vec<Language>,
     scripts: BTreeMap<String, Arc<Script>>,
+    plugins: BTreeMap<String, Arc<dyn Plugin>>,
+    /// Names of all plugins of bot.yaml, those that do not load too.
+    bot_plugins: Vec<String>,
 }
 
 impl Loader<'_> {
-    fn catalogue(&mut self, scripting: &Scripting) -> Option<Catalogue> {
+    fn catalogue(&mut self, scripting: &Scripting, runtime: &dyn PluginRuntime) -> Option<Catalogue> {
         let Some((bot, document)) = self.bot_file() else {
             self.check_alone(scripting);
             return None;
@@ -52,6 +66,8 @@ impl Loader<'_> {
         let entities = self.entities(&bot, &document);
         let texts = self.texts();
         self.compile_scripts(scripting);
+        self.bot_plugins = bot.plugins.keys().cloned().collect();
+        self.load_plugins(&bot, &document, runtime);
         let intents = self.intents(&entities);
 
         let mut by_name = HashMap::new();
@@ -97,6 +113,7 @@ impl Loader<'_> {
                 timeout_ms: bot.http.timeout_ms,
                 max_bytes: bot.http.max_bytes,
             },
+            plugins: std::mem::take(&mut self.plugins),
             time_zone,
             by_name,
         };
@@ -130,15 +147,7 @@ impl Loader<'_> {
     }
 
     fn document(&mut self, path: &str) -> Option<Document> {
-        let bytes = self.bundle.files.get(path)?;
-        self.faults.add_source(path, &String::from_utf8_lossy(bytes));
-        match Document::parse(path, bytes) {
-            Ok(document) => Some(document),
-            Err(fault) => {
-                self.faults.push(fault);
-                None
-            }
-        }
+        Document::read(path, self.bundle.files.get(path)?, self.faults)
     }
 
     fn bot_languages(&mut self, bot: &BotFile, document: &Document) -> Vec<Language> {
@@ -152,7 +161,8 @@ impl Loader<'_> {
                     self.faults.push(fault.hint(choose_hint(code, known)));
                 }
                 Some(language) if languages.contains(&language) => {
-                    self.faults.push(Fault::error(place, format!("`{code}` is listed twice")));
+                    self.faults
+                        .push(Fault::error(place, format!("`{code}` is listed twice")).hint("remove one of them"));
                 }
                 Some(language) => languages.push(language),
             }
@@ -173,18 +183,13 @@ impl Loader<'_> {
         let mut entities = BTreeMap::new();
         for (name, file) in &bot.entities {
             let pointer = child("/entities", name);
-            match entity(file) {
-                Ok(spec) => {
-                    entities.insert(name.clone(), spec);
-                }
-                Err((key, message)) => {
-                    let place = if key.is_empty() {
-                        document.key_place(&pointer)
-                    } else {
-                        document.place(&child(&pointer, key))
-                    };
-                    self.faults.push(Fault::error(place, message));
-                }
+            let mut report = |key: &str, message: String, hint: &str| {
+                let place =
+                    if key.is_empty() { document.key_place(&pointer) } else { document.place(&child(&pointer, key)) };
+                self.faults.push(Fault::error(place, message).hint(hint));
+            };
+            if let Some(spec) = entity(file, &mut report) {
+                entities.insert(name.clone(), spec);
             }
         }
         entities
@@ -213,12 +218,12 @@ impl Loader<'_> {
         for path in self.paths("scripts/") {
             let Some(bytes) = self.bundle.files.get(&path) else { continue };
             self.faults.add_source(&path, &String::from_utf8_lossy(bytes));
-            let compiled = decode(&path, bytes).and_then(|source| scripting.compile(&path, source));
-            match compiled {
+            let source = decode(&path, bytes).map_err(|fault| vec![fault]);
+            match source.and_then(|source| scripting.compile(&path, source)) {
                 Ok(script) => {
                     self.scripts.insert(path, Arc::new(script));
                 }
-                Err(fault) => self.faults.push(fault),
+                Err(faults) => faults.into_iter().for_each(|fault| self.faults.push(fault)),
             }
         }
     }
@@ -250,16 +255,21 @@ impl Loader<'_> {
 
     fn templates(&mut self, list: Vec<String>, document: &Document, pointer: &str) -> Vec<Template> {
         if list.is_empty() {
-            self.faults.push(Fault::error(document.place(pointer), "the text has no variant"));
+            self.faults
+                .push(Fault::error(document.place(pointer), "the text has no variant").hint("write at least one"));
         }
         let mut templates = Vec::new();
         for text in list {
             if text.trim().is_empty() {
-                self.faults.push(Fault::error(document.place(pointer), "the text is empty"));
+                let fault = Fault::error(document.place(pointer), "the text is empty");
+                self.faults.push(fault.hint("write what the bot says, or remove the variant"));
             }
             match Template::parse(&text) {
                 Ok(template) => templates.push(template),
-                Err(fault) => self.faults.push(Fault::error(document.place(pointer), fault.message)),
+                Err(fault) => {
+                    let fault = Fault::error(document.place(pointer), fault.message);
+                    self.faults.push(fault.hint("a value is written as {name}, a brace itself as {{ or }}"));
+                }
             }
         }
         templates
@@ -281,33 +291,49 @@ impl Loader<'_> {
     }
 }
 
-fn entity(file: &EntityFile) -> Result<EntitySpec, (&'static str, String)> {
+/// An entity, and to `report` all that is wrong with it: the key, the fault, how to mend it.
+fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Option<EntitySpec> {
+    if file.fuzzy && file.values.is_none() {
+        report("fuzzy", "`fuzzy` goes with `values`".to_owned(), "remove it: a pattern says itself what it forgives");
+    }
     match (&file.pattern, &file.values) {
         (Some(_), Some(_)) | (None, None) => {
-            Err(("", "an entity has exactly one of `pattern` and `values`".to_owned()))
+            report("", "an entity has exactly one of `pattern` and `values`".to_owned(), "write one of them");
+            None
         }
-        (Some(_), None) if file.fuzzy => Err(("fuzzy", "`fuzzy` goes with `values`".to_owned())),
-        (Some(pattern), None) => EntitySpec::pattern(pattern).map_err(|message| ("pattern", message)),
+        (Some(pattern), None) => match EntitySpec::pattern(pattern) {
+            Ok(spec) => Some(spec),
+            Err(message) => {
+                report("pattern", message, "it is a regular expression; `\\` before a sign takes its meaning away");
+                None
+            }
+        },
         (None, Some(values)) => {
-            let mut seen: HashMap<String, &str> = HashMap::new();
+            let mut seen: HashMap<Vec<String>, &str> = HashMap::new();
             for (value, synonyms) in values {
-                for word in synonyms {
-                    if fold(word).is_empty() {
-                        return Err(("values", format!("`{value}` has an empty synonym")));
+                for word in synonyms.iter().chain([value]) {
+                    let words = phrase_words(word);
+                    if words.is_empty() {
+                        let message =
+                            format!("\"{word}\" of `{value}` has no letter and no digit, so it is never found");
+                        report("values", message, "write it as users do, with a letter or digit in it");
+                        continue;
                     }
-                    if let Some(other) = seen.insert(fold(word), value).filter(|other| *other != value) {
-                        return Err(("values", format!("\"{word}\" is a synonym of both `{other}` and `{value}`")));
+                    if let Some(other) = seen.insert(words, value).filter(|other| *other != value) {
+                        let message = format!("\"{word}\" stands for both `{other}` and `{value}`");
+                        report("values", message, "let it stand for one of them");
                     }
                 }
             }
-            Ok(EntitySpec::values(values, file.fuzzy))
+            Some(EntitySpec::values(values, file.fuzzy))
         }
     }
 }
 
 fn version(bundle: &Bundle) -> String {
     let mut hash = blake3::Hasher::new();
-    for (path, bytes) in &bundle.files {
+    // What is expected of a bot is no part of it.
+    for (path, bytes) in bundle.files.iter().filter(|(path, _)| !path.starts_with("fixtures/")) {
         for part in [path.as_bytes(), bytes] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part);

@@ -13,6 +13,8 @@ use super::{
     fault::{Fault, Faults, choose_hint},
 };
 
+const SCHEMA_HINT: &str = "`banter schema` and docs/bots.md tell what may stand here";
+
 /// A compiled schema of `T`.
 pub struct Shape<T> {
     schema: Value,
@@ -43,16 +45,21 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     pub fn read(&self, document: &Document, faults: &mut Faults) -> Option<T> {
         let errors: Vec<ValidationError<'_>> =
             self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value)).collect();
-        if !errors.is_empty() {
-            errors.iter().for_each(|error| self.report(document, error, faults));
-            return None;
+        errors.iter().for_each(|error| self.report(document, error, faults));
+        let mut value = document.value.clone();
+        for error in &errors {
+            // Without its unknown keys the file is still worth a look: all its faults are told at once.
+            let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else { return None };
+            let fields = value.pointer_mut(&error.instance_path().to_string()).and_then(Value::as_object_mut)?;
+            unexpected.iter().for_each(|key| drop(fields.remove(key)));
         }
-        match serde_json::from_value(document.value.clone()) {
+        match serde_json::from_value(value) {
             Ok(value) => Some(value),
-            Err(error) => {
-                faults.push(Fault::error(document.place(""), error.to_string()));
+            Err(error) if errors.is_empty() => {
+                faults.push(Fault::error(document.place(""), error.to_string()).hint(SCHEMA_HINT));
                 None
             }
+            Err(_) => None,
         }
     }
 
@@ -78,7 +85,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
             }
             ValidationErrorKind::Type { kind } => {
                 let message = format!("{} was expected here, not {}", expected(kind), found(error.instance()));
-                faults.push(Fault::error(place(), message));
+                faults.push(Fault::error(place(), message).hint(SCHEMA_HINT));
             }
             ValidationErrorKind::Enum { options } => {
                 let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -95,16 +102,28 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
                         .hint(self.description(error).unwrap_or_else(|| format!("it must match {pattern}"))),
                 );
             }
+            ValidationErrorKind::PropertyNames { error } => {
+                let key = error.instance().as_str().unwrap_or_default();
+                let fault = Fault::error(document.key_place(&child(&pointer, key)), format!("`{key}` is no name"));
+                faults.push(fault.hint("use letters, digits, `-` and `_`, a letter first"));
+            }
             ValidationErrorKind::MinItems { .. } | ValidationErrorKind::MinLength { .. } => {
-                faults.push(Fault::error(document.key_place(&pointer), format!("`{name}` is empty")));
+                let fault = Fault::error(document.key_place(&pointer), format!("`{name}` is empty"));
+                faults.push(fault.hint("write something, or remove the key"));
+            }
+            ValidationErrorKind::MaxItems { limit } | ValidationErrorKind::MaxLength { limit } => {
+                let fault = Fault::error(document.key_place(&pointer), format!("`{name}` has more than {limit} parts"));
+                faults.push(fault.hint("split it"));
             }
             ValidationErrorKind::Minimum { limit } => {
-                faults.push(Fault::error(place(), format!("`{name}` is below {limit}")));
+                let fault = Fault::error(place(), format!("`{name}` is below {limit}"));
+                faults.push(fault.hint(format!("the least is {limit}")));
             }
             ValidationErrorKind::Maximum { limit } => {
-                faults.push(Fault::error(place(), format!("`{name}` is above {limit}")));
+                let fault = Fault::error(place(), format!("`{name}` is above {limit}"));
+                faults.push(fault.hint(format!("the most is {limit}")));
             }
-            _ => faults.push(Fault::error(place(), error.to_string())),
+            _ => faults.push(Fault::error(place(), error.to_string()).hint(SCHEMA_HINT)),
         }
     }
 
@@ -137,7 +156,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         kinds.dedup();
         kinds.retain(|kind| kind != "nothing");
         let message = format!("{} was expected here, not {}", kinds.join(" or "), found(error.instance()));
-        faults.push(Fault::error(document.place(&here), message));
+        faults.push(Fault::error(document.place(&here), message).hint(SCHEMA_HINT));
     }
 
     fn known_keys(&self, error: &ValidationError<'_>) -> Vec<String> {

@@ -76,6 +76,22 @@ impl Template {
         })
     }
 
+    /// What stands between the names, as many parts as there are names and one more.
+    pub fn literals(&self) -> Vec<String> {
+        let mut out = vec![String::new()];
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => {
+                    if let Some(last) = out.last_mut() {
+                        last.push_str(text);
+                    }
+                }
+                Part::Name(_) => out.push(String::new()),
+            }
+        }
+        out
+    }
+
     /// The text with its names replaced.
     ///
     /// # Errors
@@ -113,7 +129,11 @@ impl Text {
     /// One variant in `language`, drawn from `random`; `None` when the text does not exist in it.
     pub fn pick(&self, language: &Language, random: &mut Random) -> Option<&Template> {
         let variants = self.by_language.get(language).unwrap_or(&self.neutral);
-        variants.get(random.below(variants.len()))
+        match variants.as_slice() {
+            // Where there is no choice, no chance is used.
+            [only] => Some(only),
+            _ => variants.get(random.below(variants.len())),
+        }
     }
 
     /// All templates, for checks.

@@ -36,6 +36,74 @@ pub struct BotFile {
     /// What scripts may fetch.
     #[serde(default)]
     pub http: HttpFile,
+    /// WebAssembly components by name.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$" }))]
+    pub plugins: BTreeMap<String, PluginFile>,
+}
+
+/// A WebAssembly component, for `handler: { plugin: name }` and `plugin("name", …)` in scripts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PluginFile {
+    /// The component in the bot's folder, such as `plugins/tax.wasm`. A file `plugins/tax.schema.json` beside it is the JSON Schema of
+    /// `settings`.
+    #[schemars(regex(pattern = r"^plugins/[A-Za-z0-9_-]+\.wasm$"))]
+    pub file: String,
+    /// Whether the bot works without the file; its intents then answer with the fallback text.
+    #[serde(default)]
+    pub optional: bool,
+    /// What it may do beyond computing.
+    #[serde(default)]
+    pub allow: AllowFile,
+    /// How much a call may use.
+    #[serde(default)]
+    pub limits: LimitsFile,
+    /// What the plugin itself wants to know.
+    #[serde(default)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a plugin may do beyond computing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AllowFile {
+    /// Write lines to the log.
+    pub log: bool,
+    /// Keep values for each user.
+    pub kv: bool,
+    /// Read the turn's clock.
+    pub clock: bool,
+    /// Use the turn's chance.
+    pub random: bool,
+    /// Host names that it may fetch from, each with a port where it is not 80 or 443.
+    pub http: Vec<String>,
+    /// Whether these hosts may have private or loopback addresses.
+    pub private: bool,
+}
+
+/// How much a call of a plugin may use.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsFile {
+    /// Mebibytes of memory.
+    #[schemars(range(min = 1, max = 256))]
+    pub memory_mib: u32,
+    /// Milliseconds from beginning to end, what it fetches included.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub time_ms: u32,
+    /// Millions of units of fuel; one is about an instruction.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub fuel_millions: u32,
+    /// Calls at a time.
+    #[schemars(range(min = 1, max = 64))]
+    pub parallel: u32,
+}
+
+impl Default for LimitsFile {
+    fn default() -> Self {
+        Self { memory_mib: 32, time_ms: 100, fuel_millions: 500, parallel: 2 }
+    }
 }
 
 /// What happens when no intent is near enough.
@@ -133,7 +201,7 @@ pub struct IntentFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, SlotFile>")]
     pub slots: serde_json::Map<String, serde_json::Value>,
-    /// Who answers: exactly one of `reply`, `script`, `handoff` and `jump`.
+    /// Who answers: exactly one of `reply`, `script`, `plugin`, `handoff` and `jump`.
     pub handler: HandlerFile,
     /// Overrides `matching.threshold` of bot.yaml for this intent.
     #[schemars(range(min = 0.05, max = 0.99))]
@@ -178,6 +246,8 @@ pub struct HandlerFile {
     pub script: Option<String>,
     /// The function of the script, `handle` without this.
     pub function: Option<String>,
+    /// The name of a plugin of bot.yaml.
+    pub plugin: Option<String>,
     /// A person; the text is said while they are called.
     pub handoff: Option<TextFile>,
     /// The handler of another intent.

@@ -51,7 +51,9 @@ impl Whitening {
     /// The features of a vector: L2-normalised, of the vector's dimension.
     pub fn apply(&self, vector: &[f32]) -> Vec<f32> {
         let centred = centre(vector, &self.mean);
-        let mut out: Vec<f32> = self.rows.chunks_exact(self.mean.len().max(1)).map(|row| dot(row, &centred)).collect();
+        // The map is the inverse of a lower triangle, and so one itself: half of it need not be read.
+        let rows = self.rows.chunks_exact(self.mean.len().max(1)).enumerate();
+        let mut out: Vec<f32> = rows.map(|(i, row)| dot(&row[..=i], &centred[..=i])).collect();
         normalize(&mut out);
         out
     }

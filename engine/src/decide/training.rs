@@ -24,7 +24,7 @@ const ONE_FOLD_FROM: usize = 3_000;
 const MAX_FOLDS: usize = 5;
 
 /// An example: its text and the class of its intent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The normalised text.
     pub text: String,

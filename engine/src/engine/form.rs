@@ -6,9 +6,28 @@ use super::{EngineError, Work};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
+    entities::phrase_words,
     state::Form,
     turn::{Event, TurnKind},
 };
+
+/// Ways out of a form, for bots without an intent of the role `cancel`.
+const CANCEL_WORDS: [&str; 14] = [
+    "cancel",
+    "stop",
+    "quit",
+    "exit",
+    "never mind",
+    "nevermind",
+    "forget it",
+    "отмена",
+    "отмени",
+    "отменить",
+    "стоп",
+    "хватит",
+    "не надо",
+    "выход",
+];
 
 impl<'a> Work<'a> {
     /// A message in the middle of a form: an answer, a way out, or another wish.
@@ -20,6 +39,13 @@ impl<'a> Work<'a> {
             self.act(decision);
             return Ok(());
         };
+        if self.is_plain_cancel() {
+            self.kind = TurnKind::Matched;
+            self.rule(format!("the form of `{}` is cancelled", intent.id));
+            self.handler = "cancelled".to_owned();
+            self.say(&self.catalogue().cancelled, Vec::new(), &[]);
+            return Ok(());
+        }
         self.state.form = Some(form);
         if let Some(value) = self.answer(slot) {
             self.kind = TurnKind::Form;
@@ -35,6 +61,12 @@ impl<'a> Work<'a> {
             Decision::Ambiguous(..) | Decision::Unknown => self.ask_again(intent, slot),
         }
         Ok(())
+    }
+
+    /// A bot without an intent for it still lets users out of a form, at a word that is nothing else.
+    fn is_plain_cancel(&self) -> bool {
+        let has_own = self.catalogue().intents.iter().any(|intent| intent.cancels);
+        !has_own && CANCEL_WORDS.contains(&phrase_words(&self.text).join(" ").as_str())
     }
 
     fn form_parts(&self, form: &Form) -> Option<(&'a Intent, &'a SlotSpec)> {
@@ -139,14 +171,18 @@ impl<'a> Work<'a> {
     /// The next question, or the handler when nothing is missing.
     pub(super) fn go_on_with_intent(&mut self, intent: &'a Intent) {
         self.intent = Some(intent.id.clone());
-        let missing = intent.slots.iter().find(|slot| slot.required && !self.state.slots.contains_key(&slot.name));
-        match missing {
+        match self.missing_slot(intent) {
             Some(slot) => self.ask_for(intent, slot, None),
             None => {
                 self.state.form = None;
                 self.handle(intent);
             }
         }
+    }
+
+    /// The first slot that must have a value and has none.
+    pub(super) fn missing_slot(&self, intent: &'a Intent) -> Option<&'a SlotSpec> {
+        intent.slots.iter().find(|slot| slot.required && !self.state.slots.contains_key(&slot.name))
     }
 
     /// Asks for a slot and waits for the answer.

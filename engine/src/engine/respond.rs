@@ -1,6 +1,6 @@
 //! Running handlers and applying their effects.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::{Work, micros};
 use crate::{
@@ -8,14 +8,18 @@ use crate::{
     handlers::{
         Effect,
         api::Context,
-        script::{CallInput, Script},
+        plugin::{Plugin, PluginCall},
+        script::{CallInput, Ran, Script},
     },
+    host::Host,
     state::DialogueState,
     turn::{Event, Output},
 };
 
 /// Jumps from handler to handler in one turn.
 const MAX_JUMPS: usize = 8;
+/// Slots of a dialogue, those of all intents together.
+const MAX_SLOTS: usize = 200;
 
 impl<'a> Work<'a> {
     /// Lets an intent's handler answer, and those it jumps to.
@@ -25,6 +29,10 @@ impl<'a> Work<'a> {
         let mut jumps = 0;
         while let Some(intent) = next.take() {
             self.intent = Some(intent.id.clone());
+            if let Some(slot) = self.missing_slot(intent) {
+                self.ask_for(intent, slot, None);
+                break;
+            }
             let Some(target) = self.run_handler(intent) else { break };
             jumps += 1;
             next = self.jump_target(&target, jumps);
@@ -44,7 +52,12 @@ impl<'a> Work<'a> {
             None => Some("there is no such intent".to_owned()),
         };
         if let Some(message) = failure {
-            self.events.push(Event::JumpFailed { intent: target.to_owned(), message });
+            // What a plugin asks for and cannot have is told under its name.
+            if self.handler.starts_with("plugin:") {
+                self.effect_failed(format!("jump to `{target}`: {message}"));
+            } else {
+                self.events.push(Event::JumpFailed { intent: target.to_owned(), message });
+            }
             return None;
         }
         found
@@ -67,23 +80,28 @@ impl<'a> Work<'a> {
             }
             Handler::Jump(target) => Some(target.to_string()),
             Handler::Script { script, function } => self.run_script(intent, script, function),
+            Handler::Plugin(plugin) => self.run_plugin(intent, &**plugin),
         }
     }
 
     fn run_script(&mut self, intent: &'a Intent, script: &Script, function: &str) -> Option<String> {
         self.handler = script.path().trim_start_matches("scripts/").to_owned();
         let context = self.context(intent);
+        let host: Arc<dyn Host> = self.outside.clone();
         let input = CallInput {
             catalogue: self.catalogue(),
-            host: &self.engine.host,
+            host: &host,
             context,
-            now: self.now,
+            now: self.now.clone(),
             random: &mut self.random,
             kept: &mut self.kept,
+            events: &mut self.events,
+            footprint: &mut self.footprint,
         };
         match self.engine.scripting.call(script, function, input) {
-            Ok((effects, operations)) => {
+            Ok(Ran { effects, operations, fuel }) => {
                 self.explain.operations += operations;
+                self.explain.fuel += fuel;
                 self.trace(format!("{} {function}: {} effects, {operations} operations", script.path(), effects.len()));
                 self.apply(intent, effects)
             }
@@ -95,6 +113,37 @@ impl<'a> Work<'a> {
                     message: error.message,
                 });
                 self.say_fallback();
+                None
+            }
+        }
+    }
+
+    fn run_plugin(&mut self, intent: &'a Intent, plugin: &dyn Plugin) -> Option<String> {
+        self.handler = format!("plugin:{}", plugin.name());
+        let context = self.context(intent);
+        let host: Arc<dyn Host> = self.outside.clone();
+        let call = PluginCall {
+            context: &context,
+            arguments: None,
+            host: &host,
+            now: self.now.clone(),
+            random: &mut self.random,
+            kept: &mut self.kept,
+        };
+        self.footprint.clock |= plugin.reads_clock();
+        match host.call_plugin(plugin, call) {
+            Ok(reply) => {
+                self.explain.fuel += reply.fuel;
+                self.trace(format!("{}: {} effects, {} fuel", self.handler, reply.effects.len(), reply.fuel));
+                self.apply(intent, reply.effects)
+            }
+            Err(failure) => {
+                self.trace(format!("{}: {}: {failure}", self.handler, failure.kind.as_str()));
+                match &failure.user_text {
+                    Some(text) => self.outputs.push(Output::Text { text: text.clone(), suggestions: Vec::new() }),
+                    None => self.say_fallback(),
+                }
+                self.events.push(failure.event(plugin.name()));
                 None
             }
         }
@@ -131,9 +180,7 @@ impl<'a> Work<'a> {
                 Effect::SetSlot(name, value) if value.is_null() => {
                     self.state.slots.remove(&name);
                 }
-                Effect::SetSlot(name, value) => {
-                    self.state.slots.insert(name, value);
-                }
+                Effect::SetSlot(name, value) => self.set_slot(name, value),
                 Effect::SetContext(name, 0) => {
                     self.state.contexts.remove(&name);
                 }
@@ -165,10 +212,33 @@ impl<'a> Work<'a> {
             }
             None => {
                 let message = format!("ask(\"{name}\"): the intent `{}` has no such slot", intent.id);
-                self.events.push(Event::ScriptFailed { file: self.handler.clone(), line: 0, message });
+                self.effect_failed(message);
                 self.say_fallback();
             }
         }
+    }
+
+    /// An effect that cannot be applied is the handler's fault.
+    fn effect_failed(&mut self, message: String) {
+        self.events.push(match self.handler.strip_prefix("plugin:") {
+            Some(plugin) => Event::PluginFailed {
+                plugin: plugin.to_owned(),
+                kind: "bad_reply".to_owned(),
+                message,
+                retryable: false,
+            },
+            None => Event::ScriptFailed { file: self.handler.clone(), line: 0, message },
+        });
+    }
+
+    /// The state is stored with every turn, so it must not grow for ever.
+    fn set_slot(&mut self, name: String, value: serde_json::Value) {
+        if self.state.slots.len() >= MAX_SLOTS && !self.state.slots.contains_key(&name) {
+            let message = format!("set_slot(\"{name}\"): a dialogue has at most {MAX_SLOTS} slots");
+            self.effect_failed(message);
+            return;
+        }
+        self.state.slots.insert(name, value);
     }
 
     fn set_language(&mut self, code: &str) {
@@ -180,7 +250,7 @@ impl<'a> Work<'a> {
             }
             None => {
                 let message = format!("set_language(\"{code}\"): not one of the bot's languages");
-                self.events.push(Event::ScriptFailed { file: self.handler.clone(), line: 0, message });
+                self.effect_failed(message);
             }
         }
     }

@@ -1,14 +1,13 @@
 //! The functions and types that scripts see. `docs/scripts.md` describes them for authors.
 
-use std::sync::{Arc, PoisonError};
+mod outside;
+
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, Map, NativeCallContext};
 use serde_json::Value;
 
-use super::{
-    Effect,
-    script::{Call, outside_deadline, take_one},
-};
+use super::{Effect, script::Call};
 use crate::{catalogue::IntentId, entities::Entity, language::Language, state::Exchange, text::shorten};
 
 type Fallible<T> = Result<T, Box<EvalAltResult>>;
@@ -18,7 +17,6 @@ const MAX_TEXT: usize = 4_000;
 const MAX_SUGGESTIONS: usize = 13;
 const MAX_KEY: usize = 128;
 const MAX_KEPT_BYTES: usize = 16_384;
-const MAX_KEPT: usize = 32;
 
 /// `ctx`: what a handler is told of the turn. Read-only: it has getters and no setters.
 #[derive(Clone)]
@@ -90,9 +88,17 @@ impl Reply {
         self.0
     }
 
-    fn with(mut self, effect: Effect) -> Self {
-        self.0.push(effect);
-        self
+    fn with(self, effect: Effect) -> Fallible<Self> {
+        self.and(Self(vec![effect]))
+    }
+
+    /// Both, in order. Bounded at each step: Rhai does not know how large a reply is, and one that doubles itself is soon too large.
+    fn and(mut self, other: Self) -> Fallible<Self> {
+        if self.0.len() + other.0.len() > MAX_EFFECTS {
+            return Err(format!("a reply has at most {MAX_EFFECTS} effects").into());
+        }
+        self.0.extend(other.0);
+        Ok(self)
     }
 }
 
@@ -101,7 +107,7 @@ pub fn register(engine: &mut Engine) {
     register_context(engine);
     register_replies(engine);
     register_turn(engine);
-    register_outside(engine);
+    outside::register(engine);
     // The language's own `sleep` would hold a thread.
     engine.register_fn("sleep", |_: INT| -> Fallible<()> { Err("scripts cannot sleep".into()) });
     engine.register_fn("sleep", |_: f64| -> Fallible<()> { Err("scripts cannot sleep".into()) });
@@ -155,31 +161,23 @@ fn register_replies(engine: &mut Engine) {
     engine
         .register_type_with_name::<Reply>("reply")
         .register_fn("say", |text: &str| say(text))
-        .register_fn("say", |mut reply: Reply, text: &str| {
-            reply.0.extend(say(text).0);
-            reply
-        })
-        .register_fn("+", |mut left: Reply, right: Reply| {
-            left.0.extend(right.0);
-            left
-        })
+        .register_fn("say", |reply: Reply, text: &str| reply.and(say(text)))
+        .register_fn("+", Reply::and)
         .register_fn("suggest", suggest)
         .register_fn("ask", |slot: &str, text: &str| ask(slot, Some(text)))
         .register_fn("ask", |slot: &str| ask(slot, None))
-        .register_fn("ask", |mut reply: Reply, slot: &str| {
-            reply.0.extend(ask(slot, None).0);
-            reply
-        });
+        .register_fn("ask", |reply: Reply, slot: &str| reply.and(ask(slot, None)))
+        .register_fn("ask", |reply: Reply, slot: &str, text: &str| reply.and(ask(slot, Some(text))));
     effect(engine, "image", |url| Effect::Image(shorten(url, MAX_TEXT)));
     effect(engine, "jump", |intent| Effect::Jump(intent.to_owned()));
     effect(engine, "set_language", |code| Effect::SetLanguage(code.to_owned()));
     effect(engine, "hand_off", |text| Effect::HandOff(Some(shorten(text, MAX_TEXT))));
     engine
         .register_fn("payload", |fields: Map| -> Fallible<Reply> {
-            Ok(Reply(vec![Effect::Payload(json(&fields.into())?)]))
+            Ok(Reply(vec![Effect::Payload(bounded(&fields.into())?)]))
         })
         .register_fn("payload", |reply: Reply, fields: Map| -> Fallible<Reply> {
-            Ok(reply.with(Effect::Payload(json(&fields.into())?)))
+            reply.with(Effect::Payload(bounded(&fields.into())?))
         });
     engine
         .register_fn("hand_off", || Reply(vec![Effect::HandOff(None)]))
@@ -187,10 +185,10 @@ fn register_replies(engine: &mut Engine) {
         .register_fn("end", || Reply(vec![Effect::End]))
         .register_fn("end", |reply: Reply| reply.with(Effect::End))
         .register_fn("set_slot", |name: &str, value: Dynamic| -> Fallible<Reply> {
-            Ok(Reply(vec![Effect::SetSlot(name.to_owned(), json(&value)?)]))
+            Ok(Reply(vec![Effect::SetSlot(shorten(name, MAX_KEY), bounded(&value)?)]))
         })
         .register_fn("set_slot", |reply: Reply, name: &str, value: Dynamic| -> Fallible<Reply> {
-            Ok(reply.with(Effect::SetSlot(name.to_owned(), json(&value)?)))
+            reply.with(Effect::SetSlot(shorten(name, MAX_KEY), bounded(&value)?))
         })
         .register_fn("set_context", |name: &str, turns: INT| Reply(vec![set_context(name, turns)]))
         .register_fn("set_context", |reply: Reply, name: &str, turns: INT| reply.with(set_context(name, turns)));
@@ -264,7 +262,8 @@ pub fn plain(value: &Value) -> String {
 }
 
 fn now(call: &Call) -> Map {
-    let zoned = call.now.to_zoned(call.catalogue.time_zone.clone());
+    let zoned = &call.now;
+    call.clock_read.store(true, Ordering::Relaxed);
     let number = |value: i64| Dynamic::from(value);
     [
         ("year", number(zoned.year().into())),
@@ -274,82 +273,12 @@ fn now(call: &Call) -> Map {
         ("minute", number(zoned.minute().into())),
         ("second", number(zoned.second().into())),
         ("weekday", number(zoned.weekday().to_monday_one_offset().into())),
-        ("unix", number(call.now.as_second())),
+        ("unix", number(zoned.timestamp().as_second())),
         ("date", zoned.date().to_string().into()),
     ]
     .into_iter()
     .map(|(key, value)| (key.into(), value))
     .collect()
-}
-
-/// What reaches beyond the turn; each bounds its own time.
-fn register_outside(engine: &mut Engine) {
-    engine
-        .register_fn("log", |ctx: NativeCallContext, message: &str| -> Fallible<()> {
-            let call = call(&ctx)?;
-            call.host.log(&call.script, &shorten(message, 500));
-            Ok(())
-        })
-        .register_fn("kv_get", |ctx: NativeCallContext, key: &str| -> Fallible<Dynamic> {
-            let call = call(&ctx)?;
-            if let Some(value) = call.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-                return Ok(dynamic(value));
-            }
-            if !take_one(&call.reads_left) {
-                return Err("kv_get was called too often in one turn".into());
-            }
-            let found = outside_deadline(|| call.host.kv_get(call.user, key)).map_err(|error| error.to_string())?;
-            Ok(found.as_ref().map_or(Dynamic::UNIT, dynamic))
-        })
-        .register_fn("kv_set", kv_set)
-        .register_fn("url_encode", |text: &str| url_encode(text))
-        .register_fn("http_get", http_get);
-}
-
-fn kv_set(ctx: NativeCallContext, key: &str, value: Dynamic) -> Fallible<()> {
-    if key.is_empty() || key.len() > MAX_KEY {
-        return Err(format!("a key of kv_set has 1 to {MAX_KEY} bytes").into());
-    }
-    let value = json(&value)?;
-    if value.to_string().len() > MAX_KEPT_BYTES {
-        return Err(format!("a value of kv_set has at most {MAX_KEPT_BYTES} bytes").into());
-    }
-    let call = call(&ctx)?;
-    let mut kept = call.kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.len() >= MAX_KEPT && !kept.contains_key(key) {
-        return Err(format!("a turn keeps at most {MAX_KEPT} values").into());
-    }
-    kept.insert(key.to_owned(), value);
-    Ok(())
-}
-
-fn http_get(ctx: NativeCallContext, url: &str) -> Fallible<Map> {
-    let call = call(&ctx)?;
-    if !take_one(&call.fetches_left) {
-        return Err("http_get was called too often in one turn".into());
-    }
-    let answer =
-        outside_deadline(|| call.host.http_get(url, &call.catalogue.http)).map_err(|error| error.to_string())?;
-    let parsed = serde_json::from_str::<Value>(&answer.body).ok();
-    let fields = [
-        ("status", Dynamic::from(INT::from(answer.status))),
-        ("body", answer.body.into()),
-        ("json", parsed.as_ref().map_or(Dynamic::UNIT, dynamic)),
-    ];
-    Ok(fields.into_iter().map(|(key, value)| (key.into(), value)).collect())
-}
-
-/// Percent-encoding of everything but RFC 3986's unreserved characters.
-fn url_encode(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 fn call(ctx: &NativeCallContext) -> Fallible<Arc<Call>> {
@@ -359,6 +288,15 @@ fn call(ctx: &NativeCallContext) -> Fallible<Arc<Call>> {
 
 fn json(value: &Dynamic) -> Fallible<Value> {
     rhai::serde::from_dynamic(value)
+}
+
+/// A value that is to be stored: with the turn, and perhaps with every turn after it.
+fn bounded(value: &Dynamic) -> Fallible<Value> {
+    let value = json(value)?;
+    if value.to_string().len() > MAX_KEPT_BYTES {
+        return Err(format!("a value has at most {MAX_KEPT_BYTES} bytes").into());
+    }
+    Ok(value)
 }
 
 fn dynamic(value: &Value) -> Dynamic {

@@ -5,13 +5,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use rhai::{
-    AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Scope,
+    AST, ASTNode, CallFnOptions, Dynamic, Engine, EvalAltResult, Scope, Stmt,
+    debugger::DebuggerCommand,
     module_resolvers::DummyModuleResolver,
     packages::{
         BasicArrayPackage, BasicMapPackage, BasicMathPackage, CorePackage, LogicPackage, MoreStringPackage, Package,
@@ -34,6 +35,7 @@ use crate::{
     host::Host,
     language::Language,
     random::Random,
+    turn::{Event, Footprint},
 };
 
 const MAX_OPERATIONS: u64 = 300_000;
@@ -43,9 +45,15 @@ const MAX_ARRAY: usize = 1_000;
 const MAX_MAP: usize = 256;
 /// Milliseconds a call may take, without the time that host functions take: each of those has its own bound.
 const MAX_MILLIS: u64 = 250;
+/// So many times longer may a script run that is replayed.
+const PATIENCE: u64 = 40;
 /// Calls of `http_get` and of `kv_get` in one run of a handler: each is bounded, and so must be their sum.
 const MAX_FETCHES: usize = 4;
 const MAX_READS: usize = 64;
+/// Calls of plugins in one run of a handler.
+const MAX_PLUGIN_CALLS: usize = 4;
+/// Lines for the log in one run of a handler; more are dropped.
+const MAX_LINES: usize = 32;
 /// The deadline is looked at once in so many operations.
 const CLOCK_EVERY: u64 = 256;
 
@@ -59,6 +67,7 @@ thread_local! {
 /// The Rhai engine with the functions of [`api`]; one for all scripts.
 pub struct Scripting {
     engine: Engine,
+    limit: Duration,
     functions: BTreeSet<String>,
 }
 
@@ -79,13 +88,22 @@ pub struct Call {
     pub(super) script: String,
     pub(super) language: Language,
     pub(super) user: i64,
-    pub(super) now: jiff::Timestamp,
+    pub(super) now: jiff::Zoned,
     pub(super) slots: BTreeMap<String, Value>,
+    /// For plugins that the script calls.
+    pub(super) context: Context,
     pub(super) random: Mutex<Random>,
     pub(super) kept: Mutex<BTreeMap<String, Value>>,
+    pub(super) events: Mutex<Vec<Event>>,
     /// Calls of host functions that may still be made.
     pub(super) fetches_left: AtomicUsize,
     pub(super) reads_left: AtomicUsize,
+    pub(super) plugins_left: AtomicUsize,
+    pub(super) lines_left: AtomicUsize,
+    pub(super) fuel: AtomicU64,
+    pub(super) clock_read: AtomicBool,
+    /// Lines that ran, where they are traced.
+    pub(super) lines: Mutex<BTreeSet<usize>>,
 }
 
 /// What [`Scripting::call`] needs to know of the turn.
@@ -96,12 +114,27 @@ pub struct CallInput<'a> {
     pub host: &'a Arc<dyn Host>,
     /// `ctx`.
     pub context: Context,
-    /// The turn's clock.
-    pub now: jiff::Timestamp,
+    /// The turn's clock, in the bot's time zone.
+    pub now: jiff::Zoned,
     /// The turn's chance; advanced by the call.
     pub random: &'a mut Random,
     /// Values kept by this turn so far; advanced by the call.
     pub kept: &'a mut BTreeMap<String, Value>,
+    /// What went wrong on the way, caught by the script or not.
+    pub events: &'a mut Vec<Event>,
+    /// What the call touched is added.
+    pub footprint: &'a mut Footprint,
+}
+
+/// What a call gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ran {
+    /// In order.
+    pub effects: Vec<Effect>,
+    /// Operations that the script took.
+    pub operations: u64,
+    /// Fuel that plugins took which it called.
+    pub fuel: u64,
 }
 
 /// Why a call gave no reply.
@@ -154,20 +187,38 @@ impl Scripting {
             .filter_map(|signature| Some(signature.split_once('(')?.0.rsplit(' ').next()?.to_owned()))
             .chain(KEYWORD_FUNCTIONS.map(str::to_owned))
             .collect();
-        Self { engine, functions }
+        Self { engine, functions, limit: Duration::from_millis(MAX_MILLIS) }
+    }
+
+    /// An engine that notes which lines run, and in which only operations bound a script: what a fixture gives must not depend on how
+    /// busy the machine is.
+    pub fn tracing() -> Self {
+        let mut scripting = Self::new();
+        scripting.limit = Duration::from_millis(MAX_MILLIS * PATIENCE);
+        #[expect(deprecated, reason = "Rhai marks what may change; the version is pinned")]
+        scripting.engine.register_debugger(
+            |_, debugger| debugger,
+            |context, _, _, _, position| {
+                if let (Some(line), Some(call)) = (position.line(), context.tag().clone().try_cast::<Arc<Call>>()) {
+                    call.lines.lock().unwrap_or_else(PoisonError::into_inner).insert(line);
+                }
+                Ok(DebuggerCommand::StepInto)
+            },
+        );
+        scripting
     }
 
     /// Compiles a file.
     ///
     /// # Errors
-    /// The first fault of syntax, or a call of a function that does not exist.
-    pub fn compile(&self, path: &str, source: &str) -> Result<Script, Fault> {
+    /// The first fault of syntax, or all calls of functions that do not exist.
+    pub fn compile(&self, path: &str, source: &str) -> Result<Script, Vec<Fault>> {
         let ast = self.engine.compile(source).map_err(|error| {
             let place = Place { file: path.to_owned(), span: span_of(source, error.position()) };
             let fault = Fault::error(place, format!("the script does not compile: {}", error.err_type()));
             let span = fault.place.span.clone();
             let word = source.get(span).unwrap_or_default();
-            match error.err_type() {
+            vec![match error.err_type() {
                 rhai::ParseErrorType::VariableUndefined(name) => {
                     fault.hint(format!("write `let {name} = …;` before it"))
                 }
@@ -175,10 +226,13 @@ impl Scripting {
                     fault.hint(format!("`{word}` is a word of the language; use another name"))
                 }
                 _ => fault.hint("look for a missing `;`, quote or bracket at or before this place"),
-            }
+            }]
         })?;
         let own: BTreeSet<&str> = ast.iter_functions().map(|function| function.name).collect();
-        self.check_calls(path, source, &own)?;
+        let unknown = self.unknown_calls(path, source, &own);
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
         let handlers = ast
             .iter_functions()
             .filter(|f| f.params.len() == 1)
@@ -188,7 +242,8 @@ impl Scripting {
     }
 
     /// Rhai finds an unknown function only when it is called, which may be at night.
-    fn check_calls(&self, path: &str, source: &str, own: &BTreeSet<&str>) -> Result<(), Fault> {
+    fn unknown_calls(&self, path: &str, source: &str, own: &BTreeSet<&str>) -> Vec<Fault> {
+        let mut faults = Vec::new();
         let plain = blank_texts(source);
         for call in CALL.captures_iter(&plain) {
             let Some(name) = call.get(1) else { continue };
@@ -199,24 +254,19 @@ impl Scripting {
             let place = Place { file: path.to_owned(), span: name.range() };
             let known = self.functions.iter().map(String::as_str).chain(own.iter().copied());
             let fault = Fault::error(place, format!("there is no function `{word}`"));
-            return Err(match did_you_mean(word, known) {
+            faults.push(match did_you_mean(word, known) {
                 Some(meant) => fault.hint(format!("did you mean `{meant}`?")),
                 None => fault.hint(format!("define it with `fn {word}(…) {{ … }}` in this file")),
             });
         }
-        Ok(())
+        faults
     }
 
-    /// Calls a handler: its effects and the operations it took.
+    /// Calls a handler.
     ///
     /// # Errors
     /// Anything that the script did wrong, with its line.
-    pub fn call(
-        &self,
-        script: &Script,
-        function: &str,
-        input: CallInput<'_>,
-    ) -> Result<(Vec<Effect>, u64), ScriptError> {
+    pub fn call(&self, script: &Script, function: &str, input: CallInput<'_>) -> Result<Ran, ScriptError> {
         let call = Arc::new(Call {
             catalogue: Arc::clone(input.catalogue),
             host: Arc::clone(input.host),
@@ -225,14 +275,21 @@ impl Scripting {
             user: input.context.user,
             now: input.now,
             slots: input.context.slots.clone(),
+            context: input.context.clone(),
             random: Mutex::new(input.random.clone()),
             kept: Mutex::new(input.kept.clone()),
+            events: Mutex::default(),
             fetches_left: AtomicUsize::new(MAX_FETCHES),
             reads_left: AtomicUsize::new(MAX_READS),
+            plugins_left: AtomicUsize::new(MAX_PLUGIN_CALLS),
+            lines_left: AtomicUsize::new(MAX_LINES),
+            fuel: AtomicU64::new(0),
+            clock_read: AtomicBool::new(false),
+            lines: Mutex::default(),
         });
         let options = CallFnOptions::new().eval_ast(false).with_tag(Dynamic::from(Arc::clone(&call)));
         OPERATIONS.set(0);
-        DEADLINE.set(Some(Instant::now() + Duration::from_millis(MAX_MILLIS)));
+        DEADLINE.set(Some(Instant::now() + self.limit));
         let result = self.engine.call_fn_with_options::<Dynamic>(
             options,
             &mut Scope::new(),
@@ -241,6 +298,8 @@ impl Scripting {
             (input.context,),
         );
         DEADLINE.set(None);
+        leave_footprint(&call, script, function, input.footprint);
+        input.events.append(&mut call.events.lock().unwrap_or_else(PoisonError::into_inner));
         *input.random = call.random.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let located = |mut error: ScriptError| {
             if error.line == 0 {
@@ -252,8 +311,15 @@ impl Scripting {
         let reply = Reply::from_value(value).map_err(|message| located(ScriptError { line: 0, message }))?;
         let effects = reply.into_effects();
         *input.kept = std::mem::take(&mut *call.kept.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok((effects, OPERATIONS.get()))
+        Ok(Ran { effects, operations: OPERATIONS.get(), fuel: call.fuel.load(Ordering::Relaxed) })
     }
+}
+
+fn leave_footprint(call: &Call, script: &Script, function: &str, footprint: &mut Footprint) {
+    footprint.clock |= call.clock_read.load(Ordering::Relaxed);
+    let lines = std::mem::take(&mut *call.lines.lock().unwrap_or_else(PoisonError::into_inner));
+    footprint.lines.extend(lines.into_iter().map(|line| (script.path.clone(), line)));
+    footprint.functions.insert(format!("{} {function}", script.path));
 }
 
 /// Takes one of a bounded number of calls.
@@ -273,6 +339,20 @@ impl Script {
     /// Path inside the bot's folder.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Lines on which something runs, counted from 1.
+    pub fn lines(&self) -> BTreeSet<usize> {
+        let mut lines = BTreeSet::new();
+        self.ast.walk(&mut |path| {
+            if let Some(ASTNode::Stmt(statement)) = path.last()
+                && !matches!(statement, Stmt::Noop(..) | Stmt::Block(..))
+            {
+                lines.extend(statement.position().line());
+            }
+            true
+        });
+        lines
     }
 
     /// Whether there is a function of this name with one parameter.

@@ -16,6 +16,8 @@ pub enum Reference {
     Intent(String),
     /// `ask("slot")`
     Slot(String),
+    /// `plugin("name")`
+    Plugin(String),
 }
 
 /// The line on which a function begins, counted from 1.
@@ -41,8 +43,10 @@ pub(super) fn span_of(source: &str, position: Position) -> Range<usize> {
     at..at + length.max(1)
 }
 
-pub(super) const KEYWORDS: [&str; 12] =
-    ["if", "while", "for", "in", "switch", "return", "until", "loop", "throw", "catch", "fn", "else"];
+pub(super) const KEYWORDS: [&str; 16] = [
+    "if", "while", "for", "in", "switch", "return", "until", "loop", "throw", "catch", "fn", "else", "break",
+    "continue", "let", "const",
+];
 /// Words that cannot be names, and look as if they could.
 pub(super) const RESERVED: [&str; 16] = [
     "until", "do", "is", "this", "const", "import", "export", "as", "global", "match", "case", "default", "with",
@@ -53,9 +57,10 @@ pub(super) const KEYWORD_FUNCTIONS: [&str; 9] =
     ["print", "debug", "type_of", "Fn", "call", "curry", "is_def_var", "is_def_fn", "is_shared"];
 
 pub(super) static CALL: LazyLock<Regex> = LazyLock::new(|| regex(r"([A-Za-z_][A-Za-z0-9_]*)\s*\("));
-static REFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"\b(t|jump|ask)\s*\(\s*"([^"\\]*)"\s*[,)]"#));
+static REFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"\b(t|jump|ask|plugin)\s*\(\s*"([^"\\]*)"\s*[,)]"#));
 
-fn regex(pattern: &'static str) -> Regex {
+/// A pattern of the engine's own.
+pub(crate) fn regex(pattern: &'static str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
 }
 
@@ -70,6 +75,7 @@ pub(super) fn references(path: &str, source: &str) -> Vec<(Reference, Place)> {
             let reference = match found.get(1)?.as_str() {
                 "t" => Reference::Text(text),
                 "jump" => Reference::Intent(text),
+                "plugin" => Reference::Plugin(text),
                 _ => Reference::Slot(text),
             };
             Some((reference, Place { file: path.to_owned(), span: name.range() }))
@@ -78,7 +84,7 @@ pub(super) fn references(path: &str, source: &str) -> Vec<(Reference, Place)> {
 }
 
 /// The source with comments and the insides of texts blanked out; every byte keeps its place.
-pub(super) fn blank_texts(source: &str) -> String {
+pub(crate) fn blank_texts(source: &str) -> String {
     blank(source, true)
 }
 
@@ -91,7 +97,9 @@ fn blank(source: &str, texts: bool) -> String {
         let (length, hide) = if rest.starts_with(b"//") {
             (rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()), true)
         } else if rest.starts_with(b"/*") {
-            (rest.windows(2).position(|pair| pair == b"*/").map_or(rest.len(), |end| end + 2), true)
+            (comment_length(rest), true)
+        } else if let Some(length) = raw_text_length(rest) {
+            (length, texts)
         } else if matches!(rest[0], b'"' | b'`' | b'\'') {
             (text_length(rest), texts)
         } else {
@@ -103,6 +111,36 @@ fn blank(source: &str, texts: bool) -> String {
         at += length;
     }
     String::from_utf8(out).unwrap_or_default()
+}
+
+/// Bytes of a comment; comments nest.
+fn comment_length(rest: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0);
+    while at < rest.len() {
+        if rest[at..].starts_with(b"/*") {
+            (depth, at) = (depth + 1, at + 2);
+        } else if rest[at..].starts_with(b"*/") {
+            (depth, at) = (depth - 1, at + 2);
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += 1;
+        }
+    }
+    rest.len()
+}
+
+/// Bytes of a literal such as `#"…"#`, with as many signs behind as before.
+fn raw_text_length(rest: &[u8]) -> Option<usize> {
+    let signs = rest.iter().take_while(|byte| **byte == b'#').count();
+    if signs == 0 || rest.get(signs) != Some(&b'"') {
+        return None;
+    }
+    let end: Vec<u8> = std::iter::once(b'"').chain(std::iter::repeat_n(b'#', signs)).collect();
+    let inside = &rest[signs + 1..];
+    let length = inside.windows(end.len()).position(|window| window == end).map_or(inside.len(), |at| at + end.len());
+    Some(signs + 1 + length)
 }
 
 /// Bytes of a literal with its quotes.

@@ -128,3 +128,37 @@ fn jumps_are_followed() {
 fn empty_texts_are_not_understood() {
     talk().check(&[("\u{200B} \u{0}", "Pardon?")]);
 }
+
+/// A bot without an intent for it lets users out of a form all the same.
+#[test]
+fn a_form_is_left_at_a_plain_word() {
+    let cancelled = format!("{BOT}cancelled: {{ en: Left it., ru: Оставим это. }}\n");
+    let files = [("bot.yaml", cancelled.as_str()), ("intents/greet.yaml", GREET), ("intents/status.yaml", STATUS)];
+    let mut talk = Talk::with(&files);
+    talk.check(&[("where is my order", "Which order?"), ("Never mind!", "Left it."), ("hello there", "Hello!")]);
+    talk.check(&[("где мой заказ", "Какой заказ?"), ("отмена", "Оставим это.")]);
+    assert_eq!(talk.state.form, None);
+}
+
+/// An intent that is jumped to asks for what it needs before its handler runs.
+#[test]
+fn a_jump_asks_for_slots() {
+    let jump = "intent: other\nexamples: { en: [the other thing please, something else], ru: [другое пожалуйста, что-то ещё] }\nhandler: { jump: status }";
+    let files = [
+        ("bot.yaml", BOT),
+        ("intents/greet.yaml", GREET),
+        ("intents/status.yaml", STATUS),
+        ("intents/other.yaml", jump),
+    ];
+    Talk::with(&files).check(&[("the other thing please", "Which order?"), ("A-1042", "Order A-1042 is fine.")]);
+}
+
+#[test]
+fn values_with_signs_are_found() {
+    let bot = BOT.replace("city: { values: {", "city: { values: { 'St. Petersburg': [Питер],");
+    let files = [("bot.yaml", bot.as_str()), ("intents/greet.yaml", GREET), ("intents/status.yaml", STATUS)];
+    let mut talk = Talk::with(&files);
+    let found = |talk: &mut Talk, text: &str| talk.say(text).entities.first().map(|entity| entity.value.clone());
+    assert_eq!(found(&mut talk, "hello there St. Petersburg").as_deref(), Some("St. Petersburg"));
+    assert_eq!(found(&mut talk, "hello there st petersburg").as_deref(), Some("St. Petersburg"));
+}

@@ -5,7 +5,15 @@ use insta::assert_snapshot;
 use crate::support::{BOT, GREET, STATUS, load};
 
 /// Renders the faults of the good bot with some files replaced or added.
+/// Whatever is wrong, a hint tells how to mend it.
 fn check(changes: &[(&str, &str)]) -> String {
+    let rendered = render(changes);
+    let count = |word: &str| rendered.lines().filter(|line| line.trim_start().starts_with(word)).count();
+    assert_eq!(count("error: ") + count("warning: "), count("= hint: "), "a fault without a hint:\n{rendered}");
+    rendered
+}
+
+fn render(changes: &[(&str, &str)]) -> String {
     let mut files = vec![("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/status.yaml", STATUS)];
     files.retain(|(path, _)| changes.iter().all(|(changed, _)| changed != path));
     files.extend(changes);
@@ -102,6 +110,42 @@ fn a_broken_bot_file_hides_nothing_else() {
     assert!(rendered.contains("bot.yaml:1") && rendered.contains("intents/greet.yaml:2"), "{rendered}");
 }
 
+/// One slip does not hide the others, neither in its own file nor elsewhere.
+#[test]
+fn all_faults_are_told_at_once() {
+    let bot = format!("{BOT}\ncolour: red\nfallback: {{ text: twice }}\nentities_: {{}}\n");
+    let intent = "intent: a\nextra: 1\nexamples: { en: ['go to [x](nowhere)', two], ru: [один, два] }\nhandler: { script: a.rhai }";
+    let script = "fn handle(ctx) {\n    sya(\"x\");\n    aks(\"y\")\n}";
+    let rendered = check(&[("bot.yaml", &bot), ("intents/a.yaml", intent), ("scripts/a.rhai", script)]);
+    for expected in [
+        "unknown key `colour`",
+        "the key `fallback` stands twice",
+        "unknown key `entities_`",
+        "unknown key `extra`",
+        "unknown entity `nowhere`",
+        "no function `sya`",
+        "no function `aks`",
+    ] {
+        assert!(rendered.contains(expected), "{expected} is not in {rendered}");
+    }
+}
+
+#[test]
+fn entities_that_cannot_be_found() {
+    let bot = BOT.replace(
+        "entities:",
+        "entities:\n  sign: { values: { dot: ['...'], plus: ['C++', c] }, fuzzy: true }\n  both: { pattern: '(', fuzzy: true }\n  twin: { values: { ok: [fine], fine: [good] } }",
+    );
+    assert_snapshot!(check(&[("bot.yaml", &bot)]));
+}
+
+#[test]
+fn scripts_with_comments_in_comments_and_raw_texts_are_good() {
+    let intent = "intent: a\nexamples: { en: [four, five], ru: [четыре, пять] }\nhandler: { script: a.rhai }";
+    let script = "/* outer /* inner() */ still_a_comment() */\nfn handle(ctx) {\n    let x = loop { break (1); };\n    say(#\"a \"quoted(text)\" here\"#)\n}";
+    assert_eq!(check(&[("intents/a.yaml", intent), ("scripts/a.rhai", script)]), "");
+}
+
 #[test]
 fn aliases_that_explode() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
@@ -111,6 +155,10 @@ fn aliases_that_explode() {
     }
     let rendered = check(&[("texts/bomb.yaml", &bomb)]);
     assert!(rendered.contains("stands for more than 200000 values"), "{rendered}");
+    let text = "x".repeat(100_000);
+    let long = format!("a: &a {text}\nb: [{}]\n", vec!["*a"; 100_000].join(", "));
+    let rendered = check(&[("texts/long.yaml", &long)]);
+    assert!(rendered.contains("stands for more than 200000 values"), "{}", &rendered[..500.min(rendered.len())]);
     let deep = format!("a: {}{}", "[".repeat(100), "]".repeat(100));
     assert!(check(&[("texts/deep.yaml", &deep)]).contains("nests deeper than 32 levels"));
 }
@@ -119,12 +167,12 @@ fn aliases_that_explode() {
 fn bytes_that_are_no_text() {
     use banter_engine::{
         catalogue::{bundle::Bundle, fault::Faults, loader},
-        handlers::script::Scripting,
+        handlers::{plugin::NoPlugins, script::Scripting},
     };
     let mut bundle = Bundle::of(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET)]);
     bundle.files.insert("texts/a.yaml".to_owned(), b"a: ok\nb: \xFF\xFE\n".to_vec());
     let mut faults = Faults::default();
-    assert!(loader::load(&bundle, &Scripting::new(), &mut faults).is_none());
+    assert!(loader::load(&bundle, &Scripting::new(), &NoPlugins, &mut faults).is_none());
     assert!(faults.render(false).contains("line 2 is not UTF-8"), "{}", faults.render(false));
 }
 
@@ -138,10 +186,14 @@ fn folders_are_bounded() {
     std::fs::create_dir(folder.path().join("texts")).unwrap();
     std::fs::write(folder.path().join("texts/big.yaml"), vec![b'#'; MAX_FILE_BYTES as usize + 1]).unwrap();
     std::fs::write(folder.path().join("texts/.swap.yaml"), "x").unwrap();
+    std::fs::write(folder.path().join("texts/other.yml"), "x").unwrap();
+    std::fs::create_dir_all(folder.path().join("texts/1/2/3/4/5/6")).unwrap();
     let mut faults = Faults::default();
     let bundle = Bundle::read(folder.path(), &mut faults).unwrap();
     assert!(bundle.files.is_empty());
-    assert!(faults.render(false).contains("more than 2097152"), "{}", faults.render(false));
+    for expected in ["more than 2097152", "it ends in .yml", "texts/1/2/3/4/5", "it lies too deep"] {
+        assert!(faults.render(false).contains(expected), "{expected}: {}", faults.render(false));
+    }
 }
 
 mod any_bytes {

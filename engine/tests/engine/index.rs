@@ -34,7 +34,7 @@ fn recall(exact: &[Neighbour], found: &[Neighbour]) -> f64 {
 
 #[test]
 fn hnsw_recalls_the_neighbours_at_twenty_thousand() {
-    let vectors = clusters(20_100, 24);
+    let vectors = clusters(20_100, 384);
     let (vectors, queries) = vectors.split_at(20_000);
     let (exact, hnsw) = (Exact::new(vectors), Hnsw::build(vectors));
     let total: f64 = queries.iter().map(|q| recall(&exact.nearest(q, 10), &hnsw.nearest(q, 10))).sum();

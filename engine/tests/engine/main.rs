@@ -3,6 +3,8 @@
 mod dialogue;
 mod faults;
 mod index;
+mod plugins;
+mod replay;
 mod scripts;
 mod states;
 mod support;

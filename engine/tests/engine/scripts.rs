@@ -87,6 +87,7 @@ fn texts_and_chance() {
 fn slots_contexts_jumps_and_ends() {
     check("jump(\"greet\")", "Hello!");
     check("say(\"first\") + jump(\"greet\")", "first\nHello!");
+    check("say(\"first\").ask(\"city\", \"And where?\")", "first\nAnd where?");
     let turn = run("hand_off(\"A person comes.\")");
     assert!(turn.hand_off);
     assert_eq!(turn.text(), "A person comes.");
@@ -159,7 +160,35 @@ fn hostile_scripts_are_stopped() {
         "too often",
     );
     check_failure("for i in 0..99 { kv_get(\"x\"); }", 2, "too often");
-    check_failure("let s = say(\"a\"); for i in 0..100 { s = s.say(\"a\"); } s", 1, "more than 32 effects");
+    check_failure("let s = say(\"a\"); for i in 0..100 { s = s.say(\"a\"); } s", 2, "at most 32 effects");
+    check_failure("let s = say(\"a\"); loop { s = s + s; }", 2, "at most 32 effects");
+    check_failure("let s = \"x\"; while s.len() < 20_000 { s += s; } set_slot(\"x\", s)", 2, "at most 16384 bytes");
+    check_failure("let s = \"x\"; while s.len() < 20_000 { s += s; } payload(#{ s: s })", 2, "at most 16384 bytes");
+    check_failure("loop { let a = []; for i in 0..900 { a.push(i); } a.sort(); }", 1, "");
+    let mut talk = talk("for i in 0..100 { log(`line ${i}`); } \"done\"", TestHost::default());
+    talk.check(&[("run the script now", "done")]);
+    assert_eq!(talk.host.logged.lock().unwrap().len(), 32, "lines of one turn");
+}
+
+/// A dialogue's state is stored with each of its turns.
+#[test]
+fn slots_do_not_grow_for_ever() {
+    let body = "let r = say(\"ok\"); for i in 0..30 { r = r.set_slot(`s${random(1_000_000)}`, 1); } r";
+    let mut talk = talk(body, TestHost::default());
+    let told: Vec<Turn> = (0..9).map(|_| talk.say("run the script now")).collect();
+    assert_eq!(talk.state.slots.len(), 200);
+    assert!(told[0].events.is_empty() && json!(told[8].events).to_string().contains("at most 200 slots"));
+}
+
+/// A store that is away leaves no turn: it could not be stored, and the client asks again.
+#[test]
+fn a_store_that_is_away_ends_the_turn() {
+    let mut talk = talk("let n = (); try { n = kv_get(\"n\"); } catch { n = 0; } `${n}`", TestHost::default());
+    talk.host.away.store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = talk.try_to_say("run the script now").unwrap_err();
+    assert_eq!(error.to_string(), "the store is away");
+    talk.host.away.store(false, std::sync::atomic::Ordering::Relaxed);
+    talk.check(&[("run the script now", "")]);
 }
 
 #[test]

@@ -2,14 +2,20 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use banter_engine::{
-    Engine, Snapshot,
+    Engine, EngineError, Snapshot,
     catalogue::{Catalogue, HttpPolicy, bundle::Bundle, fault::Faults, loader},
     embedding::hashed::HashedEmbedder,
-    handlers::script::Scripting,
+    handlers::{
+        plugin::{NoPlugins, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime},
+        script::Scripting,
+    },
     host::{Host, HostError, HttpAnswer},
     state::DialogueState,
     turn::{Message, Turn},
@@ -53,11 +59,16 @@ pub struct TestHost {
     pub kept: Mutex<BTreeMap<String, Value>>,
     pub pages: BTreeMap<String, HttpAnswer>,
     pub logged: Mutex<Vec<String>>,
+    /// Whether kept values cannot be read.
+    pub away: AtomicBool,
 }
 
 impl Host for TestHost {
     fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError> {
         assert_eq!(user, 7);
+        if self.away.load(Ordering::Relaxed) {
+            return Err(HostError::Unavailable { part: "test", reason: "the store is away".to_owned() });
+        }
         Ok(self.kept.lock().unwrap().get(key).cloned())
     }
 
@@ -68,12 +79,20 @@ impl Host for TestHost {
     fn log(&self, source: &str, message: &str) {
         self.logged.lock().unwrap().push(format!("{source}: {message}"));
     }
+
+    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        plugin.call(call)
+    }
 }
 
 /// Loads files; all faults, rendered.
 pub fn load(files: &[(&str, &str)]) -> (Option<Catalogue>, String) {
+    load_with(files, &NoPlugins)
+}
+
+pub fn load_with(files: &[(&str, &str)], plugins: &dyn PluginRuntime) -> (Option<Catalogue>, String) {
     let mut faults = Faults::default();
-    let catalogue = loader::load(&Bundle::of(files), &Scripting::new(), &mut faults);
+    let catalogue = loader::load(&Bundle::of(files), &Scripting::new(), plugins, &mut faults);
     (catalogue, faults.render(false))
 }
 
@@ -92,7 +111,11 @@ impl Talk {
     }
 
     pub fn with_host(files: &[(&str, &str)], host: TestHost) -> Self {
-        let (catalogue, faults) = load(files);
+        Self::with_plugins(files, host, &NoPlugins)
+    }
+
+    pub fn with_plugins(files: &[(&str, &str)], host: TestHost, plugins: &dyn PluginRuntime) -> Self {
+        let (catalogue, faults) = load_with(files, plugins);
         let catalogue = catalogue.unwrap_or_else(|| panic!("{faults}"));
         let host = Arc::new(host);
         let embedder = Arc::new(HashedEmbedder::new(128));
@@ -103,13 +126,17 @@ impl Talk {
     }
 
     pub fn say(&mut self, text: &str) -> Turn {
+        self.try_to_say(text).expect("a turn")
+    }
+
+    pub fn try_to_say(&mut self, text: &str) -> Result<Turn, EngineError> {
         self.turns += 1;
         let message = Message { text, user: 7, dialog: 3, seed: self.turns };
         let now = jiff::Timestamp::from_second(NOW).unwrap();
-        let turn = self.engine.reply(&self.snapshot, &self.state, &message, now).expect("a turn");
+        let turn = self.engine.reply(&self.snapshot, &self.state, &message, now)?;
         self.state = turn.state.clone();
         self.host.kept.lock().unwrap().extend(turn.kept.clone());
-        turn
+        Ok(turn)
     }
 
     /// Each line of the user and what the bot must say to it.

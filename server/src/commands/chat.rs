@@ -10,7 +10,10 @@ use std::{
 use banter_engine::{
     Engine, Snapshot,
     catalogue::HttpPolicy,
-    handlers::script::Scripting,
+    handlers::{
+        plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
+        script::Scripting,
+    },
     host::{Host, HostError, HttpAnswer},
     state::DialogueState,
     turn::{Message, Output, Turn},
@@ -18,7 +21,7 @@ use banter_engine::{
 use rustyline::{DefaultEditor, error::ReadlineError};
 use serde_json::{Value, json};
 
-use super::{colour, print};
+use super::{colour, print, runtime};
 use crate::{
     assembly, catalogs,
     config::Config,
@@ -33,8 +36,10 @@ const HELP: &str = "/explain  why the last reply is as it is\n/state    what the
 /// Talks until the input ends.
 pub fn run(config: &Config, json: bool) -> Result<u8, Failure> {
     let scripting = Arc::new(Scripting::new());
-    let catalogue = catalogs::load_good(&config.bot, &scripting, colour())?;
-    let embedder = assembly::embedder(&config.embedding)?;
+    let runtime = runtime(0)?;
+    let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+    let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox, colour())?;
+    let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
     let host = Arc::new(ChatHost::default());
     let engine = Engine::new(embedder, scripting, host.clone());
     let bar = BuildBar::default();
@@ -193,13 +198,13 @@ fn explain(turn: &Turn) -> String {
 
 /// HTTP as the server does it; kept values in memory.
 #[derive(Default)]
-struct ChatHost {
+pub(super) struct ChatHost {
     http: OutboundHttp,
     kept: Mutex<BTreeMap<String, Value>>,
 }
 
 impl ChatHost {
-    fn keep(&self, values: &BTreeMap<String, Value>) {
+    pub(super) fn keep(&self, values: &BTreeMap<String, Value>) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(values.clone());
     }
 }
@@ -215,5 +220,9 @@ impl Host for ChatHost {
 
     fn log(&self, source: &str, message: &str) {
         eprintln!("log {source}: {message}");
+    }
+
+    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        plugin.call(call)
     }
 }

@@ -4,13 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use banter_engine::{
     Engine,
-    catalogue::fault::{Fault, Faults, Severity},
+    catalogue::fault::{Fault, Faults, Place, Severity},
     handlers::script::Scripting,
     host::NoHost,
 };
 use serde_json::json;
 
-use super::{colour, print};
+use super::{colour, print, runtime};
 use crate::{
     assembly, catalogs,
     config::Config,
@@ -31,11 +31,20 @@ pub struct Options {
 /// Checks a bot; 0 when it is good.
 pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
     let scripting = Arc::new(Scripting::new());
-    let (catalogue, mut faults) = catalogs::load(&config.bot, &scripting)?;
+    let runtime = runtime(0)?;
+    let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+    let (catalogue, mut faults) = catalogs::load(&config.bot, &scripting, &sandbox)?;
+    for state in sandbox.states() {
+        if let Some(note) = state.note {
+            let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
+            let fault = Fault::warning(place, format!("the plugin `{}` is suspended: {note}", state.name));
+            faults.push(fault.hint(format!("`banter plugin check {}` calls it once", state.name)));
+        }
+    }
     let intents = catalogue.as_ref().map(|catalogue| catalogue.intents.len());
     let examples = catalogue.as_ref().map(|c| c.intents.iter().map(|intent| intent.examples.len()).sum::<usize>());
     if let Some(catalogue) = catalogue.filter(|_| !options.no_model) {
-        let engine = Engine::new(assembly::embedder(&config.embedding)?, scripting, Arc::new(NoHost));
+        let engine = Engine::new(assembly::embedder(&config.embedding, &config.data_dir)?, scripting, Arc::new(NoHost));
         warn_of_misplaced(catalogue, &engine, &config.data_dir.join("index"), &mut faults)?;
     }
     let (errors, warnings) = (faults.count(Severity::Error), faults.count(Severity::Warning));

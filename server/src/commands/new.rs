@@ -6,7 +6,7 @@ use super::{print, schema::Kind};
 use crate::failure::Failure;
 
 /// The files of the new bot; `{{name}}` stands for its name.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 10] = [
     ("bot.yaml", include_str!("../../template/bot.yaml")),
     ("intents/hello.yaml", include_str!("../../template/intents/hello.yaml")),
     ("intents/bye.yaml", include_str!("../../template/intents/bye.yaml")),
@@ -14,6 +14,8 @@ const FILES: [(&str, &str); 8] = [
     ("intents/stop.yaml", include_str!("../../template/intents/stop.yaml")),
     ("scripts/book_table.rhai", include_str!("../../template/scripts/book_table.rhai")),
     ("texts/booking.yaml", include_str!("../../template/texts/booking.yaml")),
+    ("fixtures/book_table.yaml", include_str!("../../template/fixtures/book_table.yaml")),
+    (".pre-commit-config.yaml", include_str!("../../template/pre-commit-config.yaml")),
     ("README.md", include_str!("../../template/README.md")),
 ];
 
@@ -37,7 +39,10 @@ pub fn run(folder: &Path) -> Result<u8, Failure> {
             "choose a folder that you may write to",
         )
     })?;
-    print(format!("made {}; next:\n  banter check --bot {0}\n  banter chat --bot {0}", folder.display()));
+    print(format!(
+        "made {}; next:\n  banter check --bot {0}\n  banter replay --bot {0}\n  banter chat --bot {0}",
+        folder.display()
+    ));
     Ok(0)
 }
 
@@ -51,7 +56,9 @@ fn write_all(folder: &Path, name: &str) -> io::Result<()> {
     for (path, text) in FILES {
         write(&folder.join(path), &text.replace("{{name}}", name))?;
     }
-    for (kind, file) in [(Kind::Bot, "bot"), (Kind::Intent, "intent"), (Kind::Texts, "texts")] {
+    for (kind, file) in
+        [(Kind::Bot, "bot"), (Kind::Intent, "intent"), (Kind::Texts, "texts"), (Kind::Fixture, "fixture")]
+    {
         write(&folder.join(format!(".schemas/{file}.schema.json")), &format!("{:#}\n", kind.schema()))?;
     }
     Ok(())

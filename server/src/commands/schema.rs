@@ -2,9 +2,12 @@
 
 use std::{fs, path::Path};
 
-use banter_engine::catalogue::{
-    shape::Shape,
-    wire::{BotFile, IntentFile, TextsFile},
+use banter_engine::{
+    catalogue::{
+        shape::Shape,
+        wire::{BotFile, IntentFile, TextsFile},
+    },
+    replay::wire::FixtureFile,
 };
 use serde_json::{Value, json};
 
@@ -20,10 +23,13 @@ pub enum Kind {
     Intent,
     /// texts/*.yaml
     Texts,
+    /// fixtures/*.yaml
+    Fixture,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 3] = [(Self::Bot, "bot"), (Self::Intent, "intent"), (Self::Texts, "texts")];
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Bot, "bot"), (Self::Intent, "intent"), (Self::Texts, "texts"), (Self::Fixture, "fixture")];
 
     /// The JSON Schema of this kind.
     pub fn schema(self) -> Value {
@@ -31,6 +37,7 @@ impl Kind {
             Self::Bot => Shape::<BotFile>::new().schema().clone(),
             Self::Intent => Shape::<IntentFile>::new().schema().clone(),
             Self::Texts => Shape::<TextsFile>::new().schema().clone(),
+            Self::Fixture => Shape::<FixtureFile>::new().schema().clone(),
         }
     }
 }

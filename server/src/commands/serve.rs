@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use rocket::fairing::AdHoc;
 
-use super::{block_on, colour, print};
+use super::{colour, print, runtime};
 use crate::{
     assembly,
     config::{Config, Rules},
@@ -14,10 +14,11 @@ use crate::{
 
 /// Serves until a signal; in-flight turns finish.
 pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
+    config.check(rules)?;
     telemetry::start(&config.log)?;
-    block_on(async {
+    runtime(config.workers)?.block_on(async {
         let assembly = assembly::assemble(config, rules, colour()).await?;
-        let (store, intents) = (assembly.store, assembly.intents);
+        let (backend, intents) = (assembly.backend, assembly.intents);
         let open_channel = matches!(assembly.app.channel, web::ChannelAccess::Open);
         let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |rocket| {
             Box::pin(async move {
@@ -26,7 +27,7 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
             })
         }));
         let served = rocket.launch().await;
-        store.close().await;
+        backend.close().await;
         served.map_err(|error| {
             Failure::usage(
                 format!("the server cannot listen on {}:{}: {}", config.address, config.port, plain(&error)),

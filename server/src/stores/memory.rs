@@ -1,4 +1,4 @@
-//! What the embedded backend keeps in process: sessions and rate limits. They end with the process, by design: clients
+//! What the embedded backend keeps in process: sessions, rate limits and the bus. They end with the process, by design: clients
 //! refresh their access tokens.
 
 use std::{
@@ -8,8 +8,12 @@ use std::{
 
 use async_trait::async_trait;
 use moka::sync::Cache;
+use tokio::sync::broadcast;
 
-use super::{RateLimits, Session, SessionStore, StoreError};
+use super::{
+    Bus, BusEvent, Purpose, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError, TurnCache, UserId,
+    UserStore,
+};
 
 /// Bound on entries, whatever clients do.
 const MAX_ENTRIES: u64 = 1_000_000;
@@ -18,14 +22,15 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Access tokens by id.
 pub struct MemorySessions {
     sessions: Cache<String, Session>,
+    users: Arc<dyn UserStore>,
 }
 
 impl MemorySessions {
-    /// Sessions that live for `life`.
-    pub fn new(life: Duration) -> Self {
+    /// Sessions that live for `life`, and not longer than their users.
+    pub fn new(life: Duration, users: Arc<dyn UserStore>) -> Self {
         let sessions =
             Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(life).support_invalidation_closures().build();
-        Self { sessions }
+        Self { sessions, users }
     }
 }
 
@@ -36,8 +41,18 @@ impl SessionStore for MemorySessions {
         Ok(())
     }
 
-    async fn get(&self, token: &str) -> Result<Option<Session>, StoreError> {
-        Ok(self.sessions.get(token))
+    async fn open(
+        &self,
+        token: &str,
+        session: &Session,
+        purpose: Purpose<'_>,
+    ) -> Result<(bool, Option<Recalled>), StoreError> {
+        if self.sessions.get(token).as_ref() != Some(session) {
+            return Ok((false, None));
+        }
+        // A command in another process may have deleted the user; a turn finds that out when it is stored.
+        let alive = matches!(purpose, Purpose::Turn(_)) || self.users.exists(session.user).await?;
+        Ok((alive, None))
     }
 
     async fn revoke_family(&self, family: &str) -> Result<(), StoreError> {
@@ -45,7 +60,11 @@ impl SessionStore for MemorySessions {
         self.sessions
             .invalidate_entries_if(move |_, session| session.family == family)
             .map(|_| ())
-            .map_err(|error| StoreError { store: "sessions", message: error.to_string() })
+            .map_err(|error| StoreError::damaged("sessions", error.to_string()))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -74,5 +93,48 @@ impl RateLimits for MemoryLimits {
         window.count = window.count.saturating_add(1);
         let left = WINDOW.saturating_sub(window.start.elapsed()).as_secs() + 1;
         Ok((window.count > limit).then_some(left))
+    }
+}
+
+/// No cache beside that of the conversations: the embedded store is in the same process.
+pub struct NoCache;
+
+#[async_trait]
+impl TurnCache for NoCache {
+    async fn recall(&self, _user: UserId, _key: Option<&str>) -> Recalled {
+        Recalled::default()
+    }
+
+    async fn remember(&self, _turn: Remembered<'_>) {}
+
+    async fn forget(&self, _user: UserId) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Events that a slow receiver may be behind.
+const BACKLOG: usize = 1_024;
+
+/// A bus with one server on it.
+pub struct LocalBus {
+    sender: broadcast::Sender<BusEvent>,
+}
+
+impl Default for LocalBus {
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(BACKLOG) }
+    }
+}
+
+#[async_trait]
+impl Bus for LocalBus {
+    async fn publish(&self, topic: &str, text: &str) -> Result<(), StoreError> {
+        // Nobody listens: nobody needs to know.
+        let _ = self.sender.send(BusEvent::Message { topic: topic.to_owned(), text: text.to_owned() });
+        Ok(())
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<BusEvent> {
+        self.sender.subscribe()
     }
 }

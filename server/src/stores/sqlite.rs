@@ -9,6 +9,7 @@ use std::{path::Path, time::Duration};
 
 use sqlx::{
     ConnectOptions, SqliteConnection, SqlitePool,
+    error::ErrorKind,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -17,7 +18,6 @@ use super::StoreError;
 use crate::config::{SqliteConfig, Synchronous};
 use writer::Writer;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 const BUSY: Duration = Duration::from_secs(5);
 
 /// The embedded backend of `UserStore`, `DialogStore` and `TurnStore`.
@@ -47,10 +47,10 @@ impl SqliteStore {
             .pragma("temp_store", "memory")
             .pragma("mmap_size", "134217728");
         let mut writing = options.clone().connect().await.map_err(failed)?;
-        MIGRATIONS
-            .run(&mut writing)
-            .await
-            .map_err(|error| StoreError { store: "sqlite", message: error.to_string() })?;
+        let mut migrations: Migrator = sqlx::migrate!("../migrations/sqlite");
+        // The binary before a migration works with it.
+        migrations.set_ignore_missing(true);
+        migrations.run(&mut writing).await.map_err(|error| StoreError::outage("sqlite", error.to_string()))?;
         preallocate(&mut writing).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers.max(1))
@@ -85,5 +85,7 @@ async fn preallocate(connection: &mut SqliteConnection) -> Result<(), sqlx::Erro
 }
 
 fn failed(error: sqlx::Error) -> StoreError {
-    StoreError { store: "sqlite", message: error.to_string() }
+    // A user that is deleted meanwhile breaks a constraint; the file is well.
+    let constraint = error.as_database_error().is_some_and(|cause| cause.kind() != ErrorKind::Other);
+    StoreError { store: "sqlite", message: error.to_string(), outage: !constraint }
 }

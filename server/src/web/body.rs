@@ -11,10 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::{App, error::ApiError};
-use std::{sync::Arc, time::Duration};
-
-/// A body that takes longer than this to arrive is not waited for.
-const READ_TIME: Duration = Duration::from_secs(15);
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A request's body as a `T`.
 pub struct Body<T> {
@@ -55,8 +52,9 @@ async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
     } else if request.headers().contains("Content-Type") {
         return Err(ApiError::UnsupportedMediaType);
     }
-    let limit = request.rocket().state::<Arc<App>>().map_or(65_536, |app| app.body_bytes);
-    let reading = timeout(READ_TIME, data.open(limit.bytes()).into_bytes());
+    let app = request.rocket().state::<Arc<App>>().ok_or(ApiError::Internal)?;
+    // A body that takes too long to arrive is not waited for.
+    let reading = timeout(app.body_time, data.open(app.body_bytes.bytes()).into_bytes());
     let bytes = reading.await.map_err(|_| ApiError::BadRequest)?.map_err(|_| ApiError::BadRequest)?;
     if !bytes.is_complete() {
         return Err(ApiError::TooLarge);
@@ -72,9 +70,35 @@ async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
     let mut hash = Sha256::new();
     hash.update(request.uri().path().as_str().trim_end_matches('/').as_bytes());
     hash.update([0]);
-    hash.update(json.to_string().as_bytes());
+    hash_value(&mut hash, &json);
     let value = serde_path_to_error::deserialize(json).map_err(|error| field_error(&error))?;
     Ok(Body { value, hash: hash.finalize().into() })
+}
+
+/// Hashes a value without regard to the order of its keys.
+fn hash_value(hash: &mut Sha256, value: &Value) {
+    let mut part = |kind: u8, bytes: &[u8]| {
+        hash.update([kind]);
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    match value {
+        Value::Object(fields) => {
+            part(b'o', &(fields.len() as u64).to_le_bytes());
+            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            for (key, value) in sorted {
+                hash.update((key.len() as u64).to_le_bytes());
+                hash.update(key.as_bytes());
+                hash_value(hash, value);
+            }
+        }
+        Value::Array(items) => {
+            part(b'a', &(items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| hash_value(hash, item));
+        }
+        Value::String(text) => part(b's', text.as_bytes()),
+        other => part(b'v', other.to_string().as_bytes()),
+    }
 }
 
 /// Which field is missing or wrong.

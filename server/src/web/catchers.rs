@@ -5,7 +5,7 @@ use rocket::{
     http::{Method, Status},
 };
 
-use super::{body::Refusal, error::ApiError, routes};
+use super::{body::Refusal, context::Trace, error::ApiError, routes};
 
 /// The one catcher.
 pub fn all() -> Vec<Catcher> {
@@ -28,7 +28,7 @@ fn refused(status: Status, request: &Request<'_>) -> ApiError {
         503 => ApiError::Busy(1),
         code if (400..500).contains(&code) => ApiError::BadRequest,
         _ => {
-            tracing::error!(%status, "a request failed");
+            Trace::of(request).span().in_scope(|| tracing::error!(%status, "a request failed"));
             ApiError::Internal
         }
     }

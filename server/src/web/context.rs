@@ -1,6 +1,8 @@
 //! What belongs to one request: its id, its time, its log span, and the language to speak to its sender.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use ipnet::IpNet;
 
 use rocket::{
     Request,
@@ -9,7 +11,7 @@ use rocket::{
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::error::ApiError;
+use super::{App, error::ApiError};
 
 /// Id and start of a request.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Context {
 /// What handlers need of a request beside its body.
 pub struct Context {
     span: Span,
-    /// The peer's address.
+    /// The client's address.
     pub address: String,
 }
 
@@ -57,9 +59,28 @@ impl<'r> FromRequest<'r> for Context {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
         let span = Trace::of(request).span();
-        let address = request.remote().map_or("unknown".to_owned(), |peer| canonical(peer.ip()));
+        let proxies = request.rocket().state::<Arc<App>>().map_or(&[][..], |app| &app.proxies);
+        let forwarded = request.headers().get("X-Forwarded-For");
+        let address =
+            request.remote().map_or("unknown".to_owned(), |peer| canonical(client(peer.ip(), forwarded, proxies)));
         Outcome::Success(Self { span, address })
     }
+}
+
+/// Whom a chain of proxies speaks for: from the right, the first address that is no known proxy's. What stands to the left of it
+/// anybody could have written.
+fn client<'h>(peer: IpAddr, forwarded: impl Iterator<Item = &'h str>, proxies: &[IpNet]) -> IpAddr {
+    let known = |address: IpAddr| proxies.iter().any(|network| network.contains(&address.to_canonical()));
+    let told: Vec<&str> = forwarded.flat_map(|header| header.split(',')).map(str::trim).collect();
+    let mut address = peer;
+    for hop in told.into_iter().rev() {
+        if !known(address) {
+            break;
+        }
+        let Ok(next) = hop.parse() else { break };
+        address = next;
+    }
+    address
 }
 
 /// One address for one sender: IPv4 as such, IPv6 by its /64, of which one household has many.
@@ -131,6 +152,23 @@ mod tests {
             ("", Speech::English),
         ] {
             assert_eq!(Speech::parse(header), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn only_known_proxies_are_believed() {
+        let proxies: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec();
+        for (peer, forwarded, expected) in [
+            ("203.0.113.9", vec!["198.51.100.1"], "203.0.113.9"),
+            ("10.0.0.2", vec!["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.2", vec!["6.6.6.6, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.2", vec!["6.6.6.6", "198.51.100.1, 10.1.1.1"], "198.51.100.1"),
+            ("::ffff:10.0.0.2", vec!["2001:db8::1"], "2001:db8::1"),
+            ("10.0.0.2", vec!["nonsense"], "10.0.0.2"),
+            ("10.0.0.2", vec![], "10.0.0.2"),
+        ] {
+            let told = client(peer.parse().unwrap(), forwarded.iter().copied(), &proxies);
+            assert_eq!(told, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
         }
     }
 }

@@ -287,8 +287,13 @@ impl<'r> Responder<'r, 'static> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a store does not answer");
-        Self::Unavailable(error.store)
+        if error.outage {
+            tracing::error!(%error, "a store does not answer");
+            Self::Unavailable(error.store)
+        } else {
+            tracing::error!(%error, "a store holds what it should not");
+            Self::Internal
+        }
     }
 }
 
@@ -319,6 +324,7 @@ impl From<ConversationError> for ApiError {
         match error {
             ConversationError::Text => Self::InvalidText,
             ConversationError::ForeignDialog => Self::ForeignDialog,
+            ConversationError::UserGone => Self::Unauthorized,
             ConversationError::KeyMismatch => Self::IdempotencyMismatch,
             ConversationError::Busy => Self::Busy(1),
             ConversationError::Store(error) => error.into(),

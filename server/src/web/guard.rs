@@ -1,6 +1,6 @@
 //! Proofs. A route that takes a [`User`] cannot forget to ask who it is.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use rocket::{
     Request,
@@ -11,36 +11,61 @@ use rocket::{
 use tracing::Instrument;
 
 use super::{App, ChannelAccess, body::refuse, context::Trace, error::ApiError};
-use crate::stores::UserId;
+use crate::stores::{Purpose, Recalled, UserId};
 
 /// Someone who has proved who they are, by a token in `Authorization` or in the cookie `access_token`.
 pub struct User(pub UserId);
+
+/// A [`User`] who sends a message, with what was looked up for it on the way.
+pub struct Sender {
+    /// Who.
+    pub user: UserId,
+    /// What the cache remembers, if it was asked.
+    pub recalled: Option<Recalled>,
+    /// When.
+    pub proved: Instant,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Sender {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+        // A key that is no good is refused by its own guard.
+        let key = request.headers().get_one("Idempotency-Key").filter(|key| is_key(key));
+        let proved = Instant::now();
+        match prove(request, Purpose::Turn(key)).instrument(Trace::of(request).span()).await {
+            Ok((user, recalled)) => Outcome::Success(Self { user, recalled, proved }),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for User {
     type Error = ApiError;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
-        match prove(request).instrument(Trace::of(request).span()).await {
-            Ok(user) => Outcome::Success(Self(user)),
+        match prove(request, Purpose::Other).instrument(Trace::of(request).span()).await {
+            Ok((user, _)) => Outcome::Success(Self(user)),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
     }
 }
 
-async fn prove(request: &Request<'_>) -> Result<UserId, ApiError> {
+async fn prove(request: &Request<'_>, purpose: Purpose<'_>) -> Result<(UserId, Option<Recalled>), ApiError> {
     let app = app(request)?;
     if let Some(header) = request.headers().get_one("Authorization") {
         let token = bearer(header).ok_or(ApiError::Unauthorized)?;
-        return Ok(app.accounts.authenticate(token).await?);
+        return Ok(app.accounts.open(token, purpose).await?);
     }
     let cookie = request.cookies().get("access_token").ok_or(ApiError::Unauthorized)?;
-    let user = app.accounts.authenticate(cookie.value()).await?;
+    let proved = app.accounts.open(cookie.value(), purpose).await?;
     // A browser sends cookies along with requests that other sites make; these cannot forge `Origin`.
     if request.method() == Method::Post && !is_own_origin(request, app) {
         return Err(ApiError::ForeignOrigin);
     }
-    Ok(user)
+    Ok(proved)
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -79,11 +104,15 @@ impl<'r> FromRequest<'r> for IdempotencyKey {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
         let Some(key) = request.headers().get_one("Idempotency-Key") else { return Outcome::Success(Self(None)) };
-        if key.is_empty() || key.len() > 64 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !is_key(key) {
             return Outcome::Error(refuse(request, ApiError::InvalidIdempotencyKey));
         }
         Outcome::Success(Self(Some(key.to_owned())))
     }
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Someone who may use Rasa's REST channel: by `?token=` or as Bearer.
@@ -116,7 +145,7 @@ impl<'r> FromRequest<'r> for ChannelClient {
     }
 }
 
-/// Someone who knows the health key.
+/// Someone who knows the health key: in `X-Health-Key`, or as Bearer, which monitors can send more easily.
 pub struct HealthClient;
 
 #[rocket::async_trait]
@@ -124,7 +153,8 @@ impl<'r> FromRequest<'r> for HealthClient {
     type Error = ApiError;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
-        let given = request.headers().get_one("X-Health-Key").unwrap_or("");
+        let as_bearer = || request.headers().get_one("Authorization").and_then(bearer);
+        let given = request.headers().get_one("X-Health-Key").or_else(as_bearer).unwrap_or("");
         let known = app(request).is_ok_and(|app| app.health_key.as_ref().is_some_and(|key| key.matches(given)));
         if known { Outcome::Success(Self) } else { Outcome::Error(refuse(request, ApiError::WrongKey)) }
     }

@@ -18,7 +18,7 @@ pub fn methods_of(path: &str) -> Option<&'static str> {
     let path = if path == "/" { path } else { path.trim_end_matches('/') };
     match path {
         "/auth/login" | "/auth/refresh" | "/messages/send" | "/webhooks/rest/webhook" => Some("POST"),
-        "/session/history" | "/webhooks/rest" | "/live" | "/ready" | "/health" => Some("GET, HEAD"),
+        "/session/history" | "/webhooks/rest" | "/live" | "/ready" | "/health" | "/metrics" => Some("GET, HEAD"),
         _ => None,
     }
 }

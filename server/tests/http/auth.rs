@@ -1,9 +1,10 @@
 //! `/auth/login` and `/auth/refresh`.
 
+use banter_server::config::Rules;
 use rocket::http::{ContentType, Header};
 use serde_json::json;
 
-use crate::support::{Server, server};
+use crate::support::{Server, server, server_with};
 
 async fn log_in(server: &Server, email: &str, password: &str) -> (u16, String) {
     let answer = server.post("/auth/login", &[], json!({ "email": email, "password": password }).to_string()).await;
@@ -102,7 +103,7 @@ async fn both_tokens_prove_a_user_and_others_do_not() {
 
 #[rocket::async_test]
 async fn a_cookie_proves_a_user_and_posts_need_the_own_origin() {
-    let server = crate::support::server_with(banter_server::config::Rules::Dev, |config| {
+    let server = server_with(Rules::Dev, |config| {
         config.front = Some("https://shop.example".to_owned());
     })
     .await;
@@ -123,5 +124,76 @@ async fn a_cookie_proves_a_user_and_posts_need_the_own_origin() {
             request.add_header(Header::new("Origin", origin));
         }
         assert_eq!(request.dispatch().await.status().code, status, "{origin:?}");
+    }
+}
+
+/// A revoked family stays revoked, whoever comes with which of its tokens.
+#[rocket::async_test]
+async fn a_revoked_family_does_not_come_back() {
+    let server = server().await;
+    let (access, first) = server.log_in("ann@mail.example").await;
+    let (_, second) = refresh(&server, &first).await;
+    assert_eq!(refresh(&server, &first).await.0, 401);
+    for token in [&first, &second, &first] {
+        assert_eq!(refresh(&server, token).await.0, 401);
+        assert_eq!(server.send(&access, "hello there").await.status, 401, "no session is opened again");
+    }
+}
+
+#[rocket::async_test]
+async fn a_user_that_cannot_be_stored_is_told() {
+    let server = server().await;
+    server.log_in("ann@mail.example").await;
+    server
+        .sql(
+            "CREATE TABLE once (a UNIQUE); INSERT INTO once VALUES (1);
+             CREATE TRIGGER nobody AFTER INSERT ON users BEGIN INSERT INTO once VALUES (1); END",
+            "ALTER TABLE users ADD CONSTRAINT nobody CHECK (created_at < 0) NOT VALID",
+        )
+        .await;
+    let answer = server.post("/auth/login", &[], r#"{"email":"bob@mail.example","password":"tulip"}"#).await;
+    assert_eq!((answer.status, answer.code()), (500, "user_not_created"), "{}", answer.body);
+    assert!(!answer.body.to_string().contains("nobody") && !answer.body.to_string().contains("UNIQUE"));
+    assert_eq!(log_in(&server, "ann@mail.example", "tulip").await.0, 200, "those who are there log in");
+}
+
+#[rocket::async_test]
+async fn hashes_queue_within_bounds() {
+    let server = server_with(Rules::Dev, |config| {
+        (config.auth.parallel_hashes, config.auth.waiting_hashes) = (1, 0);
+    })
+    .await;
+    let emails: Vec<String> = (0..6).map(|i| format!("u{i}@mail.example")).collect();
+    let told = rocket::futures::future::join_all(emails.iter().map(|email| log_in(&server, email, "tulip"))).await;
+    let count = |status: u16| told.iter().filter(|(got, _)| *got == status).count();
+    assert!(count(200) >= 1 && count(503) >= 1 && count(200) + count(503) == 6, "{told:?}");
+    assert_eq!(log_in(&server, &emails[0], "tulip").await.0, 200, "afterwards there is room");
+}
+
+/// Each address has its limit; that of a client behind a known proxy is what the proxy tells, that of others is their own.
+#[rocket::async_test]
+async fn tries_are_limited_by_address() {
+    let server = server_with(Rules::Dev, |config| {
+        config.auth.logins_per_address = 3;
+        config.proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let mut users = 0;
+    let mut try_from = async |peer: &str, forwarded: &'static str| {
+        users += 1;
+        let body = json!({ "email": format!("u{users}@mail.example"), "password": "tulip" }).to_string();
+        let request = server.client.post("/auth/login").header(ContentType::JSON).body(body);
+        let request = request.header(Header::new("X-Forwarded-For", forwarded));
+        request.remote(format!("{peer}:4000").parse().unwrap()).dispatch().await.status().code
+    };
+    for _ in 0..3 {
+        assert_eq!(try_from("10.0.0.2", "198.51.100.1").await, 200);
+    }
+    assert_eq!(try_from("10.0.0.2", "198.51.100.1").await, 429);
+    assert_eq!(try_from("10.0.0.3", "198.51.100.1").await, 429, "by another proxy");
+    assert_eq!(try_from("10.0.0.2", "198.51.100.2").await, 200, "another client");
+    for number in 0..4 {
+        let told = try_from("203.0.113.9", ["1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4"][number]).await;
+        assert_eq!(told, if number < 3 { 200 } else { 429 }, "who is no proxy tells what they like");
     }
 }

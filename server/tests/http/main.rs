@@ -1,9 +1,11 @@
 //! The HTTP contract, one file a resource; errors of all of them in one table.
 
-mod auth;
-mod errors;
-mod messages;
-mod service;
-mod session;
-mod support;
-mod webhooks;
+#[path = "resources.rs"]
+mod resources;
+#[path = "../services/mod.rs"]
+mod services;
+
+use resources::support;
+
+/// Whether the tests of this binary run on external stores.
+const EXTERNAL: bool = false;

@@ -1,8 +1,9 @@
 //! `/messages/send`.
 
+use banter_server::config::Rules;
 use serde_json::json;
 
-use crate::support::server;
+use crate::support::{server, server_with};
 
 #[rocket::async_test]
 async fn a_message_gets_its_reply_in_its_language() {
@@ -72,6 +73,11 @@ async fn a_repeat_with_the_same_key_is_answered_and_not_stored() {
     };
     let first = send("k1", r#"{"text":"where is my order"}"#).await;
     let again = send("k1", r#"{ "text" : "where is my order" }"#).await;
+    let ordered = |a: &str| format!("{{{a}}}");
+    let (one, two) =
+        (ordered(r#""text":"hello there","x":{"b":1,"a":2}"#), ordered(r#""x":{"a":2,"b":1},"text":"hello there""#));
+    assert_eq!(send("k0", &one).await.status, 200);
+    assert_eq!(send("k0", &two).await.status, 200, "keys in another order mean the same");
     assert_eq!((first.status, &first.body), (again.status, &again.body));
     let other = send("k1", r#"{"text":"hello there"}"#).await;
     assert_eq!((other.status, other.code()), (409, "idempotency_mismatch"));
@@ -82,7 +88,7 @@ async fn a_repeat_with_the_same_key_is_answered_and_not_stored() {
         assert_eq!(send(key, body).await.code(), "invalid_idempotency_key", "{key}");
     }
     let history = server.get("/session/history", &[("Authorization", &bearer)]).await;
-    assert_eq!(history.body["history"].as_array().unwrap().len(), 2, "{}", history.body);
+    assert_eq!(history.body["history"].as_array().unwrap().len(), 3, "{}", history.body);
 }
 
 #[rocket::async_test]
@@ -113,4 +119,44 @@ async fn a_busy_or_broken_model_is_told_without_its_cause() {
     assert_eq!(broken.body["request_id"], broken.header("x-request-id"));
     assert!(!broken.body.to_string().contains("cause that must not"), "{}", broken.body);
     assert_eq!(server.send(&token, "hello there").await.body["response"], "Hello!");
+}
+
+#[rocket::async_test]
+async fn a_dialogue_goes_on_on_another_server() {
+    let one = server().await;
+    // The embedded store keeps sessions in process; a refresh token proves the user on both.
+    let (_, token) = one.log_in("ann@mail.example").await;
+    let two = one.with_the_same_stores().await;
+    assert_eq!(one.send(&token, "where is my order").await.body["response"], "Which order?");
+    let answer = two.send(&token, "A-1042").await;
+    assert_eq!(answer.body["response"], "A-1042 is fine, asked 1 times\nhttps://x.example/box.png");
+    let again = one.send(&token, "track order B-2000").await;
+    assert_eq!(again.body["response"], "B-2000 is fine, asked 2 times\nhttps://x.example/box.png");
+}
+
+/// Whoever sends more than waits in a dialogue is told to come later, and hinders nobody else.
+#[rocket::async_test]
+async fn one_sender_does_not_fill_the_server() {
+    let server = server_with(Rules::Dev, |config| config.limits.parallel_turns = 2).await;
+    let (ann, _) = server.log_in("ann@mail.example").await;
+    let (bob, _) = server.log_in("bob@mail.example").await;
+    assert_eq!(
+        (server.send(&ann, "hello there").await.status, server.send(&bob, "hello there").await.status),
+        (200, 200)
+    );
+    let flood = rocket::futures::future::join_all((0..300).map(|i| {
+        let (server, ann) = (&server, &ann);
+        async move { server.send(ann, &format!("hello there {i}")).await.status }
+    }));
+    let other = async {
+        let mut told = Vec::new();
+        for _ in 0..5 {
+            told.push(server.send(&bob, "hello there").await.status);
+        }
+        told
+    };
+    let (flood, other) = rocket::futures::join!(flood, other);
+    assert_eq!(other, [200; 5]);
+    assert!(flood.iter().all(|status| matches!(status, 200 | 503)), "{flood:?}");
+    assert!(flood.iter().filter(|status| **status == 200).count() >= 64, "{flood:?}");
 }

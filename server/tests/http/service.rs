@@ -32,3 +32,62 @@ async fn only_the_front_end_may_ask_from_elsewhere() {
     assert_eq!(preflight.status().code, 204);
     assert_eq!(preflight.headers().get_one("Access-Control-Allow-Credentials"), Some("true"));
 }
+
+#[rocket::async_test]
+async fn a_dead_model_is_named() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    for answer in [
+        server.send(&token, "the model is gone").await,
+        server.send(&token, "hello there").await,
+        server.get("/ready", &[]).await,
+        server.get("/health", &[("X-Health-Key", "health")]).await,
+    ] {
+        assert_eq!((answer.status, answer.code()), (503, "unavailable"), "{}", answer.body);
+        assert!(answer.body["detail"].as_str().unwrap().contains("embedding"), "{}", answer.body);
+    }
+    assert_eq!(server.get("/live", &[]).await.status, 200);
+}
+
+#[rocket::async_test]
+async fn a_dead_store_is_named() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    server.backend.close().await;
+    let part = if crate::EXTERNAL { "postgres" } else { "sqlite" };
+    let login = server.post("/auth/login", &[], r#"{"email":"bob@mail.example","password":"tulip"}"#).await;
+    for answer in [
+        server.get("/ready", &[]).await,
+        server.get("/health", &[("X-Health-Key", "health")]).await,
+        login,
+        server.get("/session/history", &[("Authorization", &format!("Bearer {token}"))]).await,
+    ] {
+        assert_eq!((answer.status, answer.code()), (503, "unavailable"), "{}", answer.body);
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains(part) || (crate::EXTERNAL && detail.contains("mongodb")), "{detail}");
+    }
+    assert_eq!(server.get("/live", &[]).await.status, 200);
+}
+
+#[rocket::async_test]
+async fn turns_are_counted_for_monitors() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    for text in ["hello there", "where is my order", "A-1042"] {
+        assert_eq!(server.send(&token, text).await.status, 200);
+    }
+    assert_eq!(server.get("/metrics", &[]).await.code(), "wrong_key");
+    let told = server.get("/metrics", &[("Authorization", "Bearer health")]).await;
+    assert!(told.header("content-type").starts_with("application/openmetrics-text"), "{}", told.header("content-type"));
+    let text = told.body.as_str().unwrap();
+    let expected = [
+        "banter_turns_total{kind=\"matched\"} 2",
+        "banter_turns_total{kind=\"form\"} 1",
+        "banter_turn_seconds_count 3",
+        "# EOF",
+    ];
+    for line in expected {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    assert!(!text.contains("order"), "no texts");
+}

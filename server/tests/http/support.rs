@@ -1,23 +1,22 @@
-//! A server in this process with a small bot, the embedded store in a fresh folder, and an embedder without a model.
+//! A server in this process with a small bot, stores of its own, and an embedder without a model.
 
-use std::{path::Path, sync::Arc};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use banter_engine::{
     Engine, Snapshot,
     catalogue::{bundle::Bundle, fault::Faults, loader},
     embedding::{Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
-    handlers::script::Scripting,
+    handlers::{plugin::NoPlugins, script::Scripting},
 };
 use banter_server::{
-    assembly::application,
+    assembly::{Backend, application},
     catalogs::Catalogs,
     config::{Config, LogConfig, Rules, Secret},
     host::ServerHost,
-    stores::{
-        Stores,
-        memory::{MemoryLimits, MemorySessions},
-        sqlite::SqliteStore,
-    },
+    metrics::Metrics,
     web,
 };
 use rocket::{
@@ -45,8 +44,8 @@ const BOT: [(&str, &str); 4] = [
     ),
 ];
 
-/// An embedder that answers `Busy` to one text.
-struct Sometimes(HashedEmbedder);
+/// An embedder that answers `Busy` to one text, and dies of another.
+struct Sometimes(HashedEmbedder, AtomicBool);
 
 impl Embedder for Sometimes {
     fn id(&self) -> &str {
@@ -56,21 +55,33 @@ impl Embedder for Sometimes {
         self.0.dimension()
     }
     fn is_alive(&self) -> bool {
-        self.0.is_alive()
+        !self.1.load(Ordering::Relaxed)
     }
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+        if !self.is_alive() {
+            return Err(EmbeddingError::Failed("gone".to_owned()));
+        }
         match texts.first().map(String::as_str) {
             Some("the queue is full") => Err(EmbeddingError::Busy),
+            Some("the model is gone") => {
+                self.1.store(true, Ordering::Relaxed);
+                Err(EmbeddingError::Failed("gone".to_owned()))
+            }
             Some("the model is broken") => Err(EmbeddingError::Failed("a cause that must not be shown".to_owned())),
             _ => self.0.embed(texts),
         }
     }
 }
 
+use crate::services;
+
 pub struct Server {
     pub client: Client,
+    pub config: Config,
+    rules: Rules,
+    pub backend: Backend,
     /// Gone with the server.
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// A server in the dev profile.
@@ -82,33 +93,30 @@ pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Serv
     // Rocket's own lines would fill the memory that the test runner keeps for output.
     let quiet = LogConfig { filter: "off".to_owned(), ..Config::default().log };
     banter_server::telemetry::start(&quiet).unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
     config.auth.secret = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()));
     config.health.key = Some(Secret::new("health".to_owned()));
     config.auth.logins_per_email = 6;
+    if crate::EXTERNAL {
+        config.stores = services::fresh().await;
+    }
     change(&mut config);
-    let client = client(folder.path(), &config, rules).await;
-    Server { client, _folder: folder }
+    Server::over(config, rules, folder).await
 }
 
-async fn client(folder: &Path, config: &Config, rules: Rules) -> Client {
-    let store = Arc::new(SqliteStore::open(&folder.join("banter.db"), &config.sqlite).await.unwrap());
-    let stores = Stores {
-        users: store.clone(),
-        dialogs: store.clone(),
-        turns: store.clone(),
-        sessions: Arc::new(MemorySessions::new(std::time::Duration::from_secs(900))),
-        limits: Arc::new(MemoryLimits::default()),
-    };
+async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
+    let stores = backend.stores(config);
     let scripting = Arc::new(Scripting::new());
     let mut faults = Faults::default();
-    let catalogue =
-        loader::load(&Bundle::of(&BOT), &scripting, &mut faults).unwrap_or_else(|| panic!("{}", faults.render(false)));
-    let host = Arc::new(ServerHost::new(tokio::runtime::Handle::current(), store));
-    let engine = Arc::new(Engine::new(Arc::new(Sometimes(HashedEmbedder::new(128))), scripting, host));
+    let catalogue = loader::load(&Bundle::of(&BOT), &scripting, &NoPlugins, &mut faults)
+        .unwrap_or_else(|| panic!("{}", faults.render(false)));
+    let host = Arc::new(ServerHost::new(tokio::runtime::Handle::current(), stores.turns.clone()));
+    let engine =
+        Arc::new(Engine::new(Arc::new(Sometimes(HashedEmbedder::new(128), AtomicBool::new(false))), scripting, host));
     let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).unwrap();
-    let app = application(config, rules, stores, engine, Arc::new(Catalogs::new(snapshot))).unwrap();
+    let app =
+        application(config, rules, stores, engine, Arc::new(Catalogs::new(snapshot)), Metrics::new(None)).unwrap();
     Client::tracked(web::build(app, config)).await.unwrap()
 }
 
@@ -138,12 +146,38 @@ impl Answer {
 }
 
 impl Server {
+    async fn over(config: Config, rules: Rules, folder: Arc<tempfile::TempDir>) -> Self {
+        let backend = Backend::open(&config).await.unwrap_or_else(|failure| panic!("{failure}"));
+        let client = client(&backend, &config, rules).await;
+        Self { client, config, rules, backend, folder }
+    }
+
+    /// Another server on the stores of this one.
+    pub async fn with_the_same_stores(&self) -> Self {
+        Self::over(self.config.clone(), self.rules, self.folder.clone()).await
+    }
+
     pub async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: impl AsRef<[u8]>) -> Answer {
         let mut request = self.client.post(path.to_owned()).header(ContentType::JSON).body(body);
         for (name, value) in headers {
             request.add_header(Header::new(*name, (*value).to_owned()));
         }
         Answer::of(request.dispatch().await).await
+    }
+
+    /// SQL on the store of users, whichever it is.
+    pub async fn sql(&self, embedded: &'static str, postgres: &'static str) {
+        use sqlx::{ConnectOptions, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+        match &self.config.stores.postgres {
+            Some(url) => {
+                let mut connection = url.text().parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
+                sqlx::raw_sql(postgres).execute(&mut connection).await.unwrap();
+            }
+            None => {
+                let options = SqliteConnectOptions::new().filename(self.config.data_dir.join("banter.db"));
+                sqlx::raw_sql(embedded).execute(&mut options.connect().await.unwrap()).await.unwrap();
+            }
+        }
     }
 
     pub async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {

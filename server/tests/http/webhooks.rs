@@ -43,6 +43,8 @@ async fn replies_are_as_rasa_sends_them() {
       }
     ]
     "#);
+    let nameless = server.post(PATH, &[], r#"{"message":"hello there"}"#).await;
+    assert_eq!(nameless.body[0]["recipient_id"], "default");
     let other = server.post(PATH, &[], r#"{"sender":"other","message":"track order A-1042"}"#).await;
     assert_eq!(other.body[0]["text"], "A-1042 is fine, asked 1 times", "senders are users of their own");
     assert_eq!(server.get("/webhooks/rest", &[]).await.status, 200);

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::support::banter;
 
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 fn finish(output: &Output) -> Ran {
@@ -22,11 +22,11 @@ fn finish(output: &Output) -> Ran {
     Ran { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-fn run(command: &mut Command) -> Ran {
+pub fn run(command: &mut Command) -> Ran {
     finish(&command.output().unwrap())
 }
 
-fn chat(data_dir: &Path, arguments: &[&str], lines: &str) -> Ran {
+pub fn chat(data_dir: &Path, arguments: &[&str], lines: &str) -> Ran {
     let mut child = banter(data_dir)
         .arg("chat")
         .args(arguments)
@@ -97,7 +97,9 @@ fn check_tells_where() {
     assert!(ran.err.contains("unknown key `extra`") && ran.err.contains("--> bot.yaml:4:1"), "{}", ran.err);
     let ran = run(banter(folder.path()).args(["check", "--json", "--bot"]).arg(folder.path()));
     let report: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((report["faults"][0]["line"].as_u64(), report["good"].as_bool()), (Some(4), Some(false)));
+    let lines: Vec<u64> =
+        report["faults"].as_array().unwrap().iter().filter_map(|fault| fault["line"].as_u64()).collect();
+    assert!(lines.contains(&4) && report["good"] == false, "{report}");
     let ran = run(banter(folder.path()).args(["check", "--bot", "/nowhere"]));
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("hint:"), "{}", ran.err);

@@ -11,7 +11,11 @@ use banter_engine::random::Random;
 
 use serde_json::json;
 
-use crate::support::{Running, log_in, post};
+use crate::{
+    client::{log_in, post},
+    stores::with_urls,
+    support::Running,
+};
 
 const REQUESTS: usize = 10_000;
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "BREW"];
@@ -99,16 +103,32 @@ fn hail(address: &str, token: &str, random: &mut Random, count: usize) {
 
 #[test]
 fn hostile_requests_leave_the_server_serving() {
+    check(&[]);
+}
+
+#[test]
+fn hostile_requests_leave_a_server_on_external_stores_serving() {
+    with_urls(check);
+}
+
+fn check(environment: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
-    let server = Running::start(folder.path());
+    let server = Running::start(folder.path(), environment);
     let address = server.address.trim_start_matches("http://").to_owned();
     let token = log_in(&server.address, "hostile@process.example").unwrap();
     let mut random = Random::new(11);
     hail(&address, &token, &mut random, REQUESTS / 5);
-    let before = server.resident_kib();
+    let before = resident_kib(&server);
     hail(&address, &token, &mut random, REQUESTS - REQUESTS / 5);
-    let after = server.resident_kib();
+    let after = resident_kib(&server);
     assert!(after < before + before / 10, "memory grew from {before} to {after} KiB");
     let answer = post(&server.address, "/messages/send", &token, &json!({ "text": "where is my order" }));
     assert!(answer.is_some_and(|answer| answer["response"].is_string()), "a good message after the bad ones");
+}
+
+/// Kibibytes of memory in use.
+fn resident_kib(server: &Running) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

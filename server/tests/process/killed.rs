@@ -12,7 +12,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, log_in, post};
+use crate::{
+    client::{log_in, post},
+    support::Running,
+};
 
 const CLIENTS: usize = 8;
 /// Acknowledged messages before the server is killed.
@@ -23,7 +26,7 @@ fn no_acknowledged_message_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let acknowledged: Vec<Mutex<Vec<String>>> = (0..CLIENTS).map(|_| Mutex::default()).collect();
     for round in 0..2 {
-        let mut server = Running::start(folder.path());
+        let mut server = Running::start(folder.path(), &[]);
         let address = server.address.clone();
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -51,7 +54,7 @@ fn no_acknowledged_message_is_lost() {
             stop.store(true, Ordering::Relaxed);
         });
     }
-    let server = Running::start(folder.path());
+    let server = Running::start(folder.path(), &[]);
     let mut total = 0;
     for (client, told) in acknowledged.iter().enumerate() {
         let token = log_in(&server.address, &format!("c{client}@mail.example")).unwrap();

@@ -3,18 +3,28 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
+    process::Command,
     thread,
     time::Duration,
 };
 
-use crate::support::Running;
+use crate::{stores::with_urls, support::Running};
 
 const CLIENTS: usize = 16;
 
 #[test]
 fn in_flight_turns_finish() {
+    check(&[]);
+}
+
+#[test]
+fn in_flight_turns_finish_on_external_stores() {
+    with_urls(check);
+}
+
+fn check(environment: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Running::start(folder.path());
+    let mut server = Running::start(folder.path(), environment);
     let address = server.address.trim_start_matches("http://").to_owned();
     let mut streams: Vec<TcpStream> = (0..CLIENTS)
         .map(|client| {
@@ -31,12 +41,13 @@ fn in_flight_turns_finish() {
         .collect();
     // Long enough for the requests to be read, too short for all to be answered.
     thread::sleep(Duration::from_millis(30));
-    server.terminate();
+    let told = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
+    assert!(told.success());
     for stream in &mut streams {
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
         assert!(line.starts_with("HTTP/1.1 200"), "{line:?}");
     }
     drop(streams);
-    assert_eq!(server.exit_code(), Some(0));
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }

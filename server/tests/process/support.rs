@@ -1,20 +1,45 @@
 //! The binary, run in the project's folder with a data folder of its own.
 
 use std::{
+    fs::DirBuilder,
     io::{BufRead, BufReader},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::LazyLock,
 };
-
-use serde_json::{Value, json};
 
 /// The project's folder, where the demo bot and `.cache/` are.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// Compiled code of the demo bot's plugins, made once: each data folder begins with a copy.
+static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("process");
+    let output = plain(&folder).args(["check", "--no-model"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder.join("plugins")
+});
+
+fn seed_compiled(data_dir: &Path) {
+    let folder = data_dir.join("plugins");
+    if folder.exists() {
+        return;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).unwrap();
+    for entry in std::fs::read_dir(&*COMPILED).into_iter().flatten().flatten() {
+        std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+    }
+}
+
 /// The binary; its environment has no settings of ours.
 pub fn banter(data_dir: &Path) -> Command {
+    seed_compiled(data_dir);
+    plain(data_dir)
+}
+
+fn plain(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_banter"));
     command.current_dir(root()).env("NO_COLOR", "1");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BANTER_")) {
@@ -26,17 +51,19 @@ pub fn banter(data_dir: &Path) -> Command {
 
 /// A server as a child process; killed when dropped.
 pub struct Running {
-    child: Child,
+    pub child: Child,
     /// Kept open, as a terminal would be.
     _output: BufReader<ChildStdout>,
     pub address: String,
 }
 
 impl Running {
-    pub fn start(data_dir: &Path) -> Self {
+    /// With this in its environment, beside the data folder.
+    pub fn start(data_dir: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = banter(data_dir)
             .args(["serve", "--port", "0"])
             .env("BANTER_LOG__FILTER", "off")
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -45,24 +72,6 @@ impl Running {
         output.read_line(&mut line).unwrap();
         let address = line.split_whitespace().find(|word| word.starts_with("http://"));
         Self { address: address.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned(), child, _output: output }
-    }
-
-    /// Kibibytes of memory in use.
-    pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    /// Asks the server to stop (SIGTERM).
-    pub fn terminate(&mut self) {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
-    }
-
-    /// The exit code, once it has stopped.
-    pub fn exit_code(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
     }
 
     /// `kill -9`.
@@ -77,20 +86,4 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The JSON of a good answer.
-pub fn post(address: &str, path: &str, token: &str, body: &Value) -> Option<Value> {
-    let mut response = ureq::post(format!("{address}{path}"))
-        .header("Authorization", format!("Bearer {token}"))
-        .header("Content-Type", "application/json")
-        .send(body.to_string())
-        .ok()?;
-    serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
-}
-
-/// A user's access token.
-pub fn log_in(address: &str, email: &str) -> Option<String> {
-    let body = json!({ "email": email, "password": "tulip" });
-    Some(post(address, "/auth/login", "", &body)?["access_token"].as_str()?.to_owned())
 }

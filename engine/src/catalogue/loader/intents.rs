@@ -49,6 +49,9 @@ impl Loader<'_> {
         }
         let names: Vec<&str> = slots.iter().map(|slot: &SlotSpec| slot.name.as_str()).collect();
         let title = file.title.map(|title| self.text(title, document, "/title"));
+        if let Some(title) = &title {
+            lint::check_names(title, &[], &document.place("/title"), self.faults);
+        }
         let handler = self.handler(file.handler, document, &names);
         Intent {
             id: IntentId::new(&file.intent),
@@ -95,13 +98,16 @@ impl Loader<'_> {
         place: &Place,
         entities: &BTreeMap<String, EntitySpec>,
     ) -> Result<(String, Vec<Mark>), Fault> {
-        let (text, marks) = parse_annotations(source).map_err(|(message, _)| Fault::error(place.clone(), message))?;
+        let (text, marks) = parse_annotations(source).map_err(|(message, _)| {
+            Fault::error(place.clone(), message).hint("an entity is marked as [what users say](entity)")
+        })?;
         let text = normalize(&text);
         if text.is_empty() {
-            return Err(Fault::error(place.clone(), "the example is empty"));
+            return Err(Fault::error(place.clone(), "the example is empty").hint("write what users say, or remove it"));
         }
         if text.chars().count() > MAX_EXAMPLE {
-            return Err(Fault::error(place.clone(), format!("the example is longer than {MAX_EXAMPLE} characters")));
+            let fault = Fault::error(place.clone(), format!("the example is longer than {MAX_EXAMPLE} characters"));
+            return Err(fault.hint("no message is longer; write what users say"));
         }
         for mark in &marks {
             let Some(spec) = entities.get(&mark.entity) else {
@@ -131,7 +137,8 @@ impl Loader<'_> {
         let file: SlotFile = match serde_json::from_value(value) {
             Ok(file) => file,
             Err(error) => {
-                self.faults.push(Fault::error(document.place(&pointer), error.to_string()));
+                let fault = Fault::error(document.place(&pointer), error.to_string());
+                self.faults.push(fault.hint("a slot has `entity`, `ask`, `retry`, `required` and `remember`"));
                 return None;
             }
         };
@@ -168,13 +175,20 @@ impl Loader<'_> {
     }
 
     fn handler(&mut self, file: HandlerFile, document: &Document, slots: &[&str]) -> Handler {
-        let given = [file.reply.is_some(), file.script.is_some(), file.handoff.is_some(), file.jump.is_some()];
+        let given = [
+            file.reply.is_some(),
+            file.script.is_some(),
+            file.plugin.is_some(),
+            file.handoff.is_some(),
+            file.jump.is_some(),
+        ];
         if given.iter().filter(|given| **given).count() != 1 {
             let fault = Fault::error(document.key_place("/handler"), "the handler must be exactly one thing");
-            self.faults.push(fault.hint("give one of `reply`, `script`, `handoff` and `jump`"));
+            self.faults.push(fault.hint("give one of `reply`, `script`, `plugin`, `handoff` and `jump`"));
         }
         if file.function.is_some() && file.script.is_none() {
-            self.faults.push(Fault::error(document.key_place("/handler/function"), "`function` goes with `script`"));
+            let fault = Fault::error(document.key_place("/handler/function"), "`function` goes with `script`");
+            self.faults.push(fault.hint("name the script too, or remove `function`"));
         }
         if file.suggest.is_some() && file.reply.is_none() {
             let fault = Fault::error(document.key_place("/handler/suggest"), "`suggest` goes with `reply`");
@@ -182,6 +196,12 @@ impl Loader<'_> {
         }
         if let Some(script) = file.script {
             return self.script_handler(&script, file.function, document);
+        }
+        if let Some(name) = file.plugin {
+            return match self.named_plugin(&name, document) {
+                Some(plugin) => Handler::Plugin(plugin),
+                None => Handler::Reply { text: Text::default(), suggest: BTreeMap::new() },
+            };
         }
         if let Some(target) = file.jump {
             return Handler::Jump(IntentId::new(&target));
@@ -196,6 +216,15 @@ impl Loader<'_> {
             None => Text::default(),
         };
         lint::check_names(&text, slots, &document.place("/handler/reply"), self.faults);
+        if let Some(suggest) = &file.suggest {
+            let missing = self.languages.iter().filter(|language| !suggest.contains_key(language.code()));
+            let place = document.key_place("/handler/suggest");
+            let fault = |language: &crate::language::Language| {
+                let message = format!("the quick replies are missing in `{language}`");
+                Fault::warning(place.clone(), message).hint(format!("add `{language}: […]`"))
+            };
+            missing.map(fault).collect::<Vec<_>>().into_iter().for_each(|fault| self.faults.push(fault));
+        }
         let mut suggest = BTreeMap::new();
         for (code, list) in file.suggest.unwrap_or_default() {
             if let Some(language) = self.language(&code, document, &child("/handler/suggest", &code)) {

@@ -1,6 +1,6 @@
 //! Turns, and what handlers keep, in SQLite.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -55,16 +55,18 @@ impl TurnStore for SqliteStore {
     }
 
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT id, text, response FROM turns WHERE user_id = ");
-        sql.push_bind(user.0);
-        if let Some(dialog) = query.dialog {
-            sql.push(" AND dialog_id = ").push_bind(dialog.0);
-        }
-        if let Some(before) = &query.before {
-            sql.push(" AND position < COALESCE((SELECT position FROM turns WHERE user_id = ").push_bind(user.0);
-            sql.push(" AND id = ").push_bind(before.clone()).push("), 0)");
-        }
-        sql.push(" ORDER BY position DESC LIMIT ").push_bind(query.limit.unwrap_or(-1));
+        let before: Option<Place> = match &query.before {
+            None => None,
+            Some(id) => {
+                let find = sqlx::query_as("SELECT position, dialog_id, seq FROM turns WHERE user_id = ? AND id = ?");
+                let found = find.bind(user.0).bind(id).fetch_optional(&self.readers).await.map_err(failed)?;
+                // A message that is not there, or not in the dialogue that was asked for, has nothing before it.
+                let asked = |place: &Place| query.dialog.is_none_or(|dialog| dialog == DialogId(place.dialog_id));
+                let Some(place) = found.filter(asked) else { return Ok(Vec::new()) };
+                Some(place)
+            }
+        };
+        let mut sql = history_query(user, query, before.as_ref());
         let rows: Vec<(String, String, String)> =
             sql.build_query_as().fetch_all(&self.readers).await.map_err(failed)?;
         let entry = |(id, text, response)| HistoryEntry { id, text, response };
@@ -81,10 +83,116 @@ impl TurnStore for SqliteStore {
         row.map(|(value,)| parse(&value)).transpose()
     }
 
+    async fn all_kept(&self, user: UserId) -> Result<BTreeMap<String, Value>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as("SELECT key, value FROM kept_values WHERE user_id = ?")
+            .bind(user.0)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
+        rows.into_iter().map(|(key, value)| Ok((key, parse(&value)?))).collect()
+    }
+
+    async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
+        let rows: Vec<StoredTurn> = sqlx::query_as(
+            "SELECT id, dialog_id, seq, created_at, text, response, classification, outputs, state FROM turns
+             WHERE user_id = ?1 AND position > COALESCE((SELECT position FROM turns WHERE user_id = ?1 AND id = ?2), 0)
+             ORDER BY position LIMIT ?3",
+        )
+        .bind(user.0)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        rows.into_iter().map(|row| row.into_turn(user)).collect()
+    }
+
+    async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let removed = sqlx::query(
+                        "DELETE FROM turns WHERE position IN (SELECT position FROM turns WHERE user_id = ? LIMIT 1000)",
+                    )
+                    .bind(user.0)
+                    .execute(&mut *connection)
+                    .await?;
+                    if removed.rows_affected() > 0 {
+                        return Ok(true);
+                    }
+                    sqlx::query("DELETE FROM kept_values WHERE user_id = ?").bind(user.0).execute(connection).await?;
+                    Ok(false)
+                })
+            })
+            .await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1 FROM turns LIMIT 1").execute(&self.readers).await.map_err(failed)?;
         let written = timeout(PING_TIME, self.writer.write(|_| Box::pin(async { Ok(()) }))).await;
-        written.map_err(|_| StoreError { store: "sqlite", message: "the writer does not answer".to_owned() })?
+        written.map_err(|_| StoreError::outage("sqlite", "the writer does not answer"))?
+    }
+}
+
+/// Where a turn stands.
+#[derive(sqlx::FromRow)]
+struct Place {
+    position: i64,
+    dialog_id: i64,
+    seq: i64,
+}
+
+fn history_query(user: UserId, query: &HistoryQuery, before: Option<&Place>) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT id, text, response FROM turns WHERE user_id = ");
+    sql.push_bind(user.0);
+    if let Some(dialog) = query.dialog {
+        sql.push(" AND dialog_id = ").push_bind(dialog.0);
+    }
+    match before {
+        Some(place) if query.dialog.is_some() => {
+            sql.push(" AND seq < ").push_bind(place.seq);
+        }
+        Some(place) => {
+            sql.push(" AND position < ").push_bind(place.position);
+        }
+        None => {}
+    }
+    // Within one dialogue both orders are the same; each has its index.
+    sql.push(if query.dialog.is_some() { " ORDER BY seq DESC" } else { " ORDER BY position DESC" });
+    sql.push(" LIMIT ").push_bind(query.limit.unwrap_or(-1));
+    sql
+}
+
+/// A turn as it is read for an export.
+#[derive(sqlx::FromRow)]
+struct StoredTurn {
+    id: String,
+    dialog_id: i64,
+    seq: i64,
+    created_at: i64,
+    text: String,
+    response: String,
+    classification: String,
+    outputs: String,
+    state: String,
+}
+
+impl StoredTurn {
+    fn into_turn(self, user: UserId) -> Result<NewTurn, StoreError> {
+        Ok(NewTurn {
+            id: self.id,
+            dialog: DialogId(self.dialog_id),
+            user,
+            seq: self.seq,
+            created_at: self.created_at,
+            text: self.text,
+            response: self.response,
+            classification: parse(&self.classification)?,
+            outputs: parse(&self.outputs)?,
+            state: parse(&self.state)?,
+            idempotency: None,
+            kept: BTreeMap::new(),
+        })
     }
 }
 
@@ -129,6 +237,7 @@ async fn append(connection: &mut SqliteConnection, row: TurnRow) -> Result<Appen
                             idempotency_key, request_hash)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
          WHERE ?4 = 1 + COALESCE((SELECT MAX(seq) FROM turns WHERE dialog_id = ?2), 0)
+           AND EXISTS (SELECT 1 FROM users WHERE id = ?3 AND deleting_since IS NULL)
          ON CONFLICT DO NOTHING",
     )
     .bind(&turn.id)
@@ -163,6 +272,13 @@ async fn append(connection: &mut SqliteConnection, row: TurnRow) -> Result<Appen
 }
 
 async fn why_not(connection: &mut SqliteConnection, turn: &NewTurn) -> Result<Appended, sqlx::Error> {
+    let user: Option<(i64,)> = sqlx::query_as("SELECT id FROM users WHERE id = ? AND deleting_since IS NULL")
+        .bind(turn.user.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if user.is_none() {
+        return Ok(Appended::Gone);
+    }
     let Some((key, _)) = &turn.idempotency else { return Ok(Appended::Conflict) };
     let twin: Option<(i64,)> = sqlx::query_as("SELECT seq FROM turns WHERE user_id = ? AND idempotency_key = ?")
         .bind(turn.user.0)
@@ -177,5 +293,43 @@ fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, StoreError> {
 }
 
 fn damaged(message: &str) -> StoreError {
-    StoreError { store: "sqlite", message: format!("a stored value cannot be read: {message}") }
+    StoreError::damaged("sqlite", format!("a stored value cannot be read: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Executor};
+
+    use super::*;
+
+    /// Every step of the plan is a search by an index that gives the order too.
+    async fn check(connection: &mut SqliteConnection, sql: &str, index: &str) {
+        let explained = format!("EXPLAIN QUERY PLAN {sql}");
+        let steps: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(explained)).fetch_all(connection).await.unwrap();
+        let plan: Vec<&str> = steps.iter().map(|(.., step)| step.as_str()).collect();
+        assert!(
+            plan.iter().all(|step| step.starts_with("SEARCH turns USING") && step.contains(index)),
+            "{sql}: {plan:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn no_query_grows_with_the_history() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        connection.execute(include_str!("../../../../migrations/sqlite/0001_init.sql")).await.unwrap();
+        let place = Place { position: 9, dialog_id: 1, seq: 5 };
+        let limited = HistoryQuery { limit: Some(50), ..HistoryQuery::default() };
+        let of_dialog = HistoryQuery { dialog: Some(DialogId(1)), ..limited.clone() };
+        for (query, index) in [(&limited, "turns_by_user"), (&of_dialog, "(dialog_id=?")] {
+            for before in [None, Some(&place)] {
+                let sql = history_query(UserId(2), query, before).into_sql();
+                check(&mut connection, sql.as_str(), index).await;
+            }
+        }
+        let last = "SELECT seq, state FROM turns WHERE dialog_id = ? ORDER BY seq DESC LIMIT 1";
+        check(&mut connection, last, "(dialog_id=?").await;
+        let answer = "SELECT response FROM turns WHERE user_id = ? AND idempotency_key = ? AND created_at > ?";
+        check(&mut connection, answer, "turns_by_idempotency_key").await;
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
         body::Body,
         context::Context,
         error::ApiError,
-        guard::{IdempotencyKey, User},
+        guard::{IdempotencyKey, Sender},
     },
 };
 
@@ -35,17 +35,19 @@ struct Sent {
 
 #[post("/messages/send", data = "<body>")]
 async fn send(
-    user: User,
+    sender: Sender,
     key: IdempotencyKey,
     body: Body<Send>,
     context: Context,
     app: &State<Arc<App>>,
 ) -> Result<Json<Sent>, ApiError> {
     let incoming = Incoming {
-        user: user.0,
+        user: sender.user,
         dialog: body.value.dialog_id.map(DialogId),
         text: body.value.text,
         idempotency: key.0.map(|key| (key, body.hash)),
+        recalled: sender.recalled,
+        proved: sender.proved,
     };
     let answer = context.run(app.conversations.take_turn(incoming)).await?;
     Ok(Json(Sent { response: answer.response }))

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use rocket::{Route, State, get, routes, serde::json::Json};
+use rocket::{Route, State, get, http::ContentType, routes, serde::json::Json};
 use serde_json::{Value, json};
 
 use crate::web::{App, context::Context, error::ApiError, guard::HealthClient};
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
-    routes![live, ready, health]
+    routes![live, ready, health, metrics]
 }
 
 /// The process runs.
@@ -18,19 +18,32 @@ fn live() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// A message would be answered: the bot is loaded before the server listens, so what is left to ask is model and store.
+/// A message would be answered: the bot is loaded before the server listens, so what is left to ask is the model and the stores
+/// without which nobody is served. A server that lacks only Redis stays in service.
 #[get("/ready")]
 async fn ready(context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, ApiError> {
-    answer(&context, app).await
+    context.run(app.stores.ping_needed()).await?;
+    model(app)
 }
 
+/// All parts answer; else the first that does not is named.
 #[get("/health")]
 async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, ApiError> {
-    answer(&context, app).await
+    context.run(app.stores.ping()).await?;
+    model(app)
 }
 
-async fn answer(context: &Context, app: &App) -> Result<Json<Value>, ApiError> {
-    context.run(app.stores.turns.ping()).await?;
+/// Counts and times, for Prometheus.
+#[get("/metrics")]
+fn metrics(_client: HealthClient, app: &State<Arc<App>>) -> Result<(ContentType, String), ApiError> {
+    let text = app.metrics.render().map_err(|_| ApiError::Internal)?;
+    Ok((
+        ContentType::new("application", "openmetrics-text").with_params([("version", "1.0.0"), ("charset", "utf-8")]),
+        text,
+    ))
+}
+
+fn model(app: &App) -> Result<Json<Value>, ApiError> {
     if app.conversations.is_ready() {
         Ok(Json(json!({ "status": "ok" })))
     } else {

@@ -44,7 +44,7 @@ impl From<HistoryEntry> for Entry {
 async fn history(user: User, query: Page, context: Context, app: &State<Arc<App>>) -> Result<Json<History>, ApiError> {
     let work = async {
         if let Some(dialog) = query.0.dialog
-            && app.stores.dialogs.owner(dialog).await? != Some(user.0)
+            && app.conversations.owner(dialog).await? != Some(user.0)
         {
             return Err(ApiError::ForeignDialog);
         }

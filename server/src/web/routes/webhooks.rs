@@ -1,6 +1,6 @@
 //! Rasa's REST channel: its clients and widgets work unchanged.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use banter_engine::turn::Output;
 use rocket::{Route, State, get, post, routes, serde::json::Json};
@@ -27,8 +27,14 @@ pub fn routes() -> Vec<Route> {
 
 #[derive(Deserialize)]
 struct Message {
+    #[serde(default = "default_sender")]
     sender: String,
     message: String,
+}
+
+/// As Rasa names a sender who gives no name.
+fn default_sender() -> String {
+    "default".to_owned()
 }
 
 #[derive(Serialize)]
@@ -84,9 +90,10 @@ async fn webhook(
         return Err(ApiError::InvalidField("sender".to_owned()));
     }
     let turn = async {
+        let proved = Instant::now();
         let user = app.accounts.channel_user(&sender).await?;
         let idempotency = key.0.map(|key| (key, body.hash));
-        let incoming = Incoming { user, dialog: None, text: message, idempotency };
+        let incoming = Incoming { user, dialog: None, text: message, idempotency, recalled: None, proved };
         Ok::<_, ApiError>(app.conversations.take_turn(incoming).await?)
     };
     let answer = context.run(turn).await?;

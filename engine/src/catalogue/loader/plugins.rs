@@ -1,0 +1,146 @@
+//! Plugins: components with grants, limits and settings.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::Loader;
+use crate::{
+    catalogue::{
+        HttpPolicy,
+        bundle::Bundle,
+        document::{Document, child},
+        fault::{Fault, Faults, Place, choose_hint},
+        shape::Shape,
+        wire::{BotFile, LimitsFile, PluginFile},
+    },
+    handlers::plugin::{Grants, Limits, MissingPlugin, PluginRuntime, PluginSpec},
+};
+
+/// What bot.yaml says of its plugins, by name, whatever is wrong elsewhere; for work on one plugin alone. Faults of bot.yaml's form
+/// are in `faults`.
+pub fn plugin_specs(bundle: &Bundle, faults: &mut Faults) -> BTreeMap<String, PluginSpec> {
+    let Some(bytes) = bundle.files.get("bot.yaml") else { return BTreeMap::new() };
+    faults.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
+    let document = match Document::parse("bot.yaml", bytes) {
+        Ok(document) => document,
+        Err(fault) => {
+            faults.push(fault);
+            return BTreeMap::new();
+        }
+    };
+    let Some(bot) = Shape::<BotFile>::new().read(&document, faults) else { return BTreeMap::new() };
+    bot.plugins.iter().map(|(name, file)| (name.clone(), spec(name, file, &bot))).collect()
+}
+
+/// A plugin that bot.yaml does not name: without any grant, with the usual limits.
+pub fn ungranted_spec(name: &str) -> PluginSpec {
+    PluginSpec {
+        name: name.to_owned(),
+        file: format!("plugins/{name}.wasm"),
+        grants: Grants::default(),
+        limits: limits(&LimitsFile::default()),
+        settings: Value::Object(serde_json::Map::new()),
+    }
+}
+
+impl Loader<'_> {
+    /// All plugins of bot.yaml.
+    pub(super) fn load_plugins(&mut self, bot: &BotFile, document: &Document, runtime: &dyn PluginRuntime) {
+        for (name, file) in &bot.plugins {
+            let pointer = child("/plugins", name);
+            self.check_settings(file, document, &pointer);
+            let place = document.place(&child(&pointer, "file"));
+            let Some(component) = self.bundle.files.get(&file.file) else {
+                self.missing(name, file, place);
+                continue;
+            };
+            match runtime.load(spec(name, file, bot), component) {
+                Ok(plugin) => {
+                    self.plugins.insert(name.clone(), plugin);
+                }
+                Err(failure) => self.faults.push(Fault::error(place, failure.message).hint(failure.hint)),
+            }
+        }
+    }
+
+    fn missing(&mut self, name: &str, file: &PluginFile, place: Place) {
+        let message = format!("the plugin `{name}` has no file {}", file.file);
+        // Either way the intents that name it are no further fault.
+        self.plugins.insert(name.to_owned(), Arc::new(MissingPlugin(name.to_owned())));
+        let fault = if file.optional { Fault::warning(place, message) } else { Fault::error(place, message) };
+        self.faults.push(fault.hint("build it with `banter plugin build`, or mend the path"));
+    }
+
+    /// The settings against the schema that lies beside the component.
+    fn check_settings(&mut self, file: &PluginFile, document: &Document, pointer: &str) {
+        let path = file.file.replace(".wasm", ".schema.json");
+        let Some(bytes) = self.bundle.files.get(&path) else { return };
+        let whole = || Place { file: path.clone(), span: 0..0 };
+        let schema: Value = match serde_json::from_slice(bytes) {
+            Ok(schema) => schema,
+            Err(error) => return self.faults.push(Fault::error(whole(), format!("this is no JSON: {error}"))),
+        };
+        let validator = match jsonschema::validator_for(&schema) {
+            Ok(validator) => validator,
+            Err(error) => return self.faults.push(Fault::error(whole(), format!("this is no JSON Schema: {error}"))),
+        };
+        let settings = Value::Object(file.settings.clone());
+        for error in validator.iter_errors(&settings) {
+            let inner = format!("{}{}", child(pointer, "settings"), error.instance_path());
+            let place = if document.value.pointer(&inner).is_some() {
+                document.place(&inner)
+            } else {
+                document.key_place(pointer)
+            };
+            self.faults.push(Fault::error(place, error.to_string()).hint(format!("{path} says what the plugin takes")));
+        }
+    }
+
+    /// The plugin that an intent names.
+    pub(super) fn named_plugin(
+        &mut self,
+        name: &str,
+        document: &Document,
+    ) -> Option<Arc<dyn crate::handlers::plugin::Plugin>> {
+        let found = self.plugins.get(name).cloned();
+        let told = self.bot_plugins.iter().any(|known| known == name);
+        if found.is_none() && !told {
+            let known: Vec<&str> = self.bot_plugins.iter().map(String::as_str).collect();
+            let fault = Fault::error(document.place("/handler/plugin"), format!("there is no plugin `{name}`"));
+            self.faults.push(fault.hint(choose_hint(name, known)));
+        }
+        found
+    }
+}
+
+fn spec(name: &str, file: &PluginFile, bot: &BotFile) -> PluginSpec {
+    PluginSpec {
+        name: name.to_owned(),
+        file: file.file.clone(),
+        grants: Grants {
+            log: file.allow.log,
+            kv: file.allow.kv,
+            clock: file.allow.clock,
+            random: file.allow.random,
+            http: HttpPolicy {
+                allow: file.allow.http.iter().map(|host| host.to_lowercase()).collect(),
+                private: file.allow.private,
+                // A fetch does not outlive its call.
+                timeout_ms: bot.http.timeout_ms.min(file.limits.time_ms.into()),
+                max_bytes: bot.http.max_bytes,
+            },
+        },
+        limits: limits(&file.limits),
+        settings: Value::Object(file.settings.clone()),
+    }
+}
+
+fn limits(file: &LimitsFile) -> Limits {
+    Limits {
+        memory_bytes: (file.memory_mib as usize) << 20,
+        time_ms: file.time_ms.into(),
+        fuel: u64::from(file.fuel_millions) * 1_000_000,
+        parallel: file.parallel as usize,
+    }
+}

@@ -1,0 +1,148 @@
+//! A turn against what a fixture expects of it.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Difference,
+    fixture::{Expectation, Step, Subject},
+};
+use crate::{
+    catalogue::Catalogue,
+    text::shorten,
+    turn::{Output, Turn},
+};
+
+/// All differences. A failure of a handler that the fixture does not speak of is one, and so is a call without a stub.
+pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[String]) -> Vec<Difference> {
+    let mut found: Vec<Difference> = missing
+        .iter()
+        .map(|call| Difference {
+            field: "stubs".to_owned(),
+            expected: format!("a stub for {call}"),
+            actual: "the fixture has none".to_owned(),
+            place: step.place.clone(),
+            replacement: None,
+        })
+        .collect();
+    found.extend(step.expectations.iter().filter_map(|expectation| differs(catalogue, expectation, turn)));
+    let kinds: Vec<Value> = turn.events.iter().map(|event| event.kind().into()).collect();
+    let (expected, place) = match &step.events {
+        Some((matcher, _)) if matcher.holds(&kinds.clone().into(), catalogue) => return found,
+        Some((matcher, place)) => (matcher.describe(), place),
+        // What a missing stub brought about is told above.
+        None if kinds.is_empty() || !missing.is_empty() => return found,
+        None => ("none".to_owned(), &step.place),
+    };
+    let told: Vec<String> = turn.events.iter().map(|event| shorten(&json!(event).to_string(), 300)).collect();
+    let actual = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
+    let replacement = step.events.as_ref().map(|_| kinds.into());
+    found.push(Difference { field: "events".to_owned(), expected, actual, place: place.clone(), replacement });
+    found
+}
+
+/// Differences of those subjects alone that `seen` takes.
+pub fn differences_of(
+    catalogue: &Catalogue,
+    step: &Step,
+    turn: &Turn,
+    seen: &dyn Fn(&Subject) -> bool,
+) -> Vec<Difference> {
+    let expected = step.expectations.iter().filter(|expectation| seen(&expectation.subject));
+    expected.filter_map(|expectation| differs(catalogue, expectation, turn)).collect()
+}
+
+fn differs(catalogue: &Catalogue, expectation: &Expectation, turn: &Turn) -> Option<Difference> {
+    let value = actual(&expectation.subject, turn);
+    // Of several entities of one name, one must do.
+    let holds = match (&expectation.subject, &value) {
+        (Subject::Entity(_), Value::Array(values)) if values.is_empty() => {
+            expectation.matcher.holds(&Value::Null, catalogue)
+        }
+        (Subject::Entity(_), Value::Array(values)) => {
+            values.iter().any(|value| expectation.matcher.holds(value, catalogue))
+        }
+        _ => expectation.matcher.holds(&value, catalogue),
+    };
+    if holds {
+        return None;
+    }
+    let value = match (&expectation.subject, value) {
+        (Subject::Entity(_), Value::Array(mut values)) if values.len() <= 1 => values.pop().unwrap_or(Value::Null),
+        (_, value) => value,
+    };
+    let several = matches!((&expectation.subject, &value), (Subject::Entity(_), Value::Array(_)));
+    Some(Difference {
+        field: expectation.subject.name(),
+        expected: expectation.matcher.describe(),
+        actual: as_text(&value),
+        place: expectation.place.clone(),
+        // One condition cannot name several entities.
+        replacement: (expectation.matcher.is_replaceable() && !several).then_some(value),
+    })
+}
+
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A part of a turn as JSON; `Null` when it is not there.
+pub fn actual(subject: &Subject, turn: &Turn) -> Value {
+    match subject {
+        Subject::Intent => turn.intent.as_ref().map_or(Value::Null, |intent| intent.as_str().into()),
+        Subject::Handler => turn.handler.as_str().into(),
+        Subject::Text => turn.text().into(),
+        Subject::Type => serde_json::to_value(turn.kind).unwrap_or(Value::Null),
+        Subject::Language => turn.language.code().into(),
+        Subject::CatalogueVersion => turn.catalogue_version.as_str().into(),
+        Subject::Probability => turn.probability.map_or(Value::Null, |p| rounded(p).into()),
+        Subject::Entity(name) => turn
+            .entities
+            .iter()
+            .filter(|entity| &entity.entity == name)
+            .map(|entity| Value::from(entity.value.as_str()))
+            .collect(),
+        Subject::Slot(name) => turn.state.slots.get(name).cloned().unwrap_or(Value::Null),
+        // It ages at the start of each turn that follows.
+        Subject::Context(name) => {
+            turn.state.contexts.get(name).map_or(Value::Null, |turns| turns.saturating_sub(1).into())
+        }
+        Subject::HandOff => turn.hand_off.into(),
+        Subject::Kept(name) => turn.kept.get(name).cloned().unwrap_or(Value::Null),
+        Subject::Suggestions => suggestions(&turn.outputs),
+        Subject::Effects => effects(&turn.outputs),
+    }
+}
+
+/// The last digits of a probability are of no use to anybody.
+pub fn rounded(probability: f32) -> f64 {
+    (f64::from(probability) * 1e4).round() / 1e4
+}
+
+/// Quick replies of the last text.
+pub fn suggestions(outputs: &[Output]) -> Value {
+    let last = outputs.iter().rev().find_map(|output| match output {
+        Output::Text { suggestions, .. } => Some(suggestions.clone()),
+        _ => None,
+    });
+    last.unwrap_or_default().into()
+}
+
+/// What is said and shown, one map each: `{say, suggest}`, `{image}`, `{payload}`.
+pub fn effects(outputs: &[Output]) -> Value {
+    let effect = |output: &Output| match output {
+        Output::Text { text, suggestions } => {
+            let mut fields: Map<String, Value> = [("say".to_owned(), text.as_str().into())].into_iter().collect();
+            if !suggestions.is_empty() {
+                fields.insert("suggest".to_owned(), suggestions.clone().into());
+            }
+            fields.into()
+        }
+        Output::Image { url } => json!({ "image": url }),
+        Output::Payload { value } => json!({ "payload": value }),
+    };
+    outputs.iter().map(effect).collect()
+}

@@ -1,0 +1,104 @@
+//! What fixtures reach of a bot, and what none of them does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::Outcome;
+use crate::catalogue::{Catalogue, Handler};
+
+/// How much of one kind is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reached {
+    /// How many are.
+    pub reached: usize,
+    /// How many there are.
+    pub total: usize,
+    /// Those that are not.
+    pub missed: Vec<String>,
+}
+
+/// What fixtures reach of a bot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Intents that answered.
+    pub intents: Reached,
+    /// Slots that were asked for or filled, as `intent.slot`.
+    pub slots: Reached,
+    /// Replies, functions of scripts, plugins and hand-offs that answered.
+    pub handlers: Reached,
+    /// Lines of scripts that ran, as `file:line`.
+    pub lines: Reached,
+}
+
+impl Coverage {
+    /// What these outcomes reach of a catalogue.
+    pub fn of<'a>(catalogue: &Catalogue, outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
+        let (mut intents, mut slots, mut handlers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut lines: BTreeSet<(String, usize)> = BTreeSet::new();
+        for played in outcomes.into_iter().flat_map(|outcome| &outcome.turns) {
+            let turn = &played.turn;
+            lines.extend(turn.footprint.lines.iter().cloned());
+            handlers.extend(turn.footprint.functions.iter().cloned());
+            handlers.extend(played.plugins.iter().map(|plugin| format!("plugin:{plugin}")));
+            let Some(intent) = &turn.intent else { continue };
+            intents.insert(intent.as_str().to_owned());
+            handlers.insert(format!("{} of {intent}", turn.handler));
+            let asked = turn.state.form.iter().map(|form| format!("{}.{}", form.intent, form.slot));
+            slots.extend(asked);
+            slots.extend(turn.state.slots.keys().map(|slot| format!("{intent}.{slot}")));
+        }
+        let all_slots = catalogue
+            .intents
+            .iter()
+            .flat_map(|intent| intent.slots.iter().map(move |slot| format!("{}.{}", intent.id, slot.name)));
+        let all_handlers: BTreeSet<String> = catalogue.intents.iter().filter_map(handler_of).collect();
+        let scripts: BTreeMap<&str, BTreeSet<usize>> = catalogue
+            .intents
+            .iter()
+            .filter_map(|intent| match &intent.handler {
+                Handler::Script { script, .. } => Some((script.path(), script.lines())),
+                _ => None,
+            })
+            .collect();
+        let all_lines =
+            scripts.iter().flat_map(|(file, lines)| lines.iter().map(move |line| (file.to_string(), *line)));
+        Self {
+            intents: Reached::of(catalogue.intents.iter().map(|intent| intent.id.to_string()), &intents),
+            slots: Reached::of(all_slots, &slots),
+            handlers: Reached::of(all_handlers.into_iter(), &handlers),
+            lines: Reached::lines(all_lines, &lines),
+        }
+    }
+}
+
+fn handler_of(intent: &crate::catalogue::Intent) -> Option<String> {
+    match &intent.handler {
+        Handler::Reply { .. } => Some(format!("reply of {}", intent.id)),
+        Handler::HandOff { .. } => Some(format!("handoff of {}", intent.id)),
+        Handler::Script { script, function } => Some(format!("{} {function}", script.path())),
+        Handler::Plugin(plugin) => Some(format!("plugin:{}", plugin.name())),
+        // The target's handler answers.
+        Handler::Jump(_) => None,
+    }
+}
+
+impl Reached {
+    fn of(all: impl Iterator<Item = String>, seen: &BTreeSet<String>) -> Self {
+        let all: Vec<String> = all.collect();
+        let missed: Vec<String> = all.iter().filter(|one| !seen.contains(*one)).cloned().collect();
+        Self { reached: all.len() - missed.len(), total: all.len(), missed }
+    }
+
+    fn lines(all: impl Iterator<Item = (String, usize)>, seen: &BTreeSet<(String, usize)>) -> Self {
+        let all: Vec<(String, usize)> = all.collect();
+        let missed: Vec<String> =
+            all.iter().filter(|one| !seen.contains(*one)).map(|(file, line)| format!("{file}:{line}")).collect();
+        Self { reached: all.len() - missed.len(), total: all.len(), missed }
+    }
+
+    /// From 0 to 100; 100 where there is nothing to reach.
+    pub fn percent(&self) -> usize {
+        (self.reached * 100).checked_div(self.total).unwrap_or(100)
+    }
+}

@@ -1,0 +1,295 @@
+//! What an expectation says of a value.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::catalogue::{Catalogue, template::Template};
+
+/// Keys of a matcher that is written as a map.
+pub const KEYS: [&str; 10] =
+    ["is", "contains", "contains_any_case", "matches", "like", "one_of", "variant_of", "not", "min", "max"];
+
+/// A condition on a JSON value; `Null` stands for what is absent.
+#[derive(Clone, Debug)]
+pub enum Matcher {
+    /// Anything that is there.
+    Anything,
+    /// This value.
+    Equals(Value),
+    /// A text with this in it; the flag is for any case.
+    Contains(String, bool),
+    /// A text that this finds something in.
+    Pattern(Regex),
+    /// A text with anything in the place of each `*`.
+    Like(Vec<String>),
+    /// One of these.
+    OneOf(Vec<Matcher>),
+    /// All of these.
+    All(Vec<Matcher>),
+    /// Not this.
+    Not(Box<Matcher>),
+    /// A text that the bot's text of this key may become.
+    VariantOf(String),
+    /// A number within bounds, these included.
+    Within(Option<f64>, Option<f64>),
+    /// A map in which each of these holds.
+    Fields(BTreeMap<String, Matcher>),
+    /// A list, item by item; [`Matcher::Rest`] stands for any number of items.
+    Items(Vec<Matcher>),
+    /// In a list: any items.
+    Rest,
+}
+
+/// What a list means where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lists {
+    /// Conditions that all hold, of a text.
+    AllHold,
+    /// Items of a list.
+    Items,
+}
+
+impl Matcher {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong: a pattern that does not compile, a map with unknown keys beside known ones.
+    pub fn parse(value: &Value, lists: Lists) -> Result<Self, String> {
+        match value {
+            Value::String(text) => Self::of_text(text),
+            Value::Array(items) if lists == Lists::AllHold && items.is_empty() => {
+                Err("an empty list of conditions says nothing".to_owned())
+            }
+            Value::Array(items) if lists == Lists::AllHold => {
+                Ok(Self::All(items.iter().map(|item| Self::parse(item, lists)).collect::<Result<_, _>>()?))
+            }
+            Value::Array(items) => Ok(Self::Items(
+                items
+                    .iter()
+                    .map(|item| if item == "..." { Ok(Self::Rest) } else { Self::parse(item, lists) })
+                    .collect::<Result<_, _>>()?,
+            )),
+            Value::Object(fields) if !fields.is_empty() && fields.keys().all(|key| KEYS.contains(&key.as_str())) => {
+                Self::of_keys(fields, lists)
+            }
+            Value::Object(_) if lists == Lists::AllHold => {
+                Err(format!("a condition on a text has the keys {}", KEYS.join(", ")))
+            }
+            Value::Object(fields) => {
+                let parse = |(key, value): (&String, &Value)| Ok((key.clone(), Self::parse(value, Lists::Items)?));
+                Ok(Self::Fields(fields.iter().map(parse).collect::<Result<_, String>>()?))
+            }
+            other => Ok(Self::Equals(other.clone())),
+        }
+    }
+
+    /// `~"part"`, `/pattern/`, `*`, `=literal`, or the text itself.
+    fn of_text(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::Anything);
+        }
+        if let Some(literal) = text.strip_prefix('=') {
+            return Ok(Self::Equals(literal.into()));
+        }
+        if let Some(part) = text.strip_prefix('~') {
+            let part = part.trim();
+            let bare = part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(part);
+            return Ok(Self::Contains(bare.to_owned(), false));
+        }
+        if let Some(pattern) = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'))
+            && !pattern.is_empty()
+        {
+            return pattern_of(pattern);
+        }
+        Ok(Self::Equals(text.into()))
+    }
+
+    fn of_keys(fields: &Map<String, Value>, lists: Lists) -> Result<Self, String> {
+        let mut all = Vec::new();
+        let text =
+            |key: &str, value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| format!("`{key}` wants a text"));
+        for (key, value) in fields {
+            all.push(match key.as_str() {
+                "is" => Self::Equals(value.clone()),
+                "contains" => Self::Contains(text(key, value)?, false),
+                "contains_any_case" => Self::Contains(text(key, value)?.to_lowercase(), true),
+                "matches" => pattern_of(&text(key, value)?)?,
+                "like" => Self::Like(text(key, value)?.split('*').map(str::to_owned).collect()),
+                "variant_of" => Self::VariantOf(text(key, value)?),
+                "not" => Self::Not(Box::new(Self::parse(value, lists)?)),
+                "one_of" => {
+                    let items = value.as_array().filter(|items| !items.is_empty());
+                    let items = items.ok_or("`one_of` wants a list with something in it")?;
+                    Self::OneOf(items.iter().map(|item| Self::parse(item, lists)).collect::<Result<_, _>>()?)
+                }
+                "min" | "max" => {
+                    let number = value.as_f64().ok_or_else(|| format!("`{key}` wants a number"))?;
+                    if key == "min" { Self::Within(Some(number), None) } else { Self::Within(None, Some(number)) }
+                }
+                _ => return Err(format!("unknown key `{key}`")),
+            });
+        }
+        Ok(if all.len() == 1 { all.remove(0) } else { Self::All(all) })
+    }
+
+    /// Keys of the bot's texts that this names.
+    pub fn text_keys(&self) -> Vec<&str> {
+        match self {
+            Self::VariantOf(key) => vec![key],
+            Self::OneOf(items) | Self::All(items) | Self::Items(items) => {
+                items.iter().flat_map(Self::text_keys).collect()
+            }
+            Self::Not(inner) => inner.text_keys(),
+            Self::Fields(fields) => fields.values().flat_map(Self::text_keys).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a value, `Null` for an absent one, is as it says.
+    pub fn holds(&self, value: &Value, catalogue: &Catalogue) -> bool {
+        let text = value.as_str();
+        match self {
+            Self::Anything => !value.is_null(),
+            Self::Rest => true,
+            Self::Equals(wanted) => equal(wanted, value),
+            Self::Contains(part, false) => text.is_some_and(|text| text.contains(part)),
+            Self::Contains(part, true) => text.is_some_and(|text| text.to_lowercase().contains(part)),
+            Self::Pattern(pattern) => text.is_some_and(|text| pattern.is_match(text)),
+            Self::Like(parts) => text.is_some_and(|text| is_like(parts, text)),
+            Self::OneOf(items) => items.iter().any(|item| item.holds(value, catalogue)),
+            Self::All(items) => items.iter().all(|item| item.holds(value, catalogue)),
+            Self::Not(inner) => !inner.holds(value, catalogue),
+            Self::VariantOf(key) => text.is_some_and(|text| variants(catalogue, key).any(|one| may_become(one, text))),
+            Self::Within(min, max) => value
+                .as_f64()
+                .is_some_and(|number| min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)),
+            Self::Fields(fields) => value.as_object().is_some_and(|object| {
+                fields.iter().all(|(key, inner)| inner.holds(object.get(key).unwrap_or(&Value::Null), catalogue))
+            }),
+            Self::Items(items) => value.as_array().is_some_and(|list| items_hold(items, list, catalogue)),
+        }
+    }
+
+    /// Whether another value in its place could be written down as it is.
+    pub fn is_replaceable(&self) -> bool {
+        !matches!(self, Self::Not(_) | Self::Within(..))
+    }
+
+    /// As a person would say it.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Anything => "anything".to_owned(),
+            Self::Rest => "...".to_owned(),
+            Self::Equals(Value::Null) => "nothing".to_owned(),
+            Self::Equals(Value::String(text)) => text.clone(),
+            Self::Equals(value) => value.to_string(),
+            Self::Contains(part, false) => format!("a text with \"{part}\" in it"),
+            Self::Contains(part, true) => format!("a text with \"{part}\" in it, in any case"),
+            Self::Pattern(pattern) => format!("a text that matches /{pattern}/"),
+            Self::Like(parts) => format!("a text like \"{}\"", parts.join("*")),
+            Self::OneOf(items) => format!("one of: {}", list(items)),
+            Self::All(items) => list(items),
+            Self::Not(inner) => format!("not {}", inner.describe()),
+            Self::VariantOf(key) => format!("a variant of the text `{key}`"),
+            Self::Within(Some(min), None) => format!("at least {min}"),
+            Self::Within(Some(min), Some(max)) => format!("from {min} to {max}"),
+            Self::Within(None, max) => format!("at most {}", max.unwrap_or(f64::INFINITY)),
+            Self::Fields(fields) => {
+                let fields: Vec<String> =
+                    fields.iter().map(|(key, value)| format!("{key}: {}", value.describe())).collect();
+                format!("{{ {} }}", fields.join(", "))
+            }
+            Self::Items(items) => format!("[{}]", list(items)),
+        }
+    }
+}
+
+fn list(items: &[Matcher]) -> String {
+    items.iter().map(Matcher::describe).collect::<Vec<_>>().join(", ")
+}
+
+fn pattern_of(pattern: &str) -> Result<Matcher, String> {
+    let built = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
+    built.map(Matcher::Pattern).map_err(|error| {
+        let reason = error.to_string();
+        format!("the pattern is not good: {}", reason.lines().last().unwrap_or_default().trim_start_matches("error: "))
+    })
+}
+
+/// Numbers are equal when their values are.
+fn equal(wanted: &Value, value: &Value) -> bool {
+    match (wanted.as_f64(), value.as_f64()) {
+        (Some(a), Some(b)) => a == b,
+        _ => wanted == value,
+    }
+}
+
+fn is_like(parts: &[String], text: &str) -> bool {
+    let Some((first, rest)) = parts.split_first() else { return text.is_empty() };
+    let Some(mut left) = text.strip_prefix(first.as_str()) else { return false };
+    let Some((last, middle)) = rest.split_last() else { return left.is_empty() };
+    for part in middle {
+        let Some(at) = left.find(part.as_str()) else { return false };
+        left = &left[at + part.len()..];
+    }
+    left.ends_with(last.as_str())
+}
+
+/// Two pointers, going back to the last [`Matcher::Rest`] alone: never more than items times values.
+fn items_hold(items: &[Matcher], list: &[Value], catalogue: &Catalogue) -> bool {
+    let (mut item, mut at, mut back) = (0, 0, None);
+    while at < list.len() {
+        match items.get(item) {
+            Some(Matcher::Rest) => {
+                back = Some((item, at));
+                item += 1;
+            }
+            Some(one) if one.holds(&list[at], catalogue) => {
+                item += 1;
+                at += 1;
+            }
+            _ => {
+                let Some((rest, from)) = back else { return false };
+                back = Some((rest, from + 1));
+                item = rest + 1;
+                at = from + 1;
+            }
+        }
+    }
+    items[item..].iter().all(|left| matches!(left, Matcher::Rest))
+}
+
+/// The templates of a text of the bot: one of `texts/`, or one of bot.yaml by its key there.
+fn variants<'a>(catalogue: &'a Catalogue, key: &str) -> Box<dyn Iterator<Item = &'a Template> + 'a> {
+    let text = match key {
+        "fallback" => Some(&catalogue.fallback.text),
+        "clarify" => Some(&catalogue.clarify),
+        "handoff" => Some(&catalogue.handoff),
+        "cancelled" => Some(&catalogue.cancelled),
+        _ => catalogue.texts.get(key).or_else(|| reply_of(catalogue, key)),
+    };
+    match text {
+        Some(text) => Box::new(text.templates()),
+        None => Box::new(std::iter::empty()),
+    }
+}
+
+/// `reply:greet` is the reply of the intent `greet`.
+fn reply_of<'a>(catalogue: &'a Catalogue, key: &str) -> Option<&'a crate::catalogue::template::Text> {
+    let id = crate::catalogue::IntentId::new(key.strip_prefix("reply:")?);
+    match &catalogue.intent(&id)?.handler {
+        crate::catalogue::Handler::Reply { text, .. } | crate::catalogue::Handler::HandOff { text } => Some(text),
+        _ => None,
+    }
+}
+
+/// Whether the bot has a text of this key.
+pub fn has_text(catalogue: &Catalogue, key: &str) -> bool {
+    variants(catalogue, key).next().is_some()
+}
+
+fn may_become(template: &Template, text: &str) -> bool {
+    is_like(&template.literals(), text)
+}

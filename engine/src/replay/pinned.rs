@@ -1,0 +1,104 @@
+//! An embedder for replays: what was embedded before a run is looked up, and each text is embedded by itself, so that a vector does not
+//! depend, in its last bits, on which texts shared its batch.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::fixture::Fixture;
+use crate::{
+    cache::IntentCache,
+    embedding::{Embedder, EmbeddingError, Vector},
+    text::normalize,
+};
+
+/// An [`Embedder`] whose answers do not depend on what else is asked.
+pub struct PinnedEmbedder {
+    inner: Arc<dyn Embedder>,
+    known: HashMap<String, Vector>,
+    /// One text at a time.
+    alone: Mutex<()>,
+}
+
+impl PinnedEmbedder {
+    /// Embeds the messages of fixtures, or takes their vectors from a file under `folder`.
+    ///
+    /// # Errors
+    /// When a text cannot be embedded. A file that cannot be read or written is made anew and logged.
+    pub fn new(
+        inner: Arc<dyn Embedder>,
+        fixtures: &[Fixture],
+        folder: Option<&Path>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, EmbeddingError> {
+        let texts: BTreeSet<String> =
+            fixtures.iter().flat_map(|fixture| fixture.steps.iter().map(|step| normalize(&step.text))).collect();
+        let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        let mut cache = match folder {
+            Some(folder) => IntentCache::open(&folder.join("utterances.bin"), &*inner),
+            None => IntentCache::in_memory(&*inner),
+        };
+        let missing = cache.missing(&texts);
+        let one = Single(&*inner);
+        let vectors = cache.vectors(&one, &texts, progress)?;
+        if missing > 0
+            && let Err(error) = cache.save(&texts)
+        {
+            tracing::warn!(%error, "the vectors of the fixtures could not be written; the next replay embeds again");
+        }
+        let known = texts.into_iter().zip(vectors).collect();
+        Ok(Self { inner, known, alone: Mutex::new(()) })
+    }
+}
+
+/// Hands texts on one by one.
+struct Single<'a>(&'a dyn Embedder);
+
+impl Embedder for Single<'_> {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn dimension(&self) -> usize {
+        self.0.dimension()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.0.is_alive()
+    }
+
+    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+        texts.iter().try_fold(Vec::with_capacity(texts.len()), |mut all, text| {
+            all.extend(self.0.embed(std::slice::from_ref(text))?);
+            Ok(all)
+        })
+    }
+}
+
+impl Embedder for PinnedEmbedder {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+
+    fn dimension(&self) -> usize {
+        self.inner.dimension()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.inner.is_alive()
+    }
+
+    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+        let embed = |text: &String| match self.known.get(text) {
+            Some(vector) => Ok(Arc::clone(vector)),
+            None => {
+                let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+                let vectors = self.inner.embed(std::slice::from_ref(text))?;
+                vectors.into_iter().next().ok_or_else(|| EmbeddingError::Failed("no vector came".to_owned()))
+            }
+        };
+        texts.iter().map(embed).collect()
+    }
+}

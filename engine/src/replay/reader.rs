@@ -1,0 +1,237 @@
+//! From files to fixtures, or to all that is wrong with them.
+
+mod botium;
+mod expect;
+mod rasa;
+mod world;
+
+use std::collections::BTreeMap;
+
+use jiff::{Span, Zoned, tz::TimeZone};
+use serde_json::Value;
+
+use super::{
+    fixture::{Fixture, Place, Step},
+    matcher::{Lists, Matcher},
+    wire::{FixtureFile, MAX_TURNS, TurnFile},
+};
+use crate::catalogue::{
+    Catalogue,
+    document::{Document, child},
+    fault::{Fault, Faults, Place as SpanPlace, Severity, choose_hint},
+    shape::Shape,
+};
+
+/// The folder of what several fixtures begin with.
+const SHARED: &str = "fixtures/shared/";
+/// The one user of a fixture that names none.
+const SOMEBODY: &str = "user";
+
+/// Reads fixtures: banter's own YAML, Rasa's end-to-end YAML, and Botium's `.convo.txt`. Faults that keep a file from being played are
+/// errors; what of another tool's file cannot be mapped is a warning.
+pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &mut Faults) -> Vec<Fixture> {
+    let mut reader = Reader { files, catalogue, faults, shape: Shape::new() };
+    let mut fixtures = Vec::new();
+    for (path, bytes) in files {
+        if path.ends_with(".convo.txt") {
+            fixtures.extend(botium::read(&mut reader, path, bytes));
+        } else if !is_shared(path) {
+            fixtures.extend(reader.yaml(path, bytes));
+        }
+    }
+    fixtures.retain(|fixture| {
+        let fits = fixture.steps.len() <= MAX_TURNS;
+        if !fits {
+            let place = SpanPlace { file: fixture.place.file.clone(), span: 0..0 };
+            let message = format!("the conversation has {} messages, more than {MAX_TURNS}", fixture.steps.len());
+            faults.push(Fault::error(place, message).hint("split it"));
+        }
+        fits
+    });
+    fixtures
+}
+
+/// Whether a file is one that fixtures begin with.
+pub fn is_shared(path: &str) -> bool {
+    path.starts_with(SHARED) || path.contains(&format!("/{SHARED}"))
+}
+
+struct Reader<'a> {
+    files: &'a BTreeMap<String, Vec<u8>>,
+    catalogue: &'a Catalogue,
+    faults: &'a mut Faults,
+    shape: Shape<FixtureFile>,
+}
+
+impl Reader<'_> {
+    fn yaml(&mut self, path: &str, bytes: &[u8]) -> Vec<Fixture> {
+        let Some(document) = Document::read(path, bytes, self.faults) else { return Vec::new() };
+        if rasa::is_one(&document.value) {
+            return rasa::read(self, &document);
+        }
+        self.own(&document).into_iter().collect()
+    }
+
+    /// A fixture of banter's own form.
+    fn own(&mut self, document: &Document) -> Option<Fixture> {
+        let before = self.faults.count(Severity::Error);
+        let file = self.shape.read(document, self.faults)?;
+        if file.conversation.is_none() {
+            let fault = Fault::error(document.place(""), "the key `conversation` is missing");
+            self.faults.push(
+                fault.hint("say in a few words what it shows; what several fixtures share lies in fixtures/shared/"),
+            );
+        }
+        if file.turns.is_empty() {
+            let fault = Fault::error(document.place(""), "the fixture has no messages");
+            self.faults.push(fault.hint("write `turns:` with at least one `- user: …`"));
+        }
+        let name = file.conversation.clone().unwrap_or_default();
+        let mut fixture = Fixture::new(name, self.place(document, ""));
+        fixture.independent = file.independent;
+        for (index, name) in file.setup.iter().enumerate() {
+            self.set_up(document, index, name, &mut fixture);
+            if fixture.steps.len() > MAX_TURNS {
+                break;
+            }
+        }
+        self.add(document, file, &mut fixture);
+        self.check_clock(document, &fixture);
+        self.check_speakers(document, &fixture);
+        (self.faults.count(Severity::Error) == before).then_some(fixture)
+    }
+
+    fn set_up(&mut self, document: &Document, index: usize, name: &str, fixture: &mut Fixture) {
+        let found = self.files.iter().find(|(path, _)| is_shared(path) && path.rsplit(SHARED).next() == Some(name));
+        let Some((path, bytes)) = found else {
+            let known: Vec<&str> = self
+                .files
+                .keys()
+                .filter(|path| is_shared(path))
+                .filter_map(|path| path.rsplit(SHARED).next())
+                .collect();
+            let place = document.place(&format!("/setup/{index}"));
+            let fault = Fault::error(place, format!("there is no fixtures/shared/{name}"));
+            self.faults.push(fault.hint(choose_hint(name, known)));
+            return;
+        };
+        let Some(shared) = Document::read(path, bytes, self.faults) else { return };
+        let Some(file) = self.shape.read(&shared, self.faults) else { return };
+        if !file.setup.is_empty() {
+            let fault = Fault::error(shared.key_place("/setup"), "a shared file cannot begin with another");
+            self.faults.push(fault.hint("name both in the fixture's own `setup`"));
+        }
+        self.add(&shared, file, fixture);
+    }
+
+    /// What a file says is added to what its setup said.
+    fn add(&mut self, document: &Document, mut file: FixtureFile, fixture: &mut Fixture) {
+        self.set_world(document, &mut file, fixture);
+        let mut expectations = Vec::new();
+        let mut events = None;
+        if let Some(expect) = &file.expect {
+            expect::read(self, document, expect, "/expect", false, &mut expectations, &mut events);
+        }
+        // What a file expects of each turn, it expects of its own.
+        for (index, turn) in file.turns.into_iter().enumerate() {
+            let mut step = self.step(document, turn, index);
+            step.expectations.splice(0..0, expectations.iter().cloned());
+            step.events = step.events.or_else(|| events.clone());
+            fixture.steps.push(step);
+        }
+    }
+
+    fn step(&mut self, document: &Document, turn: TurnFile, index: usize) -> Step {
+        let pointer = format!("/turns/{index}");
+        let after = turn.after.as_ref().and_then(|after| match after.parse::<Span>() {
+            Ok(span) if !span.is_negative() => Some(span),
+            other => {
+                let reason = other.err().map_or("it is negative".to_owned(), |error| error.to_string());
+                let place = document.place(&child(&pointer, "after"));
+                let fault = Fault::error(place, format!("`{after}` is no length of time: {reason}"));
+                self.faults.push(fault.hint("write one such as 90s, 2h or 3 days"));
+                None
+            }
+        });
+        let mut step = Step {
+            speaker: turn.speaker.unwrap_or_else(|| SOMEBODY.to_owned()),
+            text: turn.user,
+            after,
+            place: self.place(document, &pointer),
+            expectations: Vec::new(),
+            events: None,
+        };
+        if let Some(expect) = &turn.expect {
+            let pointer = child(&pointer, "expect");
+            expect::read(self, document, expect, &pointer, false, &mut step.expectations, &mut step.events);
+        }
+        step
+    }
+
+    fn matcher(&mut self, document: &Document, value: &Value, pointer: &str, lists: Lists) -> Option<Matcher> {
+        match Matcher::parse(value, lists) {
+            Ok(matcher) => {
+                for key in matcher.text_keys() {
+                    if !super::matcher::has_text(self.catalogue, key) {
+                        let known = self.catalogue.texts.keys().map(String::as_str);
+                        let fault = Fault::error(document.place(pointer), format!("the bot has no text `{key}`"));
+                        self.faults.push(fault.hint(choose_hint(key, known)));
+                    }
+                }
+                Some(matcher)
+            }
+            Err(message) => {
+                let fault = Fault::error(document.place(pointer), message);
+                self.faults.push(fault.hint("docs/replay.md tells how conditions are written"));
+                None
+            }
+        }
+    }
+
+    /// Where users are named, a message of another one is a typo.
+    fn check_speakers(&mut self, document: &Document, fixture: &Fixture) {
+        let named: Vec<&str> = fixture.users.keys().map(String::as_str).filter(|name| *name != SOMEBODY).collect();
+        for step in fixture.steps.iter().filter(|step| step.place.file == document.file) {
+            if step.speaker != SOMEBODY && !named.is_empty() && !named.contains(&step.speaker.as_str()) {
+                let place = document.place(&child(&step.place.pointer, "as"));
+                let fault = Fault::error(place, format!("the fixture has no user `{}`", step.speaker));
+                self.faults.push(fault.hint(choose_hint(&step.speaker, named.iter().copied())));
+            }
+        }
+    }
+
+    /// A clock that leaves the calendar would be a panic elsewhere.
+    fn check_clock(&mut self, document: &Document, fixture: &Fixture) {
+        let mut now: Zoned = fixture.now.to_zoned(fixture.time_zone.clone().unwrap_or(TimeZone::UTC));
+        for step in &fixture.steps {
+            let Some(span) = &step.after else { continue };
+            match now.checked_add(*span) {
+                Ok(later) => now = later,
+                Err(error) => {
+                    let place = document.place(&child(&step.place.pointer, "after"));
+                    tracing::debug!(%error, "a clock out of range");
+                    self.faults
+                        .push(Fault::error(place, "the clock leaves the calendar here").hint("let less time pass"));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn place(&self, document: &Document, pointer: &str) -> Place {
+        Place { file: document.file.clone(), line: document.line(pointer), pointer: pointer.to_owned() }
+    }
+
+    /// A place of a format without pointers.
+    fn line(&self, file: &str, line: usize) -> Place {
+        Place { file: file.to_owned(), line, pointer: String::new() }
+    }
+}
+
+/// An empty fixture of another tool's file.
+fn foreign(name: String, place: Place) -> Fixture {
+    let mut fixture = Fixture::new(name, place);
+    // Their tools know nothing of kept values.
+    fixture.stubs.kv = true;
+    fixture
+}

@@ -1,0 +1,218 @@
+//! Rasa's end-to-end YAML: `stories` with `user`, `intent` and `action` (Rasa Open Source 2 and 3), and `test_cases` with `user`, `bot`,
+//! `utter` and `slot_was_set` (Rasa Pro's `rasa test e2e`).
+
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+use serde_json::Value;
+
+use super::{Reader, foreign};
+use crate::{
+    catalogue::{
+        IntentId,
+        document::{Document, child},
+        fault::Fault,
+    },
+    handlers::source::regex,
+    replay::{
+        fixture::{Expectation, Fixture, Place, Step, Subject},
+        matcher::{self, Matcher},
+    },
+};
+
+const HINT: &str = "the rest of the file is played; say the same in a fixture of banter's own to have this compared";
+
+/// Whether a document is one of Rasa's.
+pub fn is_one(value: &Value) -> bool {
+    value.get("conversation").is_none() && ["stories", "test_cases"].iter().any(|key| value.get(key).is_some())
+}
+
+/// The stories and test cases of a file. What cannot be mapped is a warning with its place.
+pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
+    let mut fixtures = Vec::new();
+    for key in document.value.as_object().map(|fields| fields.keys()).into_iter().flatten() {
+        if !["stories", "test_cases", "version"].contains(&key.as_str()) {
+            unmapped(reader, document, &child("", key), &format!("`{key}` is not mapped"));
+        }
+    }
+    for (list, name) in [("stories", "story"), ("test_cases", "test_case")] {
+        let Some(value) = document.value.get(list) else { continue };
+        let Some(cases) = value.as_array() else {
+            wrong(reader, document, &child("", list), &format!("`{list}` is a list"));
+            continue;
+        };
+        for (index, case) in cases.iter().enumerate() {
+            let pointer = format!("/{list}/{index}");
+            let mut mapping = Mapping { reader, document, pointer: pointer.clone(), steps: Vec::new() };
+            mapping.case(case, name);
+            let steps = mapping.steps;
+            let title = case.get(name).and_then(Value::as_str).unwrap_or("a story without a name").to_owned();
+            if steps.is_empty() {
+                wrong(reader, document, &pointer, "the story has no `user` step");
+                continue;
+            }
+            fixtures.push(Fixture { steps, ..foreign(title, reader.place(document, &pointer)) });
+        }
+    }
+    fixtures
+}
+
+struct Mapping<'a, 'b> {
+    reader: &'a mut Reader<'b>,
+    document: &'a Document,
+    pointer: String,
+    steps: Vec<Step>,
+}
+
+impl Mapping<'_, '_> {
+    fn case(&mut self, case: &Value, name: &str) {
+        for key in case.as_object().map(|fields| fields.keys()).into_iter().flatten() {
+            if key != name && key != "steps" {
+                let pointer = child(&self.pointer, key);
+                unmapped(self.reader, self.document, &pointer, &format!("`{key}` of a {name} is not mapped"));
+            }
+        }
+        let Some(steps) = case.get("steps").and_then(Value::as_array) else {
+            return wrong(self.reader, self.document, &self.pointer, "`steps` is missing, or no list");
+        };
+        for (index, step) in steps.iter().enumerate() {
+            let pointer = format!("{}/steps/{index}", self.pointer);
+            let Some(fields) = step.as_object() else {
+                wrong(self.reader, self.document, &pointer, "a step is a map such as `user: hello`");
+                continue;
+            };
+            // `user` begins a turn, whatever the order of the keys.
+            if let Some(user) = fields.get("user") {
+                self.user(user, &child(&pointer, "user"));
+            }
+            for (key, value) in fields.iter().filter(|(key, _)| key.as_str() != "user") {
+                self.expect(key, value, &child(&pointer, key));
+            }
+        }
+    }
+
+    /// Without a pointer: files of others are not written.
+    fn place(&self, pointer: &str) -> Place {
+        self.reader.line(&self.document.file, self.document.line(pointer))
+    }
+
+    fn user(&mut self, value: &Value, pointer: &str) {
+        let Some(text) = value.as_str() else {
+            return wrong(self.reader, self.document, pointer, "`user` is a text");
+        };
+        let (text, entities) = plain(text.trim());
+        let place = self.place(pointer);
+        let mut step = Step {
+            speaker: super::SOMEBODY.to_owned(),
+            text,
+            after: None,
+            place: place.clone(),
+            expectations: Vec::new(),
+            events: None,
+        };
+        for (name, value) in entities {
+            if self.reader.catalogue.entities.contains_key(&name) {
+                let matcher = value.map_or(Matcher::Anything, |value| Matcher::Equals(value.into()));
+                let expectation = Expectation { subject: Subject::Entity(name), matcher, place: place.clone() };
+                step.expectations.push(expectation);
+            } else {
+                unmapped(self.reader, self.document, pointer, &format!("the bot has no entity `{name}`"));
+            }
+        }
+        self.steps.push(step);
+    }
+
+    fn expect(&mut self, key: &str, value: &Value, pointer: &str) {
+        match (key, value) {
+            ("intent", Value::String(name)) if self.reader.catalogue.intent(&IntentId::new(name)).is_some() => {
+                self.push(Subject::Intent, Matcher::Equals(name.as_str().into()), pointer);
+            }
+            ("intent", name) => {
+                unmapped(self.reader, self.document, pointer, &format!("the bot has no intent {name}"));
+            }
+            ("bot", Value::String(text)) => {
+                let matcher = Matcher::Contains(text.trim().to_owned(), false);
+                self.push(Subject::Text, matcher, pointer);
+            }
+            ("utter", Value::String(name)) | ("action", Value::String(name)) => self.action(name, pointer),
+            ("slot_was_set", value) => self.slots(value, pointer, true),
+            ("slot_was_not_set", value) => self.slots(value, pointer, false),
+            _ => unmapped(self.reader, self.document, pointer, &format!("the step `{key}` is not mapped")),
+        }
+    }
+
+    /// `utter_greet` is the text `utter_greet` or `greet`, or the reply of the intent `greet`; another action is a script.
+    fn action(&mut self, name: &str, pointer: &str) {
+        let catalogue = self.reader.catalogue;
+        let bare = name.trim_start_matches("utter_").trim_start_matches("action_");
+        let keys = [name.to_owned(), bare.to_owned(), format!("reply:{bare}")];
+        if let Some(key) = keys.into_iter().find(|key| matcher::has_text(catalogue, key)) {
+            return self.push(Subject::Text, Matcher::VariantOf(key), pointer);
+        }
+        let file = format!("{bare}.rhai");
+        let scripts = catalogue.intents.iter().filter_map(|intent| match &intent.handler {
+            crate::catalogue::Handler::Script { script, .. } => Some(script.path().trim_start_matches("scripts/")),
+            _ => None,
+        });
+        if scripts.into_iter().any(|path| path == file) {
+            return self.push(Subject::Handler, Matcher::Equals(file.into()), pointer);
+        }
+        let message = format!("the bot has neither a text nor a script for `{name}`");
+        unmapped(self.reader, self.document, pointer, &message);
+    }
+
+    /// `- city: Moscow`, `- city` or a list of both.
+    fn slots(&mut self, value: &Value, pointer: &str, set: bool) {
+        let mut add = |name: &str, value: Option<&Value>, pointer: &str| {
+            let condition = value.map_or(Matcher::Anything, |value| Matcher::Equals(value.clone()));
+            let matcher = if set { condition } else { Matcher::Not(Box::new(condition)) };
+            self.push(Subject::Slot(name.to_owned()), matcher, pointer);
+        };
+        match value {
+            Value::String(name) => add(name, None, pointer),
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| add(name, Some(value), pointer)),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.slots(item, &child(pointer, index), set);
+                }
+            }
+            _ => wrong(self.reader, self.document, pointer, "a slot is its name, or `name: value`"),
+        }
+    }
+
+    fn push(&mut self, subject: Subject, matcher: Matcher, pointer: &str) {
+        let place = self.place(pointer);
+        match self.steps.last_mut() {
+            // A turn may say several things; each is a part of the reply.
+            Some(step) => step.expectations.push(Expectation { subject, matcher, place }),
+            None => unmapped(self.reader, self.document, pointer, "nothing has been said before this step"),
+        }
+    }
+}
+
+/// A message without its marks, and the marked entities with their values where these are given: `[Moscow](city)`,
+/// `[Moscow]{"entity": "city", "value": "moscow"}`.
+fn plain(text: &str) -> (String, Vec<(String, Option<String>)>) {
+    static MARK: LazyLock<Regex> = LazyLock::new(|| regex(r"\[([^\]]+)\](?:\(([^)]+)\)|(\{[^}]+\}))"));
+    let mut entities = Vec::new();
+    let bare = MARK.replace_all(text, |found: &Captures<'_>| {
+        if let Some(name) = found.get(2) {
+            entities.push((name.as_str().to_owned(), None));
+        }
+        if let Some(fields) = found.get(3).and_then(|json| serde_json::from_str::<Value>(json.as_str()).ok()) {
+            let field = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
+            entities.extend(field("entity").map(|name| (name, field("value"))));
+        }
+        found[1].to_owned()
+    });
+    (bare.into_owned(), entities)
+}
+
+fn unmapped(reader: &mut Reader<'_>, document: &Document, pointer: &str, message: &str) {
+    reader.faults.push(Fault::warning(document.key_place(pointer), message).hint(HINT));
+}
+
+fn wrong(reader: &mut Reader<'_>, document: &Document, pointer: &str, message: &str) {
+    let fault = Fault::error(document.place(pointer), message);
+    reader.faults.push(fault.hint("see Rasa's documentation of end-to-end tests"));
+}

@@ -1,0 +1,157 @@
+//! What holds before the first message of a fixture, and what the outside answers.
+
+use jiff::{
+    Timestamp,
+    tz::{TimeZone, TimeZoneDatabase},
+};
+use serde_json::Value;
+
+use super::{Reader, SOMEBODY};
+use crate::{
+    catalogue::{
+        document::{Document, child},
+        fault::{Fault, choose_hint},
+    },
+    handlers::{
+        Effect,
+        plugin::{FailureKind, PluginFailure, PluginReply},
+    },
+    host::HttpAnswer,
+    language::Language,
+    replay::{
+        fixture::{Fixture, HttpStub},
+        matcher::Lists,
+        wire::{FixtureFile, HttpStubFile, PluginStubFile, UserFile},
+    },
+    state::DialogueState,
+};
+
+impl Reader<'_> {
+    /// What holds before the first message and for the outside, added to what the setup said.
+    pub(super) fn set_world(&mut self, document: &Document, file: &mut FixtureFile, fixture: &mut Fixture) {
+        fixture.tags.append(&mut file.tags);
+        if let Some(now) = &file.now {
+            match now.parse::<Timestamp>() {
+                Ok(now) => fixture.now = now,
+                Err(error) => {
+                    let fault = Fault::error(document.place("/now"), format!("`{now}` is no date with time: {error}"));
+                    self.faults.push(fault.hint("write one such as 2026-01-05T10:00:00Z"));
+                }
+            }
+        }
+        if let Some(name) = &file.time_zone {
+            fixture.time_zone = self.time_zone(document, name);
+        }
+        if let Some(seed) = file.seed {
+            fixture.seed = seed;
+        }
+        let alone = UserFile {
+            id: file.user,
+            language: file.language.clone(),
+            state: file.state.take(),
+            kv: file.stubs.kv.clone().unwrap_or_default(),
+        };
+        fixture.stubs.kv |= file.stubs.kv.is_some();
+        self.add_user(document, "", SOMEBODY, alone, fixture);
+        for (name, user) in std::mem::take(&mut file.users) {
+            let pointer = child("/users", &name);
+            fixture.stubs.kv = true;
+            let user = UserFile { language: user.language.or_else(|| file.language.clone()), ..user };
+            self.add_user(document, &pointer, &name, user, fixture);
+        }
+        for (index, stub) in file.stubs.http.drain(..).enumerate() {
+            let pointer = format!("/stubs/http/{index}");
+            fixture.stubs.http.extend(self.http_stub(document, stub, &pointer));
+        }
+        for (name, stub) in std::mem::take(&mut file.stubs.plugins) {
+            if !self.catalogue.plugins.contains_key(&name) {
+                let place = document.key_place(&child("/stubs/plugins", &name));
+                let known = self.catalogue.plugins.keys().map(String::as_str);
+                let fault = Fault::error(place, format!("the bot has no plugin `{name}`"));
+                self.faults.push(fault.hint(choose_hint(&name, known)));
+            }
+            fixture.stubs.plugins.insert(name, plugin_stub(stub));
+        }
+    }
+
+    /// What a file says of a user, added to what its setup said.
+    fn add_user(&mut self, document: &Document, pointer: &str, name: &str, file: UserFile, fixture: &mut Fixture) {
+        if file.id.is_none() && file.language.is_none() && file.state.is_none() && file.kv.is_empty() {
+            if name != SOMEBODY {
+                fixture.users.entry(name.to_owned()).or_default();
+            }
+            return;
+        }
+        let user = fixture.users.entry(name.to_owned()).or_default();
+        user.id = file.id.or(user.id);
+        user.kept.extend(file.kv);
+        let language = user.state.language.clone();
+        let mut state = match &file.state {
+            Some(file) => file.to_state(),
+            None => std::mem::take(&mut user.state),
+        };
+        state.language = language;
+        self.check_state(document, &mut state, file.language.as_deref(), pointer);
+        if let Some(user) = fixture.users.get_mut(name) {
+            user.state = state;
+        }
+    }
+
+    fn check_state(&mut self, document: &Document, state: &mut DialogueState, language: Option<&str>, pointer: &str) {
+        if let Some(code) = language {
+            let place = document.place(&child(pointer, "language"));
+            match self.catalogue.language(code) {
+                Some(language) => state.language = Some(language.clone()),
+                None => {
+                    let known = self.catalogue.languages.iter().map(Language::code);
+                    let fault = Fault::error(place, format!("the bot does not speak `{code}`"));
+                    self.faults.push(fault.hint(choose_hint(code, known)));
+                }
+            }
+        }
+        if let Some(form) = &state.form {
+            let known = self.catalogue.intent(&form.intent);
+            if !known.is_some_and(|intent| intent.slots.iter().any(|slot| slot.name == form.slot)) {
+                let place = document.place(&format!("{pointer}/state/form"));
+                let message = format!("the bot has no slot `{}` of an intent `{}`", form.slot, form.intent);
+                self.faults.push(Fault::error(place, message).hint("name a slot that the intent asks for"));
+            }
+        }
+    }
+
+    fn time_zone(&mut self, document: &Document, name: &str) -> Option<TimeZone> {
+        let found = TimeZoneDatabase::bundled().get(name).ok();
+        if found.is_none() {
+            let fault = Fault::error(document.place("/time_zone"), format!("`{name}` is no IANA time zone"));
+            self.faults.push(fault.hint("write one such as Europe/Moscow or UTC"));
+        }
+        found
+    }
+
+    fn http_stub(&mut self, document: &Document, stub: HttpStubFile, pointer: &str) -> Option<HttpStub> {
+        let url = self.matcher(document, &Value::String(stub.url), &child(pointer, "url"), Lists::AllHold)?;
+        let given = [stub.json.is_some(), stub.body.is_some(), stub.fails.is_some()];
+        if given.iter().filter(|is| **is).count() != 1 {
+            let fault = Fault::error(document.place(pointer), "a page has exactly one of `json`, `body` and `fails`");
+            self.faults.push(fault.hint("`json: {…}` for data, `body: …` for a text, `fails: …` for no answer at all"));
+        }
+        let body = stub.json.map(|value| value.to_string()).or(stub.body).unwrap_or_default();
+        let answer = match stub.fails {
+            Some(reason) => Err(reason),
+            None => Ok(HttpAnswer { status: stub.status, body }),
+        };
+        Some(HttpStub { url, answer })
+    }
+}
+
+fn plugin_stub(file: PluginStubFile) -> Result<PluginReply, PluginFailure> {
+    if let Some(message) = file.fails {
+        let failure = PluginFailure::new(FailureKind::Refused, message);
+        return Err(PluginFailure { user_text: file.user_text, ..failure });
+    }
+    let mut effects: Vec<Effect> = Vec::new();
+    effects.extend(file.say.map(|text| Effect::Say { text, suggestions: Vec::new() }));
+    effects.extend(file.payload.map(Effect::Payload));
+    effects.extend(file.set_slot.into_iter().map(|(name, value)| Effect::SetSlot(name, value)));
+    Ok(PluginReply { effects, value: file.value, fuel: 0 })
+}

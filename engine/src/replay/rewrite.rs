@@ -1,0 +1,134 @@
+//! New expectations in place of old ones; all else of the file, comments and order too, stays as it is.
+
+use serde_json::{Map, Value};
+
+use super::matcher::{KEYS, Lists, Matcher};
+use crate::catalogue::document::Document;
+
+/// The text of a file in which the value at each JSON pointer is another one, and nothing else differs; `None` where that cannot be done:
+/// a pointer names nothing, or an alias stands for several places.
+pub fn rewrite(file: &str, text: &str, replacements: &[(String, Value)]) -> Option<String> {
+    let document = Document::parse(file, text.as_bytes()).ok()?;
+    // Places count from behind the byte-order mark.
+    let (mark, body) = text.split_at(text.len() - text.strip_prefix('\u{FEFF}').unwrap_or(text).len());
+    let mut wanted = document.value.clone();
+    let mut edits = Vec::new();
+    for (pointer, value) in replacements {
+        edits.push((document.extent(pointer, body)?, write(value)));
+        *wanted.pointer_mut(pointer)? = Document::parse(file, write(value).as_bytes()).ok()?.value;
+    }
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut out = mark.to_owned();
+    let mut at = 0;
+    for (range, value) in edits {
+        out.push_str(body.get(at..range.start)?);
+        if range.is_empty() && !out.ends_with([' ', '\n']) {
+            out.push(' ');
+        }
+        out.push_str(&value);
+        at = range.end;
+    }
+    out.push_str(body.get(at..)?);
+    (Document::parse(file, out.as_bytes()).ok()?.value == wanted).then_some(out)
+}
+
+/// A value as an expectation that means this very value.
+pub fn write(value: &Value) -> String {
+    match literal(value) {
+        Value::String(text) => write_text(&text),
+        other => flow(&other),
+    }
+}
+
+/// A text as YAML, where no condition is meant.
+pub fn write_text(text: &str) -> String {
+    if is_plain(text) { text.to_owned() } else { Value::from(text).to_string() }
+}
+
+/// A text that would be read as a condition is marked as a literal one.
+fn literal(value: &Value) -> Value {
+    match value {
+        Value::String(text) => match Matcher::parse(value, Lists::Items) {
+            Ok(Matcher::Equals(Value::String(same))) if same == *text && text != "..." => value.clone(),
+            _ => format!("={text}").into(),
+        },
+        Value::Array(items) => items.iter().map(literal).collect(),
+        Value::Object(fields) => {
+            let inner: Map<String, Value> = fields.iter().map(|(key, value)| (key.clone(), literal(value))).collect();
+            // A map that looks like a condition is meant as a value.
+            if !inner.is_empty() && inner.keys().all(|key| KEYS.contains(&key.as_str())) {
+                let whole: Map<String, Value> = [("is".to_owned(), value.clone())].into_iter().collect();
+                return whole.into();
+            }
+            inner.into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Whether YAML reads an unquoted text as that text, wherever it stands.
+fn is_plain(text: &str) -> bool {
+    let safe = |c: char| c.is_alphanumeric() || " _-./".contains(c);
+    let starts = text.chars().next().is_some_and(char::is_alphabetic);
+    let word = ["true", "false", "null", "yes", "no", "on", "off"].contains(&text.to_lowercase().as_str());
+    starts && !word && text.chars().all(safe) && !text.ends_with(' ')
+}
+
+/// JSON with a space where people write one; it is YAML too.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) if fields.is_empty() => "{}".to_owned(),
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| format!("{}: {}", write_text(key), flow(value));
+            format!("{{ {} }}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_the_value_changes() {
+        let text = "# head\nturns:\n  - user: hi   # said\n    expect: { text: ~\"old\", slots: { a: 1 } } # kept\n  - expect:\n      text: |\n        long\n        old\n      effects:\n        - say: x\n        # inner\n        - image: y\n\n# tail\n";
+        let new = rewrite(
+            "f.yaml",
+            text,
+            &[
+                ("/turns/0/expect/text".to_owned(), json!("New: one")),
+                ("/turns/0/expect/slots/a".to_owned(), json!(2)),
+                ("/turns/1/expect/text".to_owned(), json!("~new")),
+                ("/turns/1/expect/effects".to_owned(), json!([{ "say": "z" }])),
+            ],
+        );
+        let new = new.expect("a file");
+        insta::assert_snapshot!(new, @r#"
+        # head
+        turns:
+          - user: hi   # said
+            expect: { text: "New: one", slots: { a: 2 } } # kept
+          - expect:
+              text: "=~new"
+              effects:
+                [{ say: "z" }]
+
+        # tail
+        "#);
+    }
+
+    #[test]
+    fn keys_without_values_get_one_and_what_cannot_be_written_is_left() {
+        let one = |text: &str, pointer: &str| rewrite("f.yaml", text, &[(pointer.to_owned(), json!("x y"))]);
+        assert_eq!(one("a:\nb: 1\n", "/a").as_deref(), Some("a: x y\nb: 1\n"));
+        assert_eq!(one("a:   # later\n", "/a").as_deref(), Some("a: x y   # later\n"));
+        assert_eq!(one("{ a: , b: 1 }\n", "/a").as_deref(), Some("{ a: x y , b: 1 }\n"));
+        assert_eq!(one("a: 1\r\nb:\r\n", "/b").as_deref(), Some("a: 1\r\nb: x y\r\n"));
+        assert_eq!(one("a: 1\n", "/nothing"), None);
+        assert_eq!(one("a: &t [1]\nb: *t\n", "/a/0"), None, "the alias would change too");
+    }
+}

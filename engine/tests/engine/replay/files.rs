@@ -1,0 +1,134 @@
+//! Files of fixtures, banter's own and others': what is wrong with them is told, with its line.
+
+use serde_json::Value;
+
+use super::{bench, differences};
+
+/// What is wrong with files of fixtures.
+fn faults(files: &[(&str, &str)]) -> String {
+    bench().read(files).1.render(false)
+}
+
+#[test]
+fn faults_of_fixtures() {
+    let text = r#"
+conversatoin: typo
+now: tomorrow
+time_zone: Mars
+language: de
+setup: [nobody.yaml]
+stubs:
+  http: [{ url: "/[/", body: x, fails: y }]
+  plugins: { ghost: { say: x } }
+state: { form: { intent: greet, slot: x } }
+turns:
+  - user: hello
+    after: soon
+    expect: { intent: greeet, text: { wrong: x }, entities: { town: x }, probability: { min: 2 } }
+  - user: hello
+    expect: { text: { variant_of: nothing }, not: { not: { intent: greet } }, typo: 1 }
+"#;
+    let shape = [("fixtures/shape.yaml", text)];
+    // With the keys as they should be, what they hold is looked at.
+    let keys = text.replace("conversatoin", "conversation").replace("min: 2", "min: 1").replace(", typo: 1", "");
+    let held = keys.replace("{ wrong: x }", "\"/[/\"");
+    insta::assert_snapshot!([faults(&shape), faults(&[("fixtures/held.yaml", &held)])].concat());
+}
+
+#[test]
+fn files_that_are_no_fixtures() {
+    let bomb = format!("a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x, ".repeat(900), "*a, ".repeat(900), "*b, ".repeat(900));
+    let many = format!("conversation: x\nturns:\n{}", "  - user: hello\n".repeat(1_001));
+    let huge = format!("conversation: x\nturns:\n{}", "  - user: hello\n".repeat(100_000));
+    let told: Vec<String> = [
+        ("fixtures/bomb.yaml", bomb.as_str()),
+        ("fixtures/empty.yaml", ""),
+        ("fixtures/huge.yaml", huge.as_str()),
+        ("fixtures/late.yaml", "conversation: x\nnow: 9999-12-30T00:00:00Z\nturns: [{ user: hi, after: 99 days }]\n"),
+        ("fixtures/list.yaml", "- a\n"),
+        ("fixtures/many.yaml", many.as_str()),
+        ("fixtures/none.yaml", "conversation: x\n"),
+        ("fixtures/quote.yaml", "conversation: \"x\n"),
+        ("fixtures/types.yaml", "conversation: 1\nturns: { user: x }\n"),
+    ]
+    .map(|file| {
+        let (fixtures, faults) = bench().read(&[file]);
+        assert!(fixtures.is_empty() && faults.has_errors(), "{}", file.0);
+        let reports = serde_json::to_value(faults.reports()).expect("JSON");
+        let line = |report: &Value| format!("{}:{} {}", file.0, report["line"], report["message"]);
+        reports.as_array().expect("a list").iter().map(line).collect::<Vec<_>>().join("\n")
+    })
+    .to_vec();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+const RASA: &str = r#"
+version: "3.1"
+stories:
+- story: asks for an order
+  steps:
+  - user: |
+      hello there
+    intent: greet
+  - action: utter_greet
+  - user: track order [A-1042](order_id)
+    intent: status
+  - slot_was_set:
+    - order_id: A-1042
+  - action: action_nothing
+  - checkpoint: end
+test_cases:
+- test_case: says hello
+  fixtures: [premium]
+  steps:
+  - user: hello there
+  - bot: Hello!
+  - user: say something nice
+  - slot_was_not_set: [order_id]
+"#;
+
+const BOTIUM: &str = "asks for an order\n\n#begin\nsomething\n\n#me\nhello there\n\n#bot\nhello!\nINTENT greet\nBUTTONS track order\n\n#me\ntrack order A-1042\n\n#bot\n!pardon\nENTITIES order_id\nMEDIA x.png\n";
+
+#[test]
+fn files_of_others_run_and_what_is_not_mapped_is_told() {
+    let bench = bench();
+    let files = [("fixtures/rasa.yaml", RASA), ("fixtures/order.convo.txt", BOTIUM)];
+    let (_, faults) = bench.read(&files);
+    insta::assert_snapshot!(faults.render(false));
+    let outcomes = bench.play(&files);
+    let told: Vec<String> = outcomes
+        .iter()
+        .map(|outcome| {
+            let fields: Vec<&str> =
+                outcome.turns.iter().flat_map(|turn| &turn.differences).map(|found| found.field.as_str()).collect();
+            format!("{}: {} turns, {fields:?}", outcome.name, outcome.turns.len())
+        })
+        .collect();
+    // The page that the last story wants has no stub.
+    assert_eq!(
+        told,
+        ["asks for an order: 2 turns, []", "asks for an order: 2 turns, []", "says hello: 2 turns, [\"stubs\"]"]
+    );
+}
+
+#[test]
+fn too_many_messages_by_whatever_way() {
+    let shared = format!("turns:\n{}", "  - user: hi\n".repeat(600));
+    let own = "conversation: x\nsetup: [a.yaml, a.yaml]\nturns: [{ user: hi }]\n";
+    let told = faults(&[("fixtures/shared/a.yaml", &shared), ("fixtures/x.yaml", own)]);
+    assert!(told.contains("the conversation has 1201 messages, more than 1000"), "{told}");
+    let botium = format!("many\n\n{}", "#me\nhi\n".repeat(1_001));
+    assert!(faults(&[("fixtures/x.convo.txt", &botium)]).contains("1001 messages"));
+}
+
+#[test]
+fn typos_that_would_hide_a_difference() {
+    let speaker = "conversation: x\nusers: { ann: {} }\nturns: [{ user: hi, as: anm }]\n";
+    assert!(faults(&[("fixtures/x.yaml", speaker)]).contains("did you mean `ann`?"));
+    let empty = "conversation: x\nturns: [{ user: hi, expect: { text: [] } }]\n";
+    assert!(faults(&[("fixtures/x.yaml", empty)]).contains("says nothing"));
+    assert!(faults(&[("fixtures/x.convo.txt", "x\n\n#me\n\n#bot\nhi\n")]).contains("`#me` has no text"));
+    let between =
+        "conversation: x\nturns: [{ user: hello there, expect: { not: { probability: { min: 0, max: 0.1 } } } }]\n";
+    assert_eq!(differences(between), "");
+}

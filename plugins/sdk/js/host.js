@@ -1,0 +1,23 @@
+// The host's functions. Each works as far as `allow` of bot.yaml grants it; without the grant it throws, or the call ends.
+import * as clock from "banter:plugin/clock@1.0.0";
+import * as http from "banter:plugin/http@1.0.0";
+import * as kv from "banter:plugin/kv@1.0.0";
+import * as logging from "banter:plugin/log@1.0.0";
+import * as chance from "banter:plugin/random@1.0.0";
+
+export const log = (message, level = "info") => logging.log(level, String(message));
+
+export function kvGet(key) {
+  const text = kv.get(key);
+  return text == null ? undefined : JSON.parse(text);
+}
+
+export const kvSet = (key, value) => kv.set(key, JSON.stringify(value ?? null));
+
+export const httpGet = (url) => http.get(url);
+
+export const now = () => clock.now();
+
+export const random = () => chance.unit();
+
+export const randomBelow = (limit) => chance.below(limit);

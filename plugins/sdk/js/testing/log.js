@@ -1,0 +1,3 @@
+import { mock } from "./mock.js";
+
+export const log = (level, message) => void mock.lines.push({ level, message });

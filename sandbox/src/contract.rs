@@ -1,0 +1,8 @@
+//! The types of `plugins/wit/plugin.wit`.
+
+wasmtime::component::bindgen!({
+    path: "../plugins/wit",
+    world: "plugin",
+    imports: { default: async | trappable },
+    exports: { default: async },
+});

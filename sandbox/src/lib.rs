@@ -1,0 +1,125 @@
+//! Plugins in a sandbox: WebAssembly components, each call in a fresh instance with bounds on time, fuel, memory and output, and
+//! without any right that bot.yaml does not grant.
+//!
+//! The contract is `plugins/wit/plugin.wit`; what a plugin is to the engine is `banter_engine::handlers::plugin`.
+
+mod background;
+mod contract;
+mod convert;
+mod host;
+mod loaded;
+mod machine;
+mod precompiled;
+mod record;
+mod suspension;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use banter_engine::handlers::plugin::{LoadFailure, Plugin, PluginRuntime, PluginSpec};
+use tokio::runtime::Handle;
+
+pub use machine::{MAX_COMPONENT, VERSION};
+pub use record::{Note, PluginState};
+
+use loaded::Loaded;
+use machine::{MAX_MEMORY, Machine};
+use record::Record;
+
+/// So many times longer may a call take that is replayed.
+const PATIENCE: u64 = 40;
+
+/// Compiles components and runs them. One for a process; a bot without plugins pays nothing for it.
+pub struct Sandbox {
+    runtime: Handle,
+    folder: Option<PathBuf>,
+    machine: OnceLock<Result<Machine, LoadFailure>>,
+    purpose: Purpose,
+    /// By name; they outlive a plugin's reload.
+    records: Mutex<BTreeMap<String, Arc<Record>>>,
+}
+
+/// What calls are for, and so what may come of their failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Users: a plugin that keeps failing is suspended, and a note of it is kept.
+    Serving,
+    /// A look: suspensions are known here alone; notes are read.
+    Observing,
+    /// What a call gives must not depend on how busy the machine is, nor on other calls: nobody is suspended.
+    Replaying,
+}
+
+impl Sandbox {
+    /// A sandbox whose calls wait on `runtime`; compiled code and the notes of suspended plugins are kept in `folder`.
+    pub fn new(runtime: Handle, folder: Option<PathBuf>) -> Self {
+        Self::with_purpose(Purpose::Serving, runtime, folder)
+    }
+
+    /// A sandbox for a look at plugins that a server may be running: a call here changes nothing of what is noted there.
+    pub fn observing(runtime: Handle, folder: Option<PathBuf>) -> Self {
+        Self::with_purpose(Purpose::Observing, runtime, folder)
+    }
+
+    /// A sandbox for replays: fuel and memory bound a call as they do in a server, but its time is so long that they do so first; nobody waits
+    /// for a place, and no plugin is suspended.
+    pub fn replaying(runtime: Handle, folder: Option<PathBuf>) -> Self {
+        Self::with_purpose(Purpose::Replaying, runtime, folder)
+    }
+
+    fn with_purpose(purpose: Purpose, runtime: Handle, folder: Option<PathBuf>) -> Self {
+        Self { runtime, folder, machine: OnceLock::new(), purpose, records: Mutex::default() }
+    }
+
+    /// The interfaces of the contract that a component imports, as `name@version`.
+    ///
+    /// # Errors
+    /// When it is no component.
+    pub fn imports(&self, component: &[u8]) -> Result<Vec<String>, LoadFailure> {
+        let machine = self.machine()?;
+        Ok(machine.contract_imports(&machine.compile(component)?))
+    }
+
+    /// How each plugin has fared, by name.
+    pub fn states(&self) -> Vec<PluginState> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.values().map(|record| record.state()).collect()
+    }
+
+    fn machine(&self) -> Result<&Machine, LoadFailure> {
+        let machine = self.machine.get_or_init(|| Machine::new(self.folder.clone()));
+        machine.as_ref().map_err(Clone::clone)
+    }
+
+    /// The record of a plugin; a component that has changed begins without a suspension.
+    fn record(&self, name: &str, component: &[u8]) -> Arc<Record> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = records
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Record::new(name, self.folder.as_deref(), self.purpose)));
+        record.begin(&blake3::hash(component).to_hex());
+        record.clone()
+    }
+}
+
+impl PluginRuntime for Sandbox {
+    fn load(&self, mut spec: PluginSpec, component: &[u8]) -> Result<Arc<dyn Plugin>, LoadFailure> {
+        if spec.limits.memory_bytes > MAX_MEMORY {
+            return Err(LoadFailure {
+                message: format!("`limits.memory_mib` is above {}", MAX_MEMORY >> 20),
+                hint: "lower it".to_owned(),
+            });
+        }
+        if self.purpose == Purpose::Replaying {
+            spec.limits.time_ms = spec.limits.time_ms.saturating_mul(PATIENCE);
+            spec.limits.parallel = usize::from(u16::MAX);
+        }
+        let machine = self.machine()?;
+        let pre = machine.link(&machine.compile(component)?)?;
+        let record = self.record(&spec.name, component);
+        Ok(Arc::new(Loaded::new(spec, machine, pre, self.runtime.clone(), record)))
+    }
+}

@@ -1,0 +1,183 @@
+//! What all plugins share: wasmtime's engine, the linked contract, and the clock that interrupts guests.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use banter_engine::handlers::plugin::LoadFailure;
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    component::{Component, HasSelf, Linker, types::ComponentItem},
+};
+
+use crate::{
+    background::Background,
+    contract::{Plugin, PluginPre},
+    host::State,
+    precompiled::Precompiled,
+};
+
+/// The contract's package.
+const PACKAGE: &str = "banter:plugin/";
+/// The contract's version.
+pub const VERSION: &str = "1.0.0";
+/// How often a running plugin is looked at.
+const TICK: Duration = Duration::from_millis(2);
+/// Instances of all plugins at a time.
+const INSTANCES: u32 = 64;
+/// Parts of one component.
+const CORE_INSTANCES: u32 = 64;
+const MEMORIES: u32 = 4;
+const TABLES: u32 = 32;
+/// No plugin may have more memory.
+pub const MAX_MEMORY: usize = 256 << 20;
+/// Bytes of a component.
+pub const MAX_COMPONENT: usize = 64 << 20;
+
+pub struct Machine {
+    pub engine: Engine,
+    /// Where long calls go on.
+    pub background: Arc<Background>,
+    /// Places for instances.
+    pub instances: Arc<Semaphore>,
+    linker: Linker<State>,
+    compiled: Option<Precompiled>,
+}
+
+impl Machine {
+    pub fn new(folder: Option<PathBuf>) -> Result<Self, LoadFailure> {
+        let failed = |error: wasmtime::Error| LoadFailure {
+            message: format!("WebAssembly does not run here: {error:#}"),
+            hint: "it needs 64-bit Linux, and address space that `ulimit -v` does not bound".to_owned(),
+        };
+        let engine = Engine::new(&config()).map_err(failed)?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
+        Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(failed)?;
+        let weak = engine.weak();
+        // Ends with the engine.
+        std::thread::spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        });
+        let compiled = folder.map(|folder| Precompiled::new(folder, &engine));
+        let background = Background::start().map_err(|error| failed(error.into()))?;
+        let instances = Arc::new(Semaphore::new(INSTANCES as usize));
+        Ok(Self { engine, linker, compiled, background: Arc::new(background), instances })
+    }
+
+    /// Compiles, or takes from the cache.
+    pub fn compile(&self, component: &[u8]) -> Result<Component, LoadFailure> {
+        if component.len() > MAX_COMPONENT {
+            return Err(LoadFailure {
+                message: format!("the component has {} bytes, more than {MAX_COMPONENT}", component.len()),
+                hint: "build it without debug information".to_owned(),
+            });
+        }
+        if let Some(found) = self.compiled.as_ref().and_then(|kept| kept.load(&self.engine, component)) {
+            return Ok(found);
+        }
+        let compiled = Component::from_binary(&self.engine, component).map_err(|error| LoadFailure {
+            message: format!("this is no component: {}", first_line(&error)),
+            hint: "build it with `banter plugin build`; a module of another kind will not do".to_owned(),
+        })?;
+        if let Some(kept) = &self.compiled {
+            kept.store(component, &compiled);
+        }
+        Ok(compiled)
+    }
+
+    /// Joins a component to the contract.
+    pub fn link(&self, component: &Component) -> Result<PluginPre<State>, LoadFailure> {
+        for import in self.contract_imports(component) {
+            let version = import.split_once('@').map_or("", |(_, version)| version);
+            if !is_compatible(version) {
+                return Err(LoadFailure {
+                    message: format!(
+                        "the plugin was built for banter:plugin@{version}, and this server runs banter:plugin@{VERSION}"
+                    ),
+                    hint: "build it against the server's plugins/wit/plugin.wit".to_owned(),
+                });
+            }
+        }
+        let other_world = |error: wasmtime::Error| LoadFailure {
+            message: format!(
+                "the component is of another world ({}) than banter:plugin@{VERSION}: {}",
+                self.world(component),
+                first_line(&error)
+            ),
+            hint: "build it for the world `plugin` of plugins/wit/plugin.wit".to_owned(),
+        };
+        let linked = self.linker.instantiate_pre(component).map_err(other_world)?;
+        PluginPre::new(linked).map_err(other_world)
+    }
+
+    /// The interfaces of the contract that a component imports, as `name@version`.
+    pub fn contract_imports(&self, component: &Component) -> Vec<String> {
+        let kind = component.component_type();
+        let imports =
+            kind.imports(&self.engine).filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentInstance(_)));
+        imports.filter_map(|(name, _)| name.strip_prefix(PACKAGE).map(str::to_owned)).collect()
+    }
+
+    /// What a component imports and exports, WASI aside, in a few words.
+    fn world(&self, component: &Component) -> String {
+        let kind = component.component_type();
+        let imports = kind.imports(&self.engine).map(|(name, _)| name).filter(|name| !name.starts_with("wasi:"));
+        let exports = kind.exports(&self.engine).map(|(name, _)| format!("export {name}"));
+        let words: Vec<String> = imports.map(|name| format!("import {name}")).chain(exports).take(6).collect();
+        if words.is_empty() { "nothing imported or exported".to_owned() } else { words.join(", ") }
+    }
+}
+
+fn config() -> Config {
+    // Where the kernel tells which pages were written (Linux 6.7), these are cleaned by hand, which costs less than new pages; elsewhere
+    // all would have to be.
+    let resident = if PoolingAllocationConfig::is_pagemap_scan_available() { 512 << 10 } else { 0 };
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(INSTANCES)
+        // As much as all may take at once: nobody finds the pool empty because of others.
+        .total_core_instances(INSTANCES * CORE_INSTANCES)
+        .total_memories(INSTANCES * MEMORIES)
+        .total_tables(INSTANCES * TABLES)
+        .total_stacks(INSTANCES)
+        .max_memory_size(MAX_MEMORY)
+        .max_component_instance_size(8 << 20)
+        .max_core_instance_size(4 << 20)
+        .max_tables_per_component(TABLES)
+        .max_memories_per_component(MEMORIES)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .table_elements(50_000)
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(resident)
+        .table_keep_resident(resident / 8)
+        .max_unused_warm_slots(INSTANCES);
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .consume_fuel(true)
+        .max_wasm_stack(512 << 10)
+        .async_stack_size(1 << 20)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// Whether a plugin that was built for `version` runs here: within 1.x, everything that it knows is still there.
+fn is_compatible(version: &str) -> bool {
+    let numbers = |text: &str| -> Option<(u64, u64)> {
+        let mut parts = text.split('.');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    };
+    match (numbers(version), numbers(VERSION)) {
+        (Some((major, minor)), Some((our_major, our_minor))) => major == our_major && minor <= our_minor,
+        _ => false,
+    }
+}
+
+pub fn first_line(error: &wasmtime::Error) -> String {
+    let whole = format!("{error:#}");
+    whole.lines().next().unwrap_or_default().to_owned()
+}

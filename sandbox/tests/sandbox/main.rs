@@ -1,0 +1,7 @@
+//! Plugins in the sandbox: what they can do, what they cannot, and what becomes of those that try.
+
+mod contract;
+mod hostile;
+mod kept;
+mod support;
+mod suspended;

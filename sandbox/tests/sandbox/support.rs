@@ -1,0 +1,155 @@
+//! A guest that is built once, a host that records, and one `call`.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use banter_engine::{
+    catalogue::{HttpPolicy, IntentId},
+    handlers::{
+        Effect,
+        api::Context,
+        plugin::{Grants, Limits, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
+    },
+    host::{Host, HostError, HttpAnswer},
+    language::Language,
+    random::Random,
+};
+use banter_sandbox::Sandbox;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// The component of `guest/`.
+pub static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guest");
+    // As `banter plugin build` does it; the target is part of the machine's toolchain.
+    let added = Command::new("rustup").args(["target", "add", "wasm32-wasip2"]).output();
+    let built = Command::new("cargo")
+        .args(["build", "--release", "--quiet", "--locked", "--target", "wasm32-wasip2", "--target-dir"])
+        .arg(&target)
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}; rustup: {added:?}", String::from_utf8_lossy(&built.stderr));
+    std::fs::read(target.join("wasm32-wasip2/release/guest.wasm")).unwrap()
+});
+
+/// All sandboxes of the tests share compiled code; those that look at it have folders of their own.
+pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| sandbox(Some(&shared_folder())));
+
+pub fn shared_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("compiled")
+}
+
+pub fn sandbox(folder: Option<&Path>) -> Sandbox {
+    Sandbox::new(RUNTIME.handle().clone(), folder.map(Path::to_owned))
+}
+
+/// A host that records what it was asked for.
+#[derive(Default)]
+pub struct TestHost {
+    pub kept: Mutex<BTreeMap<(i64, String), Value>>,
+    pub gets: Mutex<Vec<(i64, String)>>,
+    pub lines: Mutex<Vec<String>>,
+    pub fetched: Mutex<Vec<String>>,
+}
+
+impl Host for TestHost {
+    fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError> {
+        self.gets.lock().unwrap().push((user, key.to_owned()));
+        Ok(self.kept.lock().unwrap().get(&(user, key.to_owned())).cloned())
+    }
+
+    fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+        self.fetched.lock().unwrap().push(url.to_owned());
+        if policy.allow.iter().any(|host| url.contains(host.as_str())) {
+            Ok(HttpAnswer { status: 200, body: "ok".to_owned() })
+        } else {
+            Err(HostError::Refused("not allowed".to_owned()))
+        }
+    }
+
+    fn log(&self, source: &str, message: &str) {
+        self.lines.lock().unwrap().push(format!("{source}: {message}"));
+    }
+
+    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        plugin.call(call)
+    }
+}
+
+/// All grants, and limits that no honest call meets.
+pub fn spec(name: &str) -> PluginSpec {
+    let http = HttpPolicy { allow: vec!["api.example".to_owned()], ..HttpPolicy::default() };
+    PluginSpec {
+        name: name.to_owned(),
+        file: format!("plugins/{name}.wasm"),
+        grants: Grants { log: true, kv: true, clock: true, random: true, http },
+        limits: Limits { memory_bytes: 16 << 20, time_ms: 10_000, fuel: 2_000_000_000, parallel: 4 },
+        settings: json!({ "a": 1 }),
+    }
+}
+
+pub fn load(spec: PluginSpec) -> Arc<dyn Plugin> {
+    SANDBOX.load(spec, &GUEST).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// What a call leaves behind.
+pub struct Told {
+    pub result: Result<PluginReply, PluginFailure>,
+    pub kept: BTreeMap<String, Value>,
+}
+
+impl Told {
+    /// The text of the one thing that was said.
+    pub fn text(&self) -> &str {
+        match self.result.as_ref().map(|reply| reply.effects.as_slice()) {
+            Ok([Effect::Say { text, .. }, ..]) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// In what way it failed, and why.
+    pub fn failure(&self) -> (&'static str, &str) {
+        let failure = self.result.as_ref().expect_err("a failure");
+        (failure.kind.as_str(), &failure.message)
+    }
+}
+
+pub fn call_as(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str) -> Told {
+    let context = Context {
+        text: text.to_owned(),
+        language: Language::new("en").unwrap(),
+        intent: IntentId::new("test"),
+        probability: 0.5,
+        entities: Vec::new(),
+        slots: BTreeMap::from([("city".to_owned(), json!("London"))]),
+        contexts: Vec::new(),
+        user,
+        dialog: 1,
+        history: Vec::new(),
+    };
+    let outside: Arc<dyn Host> = host.clone();
+    let (mut random, mut kept) = (Random::new(7), BTreeMap::new());
+    let now = jiff::Timestamp::from_second(1_767_607_200).unwrap();
+    let call = PluginCall {
+        context: &context,
+        arguments: Some(json!({ "b": 2 })),
+        host: &outside,
+        now: now.to_zoned(jiff::tz::TimeZone::UTC),
+        random: &mut random,
+        kept: &mut kept,
+    };
+    let result = plugin.call(call);
+    Told { result, kept }
+}
+
+pub fn call(plugin: &dyn Plugin, text: &str) -> Told {
+    call_as(plugin, &Arc::default(), 7, text)
+}

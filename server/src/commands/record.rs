@@ -1,0 +1,333 @@
+//! `banter record`: fixtures out of conversations that took place.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use banter_engine::{Engine, Snapshot, handlers::script::Scripting, host::Host, state::DialogueState, turn::Message};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{chat::ChatHost, colour, print, runtime, user};
+use crate::{
+    assembly, catalogs,
+    config::Config,
+    failure::Failure,
+    progress::BuildBar,
+    replays::record::{self, MAX_MESSAGES, Said},
+    stores::{NewTurn, Stores, UserId},
+    time::timestamp,
+};
+
+/// Turns read at a time.
+const PAGE: u32 = 500;
+/// Bytes of a line in a log at the most.
+const MAX_LINE: u64 = 1 << 20;
+/// Conversations of one log.
+const MAX_CONVERSATIONS: usize = 1_000;
+/// The end of input, for `chat`.
+const HELP: &str = "say something; an empty line or Ctrl-D ends the recording";
+
+/// Where conversations come from.
+#[derive(Debug, Subcommand)]
+pub enum Source {
+    /// Talk now, or pipe lines; what was said becomes a fixture.
+    #[command(after_help = "Example:\n  banter record chat --out fixtures/refund.yaml")]
+    Chat(Common),
+    /// A user's dialogue in the stores.
+    #[command(after_help = "Example:\n  banter record dialog ann@mail.example --out fixtures/ann.yaml")]
+    Dialog {
+        /// Number or e-mail address of the user.
+        user: String,
+        /// Which of their dialogues; all of it in order without this.
+        #[arg(long, value_name = "ID")]
+        dialog: Option<i64>,
+        /// Only the last messages.
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+        /// What all sources share.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// An access log in JSON Lines: each line has `text` or `message`, and may have `sender`, `user_id` or `dialog_id`, and `time`.
+    #[command(after_help = "Example:\n  banter record log access.jsonl --out fixtures/log")]
+    Log {
+        /// The log; `-` for standard input.
+        file: PathBuf,
+        /// What all sources share.
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// What all sources share.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// The file to make; for a log, the folder. Standard output without it.
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// What the fixture is called.
+    #[arg(long)]
+    name: Option<String>,
+    /// Leave personal data as it is: e-mail addresses, telephone and card numbers, and names in slots.
+    #[arg(long)]
+    no_mask: bool,
+    /// The bot's folder.
+    #[arg(long, value_name = "DIR")]
+    bot: Option<PathBuf>,
+    /// Where vectors and the embedded store are.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Source {
+    /// Bot and data folder, for the configuration.
+    pub fn folders(&self) -> (Option<PathBuf>, Option<PathBuf>) {
+        let common = self.common();
+        (common.bot.clone(), common.data_dir.clone())
+    }
+
+    fn common(&self) -> &Common {
+        match self {
+            Self::Chat(common) | Self::Dialog { common, .. } | Self::Log { common, .. } => common,
+        }
+    }
+}
+
+/// Records.
+pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
+    let common = source.common();
+    match source {
+        Source::Chat(_) => {
+            // Before anything is said that would be lost.
+            if let Some(path) = common.out.as_ref().filter(|path| path.exists()) {
+                return Err(Failure::usage(format!("{} exists already", path.display()), "name another file"));
+            }
+            let recorder = Recorder::open(config)?;
+            let said = recorder.listen(common)?;
+            recorder.write(&said, common, common.out.as_deref())
+        }
+        Source::Dialog { user, dialog, last, .. } => {
+            let said = stored(config, user, *dialog, *last, common)?;
+            Recorder::open(config)?.write(&said, common, common.out.as_deref())
+        }
+        Source::Log { file, .. } => {
+            let all = logged(file, common)?;
+            let recorder = Recorder::open(config)?;
+            if common.out.is_none() && all.len() > 1 {
+                let message = format!("{} people speak, and each is a fixture of their own", all.len());
+                return Err(Failure::usage(message, "name a folder with --out"));
+            }
+            // All of them, or none.
+            let texts = all.iter().map(|said| recorder.fixture(said, common)).collect::<Result<Vec<_>, _>>()?;
+            for (number, (said, text)) in all.iter().zip(&texts).enumerate() {
+                let path = common.out.as_ref().map(|folder| folder.join(format!("{:03}.yaml", number + 1)));
+                write(text, said.texts.len(), path.as_deref())?;
+            }
+            Ok(0)
+        }
+    }
+}
+
+/// A bot that what was said is played to.
+struct Recorder {
+    engine: Engine,
+    outside: Arc<ChatHost>,
+    snapshot: Snapshot,
+    _runtime: Runtime,
+}
+
+impl Recorder {
+    fn open(config: &Config) -> Result<Self, Failure> {
+        let scripting = Arc::new(Scripting::tracing());
+        let runtime = runtime(0)?;
+        let sandbox = assembly::replaying_sandbox(config, runtime.handle().clone());
+        let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox, colour())?;
+        let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
+        let outside = Arc::new(ChatHost::default());
+        let engine = Engine::new(embedder, scripting, outside.clone());
+        let bar = BuildBar::default();
+        let folder = config.data_dir.join("index");
+        let (snapshot, _) = catalogs::build(catalogue, &engine, Some(&folder), &mut |stage| bar.show(stage))?;
+        Ok(Self { engine, outside, snapshot, _runtime: runtime })
+    }
+
+    /// Talks until the input ends.
+    fn listen(&self, common: &Common) -> Result<Said, Failure> {
+        let seed = 0;
+        let now = crate::time::now();
+        let mut said = Said { name: named(common, "a chat"), now: Some(timestamp(now)), seed, ..Said::default() };
+        let interactive = io::stdin().is_terminal();
+        if interactive {
+            eprintln!("{HELP}");
+        }
+        let mut state = DialogueState::default();
+        for line in io::stdin().lock().lines().take(MAX_MESSAGES) {
+            let line =
+                line.map_err(|error| Failure::usage(format!("the input cannot be read: {error}"), "pipe UTF-8 lines"))?;
+            if line.trim().is_empty() {
+                if interactive { break } else { continue }
+            }
+            let message = Message { text: &line, user: 2, dialog: 1, seed: seed ^ said.texts.len() as u64 };
+            let turn = self.engine.reply(&self.snapshot, &state, &message, timestamp(now));
+            let turn = turn.map_err(|error| Failure::usage(error.to_string(), "see the log"))?;
+            self.outside.keep(&turn.kept);
+            if interactive {
+                eprintln!("{}", turn.text());
+            }
+            said.slots.extend(names(&turn.state));
+            state = turn.state;
+            said.texts.push(line);
+        }
+        Ok(said)
+    }
+
+    fn write(&self, said: &Said, common: &Common, path: Option<&Path>) -> Result<u8, Failure> {
+        write(&self.fixture(said, common)?, said.texts.len(), path)
+    }
+
+    fn fixture(&self, said: &Said, common: &Common) -> Result<String, Failure> {
+        let host: Arc<dyn Host> = self.outside.clone();
+        record::fixture(&self.engine, host, &self.snapshot, said, !common.no_mask)
+    }
+}
+
+fn write(text: &str, messages: usize, path: Option<&Path>) -> Result<u8, Failure> {
+    let Some(path) = path else {
+        print(text.trim_end());
+        return Ok(0);
+    };
+    let failed = |error: io::Error| {
+        let hint = if error.kind() == io::ErrorKind::AlreadyExists {
+            "name another file"
+        } else {
+            "check the folder's rights"
+        };
+        Failure::usage(format!("{} cannot be made: {error}", path.display()), hint)
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    print(format!("{}: {} messages; `banter replay {}` passes", path.display(), messages, path.display()));
+    Ok(0)
+}
+
+fn named(common: &Common, otherwise: &str) -> String {
+    common.name.clone().unwrap_or_else(|| otherwise.to_owned())
+}
+
+fn names(state: &DialogueState) -> Vec<(String, String)> {
+    let text = |(slot, value): (&String, &Value)| Some((slot.clone(), value.as_str()?.to_owned()));
+    state.slots.iter().filter_map(text).collect()
+}
+
+/// A dialogue from the stores.
+fn stored(
+    config: &Config,
+    who: &str,
+    dialog: Option<i64>,
+    last: Option<usize>,
+    common: &Common,
+) -> Result<Said, Failure> {
+    let mut turns: Vec<NewTurn> = Vec::new();
+    user::with_stores(config, async |stores| {
+        let user = user::find(stores, who).await?;
+        turns = all_turns(stores, user, dialog).await?;
+        Ok(0)
+    })?;
+    let skip = turns.len().saturating_sub(last.unwrap_or(MAX_MESSAGES).min(MAX_MESSAGES));
+    let turns = &turns[skip..];
+    if turns.is_empty() {
+        return Err(Failure::usage(format!("{who} has said nothing there"), "name another user or dialogue"));
+    }
+    Ok(Said {
+        name: named(common, "a dialogue from the stores"),
+        now: turns.first().map(|turn| timestamp(turn.created_at)),
+        texts: turns.iter().map(|turn| turn.text.clone()).collect(),
+        slots: turns.iter().flat_map(|turn| names(&turn.state)).collect(),
+        seed: 0,
+    })
+}
+
+async fn all_turns(stores: &Stores, user: UserId, dialog: Option<i64>) -> Result<Vec<NewTurn>, Failure> {
+    let mut all: Vec<NewTurn> = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = stores.turns.page(user, after.as_deref(), PAGE).await;
+        let page = page.map_err(|error| Failure::usage(error.to_string(), "check the stores"))?;
+        let Some(end) = page.last() else { return Ok(all) };
+        after = Some(end.id.clone());
+        all.extend(page.into_iter().filter(|turn| dialog.is_none_or(|dialog| turn.dialog.0 == dialog)));
+        // Only the last messages can be wanted.
+        let surplus = all.len().saturating_sub(MAX_MESSAGES);
+        all.drain(..surplus);
+    }
+}
+
+/// The conversations of a log, by who speaks.
+fn logged(path: &Path, common: &Common) -> Result<Vec<Said>, Failure> {
+    let failed = |error: io::Error| {
+        Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a log in JSON Lines")
+    };
+    let mut input: Box<dyn BufRead> = match path == Path::new("-") {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(BufReader::new(File::open(path).map_err(failed)?)),
+    };
+    let mut order: Vec<String> = Vec::new();
+    let mut by_speaker: BTreeMap<String, Said> = BTreeMap::new();
+    for number in 1.. {
+        let mut line = Vec::new();
+        let read = (&mut input).take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        let broken = |reason: String| {
+            Failure::usage(
+                format!("{}:{number}: {reason}", path.display()),
+                "each line is a JSON object with `text` or `message`",
+            )
+        };
+        let line = String::from_utf8(line).map_err(|_| broken("the line is not UTF-8".to_owned()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let entry: Value =
+            serde_json::from_str(&line).map_err(|error| broken(format!("the line is not JSON: {error}")))?;
+        let Some(text) = ["text", "message", "user"].iter().find_map(|key| entry.get(*key)?.as_str()) else {
+            return Err(broken("the line has neither `text` nor `message`".to_owned()));
+        };
+        let speaker = ["dialog_id", "sender", "sender_id", "user_id"].iter().find_map(|key| entry.get(*key));
+        let speaker = speaker.map_or_else(
+            || "somebody".to_owned(),
+            |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        );
+        if !by_speaker.contains_key(&speaker) {
+            if order.len() == MAX_CONVERSATIONS {
+                return Err(broken(format!("more than {MAX_CONVERSATIONS} people speak")));
+            }
+            order.push(speaker.clone());
+        }
+        let said = by_speaker.entry(speaker).or_default();
+        if said.texts.is_empty() {
+            said.name = format!("{} {}", named(common, "from a log"), order.len());
+            said.now = ["time", "timestamp", "created_at"]
+                .iter()
+                .find_map(|key| entry.get(*key)?.as_str()?.parse::<Timestamp>().ok());
+        }
+        let names = entry.get("slots").and_then(Value::as_object).into_iter().flatten();
+        said.slots.extend(names.filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned()))));
+        said.texts.push(text.to_owned());
+    }
+    if order.is_empty() {
+        return Err(Failure::usage(format!("{} is empty", path.display()), "name a log in JSON Lines"));
+    }
+    Ok(order.into_iter().filter_map(|speaker| by_speaker.remove(&speaker)).collect())
+}

@@ -1,0 +1,298 @@
+//! `banter replay`: what `cargo test` is for code. Exit codes: 0 all pass, 1 a difference, 2 wrong use or broken files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use banter_engine::catalogue::fault::Severity;
+use clap::{Args, ValueEnum};
+use notify_debouncer_mini::{DebounceEventResult, new_debouncer, notify::RecursiveMode};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{colour, colours, print};
+use crate::{
+    config::Config,
+    failure::{CHECK_FAILED, Failure},
+    replays::{
+        Choice, Ran, Rig, junit, mutants,
+        mutants::Mutants,
+        page,
+        remote::{Channel, Remote},
+        report::Report,
+        show::{self, Paint},
+        update,
+    },
+};
+
+/// Changes that follow each other so fast are one.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// What to replay, and how.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Fixtures, or folders of them; the bot's own without any.
+    paths: Vec<PathBuf>,
+    /// Only fixtures with this in their name or path.
+    #[arg(long, value_name = "PART")]
+    filter: Option<String>,
+    /// Only fixtures with this tag; may be given several times.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Stop at the first fixture that differs.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Play the fixtures in an order drawn from this number.
+    #[arg(long, value_name = "SEED")]
+    shuffle: Option<u64>,
+    /// Fixtures at a time; one a core without it.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Write what came in place of what was expected; comments and order stay.
+    #[arg(long, conflicts_with_all = ["url", "mutate", "watch"])]
+    update: bool,
+    /// Replay again whenever a file of the bot or a fixture changes.
+    #[arg(long, conflicts_with_all = ["url", "mutate"])]
+    watch: bool,
+    /// How differences are told.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Write a report as JSON; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a report as one HTML page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Replay against running servers; several are asked by turns.
+    #[arg(long, value_name = "URL", conflicts_with = "mutate")]
+    url: Vec<String>,
+    /// Which interface of the servers.
+    #[arg(long, value_enum, default_value_t = Channel::Native, requires = "url")]
+    channel: Channel,
+    /// The key of the Rasa channel.
+    #[arg(long, env = "BANTER_CHANNEL_KEY", hide_env_values = true, requires = "url")]
+    key: Option<String>,
+    /// Messages a second at the most, against servers.
+    #[arg(long, value_name = "N", requires = "url", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// Break the bot on purpose so many times, and tell what no fixture notices.
+    #[arg(long, value_name = "N")]
+    mutate: Option<usize>,
+    /// Where the choice of what is broken comes from.
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "mutate")]
+    seed: u64,
+    /// Fail when fewer mutations than this are noticed, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, hide_default_value = true, requires = "mutate")]
+    at_least: usize,
+}
+
+/// A number of messages a second.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "a number is wanted".to_owned())?;
+    if (0.001..=1e6).contains(&rate) { Ok(rate) } else { Err("it must be from 0.001 to 1000000".to_owned()) }
+}
+
+/// How differences are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    Human,
+    /// As annotations of GitHub's workflows.
+    Github,
+}
+
+/// Replays.
+pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
+    let choice = Choice {
+        paths: options.paths.clone(),
+        filter: options.filter.clone(),
+        tags: options.tags.clone(),
+        jobs: options.jobs,
+        fail_fast: options.fail_fast,
+        shuffle: options.shuffle,
+    };
+    if options.watch { watch(config, options, &choice) } else { once(config, options, &choice) }
+}
+
+fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
+    let rig = Rig::open(config, choice, colour())?;
+    let quiet = options.json.as_deref() == Some(Path::new("-"));
+    if rig.warnings.count(Severity::Warning) > 0 {
+        eprint!("{}", rig.warnings.render(colour()));
+    }
+    let paint = Paint(colours(&io::stdout()));
+    let start = Instant::now();
+    let bar = indicatif::ProgressBar::new(rig.fixtures.len() as u64);
+    let show = |one: &Ran| {
+        bar.inc(1);
+        if !quiet {
+            let (file, name) = (&one.outcome.file, &one.outcome.name);
+            bar.suspend(|| print(show::line(paint, one.outcome.passed(), file, name, one.outcome.turns.len())));
+        }
+    };
+    let (ran, report) = play(&rig, options, choice, &show)?;
+    bar.finish_and_clear();
+    write_reports(options, &report, &ran)?;
+    if !quiet {
+        match options.format {
+            Format::Human => report.fixtures.iter().for_each(|fixture| {
+                let told = show::failures(paint, fixture);
+                if !told.is_empty() {
+                    print(told.trim_end());
+                }
+            }),
+            Format::Github => print(show::github(&report).trim_end()),
+        }
+        print(show::summary(paint, &report, start.elapsed().as_secs_f64()).trim_end());
+    }
+    if options.update && report.failed > 0 {
+        return tell_update(config, choice, &rig, &ran);
+    }
+    if report.failed > 0 {
+        if options.mutate.is_some() {
+            eprintln!("no mutation was tried: all fixtures must pass first");
+        }
+        return Ok(CHECK_FAILED);
+    }
+    match options.mutate {
+        Some(count) => mutate(&rig, &ran, options, count),
+        None => Ok(0),
+    }
+}
+
+fn play(
+    rig: &Rig,
+    options: &Options,
+    choice: &Choice,
+    show: &(dyn Fn(&Ran) + Sync),
+) -> Result<(Vec<Ran>, Report), Failure> {
+    let catalogue = &rig.snapshot.catalogue;
+    if options.url.is_empty() {
+        let ran = rig.run(choice, show)?;
+        let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, &|_, _| Vec::new());
+        return Ok((ran, report));
+    }
+    let remote = Remote::new(options.url.clone(), options.channel, options.key.clone(), options.rate);
+    let ran = rig.run_with(choice, show, &|index| remote.play(rig, index))?;
+    let unseen = |fixture: usize, turn: usize| remote.not_compared(fixture, turn);
+    let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, &unseen);
+    Ok((ran, report))
+}
+
+fn write_reports(options: &Options, report: &Report, ran: &[Ran]) -> Result<(), Failure> {
+    // With mutations, these are what the JSON tells.
+    if let Some(path) = options.json.as_ref().filter(|_| options.mutate.is_none()) {
+        write_json(path, report)?;
+    }
+    if let Some(path) = &options.junit {
+        write(path, &junit::xml(report, ran)?)?;
+    }
+    if let Some(path) = &options.html {
+        write(path, &page::html(report)?)?;
+    }
+    Ok(())
+}
+
+/// `-` is standard output.
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    let text = format!("{:#}", json!(value));
+    if path == Path::new("-") {
+        print(text);
+        return Ok(());
+    }
+    write(path, &(text + "\n"))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text)
+        .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", path.display()), "name another file"))
+}
+
+/// What could be written anew passes the next time; anything else still fails.
+fn tell_update(config: &Config, choice: &Choice, rig: &Rig, ran: &[Ran]) -> Result<u8, Failure> {
+    let outcomes: Vec<_> = ran.iter().map(|one| &one.outcome).collect();
+    let updated = update::update(rig, &outcomes)?;
+    eprintln!("{} expectations were written anew; look at them before you commit", updated.written);
+    for left in &updated.left {
+        eprintln!("left as it is: {left}");
+    }
+    // Whether that mended it, a replay tells: what several fixtures share can be right for one of them alone.
+    let again = Rig::open(config, choice, colour())?;
+    let differing = again.run(choice, &|_| {})?.iter().filter(|one| !one.outcome.passed()).count();
+    if differing > 0 {
+        eprintln!("{differing} still differ");
+    }
+    Ok(if differing == 0 { 0 } else { CHECK_FAILED })
+}
+
+fn mutate(rig: &Rig, ran: &[Ran], options: &Options, count: usize) -> Result<u8, Failure> {
+    let mutants = mutants::run(rig, ran, count, options.seed)?;
+    match &options.json {
+        Some(path) => write_json(path, &mutants)?,
+        None => tell_mutants(&mutants),
+    }
+    Ok(if mutants.percent() < options.at_least { CHECK_FAILED } else { 0 })
+}
+
+fn tell_mutants(mutants: &Mutants) {
+    let unnoticed: Vec<_> = mutants.fates.iter().filter(|fate| fate.noticed_by.is_none()).collect();
+    if !unnoticed.is_empty() {
+        print("\nno fixture notices:");
+    }
+    for fate in unnoticed {
+        let mutation = &fate.mutation;
+        print(format!("  {}:{}  {}", mutation.file, mutation.line, mutation.what));
+        print(format!("      {}", fate.reason.as_deref().unwrap_or_default()));
+    }
+    print(format!("\n{} of {} mutations noticed, {} %", mutants.noticed, mutants.total, mutants.percent()));
+    for (kind, [noticed, total]) in &mutants.by_kind {
+        print(format!("  {:<10} {noticed:>3} of {total}", json!(kind).as_str().unwrap_or_default()));
+    }
+}
+
+/// Replays at each change until it is interrupted. What cannot be loaded is told, and waited for to be mended.
+fn watch(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
+    let failed = |error: notify_debouncer_mini::notify::Error| {
+        Failure::usage(format!("the folders cannot be watched: {error}"), "replay without --watch")
+    };
+    let (send, changes) = mpsc::channel();
+    let mut debouncer = new_debouncer(QUIET, move |event: DebounceEventResult| {
+        // Nobody waits any more when the command ends.
+        let _ = send.send(event);
+    })
+    .map_err(failed)?;
+    let folders = ["intents", "scripts", "texts", "plugins", "fixtures"].map(|name| config.bot.join(name));
+    let watched = folders.iter().chain(&choice.paths).filter(|path| path.exists());
+    for path in watched {
+        debouncer.watcher().watch(path, RecursiveMode::Recursive).map_err(failed)?;
+    }
+    debouncer.watcher().watch(&config.bot, RecursiveMode::NonRecursive).map_err(failed)?;
+    loop {
+        match once(config, options, choice) {
+            Ok(_) => {}
+            Err(failure) => eprintln!("{failure}"),
+        }
+        print("waiting for a change; Ctrl-C ends it");
+        loop {
+            let event = changes.recv().map_err(|_| Failure::usage("the watch has ended", "start it again"))?;
+            if event.is_ok_and(|events| events.iter().any(|event| matters(&event.path))) {
+                break;
+            }
+        }
+        // What changed meanwhile is in the next replay already.
+        while changes.try_recv().is_ok() {}
+    }
+}
+
+/// Whether a file is one of a bot's, and not an editor's or the replay's own.
+fn matters(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let ending = [".yaml", ".rhai", ".wasm", ".schema.json", ".convo.txt"].iter().any(|ending| name.ends_with(ending));
+    ending && !name.starts_with('.')
+}

@@ -1,0 +1,80 @@
+//! What is written down of a turn: in the store, and in the log.
+
+use std::time::Duration;
+
+use banter_engine::turn::Turn;
+use serde_json::{Value, json};
+
+use super::{ConversationError, Incoming};
+use crate::stores::{DialogId, Millis, NewTurn, UserId};
+
+/// What is stored of a turn.
+///
+/// # Errors
+/// When a value cannot be written as JSON.
+pub fn new_turn(
+    incoming: &Incoming,
+    dialog: DialogId,
+    seq: i64,
+    made: Millis,
+    turn: &Turn,
+    latency: Duration,
+) -> Result<NewTurn, ConversationError> {
+    let internal = |error: serde_json::Error| ConversationError::Internal(error.to_string());
+    Ok(NewTurn {
+        id: crate::message_id::new(made),
+        dialog,
+        user: incoming.user,
+        seq,
+        created_at: made,
+        text: incoming.text.clone(),
+        response: turn.text(),
+        classification: classification(turn, latency).map_err(internal)?,
+        outputs: serde_json::to_value(&turn.outputs).map_err(internal)?,
+        state: turn.state.clone(),
+        idempotency: incoming.idempotency.clone(),
+        kept: turn.kept.clone(),
+    })
+}
+
+fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::Error> {
+    Ok(json!({
+        "type": serde_json::to_value(turn.kind)?,
+        "intent": turn.intent.as_ref().map(|intent| intent.as_str()),
+        "confidence": turn.probability,
+        "language": turn.language.code(),
+        "entities": serde_json::to_value(&turn.entities)?,
+        "handler": turn.handler,
+        "hand_off": turn.hand_off,
+        "events": serde_json::to_value(&turn.events)?,
+        "catalogue_version": turn.catalogue_version,
+        "latency_ms": latency.as_secs_f64() * 1e3,
+    }))
+}
+
+/// One line a turn, without texts.
+pub fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration) {
+    for event in &turn.events {
+        // What a script throws may quote the user; it is stored with the turn and logged only on request.
+        tracing::warn!(
+            user = user.0,
+            dialog = dialog.0,
+            event = event.kind(),
+            place = event.place(),
+            "a handler failed"
+        );
+        tracing::debug!(?event, "a handler failed");
+    }
+    tracing::info!(
+        user = user.0,
+        dialog = dialog.0,
+        kind = ?turn.kind,
+        intent = turn.intent.as_ref().map(|intent| intent.as_str()),
+        handler = turn.handler,
+        embed_us = turn.timings.embed_us,
+        decide_us = turn.timings.decide_us,
+        handle_us = turn.timings.handle_us,
+        total_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+        "turn"
+    );
+}

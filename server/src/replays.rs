@@ -1,0 +1,202 @@
+//! Replaying fixtures: which files, on which bot, over all cores; and what comes of it as data. The engine's
+//! [`banter_engine::replay`] does the playing.
+
+pub mod files;
+pub mod junit;
+pub mod masks;
+pub mod mutants;
+pub mod page;
+pub mod record;
+pub mod remote;
+pub mod report;
+pub mod show;
+pub mod update;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use banter_engine::{
+    Engine, Snapshot,
+    catalogue::{
+        bundle::Bundle,
+        fault::{Faults, Severity},
+        loader,
+    },
+    handlers::{plugin::PluginRuntime, script::Scripting},
+    host::NoHost,
+    random::Random,
+    replay::{self, Outcome, fixture::Fixture, pinned::PinnedEmbedder, reader},
+};
+use rayon::prelude::*;
+use tokio::runtime::Runtime;
+
+use crate::{
+    assembly, catalogs,
+    config::Config,
+    failure::Failure,
+    progress::{BuildBar, CountBar},
+};
+
+/// Which fixtures, and how they are run.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Files and folders; the bot's own fixtures without any.
+    pub paths: Vec<PathBuf>,
+    /// Part of a name or a path.
+    pub filter: Option<String>,
+    /// Tags, of which a fixture has at least one.
+    pub tags: Vec<String>,
+    /// Threads; 0 is one a core.
+    pub jobs: usize,
+    /// Whether the first difference ends the run.
+    pub fail_fast: bool,
+    /// Where the order in which fixtures are played comes from.
+    pub shuffle: Option<u64>,
+}
+
+/// A bot and its fixtures, ready to be played.
+pub struct Rig {
+    /// With the outside of nobody: each fixture brings its own.
+    pub engine: Engine,
+    /// The bot.
+    pub snapshot: Snapshot,
+    /// In the order of their files.
+    pub fixtures: Vec<Fixture>,
+    /// The bot's files, for those who change them.
+    pub bundle: Bundle,
+    /// What the fixtures' files hold.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What was wrong with them without keeping any from being played.
+    pub warnings: Faults,
+    /// Where plugins are loaded.
+    pub plugins: Arc<dyn PluginRuntime>,
+    /// The script engine.
+    pub scripting: Arc<Scripting>,
+    /// What plugins wait on.
+    _runtime: Runtime,
+}
+
+/// A fixture that was played, and how long it took.
+pub struct Ran {
+    /// Its place in [`Rig::fixtures`].
+    pub index: usize,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Rig {
+    /// Loads a bot and the fixtures that are chosen.
+    ///
+    /// # Errors
+    /// Wrong use, with all faults told on standard error: of the bot, and of the fixtures.
+    pub fn open(config: &Config, choice: &Choice, colour: bool) -> Result<Self, Failure> {
+        let scripting = Arc::new(Scripting::tracing());
+        let runtime = super::commands::runtime(0)?;
+        let plugins = Arc::new(assembly::replaying_sandbox(config, runtime.handle().clone()));
+        let mut faults = Faults::default();
+        let bundle = catalogs::read(&config.bot, &mut faults)?;
+        let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut faults);
+        let Some(catalogue) = catalogue else {
+            eprint!("{}", faults.render(colour));
+            let count = faults.count(Severity::Error);
+            let bot = config.bot.display();
+            return Err(Failure::usage(format!("the bot in {bot} has {count} errors"), "mend them and try again"));
+        };
+        let files = files::collect(config, &bundle, &choice.paths)?;
+        let mut warnings = Faults::default();
+        let mut fixtures = reader::read(&files, &catalogue, &mut warnings);
+        if warnings.has_errors() {
+            eprint!("{}", warnings.render(colour));
+            let count = warnings.count(Severity::Error);
+            return Err(Failure::usage(format!("the fixtures have {count} errors"), "mend them and try again"));
+        }
+        fixtures.retain(|fixture| choice.takes(fixture));
+        if fixtures.is_empty() {
+            return Err(Failure::usage(
+                "no fixture was found",
+                "write one into the bot's fixtures/, make one with `banter record`, or choose others",
+            ));
+        }
+        let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
+        // Apart from the server's, whose vectors come of batches.
+        let folder = config.data_dir.join("replay");
+        let bar = CountBar::new("embedding messages", None);
+        let pinned = PinnedEmbedder::new(embedder, &fixtures, Some(&folder), &mut |done, _| bar.show(done as u64));
+        drop(bar);
+        let pinned = pinned.map_err(|error| Failure::usage(error.to_string(), error.hint()))?;
+        let engine = Engine::new(Arc::new(pinned), Arc::clone(&scripting), Arc::new(NoHost));
+        let bar = BuildBar::default();
+        let (snapshot, _) = catalogs::build(catalogue, &engine, Some(&folder), &mut |stage| bar.show(stage))?;
+        drop(bar);
+        Ok(Self { engine, snapshot, fixtures, bundle, files, warnings, plugins, scripting, _runtime: runtime })
+    }
+
+    /// Plays all fixtures, `show` each as it ends. The outcomes come in the order of the fixtures, whatever the order of playing.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn run(&self, choice: &Choice, show: &(dyn Fn(&Ran) + Sync)) -> Result<Vec<Ran>, Failure> {
+        self.run_with(choice, show, &|index| {
+            replay::replay(&self.engine, &self.snapshot, &self.fixtures[index])
+                .map_err(|error| Failure::usage(error.to_string(), "see the log; `make setup` fetches the model anew"))
+        })
+    }
+
+    /// [`Rig::run`] with another way of playing.
+    ///
+    /// # Errors
+    /// The first of `play`.
+    pub fn run_with(
+        &self,
+        choice: &Choice,
+        show: &(dyn Fn(&Ran) + Sync),
+        play: &(dyn Fn(usize) -> Result<Outcome, Failure> + Sync),
+    ) -> Result<Vec<Ran>, Failure> {
+        let mut order: Vec<usize> = (0..self.fixtures.len()).collect();
+        if let Some(seed) = choice.shuffle {
+            Random::new(seed).shuffle(&mut order);
+        }
+        let stop = AtomicBool::new(false);
+        let one = |index: usize| -> Result<Option<Ran>, Failure> {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let start = Instant::now();
+            let ran = Ran { index, outcome: play(index)?, took: start.elapsed() };
+            if choice.fail_fast && !ran.outcome.passed() {
+                stop.store(true, Ordering::Relaxed);
+            }
+            show(&ran);
+            Ok(Some(ran))
+        };
+        let jobs = if choice.jobs == 0 { crate::web::cores() } else { choice.jobs };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.min(256)).build();
+        let pool =
+            pool.map_err(|error| Failure::usage(format!("no threads: {error}"), "check the limits of this process"))?;
+        let ran: Vec<Option<Ran>> =
+            pool.install(|| order.into_par_iter().with_max_len(1).map(one).collect::<Result<_, _>>())?;
+        let mut all: Vec<Ran> = ran.into_iter().flatten().collect();
+        all.sort_by_key(|ran| ran.index);
+        Ok(all)
+    }
+}
+
+impl Choice {
+    fn takes(&self, fixture: &Fixture) -> bool {
+        let named = |part: &String| {
+            let part = part.to_lowercase();
+            fixture.name.to_lowercase().contains(&part) || fixture.place.file.to_lowercase().contains(&part)
+        };
+        self.filter.as_ref().is_none_or(named)
+            && (self.tags.is_empty() || self.tags.iter().any(|tag| fixture.tags.contains(tag)))
+    }
+}

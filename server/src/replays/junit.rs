@@ -1,0 +1,47 @@
+//! JUnit XML: a suite a file, a case a fixture.
+
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+
+use super::{
+    Ran,
+    report::{FixtureReport, Report},
+    show::{self, Paint},
+};
+use crate::failure::Failure;
+
+/// The report as XML, with the times of this run.
+///
+/// # Errors
+/// When it cannot be written as XML.
+pub fn xml(report: &Report, ran: &[Ran]) -> Result<String, Failure> {
+    let mut junit = quick_junit::Report::new("banter replay");
+    let mut suite: Option<TestSuite> = None;
+    for (fixture, one) in report.fixtures.iter().zip(ran) {
+        if suite.as_ref().is_none_or(|suite| suite.name.as_str() != fixture.file) {
+            junit.add_test_suites(suite.take());
+            suite = Some(TestSuite::new(&fixture.file));
+        }
+        if let Some(suite) = &mut suite {
+            let mut case = TestCase::new(&fixture.name, status(fixture));
+            case.set_classname(&fixture.file).set_time(one.took);
+            suite.add_test_case(case);
+        }
+    }
+    junit.add_test_suites(suite);
+    // The schema of Jenkins knows no `skipped` of all suites together; it is the first of the text.
+    let written = junit.to_string().map(|xml| xml.replacen(" skipped=\"0\"", "", 1));
+    written.map_err(|error| Failure::usage(format!("the report cannot be written: {error}"), "report this"))
+}
+
+fn status(fixture: &FixtureReport) -> TestCaseStatus {
+    if fixture.passed {
+        return TestCaseStatus::success();
+    }
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    let differing = fixture.turns.iter().find_map(|turn| Some((turn, turn.differences.first()?)));
+    if let Some((turn, first)) = differing {
+        status.set_message(format!("to \"{}\": {} is {}", turn.user, first.field, first.actual));
+    }
+    status.set_type("difference").set_description(show::failures(Paint(false), fixture));
+    status
+}

@@ -1,0 +1,187 @@
+//! A replay for a person: a line a fixture, each difference word by word, why the turn is as it is, and a summary.
+
+use std::fmt::Write as _;
+
+use banter_engine::turn::Explain;
+use similar::{DiffTag, TextDiff};
+
+use super::report::{FixtureReport, Report, TurnReport};
+
+/// Colours, or nothing.
+#[derive(Clone, Copy)]
+pub struct Paint(pub bool);
+
+impl Paint {
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn red(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    fn green(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+}
+
+/// The line of a fixture.
+pub fn line(paint: Paint, passed: bool, file: &str, name: &str, turns: usize) -> String {
+    let mark = if passed { paint.green("ok  ") } else { paint.red("FAIL") };
+    let turns = format!("{turns} turn{}", if turns == 1 { "" } else { "s" });
+    // A name with a line break would begin a line of its own, which CI might take for a command.
+    let name = name.replace(char::is_control, " ");
+    format!("{mark} {file}  {name}  {}", paint.dim(&turns))
+}
+
+/// All that differs in a fixture.
+pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
+    let mut out = String::new();
+    for turn in fixture.turns.iter().filter(|turn| !turn.differences.is_empty()) {
+        let _ = writeln!(out, "\n{}", paint.bold(&format!("{}: {}", fixture.file, fixture.name)));
+        let _ = writeln!(out, "  {} {}", paint.dim(&format!("{:>4} |", turn.line)), said(turn));
+        for difference in &turn.differences {
+            let place = format!("{}:{}", difference.place.file, difference.place.line);
+            let _ = writeln!(out, "  {}  {}", difference.field, paint.dim(&place));
+            let _ = writeln!(out, "    expected  {}", indent(&difference.expected));
+            let _ = writeln!(out, "    actual    {}", indent(&difference.actual));
+            let words = words(paint, &difference.expected, &difference.actual);
+            if let Some(words) = words {
+                let _ = writeln!(out, "    diff      {}", indent(&words));
+            }
+        }
+        if let Some(why) = &turn.explain {
+            out.push_str(&explain(paint, turn, why));
+        }
+        if let Some(first) =
+            turn.differences.iter().find(|one| one.replacement.is_some() && !one.place.pointer.is_empty())
+        {
+            let _ = writeln!(out, "  {}", hint(first.place.line, &first.place.file));
+        }
+    }
+    out
+}
+
+fn said(turn: &TurnReport) -> String {
+    format!("{}: {}", turn.speaker, turn.user)
+}
+
+fn hint(line: usize, file: &str) -> String {
+    format!("hint: if the new answer is right, change line {line} of {file}, or run with --update")
+}
+
+fn indent(text: &str) -> String {
+    text.replace('\n', "\n              ")
+}
+
+/// Two texts word by word; `None` where they have nothing in common.
+fn words(paint: Paint, old: &str, new: &str) -> Option<String> {
+    let diff = TextDiff::from_words(old, new);
+    if diff.ratio() < 0.3 {
+        return None;
+    }
+    let (before, after) = (diff.old_slices(), diff.new_slices());
+    let mut out = String::new();
+    for op in diff.ops() {
+        let (old, new) = (before[op.old_range()].concat(), after[op.new_range()].concat());
+        if op.tag() == DiffTag::Equal {
+            out.push_str(&old);
+            continue;
+        }
+        if !old.is_empty() {
+            out.push_str(&paint.red(&format!("[-{old}-]")));
+        }
+        if !new.is_empty() {
+            out.push_str(&paint.green(&format!("{{+{new}+}}")));
+        }
+    }
+    Some(out)
+}
+
+/// Why a turn is as it is.
+fn explain(paint: Paint, turn: &TurnReport, why: &Explain) -> String {
+    let mut out = String::new();
+    let mut add = |name: &str, text: &str| {
+        let _ = writeln!(out, "    {} {text}", paint.dim(&format!("{name:<9}")));
+    };
+    add("handler", &turn.handler);
+    add("rule", &why.rule);
+    for candidate in why.candidates.iter().take(3) {
+        add("intent", &format!("{:.3} {}", candidate.probability, candidate.intent));
+    }
+    for near in why.neighbours.iter().take(3) {
+        add("near", &format!("{:.3} \"{}\" of {}", near.similarity, near.text, near.intent));
+    }
+    for step in &why.trace {
+        add("then", step);
+    }
+    out
+}
+
+/// The end of it: how many, and what none reached.
+pub fn summary(paint: Paint, report: &Report, seconds: f64) -> String {
+    let mut out = String::new();
+    let counts = format!("{} passed, {} failed", report.passed, report.failed);
+    let counts = if report.failed == 0 { paint.green(&counts) } else { paint.red(&counts) };
+    let _ = write!(out, "\n{counts}");
+    if report.not_run > 0 {
+        let _ = write!(out, ", {} not run", report.not_run);
+    }
+    let _ = writeln!(out, "; {} turns in {seconds:.2} s", report.turns);
+    if report.not_compared > 0 {
+        let _ = writeln!(out, "{} expectations cannot be seen from outside and were not compared", report.not_compared);
+    }
+    let coverage = &report.coverage;
+    let rows = [
+        ("intents", &coverage.intents),
+        ("slots", &coverage.slots),
+        ("handlers", &coverage.handlers),
+        ("script lines", &coverage.lines),
+    ];
+    for (name, reached) in rows {
+        let part = format!("{}/{}", reached.reached, reached.total);
+        let missed = match reached.missed.len() {
+            0 => String::new(),
+            1..=6 => format!("not reached: {}", reached.missed.join(", ")),
+            more => format!("not reached: {}, and {} more", reached.missed[..6].join(", "), more - 6),
+        };
+        let _ = writeln!(out, "{name:<13} {:>3} %  {part:>9}  {}", reached.percent(), paint.dim(&missed));
+    }
+    out
+}
+
+/// An annotation for each difference, as GitHub's workflows read them.
+pub fn github(report: &Report) -> String {
+    let mut out = String::new();
+    for fixture in &report.fixtures {
+        for turn in &fixture.turns {
+            for difference in &turn.differences {
+                let place = &difference.place;
+                let message = format!(
+                    "{}: to \"{}\" the {} should be {}, not {}",
+                    fixture.name, turn.user, difference.field, difference.expected, difference.actual
+                );
+                let title = format!("banter replay: {}", difference.field);
+                let (file, title, message) = (property(&place.file), property(&title), escape(&message));
+                let _ = writeln!(out, "::error file={file},line={},title={title}::{message}", place.line);
+            }
+        }
+    }
+    out
+}
+
+fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    escape(text).replace(':', "%3A").replace(',', "%2C")
+}

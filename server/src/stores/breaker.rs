@@ -1,0 +1,203 @@
+//! A time-out and a circuit breaker around each store (M. Nygard, "Release It!", 2007): what is dead is told within the time-out,
+//! then at once; after a pause that grows, with jitter, one request asks again while the others are still refused.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rand::RngExt;
+use tokio::time::timeout;
+
+use super::StoreError;
+
+/// Refusals in a row that open the circuit. A time-out opens it alone: nobody else shall wait for it.
+const REFUSALS: u32 = 3;
+/// The first and the longest pause before a dead store is asked again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+
+/// Pauses that double, each shortened by up to a half: servers that lost a store together do not come back together.
+#[derive(Clone, Debug)]
+pub struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// From the first to the longest.
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self { next: first, longest }
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.next.mul_f64(rand::rng().random_range(0.5..1.0));
+        self.next = (self.next * 2).min(self.longest);
+        Some(pause)
+    }
+}
+
+/// The way to one store.
+#[derive(Clone)]
+pub struct Breaker {
+    store: &'static str,
+    limit: Duration,
+    circuit: Arc<Mutex<Circuit>>,
+}
+
+#[derive(Debug)]
+struct Circuit {
+    refusals: u32,
+    pauses: Pauses,
+    /// Until when nobody asks; `None` for a closed circuit.
+    open_until: Option<Instant>,
+    /// Somebody asks whether the store is back.
+    probing: bool,
+}
+
+impl Circuit {
+    fn closed() -> Self {
+        Self { refusals: 0, pauses: Pauses::new(PAUSES.0, PAUSES.1), open_until: None, probing: false }
+    }
+
+    /// Whether a request may ask; if so, whether it is the one that finds out.
+    fn admit(&mut self) -> Option<bool> {
+        match self.open_until {
+            None => Some(false),
+            Some(until) if self.probing || Instant::now() < until => None,
+            Some(_) => {
+                self.probing = true;
+                Some(true)
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        self.open_until = Some(Instant::now() + self.pauses.next().unwrap_or(PAUSES.1));
+    }
+}
+
+/// A probe that is dropped before it knows anything lets the next one ask.
+struct Probe<'a>(&'a Breaker);
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.0.circuit().probing = false;
+    }
+}
+
+impl Breaker {
+    /// A closed circuit; `limit` bounds each call.
+    pub fn new(store: &'static str, limit: Duration) -> Self {
+        Self { store, limit, circuit: Arc::new(Mutex::new(Circuit::closed())) }
+    }
+
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the store.
+    ///
+    /// # Errors
+    /// Those of `work`, and an outage when it takes too long or the store has been dead a moment ago.
+    pub async fn call<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let admitted = self.circuit().admit();
+        let _probe = match admitted {
+            None => return Err(StoreError::outage(self.store, "it did not answer a moment ago")),
+            Some(probing) => probing.then(|| Probe(self)),
+        };
+        let result = timeout(self.limit, work).await;
+        let mut circuit = self.circuit();
+        match result {
+            Ok(Err(error)) if error.outage => {
+                circuit.refusals += 1;
+                if circuit.refusals >= REFUSALS {
+                    circuit.open();
+                }
+                Err(error)
+            }
+            // Any other answer shows that the store is there.
+            Ok(result) => {
+                let probing = circuit.probing;
+                *circuit = Circuit { probing, ..Circuit::closed() };
+                result
+            }
+            Err(_) => {
+                circuit.refusals = circuit.refusals.max(REFUSALS);
+                circuit.open();
+                Err(StoreError::outage(self.store, format!("no answer within {} ms", self.limit.as_millis())))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused(breaker: &Breaker) -> String {
+        breaker.call(async { Err::<(), _>(StoreError::outage("test", "refused")) }).await.unwrap_err().message
+    }
+
+    async fn good(breaker: &Breaker) -> Result<(), StoreError> {
+        breaker.call(async { Ok(()) }).await
+    }
+
+    fn pause_is_over(breaker: &Breaker) {
+        breaker.circuit().open_until = Some(Instant::now());
+    }
+
+    #[tokio::test]
+    async fn refusals_open_the_circuit_and_an_answer_closes_it() {
+        let breaker = Breaker::new("test", Duration::from_secs(5));
+        for _ in 0..REFUSALS {
+            assert_eq!(refused(&breaker).await, "refused");
+        }
+        assert!(good(&breaker).await.unwrap_err().message.contains("a moment ago"));
+        pause_is_over(&breaker);
+        assert_eq!(refused(&breaker).await, "refused", "one asks again, in vain");
+        assert!(good(&breaker).await.is_err(), "and the next pause begins");
+        pause_is_over(&breaker);
+        assert!(good(&breaker).await.is_ok());
+        assert_eq!(refused(&breaker).await, "refused", "all is as before");
+        assert!(good(&breaker).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_time_out_is_enough_and_one_probe_at_a_time() {
+        let breaker = Breaker::new("test", Duration::from_millis(10));
+        let dead = breaker.call(std::future::pending::<Result<(), StoreError>>()).await.unwrap_err();
+        assert!(dead.message.contains("no answer within 10 ms"), "{dead}");
+        assert!(good(&breaker).await.is_err());
+        pause_is_over(&breaker);
+        let probe = breaker.call(async {
+            assert!(good(&breaker).await.is_err(), "the others are refused while one asks");
+            Ok(())
+        });
+        assert!(probe.await.is_ok() && good(&breaker).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_is_dropped_makes_room_for_the_next() {
+        let breaker = Breaker::new("test", Duration::from_secs(5));
+        for _ in 0..REFUSALS {
+            refused(&breaker).await;
+        }
+        pause_is_over(&breaker);
+        let dropped = timeout(Duration::from_millis(1), breaker.call(std::future::pending::<Result<(), StoreError>>()));
+        assert!(dropped.await.is_err());
+        assert!(good(&breaker).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn damage_is_no_outage() {
+        let breaker = Breaker::new("test", Duration::from_secs(1));
+        for _ in 0..10 {
+            let error = breaker.call(async { Err::<(), _>(StoreError::damaged("test", "odd")) }).await.unwrap_err();
+            assert_eq!(error.message, "odd");
+        }
+    }
+}

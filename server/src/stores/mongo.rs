@@ -1,0 +1,454 @@
+//! MongoDB: turns. A turn is one document and one insert, with `w: majority, j: true`; two servers that race for a place in a
+//! dialogue collide on a unique index.
+//!
+//! The order of a user's history is the order of the server's cluster time (`at`), not that of our clocks, which may differ.
+//! Values that handlers keep lie in the turn that kept them; the newest counts.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use mongodb::{
+    Client, Collection, Database, IndexModel,
+    bson::{Binary, Bson, Document, Timestamp, doc, oid::ObjectId, spec::BinarySubtype},
+    error::{Error, ErrorKind, WriteFailure},
+    options::{
+        Acknowledgment, ClientOptions, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+    },
+};
+use serde_json::Value;
+
+use super::{
+    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, StoreError,
+    StoredAnswer, TurnStore, UserId, breaker::Breaker,
+};
+use crate::config::Secret;
+
+const STORE: &str = "mongodb";
+/// The shape of a turn's document.
+const SCHEMA: i32 = 1;
+const DEFAULT_DATABASE: &str = "banter";
+/// Turns removed by one command.
+const REMOVED_AT_ONCE: i64 = 1_000;
+/// Turns read by one command.
+const PAGE: i64 = 1_000;
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// The external backend of `TurnStore`.
+#[derive(Clone)]
+pub struct MongoStore {
+    client: Client,
+    turns: Collection<Document>,
+    breaker: Breaker,
+}
+
+impl MongoStore {
+    /// A pool to a replica set. Connections are made when they are needed.
+    ///
+    /// # Errors
+    /// When the URL cannot be read.
+    pub async fn connect(url: &Secret, connections: u32, limit: Duration) -> Result<Self, StoreError> {
+        // The driver's own message quotes parts of the URL.
+        let bad_url = |_| StoreError::damaged(STORE, "stores.mongo is no mongodb:// URL");
+        let mut options = ClientOptions::parse(url.text()).await.map_err(bad_url)?;
+        options.app_name = Some("banter".to_owned());
+        options.max_pool_size = Some(connections.max(1));
+        options.connect_timeout = Some(limit);
+        options.server_selection_timeout = Some(limit);
+        options.retry_writes = Some(true);
+        options.retry_reads = Some(true);
+        options.heartbeat_freq = Some(Duration::from_secs(2));
+        options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+        // What is answered again must be what can no longer be rolled back.
+        options.read_concern = Some(ReadConcern::majority());
+        options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+        let client = Client::with_options(options).map_err(failed)?;
+        let turns = client.database(&name).collection("turns");
+        Ok(Self { client, turns, breaker: Breaker::new(STORE, limit) })
+    }
+
+    /// Makes the collection, its validator and its indexes where they are missing. May run on many servers at once.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds what contradicts an index.
+    pub async fn prepare(&self) -> Result<(), StoreError> {
+        let database = self.database();
+        if let Err(error) = database.create_collection(self.turns.name()).await
+            && !is_command_error(&error, "NamespaceExists")
+        {
+            return Err(failed(error));
+        }
+        let validation = doc! { "collMod": self.turns.name(), "validator": validator(), "validationLevel": "strict" };
+        database.run_command(validation).await.map_err(failed)?;
+        self.turns.create_indexes(indexes()).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        self.client.clone().shutdown().await;
+    }
+
+    /// The database of this store.
+    pub fn database(&self) -> Database {
+        self.client.database(&self.turns.namespace().db)
+    }
+
+    async fn ask<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        self.breaker.call(async { work.await.map_err(failed) }).await
+    }
+
+    /// The place of a user's turn in all orders.
+    async fn place_of(&self, user: UserId, id: &str) -> Result<Option<Place>, Error> {
+        let Ok(id) = ObjectId::parse_str(id) else { return Ok(None) };
+        let find = self.turns.find_one(doc! { "_id": id, "user_id": user.0 });
+        let found = find.projection(doc! { "at": 1, "dialog_id": 1, "seq": 1 }).await?;
+        let place = |turn: Document| {
+            let (at, dialog) = (turn.get_timestamp("at").ok()?, DialogId(turn.get_i64("dialog_id").ok()?));
+            Some(Place { at, dialog, seq: turn.get_i64("seq").ok()? })
+        };
+        Ok(found.and_then(place))
+    }
+
+    async fn insert(&self, turn: &NewTurn, document: &Document) -> Result<Appended, Error> {
+        if turn.seq > 1 {
+            let before = doc! { "dialog_id": turn.dialog.0, "seq": turn.seq - 1 };
+            // Read by majority: the turn before, once acknowledged, is there, and what is there stays, whoever becomes primary.
+            let found = self.turns.find_one(before).projection(doc! { "_id": 0, "dialog_id": 1, "seq": 1 }).await?;
+            if found.is_none() {
+                return Ok(Appended::Conflict);
+            }
+        }
+        for _ in 0..2 {
+            let Err(error) = self.turns.insert_one(document).await else { return Ok(Appended::Stored) };
+            let Some(index) = duplicate(&error) else { return Err(error) };
+            let Some((key, _)) = &turn.idempotency else { return Ok(Appended::Conflict) };
+            if index != Unique::Key {
+                return Ok(Appended::Conflict);
+            }
+            let outlived = doc! {
+                "user_id": turn.user.0, "idempotency_key": key, "created_at": { "$lte": turn.created_at - KEY_LIFE },
+            };
+            let freed = self.turns.update_one(outlived, doc! { "$unset": { "idempotency_key": "" } }).await?;
+            if freed.matched_count == 0 {
+                return Ok(Appended::Duplicate);
+            }
+        }
+        Ok(Appended::Conflict)
+    }
+}
+
+#[async_trait]
+impl TurnStore for MongoStore {
+    async fn last(&self, dialog: DialogId) -> Result<LastTurn, StoreError> {
+        let found = self
+            .ask(async {
+                self.turns
+                    .find_one(doc! { "dialog_id": dialog.0 })
+                    .sort(doc! { "seq": -1 })
+                    .projection(doc! { "schema": 1, "seq": 1, "state": 1 })
+                    .await
+            })
+            .await?;
+        let Some(turn) = found else { return Ok(LastTurn::default()) };
+        known_schema(&turn)?;
+        Ok(LastTurn { seq: integer(&turn, "seq")?, state: parse(text(&turn, "state")?)? })
+    }
+
+    async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
+        let document = to_document(&turn)?;
+        let appended = self.ask(self.insert(&turn, &document)).await?;
+        Ok(Box::pin(async move { Ok(appended) }))
+    }
+
+    async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {
+        let filter = doc! { "user_id": user.0, "idempotency_key": key, "created_at": { "$gt": since } };
+        let projection = doc! { "request_hash": 1, "response": 1, "outputs": 1 };
+        let found = self.ask(async { self.turns.find_one(filter).projection(projection).await }).await?;
+        let Some(turn) = found else { return Ok(None) };
+        let hash = turn.get_binary_generic("request_hash").map_err(|error| damaged(error.to_string()))?;
+        let request_hash = hash.as_slice().try_into().map_err(|_| damaged("a request hash has another length"))?;
+        let response = text(&turn, "response")?.to_owned();
+        Ok(Some(StoredAnswer { request_hash, response, outputs: parse(text(&turn, "outputs")?)? }))
+    }
+
+    async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError> {
+        let mut filter = doc! { "user_id": user.0 };
+        // Within one dialogue both orders are the same; each has its index.
+        let (order, sort) = match query.dialog {
+            Some(dialog) => {
+                filter.insert("dialog_id", dialog.0);
+                ("seq", doc! { "dialog_id": -1, "seq": -1 })
+            }
+            None => ("at", doc! { "user_id": -1, "at": -1 }),
+        };
+        if let Some(before) = &query.before {
+            let found = self.ask(self.place_of(user, before)).await?;
+            // A message that is not there, or not in the dialogue that was asked for, has nothing before it.
+            let asked = |place: &Place| query.dialog.is_none_or(|dialog| dialog == place.dialog);
+            let Some(place) = found.filter(asked) else { return Ok(Vec::new()) };
+            if query.dialog.is_some() {
+                filter.insert("seq", doc! { "$lt": place.seq });
+            } else {
+                filter.insert("at", doc! { "$lt": place.at });
+            }
+        }
+        let mut entries = Vec::new();
+        let mut left = query.limit.unwrap_or(i64::MAX);
+        // Page by page, so that each question is a short one, however long the history.
+        while left > 0 {
+            let page: Vec<Document> = self
+                .ask(async {
+                    let projection = doc! { "text": 1, "response": 1, "seq": 1, "at": 1 };
+                    let find = self.turns.find(filter.clone()).sort(sort.clone()).projection(projection);
+                    find.limit(left.min(PAGE)).await?.try_collect().await
+                })
+                .await?;
+            left -= PAGE;
+            let full = page.len() as i64 == PAGE;
+            let mark = page.last().and_then(|oldest| oldest.get(order)).cloned();
+            entries.extend(page);
+            match mark {
+                Some(mark) if full => filter.insert(order, doc! { "$lt": mark }),
+                _ => break,
+            };
+        }
+        let entry = |turn: &Document| {
+            let (text, response) = (text(turn, "text")?.to_owned(), text(turn, "response")?.to_owned());
+            Ok(HistoryEntry { id: id(turn)?, text, response })
+        };
+        entries.iter().rev().map(entry).collect()
+    }
+
+    async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError> {
+        let found = self
+            .ask(async {
+                self.turns
+                    .find_one(doc! { "user_id": user.0, "kept.key": key })
+                    .sort(doc! { "at": -1 })
+                    .projection(doc! { "kept": 1 })
+                    .await
+            })
+            .await?;
+        let Some(turn) = found else { return Ok(None) };
+        Ok(kept_values(&turn)?.remove(key))
+    }
+
+    async fn all_kept(&self, user: UserId) -> Result<BTreeMap<String, Value>, StoreError> {
+        let filter = doc! { "user_id": user.0, "kept.key": { "$exists": true } };
+        let keys = self.ask(async { self.turns.distinct("kept.key", filter).await }).await?;
+        let mut all = BTreeMap::new();
+        for key in keys.iter().filter_map(Bson::as_str) {
+            if let Some(value) = self.kept(user, key).await? {
+                all.insert(key.to_owned(), value);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
+        let turns: Vec<Document> = self
+            .ask(async {
+                let mut filter = doc! { "user_id": user.0 };
+                if let Some(after) = after {
+                    let Some(place) = self.place_of(user, after).await? else { return Ok(Vec::new()) };
+                    filter.insert("at", doc! { "$gt": place.at });
+                }
+                let find = self.turns.find(filter).sort(doc! { "user_id": 1, "at": 1 });
+                find.limit(i64::from(limit)).await?.try_collect().await
+            })
+            .await?;
+        turns.iter().map(from_document).collect()
+    }
+
+    async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {
+        self.ask(async {
+            let find = self.turns.find(doc! { "user_id": user.0 }).projection(doc! { "_id": 1 });
+            let some: Vec<Document> = find.limit(REMOVED_AT_ONCE).await?.try_collect().await?;
+            let ids: Vec<Bson> = some.iter().filter_map(|turn| turn.get("_id").cloned()).collect();
+            if ids.is_empty() {
+                return Ok(false);
+            }
+            self.turns.delete_many(doc! { "_id": { "$in": ids } }).await.map(|_| true)
+        })
+        .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.ask(async {
+            let answer = self.database().run_command(doc! { "hello": 1 }).await?;
+            // Without a primary nothing can be stored.
+            if answer.get_bool("isWritablePrimary").unwrap_or(false) {
+                Ok(())
+            } else {
+                Err(Error::custom("there is no primary"))
+            }
+        })
+        .await
+    }
+}
+
+/// Where a turn stands.
+struct Place {
+    at: Timestamp,
+    dialog: DialogId,
+    seq: i64,
+}
+
+/// What every turn has, so that a document written by hand or by another program is refused.
+fn validator() -> Document {
+    let types = [
+        ("schema", "int"),
+        ("dialog_id", "long"),
+        ("user_id", "long"),
+        ("seq", "long"),
+        ("created_at", "long"),
+        ("at", "timestamp"),
+        ("text", "string"),
+        ("response", "string"),
+        ("classification", "object"),
+        ("outputs", "string"),
+        ("state", "string"),
+    ];
+    let properties: Document =
+        types.iter().map(|(name, kind)| ((*name).to_owned(), doc! { "bsonType": *kind }.into())).collect();
+    let required: Vec<Bson> = types.iter().map(|(name, _)| Bson::from(*name)).collect();
+    doc! { "$jsonSchema": { "bsonType": "object", "required": required, "properties": properties } }
+}
+
+const DIALOG_INDEX: &str = "dialog_seq";
+const KEY_INDEX: &str = "user_idempotency_key";
+
+fn indexes() -> Vec<IndexModel> {
+    let index = |keys: Document, options: IndexOptions| IndexModel::builder().keys(keys).options(options).build();
+    let named = |name: &str| IndexOptions::builder().name(name.to_owned()).build();
+    let unique = |name: &str| IndexOptions::builder().name(name.to_owned()).unique(true).build();
+    let partial = |options: IndexOptions, field: &str| {
+        let mut options = options;
+        options.partial_filter_expression = Some(doc! { field: { "$exists": true } });
+        options
+    };
+    vec![
+        index(doc! { "dialog_id": 1, "seq": 1 }, unique(DIALOG_INDEX)),
+        index(doc! { "user_id": 1, "at": 1 }, named("user_at")),
+        index(doc! { "user_id": 1, "idempotency_key": 1 }, partial(unique(KEY_INDEX), "idempotency_key")),
+        index(doc! { "user_id": 1, "kept.key": 1, "at": 1 }, partial(named("user_kept"), "kept.key")),
+    ]
+}
+
+fn to_document(turn: &NewTurn) -> Result<Document, StoreError> {
+    let id = ObjectId::parse_str(&turn.id).map_err(|error| damaged(error.to_string()))?;
+    let classification =
+        mongodb::bson::serialize_to_bson(&turn.classification).map_err(|error| damaged(error.to_string()))?;
+    let state = serde_json::to_string(&turn.state).map_err(|error| damaged(error.to_string()))?;
+    let mut document = doc! {
+        "_id": id,
+        "schema": SCHEMA,
+        "dialog_id": turn.dialog.0,
+        "user_id": turn.user.0,
+        "seq": turn.seq,
+        "created_at": turn.created_at,
+        // The server puts its cluster time here: it grows with every write, whatever our clocks say.
+        "at": Timestamp { time: 0, increment: 0 },
+        "text": &turn.text,
+        "response": &turn.response,
+        "classification": classification,
+        // As text: a handler's payload may have keys and numbers that BSON would change.
+        "outputs": turn.outputs.to_string(),
+        "state": state,
+    };
+    if let Some((key, hash)) = &turn.idempotency {
+        document.insert("idempotency_key", key);
+        document.insert("request_hash", Binary { subtype: BinarySubtype::Generic, bytes: hash.to_vec() });
+    }
+    if !turn.kept.is_empty() {
+        let kept: Vec<Document> =
+            turn.kept.iter().map(|(key, value)| doc! { "key": key, "value": value.to_string() }).collect();
+        document.insert("kept", kept);
+    }
+    Ok(document)
+}
+
+fn from_document(turn: &Document) -> Result<NewTurn, StoreError> {
+    known_schema(turn)?;
+    let classification = turn.get("classification").cloned().unwrap_or(Bson::Null);
+    Ok(NewTurn {
+        id: id(turn)?,
+        dialog: DialogId(integer(turn, "dialog_id")?),
+        user: UserId(integer(turn, "user_id")?),
+        seq: integer(turn, "seq")?,
+        created_at: integer(turn, "created_at")?,
+        text: text(turn, "text")?.to_owned(),
+        response: text(turn, "response")?.to_owned(),
+        classification: mongodb::bson::deserialize_from_bson(classification)
+            .map_err(|error| damaged(error.to_string()))?,
+        outputs: parse(text(turn, "outputs")?)?,
+        state: parse(text(turn, "state")?)?,
+        idempotency: None,
+        kept: kept_values(turn)?,
+    })
+}
+
+/// A document of a newer version may mean something else by the same names.
+fn known_schema(turn: &Document) -> Result<(), StoreError> {
+    match turn.get_i32("schema") {
+        Ok(1..=SCHEMA) => Ok(()),
+        Ok(other) => Err(damaged(format!("schema {other} is newer than {SCHEMA}, the newest that this server knows"))),
+        Err(error) => Err(damaged(format!("schema: {error}"))),
+    }
+}
+
+fn kept_values(turn: &Document) -> Result<BTreeMap<String, Value>, StoreError> {
+    let Ok(kept) = turn.get_array("kept") else { return Ok(BTreeMap::new()) };
+    let pair = |one: &Bson| {
+        let one = one.as_document().ok_or_else(|| damaged("a kept value is no document"))?;
+        Ok((text(one, "key")?.to_owned(), parse(text(one, "value")?)?))
+    };
+    kept.iter().map(pair).collect()
+}
+
+fn id(turn: &Document) -> Result<String, StoreError> {
+    turn.get_object_id("_id").map(|id| id.to_hex()).map_err(|error| damaged(error.to_string()))
+}
+
+fn text<'d>(document: &'d Document, field: &str) -> Result<&'d str, StoreError> {
+    document.get_str(field).map_err(|error| damaged(format!("{field}: {error}")))
+}
+
+fn integer(document: &Document, field: &str) -> Result<i64, StoreError> {
+    document.get_i64(field).map_err(|error| damaged(format!("{field}: {error}")))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| damaged(error.to_string()))
+}
+
+fn damaged(message: impl std::fmt::Display) -> StoreError {
+    StoreError::damaged(STORE, format!("a stored value cannot be read: {message}"))
+}
+
+/// A unique index that refused a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unique {
+    Key,
+    Other,
+}
+
+fn duplicate(error: &Error) -> Option<Unique> {
+    let ErrorKind::Write(WriteFailure::WriteError(cause)) = error.kind.as_ref() else { return None };
+    let of_key = cause.message.contains(KEY_INDEX);
+    (cause.code == DUPLICATE_KEY).then_some(if of_key { Unique::Key } else { Unique::Other })
+}
+
+fn is_command_error(error: &Error, name: &str) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(cause) if cause.code_name == name)
+}
+
+fn failed(error: Error) -> StoreError {
+    let ours = matches!(
+        error.kind.as_ref(),
+        ErrorKind::InvalidArgument { .. } | ErrorKind::BsonDeserialization(_) | ErrorKind::BsonSerialization(_)
+    );
+    StoreError { store: STORE, message: error.to_string(), outage: !ours }
+}

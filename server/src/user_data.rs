@@ -1,0 +1,296 @@
+//! All that is one user's: taken out, put in, and removed.
+//!
+//! An export is JSON Lines: a head, the user, dialogues, kept values, turns in the order of the history, and an end that tells how
+//! many turns there are, so that a file that was cut off is noticed before anything of it is stored.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{BufRead, Write},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::{
+    stores::{
+        Appended, AuditEntry, DialogRecord, Import, Millis, NewTurn, StoreError, Stores, USER_GONE, UserId, UserRecord,
+    },
+    time::now,
+};
+
+/// The format of an export.
+const FORMAT: u32 = 1;
+/// Turns read at a time.
+const PAGE: u32 = 500;
+/// Bytes of a line in an export at the most.
+const MAX_LINE: u64 = 4 * 1024 * 1024;
+/// A turn that was on its way when its user was removed is stored by then: one that is older than [`crate::conversations::FRESH`]
+/// looks whether its user is still there, and no write takes longer than the rest.
+const IN_FLIGHT: Duration = Duration::from_secs(3);
+
+/// Why it did not go.
+#[derive(Debug, Error)]
+pub enum UserDataError {
+    /// A store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file cannot be read or written.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// There is no such user.
+    #[error("there is no user {}", .0.0)]
+    Unknown(UserId),
+    /// A line is not what an export has there.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// From 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Somebody has this identity already.
+    #[error("{provider} {subject} is a user already")]
+    Taken {
+        /// As of `Provider::as_str`.
+        provider: String,
+        /// E-mail address or sender's id.
+        subject: String,
+    },
+    /// An earlier run of the import made the user, and its deletion has begun since.
+    #[error("user {} is being deleted", .0.0)]
+    Deleting(UserId),
+    /// The dialogue has turns that are not of this export.
+    #[error("user {} has gone on talking since the import began", .0.0)]
+    GoneOn(UserId),
+}
+
+/// A line of an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line {
+    Export { format: u32, id: Uuid, user: UserId, at: Millis },
+    User(UserRecord),
+    Dialog(DialogRecord),
+    Kept { values: BTreeMap<String, Value> },
+    Turn(Box<NewTurn>),
+    End { turns: u64 },
+}
+
+/// What was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Whose.
+    pub user: UserId,
+    /// Turns.
+    pub turns: u64,
+}
+
+/// Writes all of a user's data; `progress` is told the turns so far.
+///
+/// # Errors
+/// [`UserDataError`].
+pub async fn export(
+    stores: &Stores,
+    user: UserId,
+    out: &mut (impl Write + Send),
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Moved, UserDataError> {
+    let record = stores.users.user_record(user).await?.ok_or(UserDataError::Unknown(user))?;
+    let mut put = |line: &Line| -> Result<(), UserDataError> {
+        let text = serde_json::to_string(line).map_err(std::io::Error::from)?;
+        writeln!(out, "{text}")?;
+        Ok(())
+    };
+    put(&Line::Export { format: FORMAT, id: Uuid::new_v4(), user, at: now() })?;
+    put(&Line::User(record))?;
+    for dialog in stores.dialogs.of_user(user).await? {
+        put(&Line::Dialog(dialog))?;
+    }
+    put(&Line::Kept { values: stores.turns.all_kept(user).await? })?;
+    let (mut turns, mut after) = (0, None);
+    loop {
+        let page = stores.turns.page(user, after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        for turn in page {
+            put(&Line::Turn(Box::new(turn)))?;
+            turns += 1;
+        }
+        progress(turns);
+    }
+    put(&Line::End { turns })?;
+    out.flush()?;
+    audit(stores, "user_exported", user, json!({ "turns": turns })).await?;
+    Ok(Moved { user, turns })
+}
+
+/// Checks a whole export without storing anything; how many turns it has.
+///
+/// # Errors
+/// [`UserDataError::Line`] for the first bad line.
+pub fn check(input: impl BufRead) -> Result<u64, UserDataError> {
+    let (mut turns, mut told, mut last, mut dialogs) = (0, None, 0, Vec::new());
+    for (number, line) in lines(input) {
+        let bad = |reason: &str| UserDataError::Line { line: number, reason: reason.to_owned() };
+        last = number;
+        match (number, line?) {
+            (1, Line::Export { format: FORMAT, .. }) | (2, Line::User(_)) => {}
+            (1, Line::Export { format, .. }) => {
+                return Err(bad(&format!("format {format} is not known, only {FORMAT}")));
+            }
+            (1, _) => return Err(bad("an export begins with its head")),
+            (2, _) | (_, Line::Export { .. } | Line::User(_)) => return Err(bad("the user belongs into line 2")),
+            _ if told.is_some() => return Err(bad("nothing follows the end")),
+            (_, Line::Dialog(dialog)) => dialogs.push(dialog.id),
+            (_, Line::Turn(turn)) if !dialogs.contains(&turn.dialog) => {
+                return Err(bad("the turn's dialog is not known"));
+            }
+            (_, Line::Turn(_)) => turns += 1,
+            (_, Line::Kept { .. }) => {}
+            (_, Line::End { turns }) => told = Some(turns),
+        }
+    }
+    match told {
+        Some(told) if told == turns => Ok(turns),
+        Some(told) => {
+            Err(UserDataError::Line { line: last, reason: format!("{told} turns are told, {turns} are there") })
+        }
+        None => {
+            Err(UserDataError::Line { line: last + 1, reason: "the end is missing: the file was cut off".to_owned() })
+        }
+    }
+}
+
+/// Stores an export that [`check`] has found good. Run again after an interruption, it goes on where it was.
+///
+/// # Errors
+/// [`UserDataError`].
+pub async fn import(
+    stores: &Stores,
+    input: impl BufRead,
+    turns: u64,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Moved, UserDataError> {
+    let (mut source, mut user, mut resumed) = (String::new(), None, false);
+    let (mut dialogs, mut kept, mut done) = (HashMap::new(), BTreeMap::new(), 0);
+    for (number, line) in lines(input) {
+        let missing = || UserDataError::Line { line: number, reason: "the user is not known yet".to_owned() };
+        match line? {
+            Line::Export { id, .. } => source = id.to_string(),
+            Line::User(record) => match stores.users.import_user(&record, &source).await? {
+                Import::New(new) => user = Some(new),
+                Import::Resumed(known) => (user, resumed) = (Some(known), true),
+                Import::Deleting(user) => return Err(UserDataError::Deleting(user)),
+                Import::Taken(identity) => {
+                    return Err(UserDataError::Taken { provider: identity.provider, subject: identity.subject });
+                }
+            },
+            Line::Dialog(dialog) => {
+                let id = stores.dialogs.import_dialog(user.ok_or_else(missing)?, &dialog).await?;
+                dialogs.insert(dialog.id, id);
+            }
+            Line::Kept { values } => kept = values,
+            Line::Turn(mut turn) => {
+                (turn.user, turn.dialog) = (user.ok_or_else(missing)?, *dialogs.get(&turn.dialog).ok_or_else(missing)?);
+                done += 1;
+                // The last turn carries all values: with it the import is whole.
+                turn.kept = if done == turns { std::mem::take(&mut kept) } else { BTreeMap::new() };
+                import_turn(stores, *turn, resumed).await?;
+                progress(done);
+            }
+            Line::End { .. } => {}
+        }
+    }
+    let user = user.ok_or(UserDataError::Line { line: 2, reason: "the user is missing".to_owned() })?;
+    audit(stores, "user_imported", user, json!({ "turns": done, "resumed": resumed })).await?;
+    Ok(Moved { user, turns: done })
+}
+
+async fn import_turn(stores: &Stores, turn: NewTurn, resumed: bool) -> Result<(), UserDataError> {
+    let (user, dialog, seq) = (turn.user, turn.dialog, turn.seq);
+    let before = if resumed { stores.turns.last(dialog).await?.seq } else { 0 };
+    if seq <= before {
+        return Ok(());
+    }
+    match stores.turns.submit(turn).await?.await? {
+        Appended::Stored => Ok(()),
+        Appended::Conflict | Appended::Duplicate => Err(UserDataError::GoneOn(user)),
+        Appended::Gone => Err(UserDataError::Deleting(user)),
+    }
+}
+
+/// Removes a user with all that is theirs in every store. Run again after an interruption, it goes on where it was.
+///
+/// # Errors
+/// [`UserDataError`].
+pub async fn delete(stores: &Stores, user: UserId) -> Result<(), UserDataError> {
+    // First nobody can prove to be this user any more, on any server; then everything goes; the user itself goes last, so that
+    // an interrupted deletion is known to be one.
+    let families = stores.users.begin_deletion(user, now()).await?.ok_or(UserDataError::Unknown(user))?;
+    for family in families {
+        stores.sessions.revoke_family(&family).await?;
+    }
+    stores.bus.publish(USER_GONE, &user.0.to_string()).await?;
+    while stores.turns.remove_some(user).await? {}
+    tokio::time::sleep(IN_FLIGHT).await;
+    while stores.turns.remove_some(user).await? {}
+    stores.cache.forget(user).await?;
+    let entry = AuditEntry { at: now(), actor: None, action: "user_deleted", subject: Some(user), detail: json!({}) };
+    stores.users.finish_deletion(user, &entry).await?;
+    Ok(())
+}
+
+async fn audit(stores: &Stores, action: &'static str, user: UserId, detail: Value) -> Result<(), StoreError> {
+    stores.users.audit(&AuditEntry { at: now(), actor: None, action, subject: Some(user), detail }).await
+}
+
+/// The lines of an export with their numbers.
+fn lines(mut input: impl BufRead) -> impl Iterator<Item = (usize, Result<Line, UserDataError>)> {
+    let mut number = 0;
+    let mut failed = false;
+    std::iter::from_fn(move || {
+        number += 1;
+        let mut text = Vec::new();
+        let read = std::io::Read::take(&mut input, MAX_LINE).read_until(b'\n', &mut text);
+        let line = match read {
+            _ if failed => return None,
+            Ok(0) => return None,
+            Ok(_) => serde_json::from_slice(&text).map_err(|error| UserDataError::Line {
+                line: number,
+                reason: format!("no line of an export: {error}"),
+            }),
+            Err(error) => Err(error.into()),
+        };
+        failed = line.is_err();
+        Some((number, line))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = r#"{"kind":"export","format":1,"id":"00000000-0000-0000-0000-000000000001","user":2,"at":1}
+{"kind":"user","created_at":1,"identities":[]}
+"#;
+
+    fn check_file(rest: &str, expected: &str) {
+        let told = check(format!("{HEAD}{rest}").as_bytes()).map(|turns| turns.to_string());
+        let told = told.unwrap_or_else(|error| error.to_string());
+        assert!(told.contains(expected), "{rest:?}: {told}");
+    }
+
+    #[test]
+    fn bad_exports_are_told_by_line() {
+        check_file("{\"kind\":\"end\",\"turns\":0}\n", "0");
+        check_file("", "line 3: the end is missing");
+        check_file("{\"kind\":\"end\",\"turns\":1}\n", "line 3: 1 turns are told, 0 are there");
+        check_file("{\"kind\":\"end\",\"turns\":0}\n{\"kind\":\"kept\",\"values\":{}}\n", "line 4: nothing follows");
+        check_file("{\"kind\":\"nonsense\"}\n", "line 3: no line of an export");
+        check_file("{\"kind\":\"user\",\"created_at\":1,\"identities\":[]}\n", "line 3: the user belongs into line 2");
+        check_file("not json\n", "line 3: no line of an export");
+    }
+}

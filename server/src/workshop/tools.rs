@@ -1,0 +1,135 @@
+//! What compiles each language: found, or fetched by the language's own package client, pinned and checked by hash.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::Language;
+use crate::failure::Failure;
+
+/// The target that Rust is compiled for.
+pub const TARGET: &str = "wasm32-wasip2";
+
+const JS_PACKAGE: &str = include_str!("../../../tools/plugins/js/package.json");
+const JS_LOCK: &str = include_str!("../../../tools/plugins/js/package-lock.json");
+const PYTHON_REQUIREMENTS: &str = include_str!("../../../tools/plugins/python/requirements.txt");
+
+/// Which version of a tool; part of what a built component depends on.
+pub fn version(language: Language) -> &'static str {
+    match language {
+        Language::Rust => TARGET,
+        Language::Js => JS_LOCK,
+        Language::Python => PYTHON_REQUIREMENTS,
+    }
+}
+
+/// Why a language cannot be built on this machine: a program is missing.
+pub fn missing(language: Language) -> Option<Failure> {
+    let (program, hint) = match language {
+        Language::Rust => ("cargo", "install Rust with rustup"),
+        Language::Js => ("npm", "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm"),
+        Language::Python => ("python3", "install it, on Debian: apt-get install python3 python3-pip"),
+    };
+    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let message = format!("{program} is not on the PATH, and a plugin in {} needs it", language.name());
+    (!found).then(|| Failure::usage(message, hint))
+}
+
+/// Makes sure that Rust can be compiled for WebAssembly.
+pub fn rust() -> Result<(), Failure> {
+    let library = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let there = library.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
+    if there {
+        return Ok(());
+    }
+    let mut added = Command::new("rustup");
+    added.args(["target", "add", TARGET]);
+    run(
+        &mut added,
+        "the target wasm32-wasip2 could not be added",
+        "install Rust with rustup, then: rustup target add wasm32-wasip2",
+    )
+}
+
+/// The program that makes components of JavaScript.
+pub fn js(tools: &Path) -> Result<PathBuf, Failure> {
+    let folder = tools.join("js");
+    fetch(&folder, JS_LOCK, |folder| {
+        fs::write(folder.join("package.json"), JS_PACKAGE)
+            .and_then(|()| fs::write(folder.join("package-lock.json"), JS_LOCK))
+            .map_err(|error| unwritable(folder, &error))?;
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+        run(&mut npm, "componentize-qjs could not be fetched", "check that npm reaches its registry, then try again")
+    })?;
+    Ok(folder.join("node_modules/componentize-qjs/cli.mjs"))
+}
+
+/// The folder of Python modules that make components of Python.
+pub fn python(tools: &Path) -> Result<PathBuf, Failure> {
+    let folder = tools.join("python");
+    fetch(&folder, PYTHON_REQUIREMENTS, |folder| {
+        let requirements = folder.join("requirements.txt");
+        fs::write(&requirements, PYTHON_REQUIREMENTS).map_err(|error| unwritable(folder, &error))?;
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
+            .args(["--only-binary", ":all:", "-d"])
+            .arg(folder.join("wheels"))
+            .arg("-r")
+            .arg(&requirements);
+        let hint = "check that pip is there and reaches its package index, then try again";
+        run(&mut pip, "componentize-py could not be fetched", hint)?;
+        let wheels = fs::read_dir(folder.join("wheels")).map_err(|error| unwritable(folder, &error))?;
+        for wheel in wheels.flatten() {
+            let mut unpack = Command::new("python3");
+            unpack.args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(folder.join("modules"));
+            run(&mut unpack, "componentize-py could not be unpacked", "check the free space")?;
+        }
+        Ok(())
+    })?;
+    Ok(folder.join("modules"))
+}
+
+/// Fetches into a folder unless it holds this version already. Two programs that want the same wait for each other.
+fn fetch(folder: &Path, version: &str, work: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| unwritable(folder, &error);
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(failed)?;
+    let lock = File::create(folder.with_extension("lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    let stamp = folder.join("stamp");
+    if fs::read_to_string(&stamp).is_ok_and(|kept| kept == version) {
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(failed)?;
+    }
+    fs::create_dir_all(folder).map_err(failed)?;
+    work(folder)?;
+    fs::write(stamp, version).map_err(failed)
+}
+
+fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(
+        format!("{} cannot be written: {error}", folder.display()),
+        "name another folder with plugins.tools (BANTER_PLUGINS__TOOLS)",
+    )
+}
+
+/// Runs a program; what it printed is told when it fails.
+pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<(), Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|error| Failure::usage(format!("{what}: {program}: {error}"), hint))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let told = [text(&output.stdout), text(&output.stderr)].into_iter().filter(|part| !part.is_empty());
+    let told = told.collect::<Vec<_>>().join("\n");
+    Err(Failure::check(format!("{what}: {program} says:\n{told}"), hint))
+}

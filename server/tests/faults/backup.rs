@@ -1,0 +1,40 @@
+//! `services.sh backup` and `restore`, as `docs/operations.md` tells them.
+
+use serde_json::{Value, json};
+
+use crate::{
+    fleet::{Fleet, Setup},
+    services::{SERVERS, script},
+};
+
+#[test]
+fn what_was_backed_up_is_there_after_a_restore() {
+    let fleet = Fleet::start(&Setup { own_databases: false, ..Setup::default() });
+    let log_in = || {
+        let body = json!({ "email": "backup@mail.example", "password": "tulip" });
+        fleet.ask("/auth/login", "", Some(&body)).1["access_token"].as_str().unwrap().to_owned()
+    };
+    let send = |token: &str, text: &str| fleet.ask("/messages/send", token, Some(&json!({ "text": text })));
+    let texts = |token: &str| -> Vec<Value> {
+        let entries = fleet.ask("/session/history", token, None).1["history"].take();
+        entries.as_array().unwrap().iter().map(|entry| entry["text"].clone()).collect()
+    };
+    let token = log_in();
+    assert_eq!(send(&token, "where is my order").0, 200);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("backup");
+    script(&format!("backup {}", path.display()));
+    fleet.await_health();
+    assert_eq!(send(&token, "hello").0, 200);
+    assert_eq!(texts(&token), ["where is my order", "hello"]);
+
+    script(&format!("restore {}", path.display()));
+    fleet.await_health();
+    assert_eq!(send(&token, "hello").0, 401, "sessions are of the time after the backup");
+    let token = log_in();
+    assert_eq!(texts(&token), ["where is my order"]);
+    let (status, answer) = send(&token, "A-1042");
+    assert!(status == 200 && answer["response"].as_str().unwrap().contains("A-1042"), "the form goes on: {answer}");
+    assert_eq!(texts(&token), ["where is my order", "A-1042"], "in {}", SERVERS.mongo);
+}

@@ -1,0 +1,13 @@
+/* A clock that is CLOCK_OFFSET seconds off, for a process that preloads this. */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int result = syscall(SYS_clock_gettime, clock, time);
+    const char *offset = getenv("CLOCK_OFFSET");
+    if (result == 0 && clock == CLOCK_REALTIME && offset) time->tv_sec += atol(offset);
+    return result;
+}

@@ -1,0 +1,9 @@
+//! The list of the tests, for both sets of stores.
+
+mod auth;
+mod errors;
+mod messages;
+mod service;
+mod session;
+pub mod support;
+mod webhooks;

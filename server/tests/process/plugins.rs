@@ -1,0 +1,180 @@
+//! Plugins from the command line, and those of the demo bot. Where a language's tools are not on this machine its part is passed
+//! over, and says so; on CI all must be there.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use crate::{
+    commands::{chat, run},
+    support::{banter, root},
+};
+
+const LANGUAGES: [(&str, &str, &[&str]); 3] =
+    [("rust", "cargo", &["test", "--quiet"]), ("js", "node", &["--test"]), ("python", "python3", &["-m", "unittest"])];
+
+fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    assert!(there || std::env::var_os("CI").is_none(), "{program} is not on this machine");
+    if !there {
+        eprintln!("passed over: {program} is not on this machine");
+    }
+    there
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// From nothing to an answer, in each language.
+#[test]
+fn new_build_test_and_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let bot = folder.path().join("shop");
+    assert_eq!(run(banter(folder.path()).arg("new").arg(&bot)).code, 0);
+    let plugin = |words: &[&str]| {
+        let mut command = banter(folder.path());
+        command.arg("plugin").args(words).arg("--bot").arg(&bot);
+        // What the tools are fetched into is shared with the demo bot's.
+        run(command.env("BANTER_PLUGINS__TOOLS", root().join(".cache/plugin-tools")))
+    };
+    for (language, program, test) in LANGUAGES {
+        if !is_there(program) || (language == "js" && !is_there("npm")) {
+            continue;
+        }
+        let name = format!("my_{language}");
+        let made = plugin(&["new", "--lang", language, &name]);
+        assert_eq!(made.code, 0, "{}", made.err);
+        assert!(made.out.contains("handler: { plugin: my_"), "{}", made.out);
+        assert_eq!(plugin(&["new", "--lang", language, &name]).code, 2, "it is there already");
+        let tested = Command::new(program)
+            .args(test)
+            .current_dir(bot.join("plugins").join(&name))
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-tests"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+            .unwrap();
+        assert!(tested.status.success(), "{}", text(&tested));
+        let built = plugin(&["build", &name]);
+        assert_eq!(built.code, 0, "{}", built.err);
+        assert!(plugin(&["build", &name]).out.contains("up to date"));
+        let ran = plugin(&["run", &name, "--text", "привет"]);
+        assert_eq!((ran.code, ran.out.trim()), (0, "You said: привет"), "{}", ran.err);
+        let checked = plugin(&["check", &name, "--json"]);
+        let report: Value = serde_json::from_str(&checked.out).unwrap();
+        assert_eq!(
+            (checked.code, &report["good"], &report["named_in_bot"]),
+            (0, &true.into(), &false.into()),
+            "{report}"
+        );
+        assert_eq!(report["contract"], "1.0.0");
+    }
+    assert_eq!(plugin(&["new", "--lang", "rust", "Bad Name"]).code, 2);
+    let unknown = plugin(&["build", "nowhere"]);
+    assert!(unknown.code == 2 && unknown.err.contains("hint:"), "{}", unknown.err);
+}
+
+#[test]
+fn sources_that_do_not_compile_are_told() {
+    if !is_there("cargo") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let bot = folder.path().join("shop");
+    assert_eq!(run(banter(folder.path()).arg("new").arg(&bot)).code, 0);
+    let plugin = |words: &[&str]| run(banter(folder.path()).arg("plugin").args(words).arg("--bot").arg(&bot));
+    assert_eq!(plugin(&["new", "--lang", "rust", "broken"]).code, 0);
+    fs::write(bot.join("plugins/broken/src/lib.rs"), "fn handle( {").unwrap();
+    let built = plugin(&["build", "broken"]);
+    assert!(
+        built.code == 1 && built.err.contains("src/lib.rs:1") && built.err.contains("hint: mend it"),
+        "{}",
+        built.err
+    );
+    assert!(!bot.join("plugins/broken.wasm").exists());
+    let ran = plugin(&["run", "broken"]);
+    assert!(ran.code == 2 && ran.err.contains("banter plugin build broken"), "{}", ran.err);
+}
+
+/// A bot's settings for a plugin against the schema beside it, and names that are no plugin's.
+#[test]
+fn check_tells_what_is_wrong_with_plugins() {
+    let folder = tempfile::tempdir().unwrap();
+    let bot = folder.path().join("shop");
+    assert_eq!(run(banter(folder.path()).arg("new").arg(&bot)).code, 0);
+    fs::create_dir(bot.join("plugins")).unwrap();
+    fs::write(bot.join("plugins/tax.wasm"), b"no component").unwrap();
+    fs::write(
+        bot.join("plugins/tax.schema.json"),
+        r#"{"properties":{"rate":{"type":"number"}},"additionalProperties":false}"#,
+    )
+    .unwrap();
+    let mut yaml = fs::read_to_string(bot.join("bot.yaml")).unwrap();
+    yaml.push_str("plugins:\n  tax: { file: plugins/tax.wasm, settings: { rate: high, rtae: 1 } }\n  gone: { file: plugins/gone.wasm }\n  1st: { file: plugins/tax.wasm }\n");
+    fs::write(bot.join("bot.yaml"), yaml.replace("  1st: { file: plugins/tax.wasm }\n", "")).unwrap();
+    fs::write(
+        bot.join("intents/hello.yaml"),
+        fs::read_to_string(bot.join("intents/hello.yaml"))
+            .unwrap()
+            .replace("handler:", "handler: { plugin: taxx }\nold:"),
+    )
+    .unwrap();
+    let check = || run(banter(folder.path()).args(["check", "--no-model", "--bot"]).arg(&bot));
+    let told = check();
+    for expected in [
+        "this is no component",
+        "\"high\" is not of type \"number\"",
+        "('rtae' was unexpected)",
+        "the plugin `gone` has no file plugins/gone.wasm",
+        "there is no plugin `taxx`",
+        "did you mean `tax`?",
+    ] {
+        assert!(told.err.contains(expected), "{expected} is not in {}", told.err);
+    }
+    fs::write(bot.join("bot.yaml"), yaml).unwrap();
+    assert!(check().err.contains("`1st` is no name"), "{}", check().err);
+}
+
+/// The examples of all three languages, in the demo bot, in both of its languages.
+#[test]
+fn the_demo_bots_plugins_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let built = |name: &str| {
+        let there = root().join(format!("plugins/{name}.wasm")).exists();
+        assert!(there || std::env::var_os("CI").is_none(), "plugins/{name}.wasm is not built");
+        if !there {
+            eprintln!("passed over: plugins/{name}.wasm is not built; see `banter plugin build`");
+        }
+        there
+    };
+    let talk = |lines: &[(&str, &str)]| {
+        let said: String = lines.iter().map(|(said, _)| format!("{said}\n")).collect();
+        let ran = chat(folder.path(), &[], &said);
+        let told: Vec<&str> = ran.out.lines().filter(|line| !line.starts_with("  [")).collect();
+        for ((said, expected), told) in lines.iter().zip(&told) {
+            assert!(told.contains(expected), "to {said:?}: {told:?} has no {expected:?}\n{}{}", ran.out, ran.err);
+        }
+        assert_eq!(told.len(), lines.len(), "{}", ran.out);
+    };
+    if built("delivery") {
+        talk(&[("how much is delivery to Kazan", "Delivery to Kazan costs 350 ₽. Ordered now, it arrives on 20")]);
+        talk(&[("сколько идёт доставка", "В какой город?"), ("Лондон", "7 раб. дн. Если заказать сейчас, приедет ")]);
+    }
+    if built("converter") {
+        talk(&[
+            ("how much is 15.6 inches in cm", "15.6 in = 39.62 cm"),
+            ("переведи 3 фута в метры", "3 фут. = 0,91 м"),
+        ]);
+    }
+    if built("order_number") {
+        talk(&[
+            ("check the order number 4000-1235-4676", "Did you swap two digits? 4000-1234-5676 would be right."),
+            ("4000-1234-5676", "4000-1234-5676 is a valid order number."),
+        ]);
+        talk(&[("верный ли номер заказа 4000 1234 5676", "4000-1234-5676 — верный номер заказа.")]);
+    }
+}

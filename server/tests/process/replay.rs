@@ -1,0 +1,346 @@
+//! `banter replay` and `banter record`: exit codes, reports, files, servers.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::LazyLock,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    client::{log_in, post},
+    commands::{Ran, run},
+    stores::with_urls,
+    support::{Running, banter},
+};
+
+/// Vectors and classifier of the demo bot, made once. Many may read and write them: files are replaced whole.
+static DATA: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("replay");
+    let ran = replay_in(&folder, &["--filter", "small talk"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    folder
+});
+
+fn replay_in(data_dir: &Path, words: &[&str]) -> Ran {
+    run(banter(data_dir).arg("replay").args(words).env("BANTER_LOG__FILTER", "off"))
+}
+
+fn replay(words: &[&str]) -> Ran {
+    replay_in(&DATA, words)
+}
+
+/// A data folder of its own that need not embed and train.
+fn warm_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&DATA.join("replay"), &folder.path().join("index"));
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            fs::copy(entry.path(), target).map(drop).unwrap()
+        }
+    }
+}
+
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+const DIFFERS: &str = "conversation: \"differs <&> on purpose\"\nturns:\n  # asked often\n  - user: how can I pay # by whom?\n    expect: { intent: refund, text: \"By card, by <b>bank</b> transfer, or in cash.\" }\n";
+
+#[test]
+fn two_runs_give_the_same_bytes_whatever_the_order_the_threads_and_the_cache() {
+    let (cold, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let report = |data_dir: &Path, words: &[&str]| {
+        let ran = replay_in(data_dir, &[&["--json", "-"], words].concat());
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        ran.out
+    };
+    let first = report(cold.path(), &["--jobs", "1"]);
+    let parsed: Value = serde_json::from_str(&first).unwrap();
+    assert!(parsed["passed"].as_u64().unwrap() >= 40, "the demo bot's own fixtures");
+    assert_eq!(parsed["coverage"]["intents"]["missed"], json!([]));
+    assert!(first == report(cold.path(), &["--jobs", "4"]), "another number of threads, and a warm cache");
+    assert!(first == report(cold.path(), &["--shuffle", "7"]), "another order");
+    assert!(first == report(other.path(), &["--shuffle", "8", "--jobs", "3"]), "another order, and a cold cache");
+}
+
+#[test]
+fn a_difference_is_told_and_ends_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = file(folder.path(), "differs.yaml", DIFFERS);
+    let reports = ["a.json", "a.xml", "a.html"].map(|name| folder.path().join(name));
+    let [json, junit, html] = [0, 1, 2].map(|at| path(&reports[at]).to_owned());
+    let words = [path(&fixture), "--json", &json, "--junit", &junit, "--html", &html];
+    let ran = replay(&words);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let told = ran.out.replace(path(folder.path()), "FOLDER");
+    let (differences, summary) = told.split_once("0 passed, 1 failed").unwrap();
+    insta::assert_snapshot!(differences);
+    assert!(summary.contains("intents"), "{summary}");
+
+    let report: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(
+        (&report["failed"], &report["fixtures"][0]["turns"][0]["differences"][0]["field"]),
+        (&json!(1), &json!("intent"))
+    );
+    let xml = fs::read_to_string(&junit).unwrap();
+    assert!(xml.contains("failures=\"1\"") && xml.contains("differs &lt;&amp;&gt; on purpose"), "{xml}");
+    let page = fs::read_to_string(&html).unwrap();
+    assert!(page.contains("differs \\u003c&> on purpose") && !page.contains("<b>bank"), "what users say is no markup");
+    assert!(!page.contains("src=") && !page.contains("href="), "it needs nothing else");
+
+    let github = replay(&[path(&fixture), "--format", "github"]);
+    let annotation = format!("::error file={},line=5,title=banter replay%3A intent::", path(&fixture));
+    assert!(github.code == 1 && github.out.contains(&annotation), "{}", github.out);
+}
+
+#[test]
+fn update_writes_what_came_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = file(folder.path(), "differs.yaml", DIFFERS);
+    let ran = replay(&[path(&fixture), "--update"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    insta::assert_snapshot!(fs::read_to_string(&fixture).unwrap());
+    assert_eq!(replay(&[path(&fixture)]).code, 0);
+    // What no other expectation mends stays, and still fails.
+    let not = file(
+        folder.path(),
+        "not.yaml",
+        "conversation: not so\nturns: [{ user: how can I pay, expect: { not: { intent: payment_methods } } }]\n",
+    );
+    let before = fs::read_to_string(&not).unwrap();
+    let ran = replay(&[path(&not), "--update"]);
+    assert!(ran.code == 1 && ran.err.contains("left as it is"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(&not).unwrap(), before);
+    // Files of other tools are never written.
+    let story = "stories:\n- story: pays\n  steps:\n  - user: how can I pay\n  - bot: Never.\n";
+    let rasa = file(folder.path(), "rasa.yaml", story);
+    assert_eq!(replay(&[path(&rasa), "--update"]).code, 1);
+    assert_eq!(fs::read_to_string(&rasa).unwrap(), story);
+    // What is right for one turn alone is not right.
+    let all = file(
+        folder.path(),
+        "all.yaml",
+        "conversation: all\nexpect: { text: x }\nturns: [{ user: how can I pay }, { user: bye }]\n",
+    );
+    let ran = replay(&[path(&all), "--update"]);
+    assert!(
+        ran.code == 1 && ran.err.contains("several answers came") && ran.err.contains("still differ"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn broken_fixtures_end_with_2_and_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let bomb = format!("a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x, ".repeat(900), "*a, ".repeat(900), "*b, ".repeat(900));
+    let huge = format!("conversation: x\nturns:\n{}", "  - user: hello there my friend\n".repeat(100_000));
+    let many = format!("conversation: x\nturns:\n{}", "  - user: hi\n".repeat(100_000));
+    for (name, text, expected) in [
+        ("types.yaml", "conversation: 1\nturns: [{ user: x }]\n", "a text was expected here, not the number 1"),
+        ("keys.yaml", "conversation: x\nturn: []\n", "did you mean `turns`?"),
+        ("bomb.yaml", &bomb, "stands for more than"),
+        ("date.yaml", "conversation: x\nnow: 2026-13-45T99:00:00Z\nturns: [{ user: x }]\n", "is no date with time"),
+        ("many.yaml", &many, "many.yaml:"),
+    ] {
+        let fixture = file(folder.path(), name, text);
+        let ran = replay(&[path(&fixture)]);
+        assert!(ran.code == 2 && ran.err.contains(expected), "{name}: {} {}{}", ran.code, ran.out, ran.err);
+        assert!(ran.err.contains(&format!("{name}:")) && ran.err.contains("hint:"), "{name}: {}", ran.err);
+    }
+    let fixture = file(folder.path(), "huge.yaml", &huge);
+    let ran = replay(&[path(&fixture)]);
+    assert!(ran.code == 2 && ran.err.contains("split it"), "{}", ran.err);
+    for (words, expected) in [
+        (vec!["--bot", "/nowhere"], "cannot be read"),
+        (vec!["/nowhere.yaml"], "/nowhere.yaml cannot be read"),
+        (vec!["--filter", "no fixture is called so"], "no fixture was found"),
+        (vec!["--mutate", "x"], "invalid value"),
+        (vec!["--url", "http://127.0.0.1:9", "--rate", "1e-20"], "it must be from 0.001"),
+        (vec!["--url", "http://127.0.0.1:9", "--rate", "NaN"], "it must be from 0.001"),
+    ] {
+        let ran = replay(&words);
+        assert!(ran.code == 2 && ran.err.contains(expected), "{words:?}: {} {}", ran.code, ran.err);
+    }
+}
+
+#[test]
+fn choices_and_the_first_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "f/a.yaml", DIFFERS);
+    file(folder.path(), "f/b.yaml", DIFFERS);
+    let fixtures = folder.path().join("f");
+    let ran = replay(&[path(&fixtures), "--fail-fast", "--jobs", "1"]);
+    assert!(ran.code == 1 && ran.out.contains("0 passed, 1 failed, 1 not run"), "{}", ran.out);
+    let ran = replay(&["--tag", "weather", "--json", "-"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let files = report["fixtures"].as_array().unwrap();
+    assert!(
+        !files.is_empty() && files.iter().all(|one| one["file"].as_str().unwrap().starts_with("fixtures/weather/"))
+    );
+}
+
+/// On the native interface and on Rasa's, of one server and of two.
+fn check_servers(environments: [&[(&str, &str)]; 2]) {
+    let folders = [warm_folder(), warm_folder()];
+    let limits = [("BANTER_AUTH__LOGINS_PER_ADDRESS", "100000"), ("BANTER_AUTH__LOGINS_PER_EMAIL", "100000")];
+    let servers: Vec<Running> = environments
+        .iter()
+        .zip(&folders)
+        .map(|(environment, folder)| Running::start(folder.path(), &[&limits, *environment].concat()))
+        .collect();
+    let urls: Vec<&str> = match environments {
+        [one, other] if one == other => vec!["--url", &servers[0].address, "--url", &servers[1].address],
+        _ => vec!["--url", &servers[0].address],
+    };
+    let data = tempfile::tempdir().unwrap();
+    for channel in [["--channel", "rasa"], ["--channel", "native"]] {
+        let ran = replay(&[urls.as_slice(), &channel, &["--jobs", "2", "--json", "-"]].concat());
+        assert_eq!(ran.code, 0, "{channel:?}: {}{}", ran.out, ran.err);
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        assert!(
+            report["failed"] == 0 && report["passed"].as_u64() >= Some(40) && report["not_compared"].as_u64() > Some(0)
+        );
+    }
+    // What a client sees is compared.
+    let fixture = file(data.path(), "differs.yaml", DIFFERS);
+    let ran = replay(&[urls.as_slice(), &[path(&fixture), "--rate", "50"]].concat());
+    assert!(ran.code == 1 && ran.out.contains("  text  "), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn the_same_fixtures_pass_over_http_on_the_embedded_store() {
+    check_servers([&[], &[("BANTER_LOG__FORMAT", "json")]]);
+}
+
+#[test]
+fn the_same_fixtures_pass_over_http_on_two_servers_and_three_stores() {
+    with_urls(|environment| check_servers([environment, environment]));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told() {
+    let ran = replay(&["--url", "http://127.0.0.1:9", "--filter", "small talk"]);
+    assert!(ran.code == 2 && ran.err.contains("does not answer") && ran.err.contains("hint:"), "{}", ran.err);
+}
+
+#[test]
+fn what_is_recorded_passes_at_once_and_names_nobody() {
+    let folder = warm_folder();
+    let out = folder.path().join("chat.yaml");
+    let mut child = banter(folder.path())
+        .args(["record", "chat", "--name", "an invoice", "--out", path(&out)])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all("hello\nI need an invoice\nann.lee@mail.com\nсколько стоит доставка в Казань\n".as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(&out).unwrap();
+    assert!(text.contains("person1@mail.example") && !text.contains("ann.lee"), "{text}");
+    assert!(text.contains("conversation: an invoice") && text.contains("kv: {}"), "{text}");
+    assert_eq!(replay(&[path(&out)]).code, 0, "{text}");
+
+    let log = file(
+        folder.path(),
+        "access.jsonl",
+        "{\"sender\":\"a\",\"message\":\"call me: +7 912 345-67-89\",\"time\":\"2026-02-03T04:05:06Z\"}\n{\"sender\":\"b\",\"message\":\"track order A-1042\"}\n\n{\"sender\":\"a\",\"text\":\"thanks\"}\n",
+    );
+    let fixtures = folder.path().join("log");
+    let ran = run(banter(folder.path()).args(["record", "log", path(&log), "--out", path(&fixtures)]));
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let first = fs::read_to_string(fixtures.join("001.yaml")).unwrap();
+    assert!(first.contains("now: 2026-02-03T04:05:06Z") && first.contains("+7 900 000-00-00"), "{first}");
+    assert_eq!(replay(&[path(&fixtures)]).code, 0);
+    let broken = file(folder.path(), "broken.jsonl", "{\"message\":\"hi\"}\nnonsense\n");
+    let ran = run(banter(folder.path()).args(["record", "log", path(&broken)]));
+    assert!(ran.code == 2 && ran.err.contains("broken.jsonl:2: the line is not JSON"), "{}", ran.err);
+}
+
+#[test]
+fn a_dialogue_of_the_stores_becomes_a_fixture() {
+    let folder = warm_folder();
+    let mut server = Running::start(folder.path(), &[]);
+    let token = log_in(&server.address, "ann@mail.example").unwrap();
+    for text in ["where is my order", "A-1042", "how can I pay"] {
+        post(&server.address, "/messages/send", &token, &json!({ "text": text })).unwrap();
+    }
+    server.kill();
+    let out = folder.path().join("ann.yaml");
+    let words = ["record", "dialog", "ann@mail.example", "--last", "3", "--out", path(&out)];
+    let ran = run(banter(folder.path()).args(words));
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let text = fs::read_to_string(&out).unwrap();
+    assert!(text.contains("order_id: \"A-1042\"") && text.contains("payment_methods"), "{text}");
+    assert_eq!(replay(&[path(&out)]).code, 0);
+    let ran = run(banter(folder.path()).args(words));
+    assert!(ran.code == 2 && ran.err.contains("cannot be made"), "nothing is overwritten: {}", ran.err);
+}
+
+#[test]
+fn few_mutations_of_the_demo_bot_go_unnoticed() {
+    let ran = replay(&["--mutate", "10", "--seed", "5", "--json", "-"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let mutants: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(mutants["total"], 10);
+    let unnoticed = |fate: &&Value| fate["noticed_by"].is_null();
+    for fate in mutants["fates"].as_array().unwrap().iter().filter(unnoticed) {
+        assert!(fate["reason"].is_string(), "{fate}");
+    }
+}
+
+#[test]
+fn watch_plays_again_at_each_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let bot = folder.path().join("shop");
+    assert_eq!(run(banter(folder.path()).args(["new", path(&bot)])).code, 0);
+    let mut child = banter(folder.path())
+        .args(["replay", "--watch", "--bot", path(&bot)])
+        .env("BANTER_LOG__FILTER", "off")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut until = |part: &str| lines.find(|line| line.contains(part)).unwrap_or_else(|| panic!("no {part}"));
+    until("1 passed, 0 failed");
+    until("waiting for a change");
+    // What an editor leaves beside the file is nobody's business.
+    file(&bot, "fixtures/.book_table.yaml.swp", "half");
+    let fixture = bot.join("fixtures/book_table.yaml");
+    let text = fs::read_to_string(&fixture).unwrap();
+    fs::write(&fixture, text.replace("How many guests?", "How many?")).unwrap();
+    until("0 passed, 1 failed");
+    until("waiting for a change");
+    fs::write(&fixture, text).unwrap();
+    until("1 passed, 0 failed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -1,0 +1,153 @@
+//! All that is one user's: taken out, removed, put in again, on both backends, with interruptions.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufReader, Read},
+    time::Duration,
+};
+
+use banter_engine::state::DialogueState;
+use banter_server::{
+    assembly::Backend,
+    config::Config,
+    stores::{HistoryQuery, NewTurn, Provider, Purpose, RefreshToken, Session, Stores, UserId},
+    user_data::{self, UserDataError},
+};
+use serde_json::json;
+use tokio::time::timeout;
+
+#[path = "services/mod.rs"]
+mod services;
+
+const TURNS: i64 = 1_200;
+
+#[tokio::test]
+async fn embedded() {
+    check(|_| {}).await;
+}
+
+#[tokio::test]
+async fn external() {
+    let stores = services::fresh().await;
+    check(|config| config.stores = stores).await;
+}
+
+async fn check(change: impl FnOnce(&mut Config)) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+    change(&mut config);
+    let backend = Backend::open(&config).await.unwrap_or_else(|failure| panic!("{failure}"));
+    let stores = backend.stores(&config);
+    let (ann, bob) = (talk(&stores, "ann@mail.example", TURNS).await, talk(&stores, "bob@mail.example", 3).await);
+    let before = texts(&stores, ann).await;
+
+    let file = export(&stores, ann).await;
+    assert_eq!(user_data::check(&file[..]).unwrap(), TURNS as u64);
+    let unknown = user_data::export(&stores, UserId(999), &mut Vec::new(), &|_| {}).await;
+    assert!(matches!(unknown, Err(UserDataError::Unknown(_))), "{unknown:?}");
+    let taken = user_data::import(&stores, &file[..], TURNS as u64, &|_| {}).await;
+    assert!(matches!(taken, Err(UserDataError::Taken { .. })), "{taken:?}");
+
+    delete_with_an_interruption(&stores, ann).await;
+    assert_eq!(texts(&stores, bob).await.len(), 3, "nobody else's are removed");
+
+    let imported = import_with_an_interruption(&stores, &file).await;
+    assert_ne!(imported, ann);
+    assert_eq!(texts(&stores, imported).await, before, "all turns, in their order");
+    assert_eq!(stores.turns.all_kept(imported).await.unwrap(), BTreeMap::from([("n".to_owned(), json!(TURNS))]));
+    let identity = stores.users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().unwrap();
+    assert_eq!((identity.user, identity.secret.as_deref()), (imported, Some("phc")));
+    let last = stores.dialogs.default_dialog(imported, 1).await.unwrap().unwrap();
+    assert_eq!(stores.turns.last(last).await.unwrap().seq, TURNS / 2, "the dialogue goes on where it was");
+    // Apart from ids, the export of the import is the export.
+    let again = export(&stores, imported).await;
+    let turns = |file: &[u8]| -> Vec<String> {
+        let lines = std::str::from_utf8(file).unwrap().lines().filter(|line| line.contains(r#""kind":"turn""#));
+        lines.map(|line| line.split_once(r#","seq""#).unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(turns(&again), turns(&file));
+    backend.close().await;
+}
+
+async fn export(stores: &Stores, user: UserId) -> Vec<u8> {
+    let mut file = Vec::new();
+    user_data::export(stores, user, &mut file, &|_| {}).await.unwrap();
+    file
+}
+
+async fn texts(stores: &Stores, user: UserId) -> Vec<String> {
+    let history = stores.turns.history(user, &HistoryQuery::default()).await.unwrap();
+    history.into_iter().map(|entry| entry.text).collect()
+}
+
+/// A user with turns in two dialogues, by turns.
+async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
+    let user = stores.users.create_user(Provider::Password, email, Some("phc"), 1).await.unwrap().unwrap();
+    let token = RefreshToken { hash: [user.0 as u8; 32], family: email.to_owned(), user, expires_at: i64::MAX };
+    stores.users.add_refresh_token(&token).await.unwrap();
+    stores.sessions.put(email, Session { user, family: email.to_owned() }).await.unwrap();
+    let first = stores.dialogs.default_dialog(user, 1).await.unwrap().unwrap();
+    let mut record = stores.dialogs.of_user(user).await.unwrap().remove(0);
+    (record.is_default, record.name) = (false, "other".to_owned());
+    let other = stores.dialogs.import_dialog(user, &record).await.unwrap();
+    for number in 0..turns {
+        let (dialog, seq) = (if number % 2 == 0 { first } else { other }, number / 2 + 1);
+        let turn = NewTurn {
+            id: format!("{:08x}{number:016x}", user.0),
+            dialog,
+            user,
+            seq,
+            created_at: number,
+            text: format!("text {number}"),
+            response: format!("re {number}"),
+            classification: json!({ "type": "matched", "confidence": 0.5, "entities": [{ "value": 7 }] }),
+            outputs: json!([{ "type": "payload", "value": { "$odd": 18_446_744_073_709_551_615u64 } }]),
+            state: DialogueState::default(),
+            idempotency: Some((format!("k{number}"), [0; 32])),
+            kept: BTreeMap::from([("n".to_owned(), json!(number + 1))]),
+        };
+        let receipt = stores.turns.submit(turn).await.unwrap();
+        receipt.await.unwrap();
+    }
+    user
+}
+
+async fn delete_with_an_interruption(stores: &Stores, user: UserId) {
+    // Cut off at many places: before the mark, between the stores, amid the turns, before the last step.
+    for millis in [1, 5, 10, 20, 40, 80, 300, 3_050] {
+        let interrupted = timeout(Duration::from_millis(millis), user_data::delete(stores, user)).await;
+        if interrupted.is_ok() {
+            break;
+        }
+    }
+    // However far it came: whoever begins anew ends it.
+    let ended = user_data::delete(stores, user).await;
+    assert!(matches!(ended, Ok(()) | Err(UserDataError::Unknown(_))), "{ended:?}");
+    assert!(stores.users.unfinished_deletions().await.unwrap().is_empty());
+    assert!(matches!(user_data::delete(stores, user).await, Err(UserDataError::Unknown(_))));
+    assert_eq!(texts(stores, user).await, Vec::<String>::new());
+    assert!(stores.turns.all_kept(user).await.unwrap().is_empty());
+    assert!(stores.users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().is_none());
+    assert_eq!(stores.users.find_refresh_token(&[user.0 as u8; 32], 0).await.unwrap(), None);
+    let session = Session { user, family: "ann@mail.example".to_owned() };
+    assert!(!stores.sessions.open("ann@mail.example", &session, Purpose::Other).await.unwrap().0);
+    assert!(stores.dialogs.of_user(user).await.unwrap().is_empty());
+}
+
+/// A file that cannot be read any more in the middle.
+struct Broken<'a>(&'a [u8]);
+
+impl Read for Broken<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.is_empty() { Err(std::io::Error::other("gone")) } else { self.0.read(buffer) }
+    }
+}
+
+async fn import_with_an_interruption(stores: &Stores, file: &[u8]) -> UserId {
+    let part = BufReader::new(Broken(&file[..file.len() / 2]));
+    let broken = user_data::import(stores, part, TURNS as u64, &|_| {}).await;
+    assert!(matches!(broken, Err(UserDataError::Line { .. } | UserDataError::Io(_))), "{broken:?}");
+    let moved = user_data::import(stores, file, TURNS as u64, &|_| {}).await.unwrap();
+    assert_eq!(moved.turns, TURNS as u64);
+    moved.user
+}

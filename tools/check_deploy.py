@@ -1,0 +1,69 @@
+"""Checks compose.yaml and deploy/nginx.conf: their form, and that one names what the other has. Needs no Docker and no nginx.
+
+    check_deploy.py FOLDER      FOLDER holds the unpacked wheels of tools/lint-requirements.txt
+"""
+
+import importlib.machinery
+import importlib.util
+import pathlib
+import sys
+
+wheels = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(wheels))
+import crossplane  # noqa: E402
+
+faults = []
+
+
+def compose():
+    """The services by name, checked against the Compose specification."""
+    # The extension alone: the package around it wants more packages.
+    path = next(wheels.glob("compose_spec/compose_spec.*.so"))
+    loader = importlib.machinery.ExtensionFileLoader("compose_spec", str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("compose_spec", loader))
+    loader.exec_module(module)
+    project = module.PyOptions(apply_merge=True).from_yaml(pathlib.Path("compose.yaml").read_text(encoding="utf-8"))
+    project.validate()
+    return project.to_dict()["services"]
+
+
+def check_services(services):
+    for name, service in services.items():
+        ours = service.get("image") == "banter"  # its image has a health check
+        if not ours and not service.get("healthcheck"):
+            faults.append(f"compose.yaml: {name} has no healthcheck")
+        if ours or name == "nginx":
+            for wish in ("read_only", "cap_drop", "security_opt"):
+                if not service.get(wish):
+                    faults.append(f"compose.yaml: {name} has no {wish}")
+        for other in service.get("depends_on") or {}:
+            if other not in services:
+                faults.append(f"compose.yaml: {name} waits for {other}, which is not there")
+
+
+def check_nginx(services):
+    parsed = crossplane.parse("deploy/nginx.conf", comments=False)
+    faults.extend(f"deploy/nginx.conf: {error['error']}" for error in parsed["errors"])
+
+    def walk(block):
+        for directive in block:
+            yield directive
+            yield from walk(directive.get("block") or [])
+
+    directives = [one for config in parsed["config"] for one in walk(config["parsed"])]
+    servers = [one["args"][0].split(":")[0] for one in directives if one["directive"] == "server" and one["args"]]
+    if not servers:
+        faults.append("deploy/nginx.conf: no upstream has a server")
+    for server in servers:
+        if server not in services:
+            faults.append(f"deploy/nginx.conf: {server} is no service of compose.yaml")
+    if not any(one["directive"] == "listen" and "ssl" in one["args"] for one in directives):
+        faults.append("deploy/nginx.conf: nothing listens with TLS")
+
+
+services = compose()
+check_services(services)
+check_nginx(services)
+for fault in faults:
+    print(f"error: {fault}", file=sys.stderr)
+sys.exit(1 if faults else 0)
