@@ -89,7 +89,7 @@ pub struct LimitsFile {
     /// Mebibytes of memory.
     #[schemars(range(min = 1, max = 256))]
     pub memory_mib: u32,
-    /// Milliseconds from beginning to end, what it fetches included.
+    /// Milliseconds from beginning to end, what it fetches and the wait for a processor included: work is bounded by fuel, this is patience.
     #[schemars(range(min = 1, max = 10_000))]
     pub time_ms: u32,
     /// Millions of units of fuel; one is about an instruction.
@@ -102,7 +102,7 @@ pub struct LimitsFile {
 
 impl Default for LimitsFile {
     fn default() -> Self {
-        Self { memory_mib: 32, time_ms: 100, fuel_millions: 500, parallel: 2 }
+        Self { memory_mib: 32, time_ms: 1000, fuel_millions: 500, parallel: 2 }
     }
 }
 
