@@ -97,6 +97,15 @@ impl IntentCache {
         Ok(texts.iter().map(|text| Arc::clone(&self.entries[&key(text)])).collect())
     }
 
+    /// Takes vectors that were made elsewhere, one for each text.
+    pub fn add(&mut self, texts: &[String], vectors: &[Vector]) {
+        for (text, vector) in texts.iter().zip(vectors) {
+            if self.entries.insert(key(text), Arc::clone(vector)).is_none() {
+                self.changed = true;
+            }
+        }
+    }
+
     /// Writes the file if anything is new; past a bound, only what `texts` need.
     ///
     /// # Errors

@@ -2,11 +2,13 @@
 //! never changed after; a hot reload makes a new one.
 
 pub mod bundle;
+pub mod diff;
 pub mod document;
 pub mod example;
 pub mod fault;
 pub mod lint;
 pub mod loader;
+pub mod manifest;
 pub mod shape;
 pub mod template;
 pub mod wire;
@@ -79,6 +81,8 @@ pub struct Catalogue {
     pub handoff: Text,
     /// Said when a form is cancelled and no intent has that role.
     pub cancelled: Text,
+    /// Said in the middle of a form whose intent a new version no longer has.
+    pub dropped: Text,
     /// What scripts may fetch.
     pub http: HttpPolicy,
     /// Plugins by name.

@@ -175,7 +175,13 @@ impl<'a> Work<'a> {
         if let Some(form) = self.state.form.take() {
             return self.go_on_with_form(form);
         }
-        if let Some(clarify) = self.state.clarify.take()
+        let clarify = self.state.clarify.take();
+        for id in clarify.iter().flat_map(|clarify| [&clarify.first, &clarify.second]) {
+            if self.catalogue().intent(id).is_none() {
+                self.events.push(Event::StateDropped { name: id.to_string() });
+            }
+        }
+        if let Some(clarify) = clarify
             && let Some(intent) = self.chosen(&clarify)
         {
             self.rule(format!("the answer to \"did you mean\" was `{}`", intent.id));

@@ -102,7 +102,8 @@ impl Host for TurnHost {
     }
 }
 
-/// A host with nothing in it: no stored values, no network. For `check` and for tests.
+/// A host with nothing in it: no stored values, no network; plugins are called as in a replay. For `check`, for what new versions would
+/// answer, and for tests.
 pub struct NoHost;
 
 impl Host for NoHost {
@@ -117,6 +118,6 @@ impl Host for NoHost {
     fn log(&self, _: &str, _: &str) {}
 
     fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        plugin.call(call)
+        plugin.call(PluginCall { replayed: true, ..call })
     }
 }

@@ -11,6 +11,7 @@ pub mod decide;
 pub mod embedding;
 pub mod engine;
 pub mod entities;
+pub mod forecast;
 pub mod handlers;
 pub mod host;
 pub mod index;

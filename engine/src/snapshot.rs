@@ -13,16 +13,23 @@ use thiserror::Error;
 
 use crate::{
     cache::IntentCache,
-    catalogue::Catalogue,
+    catalogue::{Catalogue, IntentId},
     decide::{
         classifier::Classifier,
-        training::{Sample, train},
+        training::{Change, Fitted, RECIPE, Sample, train},
     },
     embedding::{Embedder, EmbeddingError, Vector},
     index::Neighbour,
     storage::write_atomically,
     turn::NearExample,
 };
+
+/// The fitted classifier's file.
+const CLASSIFIER: &str = "classifier.bin";
+/// So many texts are embedded sooner than the file of vectors is read.
+const FEW_TEXTS: usize = 16;
+
+type Key = [u8; 32];
 
 /// A bot that can answer.
 pub struct Snapshot {
@@ -40,6 +47,9 @@ pub enum BuildError {
     /// An example could not be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
+    /// A classifier from elsewhere does not belong to the bot's examples and the model here.
+    #[error("the stored classifier is of other examples or of another embedding model")]
+    ForeignClassifier,
 }
 
 /// What building did and found.
@@ -47,8 +57,20 @@ pub enum BuildError {
 pub struct BuildReport {
     /// Examples that had to be embedded.
     pub embedded: usize,
-    /// Whether the classifier was read from disk instead of trained.
-    pub reused: bool,
+    /// Where the classifier came from.
+    pub classifier: Made,
+}
+
+/// Where a classifier came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Made {
+    /// It was there already.
+    #[default]
+    Kept,
+    /// It was brought up to date.
+    Followed,
+    /// It was fitted anew.
+    Trained,
 }
 
 /// A stage of building, for a progress bar.
@@ -84,23 +106,25 @@ impl Snapshot {
             tracing::warn!(%error, "the intent cache could not be written; the next start embeds again");
         }
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
-        let kept = folder.map(|folder| KeptModel::new(folder, embedder.id(), &samples));
+        let key = key_of(embedder.id(), &samples);
+        let path = folder.map(|folder| folder.join(CLASSIFIER));
         let index_folder = folder.map(|folder| folder.join("index"));
-        let loaded = kept.as_ref().and_then(KeptModel::load);
-        let reused = loaded.is_some();
+        let loaded = path.as_ref().and_then(|path| kept_classifier(&fs::read(path).ok()?, &key));
+        let made = if loaded.is_some() { Made::Kept } else { Made::Trained };
         let fitted = match loaded {
             Some(fitted) => fitted,
             None => {
                 let mut report = |done, total| progress(Stage::Training(done, total));
                 let fitted = train(&samples, &vectors, catalogue.intents.len(), &mut report);
-                if let Some(Err(error)) = kept.as_ref().map(|kept| kept.store(&fitted)) {
+                let store = |path: &PathBuf| write_atomically(path, &kept_bytes(&key, &fitted)?);
+                if let Some(Err(error)) = path.as_ref().map(store) {
                     tracing::warn!(%error, "the classifier could not be kept; the next start trains again");
                 }
                 fitted
             }
         };
         let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, index_folder.as_deref()));
-        Ok((Self { catalogue, classifier, vectors: Arc::new(vectors), samples }, BuildReport { embedded, reused }))
+        Ok((Self { catalogue, classifier, vectors: Arc::new(vectors), samples }, BuildReport { embedded, classifier: made }))
     }
 
     /// The same classifier for another catalogue; `None` when its examples or intents are not the same.
@@ -116,31 +140,116 @@ impl Snapshot {
         })
     }
 
-    /// A snapshot of a catalogue whose examples are known to this one, or a few of them new: vectors are taken from here. Nothing is kept on
-    /// disk.
+    /// A snapshot of the next catalogue: vectors are taken from here and from `folder`, only what is new is embedded; the classifier
+    /// is the same when the examples are, is brought up to date when a few have changed, and is fitted anew otherwise. Nothing is
+    /// written: [`Snapshot::keep`] does that.
+    ///
+    /// # Errors
+    /// When a new example cannot be embedded.
+    pub fn succeed(
+        &self,
+        catalogue: Arc<Catalogue>,
+        embedder: &dyn Embedder,
+        folder: Option<&Path>,
+        progress: &mut dyn FnMut(Stage),
+    ) -> Result<(Self, BuildReport), BuildError> {
+        if let Some(same) = self.with_catalogue(Arc::clone(&catalogue)) {
+            return Ok((same, BuildReport { embedded: 0, classifier: Made::Kept }));
+        }
+        let samples = samples(&catalogue);
+        let (vectors, embedded) = vectors_for(Some(self), &samples, embedder, folder, progress)?;
+        let intents: Vec<IntentId> = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
+        let change = self.change(&samples, &intents);
+        if self.classifier.fitted().can_follow(&change) {
+            progress(Stage::Training(0, 1));
+            let classifier = Arc::new(self.classifier.follow(intents, &samples, &vectors, &change));
+            progress(Stage::Training(1, 1));
+            let snapshot = Self { catalogue, classifier, vectors: Arc::new(vectors), samples };
+            return Ok((snapshot, BuildReport { embedded, classifier: Made::Followed }));
+        }
+        let mut report = |done, total| progress(Stage::Training(done, total));
+        let fitted = train(&samples, &vectors, intents.len(), &mut report);
+        let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
+        let snapshot = Self { catalogue, classifier, vectors: Arc::new(vectors), samples };
+        Ok((snapshot, BuildReport { embedded, classifier: Made::Trained }))
+    }
+
+    /// A snapshot of a catalogue with a classifier that was fitted to its examples elsewhere; vectors are taken from `base` and `folder`.
+    ///
+    /// # Errors
+    /// When a new example cannot be embedded, or the classifier is of other examples or another model.
+    pub fn adopt(
+        base: Option<&Self>,
+        catalogue: Arc<Catalogue>,
+        kept: &[u8],
+        embedder: &dyn Embedder,
+        folder: Option<&Path>,
+        progress: &mut dyn FnMut(Stage),
+    ) -> Result<Self, BuildError> {
+        let samples = samples(&catalogue);
+        let fitted = kept_classifier(kept, &key_of(embedder.id(), &samples)).ok_or(BuildError::ForeignClassifier)?;
+        if let Some(same) = base.and_then(|base| base.with_catalogue(Arc::clone(&catalogue)))
+            && same.classifier_bytes(embedder).is_ok_and(|own| own == kept)
+        {
+            return Ok(same);
+        }
+        let (vectors, _) = vectors_for(base, &samples, embedder, folder, progress)?;
+        let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
+        let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
+        Ok(Self { catalogue, classifier, vectors: Arc::new(vectors), samples })
+    }
+
+    /// The classifier as bytes that [`Snapshot::adopt`] takes, with what they belong to.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn classifier_bytes(&self, embedder: &dyn Embedder) -> io::Result<Vec<u8>> {
+        kept_bytes(&key_of(embedder.id(), &self.samples), self.classifier.fitted())
+    }
+
+    /// Writes vectors and classifier into `folder`, for the next start.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn keep(&self, embedder: &dyn Embedder, folder: &Path) -> io::Result<()> {
+        let texts: Vec<String> = self.samples.iter().map(|sample| sample.text.clone()).collect();
+        let mut cache = IntentCache::open(&folder.join("vectors.bin"), embedder);
+        cache.add(&texts, &self.vectors);
+        cache.save(&texts)?;
+        write_atomically(&folder.join(CLASSIFIER), &self.classifier_bytes(embedder)?)
+    }
+
+    /// A snapshot of a catalogue whose examples are known to this one, or a few of them new, its classifier fitted anew. Nothing is
+    /// kept on disk.
     ///
     /// # Errors
     /// When a new example cannot be embedded.
     pub fn rebuild(&self, catalogue: Arc<Catalogue>, embedder: &dyn Embedder) -> Result<Self, BuildError> {
-        let known: HashMap<&str, &Vector> = self
-            .samples
-            .iter()
-            .zip(self.vectors.iter())
-            .map(|(sample, vector)| (sample.text.as_str(), vector))
-            .collect();
         let samples = samples(&catalogue);
-        let vectors = samples
-            .iter()
-            .map(|sample| match known.get(sample.text.as_str()) {
-                Some(vector) => Ok(vec![Arc::clone(vector)]),
-                None => embedder.embed(std::slice::from_ref(&sample.text)),
-            })
-            .collect::<Result<Vec<_>, _>>()?
-            .concat();
+        let (vectors, _) = vectors_for(Some(self), &samples, embedder, None, &mut |_| {})?;
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
         let fitted = train(&samples, &vectors, catalogue.intents.len(), &mut |_, _| {});
         let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
         Ok(Self { catalogue, classifier, vectors: Arc::new(vectors), samples })
+    }
+
+    /// How samples and intents differ from those of this snapshot.
+    fn change(&self, samples: &[Sample], intents: &[IntentId]) -> Change {
+        let old = self.classifier.intents();
+        let number: HashMap<&IntentId, usize> = old.iter().enumerate().map(|(number, id)| (id, number)).collect();
+        let class_of: Vec<Option<usize>> = intents.iter().map(|id| number.get(id).copied()).collect();
+        let mut places: HashMap<(&str, usize), Vec<usize>> = HashMap::new();
+        for (place, sample) in self.samples.iter().enumerate().rev() {
+            places.entry((&sample.text, sample.class)).or_default().push(place);
+        }
+        let mut origin: Vec<Option<usize>> = Vec::with_capacity(samples.len());
+        for sample in samples {
+            let known = class_of[sample.class].and_then(|class| places.get_mut(&(sample.text.as_str(), class)));
+            origin.push(known.and_then(Vec::pop));
+        }
+        let stayed = origin.iter().flatten().count();
+        let count = (samples.len() - stayed) + (self.samples.len() - stayed);
+        Change { origin, class_of, count }
     }
 
     /// Neighbouring nodes as examples.
@@ -192,9 +301,9 @@ pub struct Misplaced {
     /// The example.
     pub text: String,
     /// Its intent.
-    pub intent: crate::catalogue::IntentId,
+    pub intent: IntentId,
     /// The intent it is nearer to.
-    pub other: crate::catalogue::IntentId,
+    pub other: IntentId,
 }
 
 fn samples(catalogue: &Catalogue) -> Vec<Sample> {
@@ -208,40 +317,61 @@ fn samples(catalogue: &Catalogue) -> Vec<Sample> {
         .collect()
 }
 
-/// A fitted classifier on disk, named by the hash of all that went into it.
-struct KeptModel {
-    path: PathBuf,
-    key: [u8; 32],
+/// The vectors of samples, and how many of them had to be embedded.
+fn vectors_for(
+    base: Option<&Snapshot>,
+    samples: &[Sample],
+    embedder: &dyn Embedder,
+    folder: Option<&Path>,
+    progress: &mut dyn FnMut(Stage),
+) -> Result<(Vec<Vector>, usize), BuildError> {
+    let known = base.iter().flat_map(|base| base.samples.iter().zip(base.vectors.iter()));
+    let mut known: HashMap<&str, Vector> =
+        known.map(|(sample, vector)| (sample.text.as_str(), Arc::clone(vector))).collect();
+    let mut missing: Vec<&str> =
+        samples.iter().map(|sample| sample.text.as_str()).filter(|text| !known.contains_key(text)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let texts: Vec<String> = missing.iter().map(|text| (*text).to_owned()).collect();
+    // The file is worth reading only for what would take longer to embed.
+    let mut cache = match folder.filter(|_| missing.len() > FEW_TEXTS) {
+        Some(folder) => IntentCache::open(&folder.join("vectors.bin"), embedder),
+        None => IntentCache::in_memory(embedder),
+    };
+    let embedded = cache.missing(&texts);
+    let vectors = cache.vectors(embedder, &texts, &mut |done, total| progress(Stage::Embedding(done, total)))?;
+    known.extend(missing.into_iter().zip(vectors));
+    let vectors = samples.iter().map(|sample| Arc::clone(&known[sample.text.as_str()])).collect();
+    Ok((vectors, embedded))
 }
 
-impl KeptModel {
-    fn new(folder: &Path, model: &str, samples: &[Sample]) -> Self {
-        let mut hash = blake3::Hasher::new();
-        hash.update(crate::decide::training::RECIPE.as_bytes()).update(model.as_bytes());
-        for sample in samples {
-            hash.update(&(sample.class as u64).to_le_bytes());
-            hash.update(&(sample.text.len() as u64).to_le_bytes());
-            hash.update(sample.text.as_bytes());
-        }
-        Self { path: folder.join("classifier.bin"), key: *hash.finalize().as_bytes() }
+/// The hash of all that goes into a classifier.
+fn key_of(model: &str, samples: &[Sample]) -> Key {
+    let mut hash = blake3::Hasher::new();
+    hash.update(RECIPE.as_bytes()).update(model.as_bytes());
+    for sample in samples {
+        hash.update(&(sample.class as u64).to_le_bytes());
+        hash.update(&(sample.text.len() as u64).to_le_bytes());
+        hash.update(sample.text.as_bytes());
     }
+    *hash.finalize().as_bytes()
+}
 
-    /// What is kept, when it was made from the same input and is whole.
-    fn load(&self) -> Option<crate::decide::training::Fitted> {
-        let bytes = fs::read(&self.path).ok()?;
-        let (key, rest) = bytes.split_first_chunk::<32>()?;
-        let (hash, body) = rest.split_first_chunk::<32>()?;
-        if *key != self.key || blake3::hash(body).as_bytes() != hash {
-            return None;
-        }
-        postcard::from_bytes(body).ok()
-    }
+/// Key, hash of the rest, the rest.
+fn kept_bytes(key: &Key, fitted: &Fitted) -> io::Result<Vec<u8>> {
+    let body = postcard::to_stdvec(fitted).map_err(io::Error::other)?;
+    let mut bytes = key.to_vec();
+    bytes.extend_from_slice(blake3::hash(&body).as_bytes());
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
 
-    fn store(&self, fitted: &crate::decide::training::Fitted) -> io::Result<()> {
-        let body = postcard::to_stdvec(fitted).map_err(io::Error::other)?;
-        let mut bytes = self.key.to_vec();
-        bytes.extend_from_slice(blake3::hash(&body).as_bytes());
-        bytes.extend_from_slice(&body);
-        write_atomically(&self.path, &bytes)
+/// What is kept, when it was made from the same input and is whole.
+fn kept_classifier(bytes: &[u8], key: &Key) -> Option<Fitted> {
+    let (of, rest) = bytes.split_first_chunk::<32>()?;
+    let (hash, body) = rest.split_first_chunk::<32>()?;
+    if of != key || blake3::hash(body).as_bytes() != hash {
+        return None;
     }
+    postcard::from_bytes(body).ok()
 }

@@ -27,10 +27,7 @@ pub use record::{Note, PluginState};
 
 use loaded::Loaded;
 use machine::{MAX_MEMORY, Machine};
-use record::Record;
-
-/// So many times longer may a call take that is replayed.
-const PATIENCE: u64 = 40;
+use record::{Counts, Record, state_of};
 
 /// Compiles components and runs them. One for a process; a bot without plugins pays nothing for it.
 pub struct Sandbox {
@@ -38,8 +35,10 @@ pub struct Sandbox {
     folder: Option<PathBuf>,
     machine: OnceLock<Result<Machine, LoadFailure>>,
     purpose: Purpose,
-    /// By name; they outlive a plugin's reload.
-    records: Mutex<BTreeMap<String, Arc<Record>>>,
+    /// By name and hash of the component; they outlive a plugin's reload.
+    records: Mutex<BTreeMap<(String, String), Arc<Record>>>,
+    /// By name.
+    counts: Mutex<BTreeMap<String, Arc<Counts>>>,
 }
 
 /// What calls are for, and so what may come of their failures.
@@ -49,8 +48,6 @@ enum Purpose {
     Serving,
     /// A look: suspensions are known here alone; notes are read.
     Observing,
-    /// What a call gives must not depend on how busy the machine is, nor on other calls: nobody is suspended.
-    Replaying,
 }
 
 impl Sandbox {
@@ -64,14 +61,8 @@ impl Sandbox {
         Self::with_purpose(Purpose::Observing, runtime, folder)
     }
 
-    /// A sandbox for replays: fuel and memory bound a call as they do in a server, but its time is so long that they do so first; nobody waits
-    /// for a place, and no plugin is suspended.
-    pub fn replaying(runtime: Handle, folder: Option<PathBuf>) -> Self {
-        Self::with_purpose(Purpose::Replaying, runtime, folder)
-    }
-
     fn with_purpose(purpose: Purpose, runtime: Handle, folder: Option<PathBuf>) -> Self {
-        Self { runtime, folder, machine: OnceLock::new(), purpose, records: Mutex::default() }
+        Self { runtime, folder, machine: OnceLock::new(), purpose, records: Mutex::default(), counts: Mutex::default() }
     }
 
     /// The interfaces of the contract that a component imports, as `name@version`.
@@ -86,7 +77,12 @@ impl Sandbox {
     /// How each plugin has fared, by name.
     pub fn states(&self) -> Vec<PluginState> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.values().map(|record| record.state()).collect()
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = |(name, counts): (&String, &Arc<Counts>)| {
+            let own = records.iter().filter(|((of, _), _)| of == name).map(|(_, record)| &**record);
+            state_of(name, counts, own)
+        };
+        counts.iter().map(state).collect()
     }
 
     fn machine(&self) -> Result<&Machine, LoadFailure> {
@@ -94,28 +90,26 @@ impl Sandbox {
         machine.as_ref().map_err(Clone::clone)
     }
 
-    /// The record of a plugin; a component that has changed begins without a suspension.
+    /// The record of a component under a name. Another component begins without a suspension; what was known of those that nobody can
+    /// call any more is forgotten.
     fn record(&self, name: &str, component: &[u8]) -> Arc<Record> {
+        let component = blake3::hash(component).to_hex().to_string();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counts.entry(name.to_owned()).or_default().clone();
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let record = records
-            .entry(name.to_owned())
-            .or_insert_with(|| Arc::new(Record::new(name, self.folder.as_deref(), self.purpose)));
-        record.begin(&blake3::hash(component).to_hex());
-        record.clone()
+        records.retain(|(of, hash), record| of != name || *hash == component || Arc::strong_count(record) > 1);
+        let fresh = || Arc::new(Record::new(name, &component, counts, self.folder.as_deref(), self.purpose));
+        records.entry((name.to_owned(), component.clone())).or_insert_with(fresh).clone()
     }
 }
 
 impl PluginRuntime for Sandbox {
-    fn load(&self, mut spec: PluginSpec, component: &[u8]) -> Result<Arc<dyn Plugin>, LoadFailure> {
+    fn load(&self, spec: PluginSpec, component: &[u8]) -> Result<Arc<dyn Plugin>, LoadFailure> {
         if spec.limits.memory_bytes > MAX_MEMORY {
             return Err(LoadFailure {
                 message: format!("`limits.memory_mib` is above {}", MAX_MEMORY >> 20),
                 hint: "lower it".to_owned(),
             });
-        }
-        if self.purpose == Purpose::Replaying {
-            spec.limits.time_ms = spec.limits.time_ms.saturating_mul(PATIENCE);
-            spec.limits.parallel = usize::from(u16::MAX);
         }
         let machine = self.machine()?;
         let pre = machine.link(&machine.compile(component)?)?;

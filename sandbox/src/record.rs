@@ -4,7 +4,7 @@ use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -43,43 +43,58 @@ pub struct Note {
     pub until_ms: u64,
 }
 
+/// Calls of a plugin, of whichever component, by how they ended.
+#[derive(Debug, Default)]
+pub struct Counts {
+    answered: AtomicU64,
+    failed: [AtomicU64; FailureKind::ALL.len()],
+}
+
+/// What is known of one component under one name.
 #[derive(Debug)]
 pub struct Record {
     name: String,
+    /// BLAKE3, in hex.
+    component: String,
     path: Option<PathBuf>,
     purpose: Purpose,
-    answered: AtomicU64,
-    failed: [AtomicU64; FailureKind::ALL.len()],
+    counts: Arc<Counts>,
     current: Mutex<Current>,
 }
 
 #[derive(Debug, Default)]
 struct Current {
-    component: String,
     suspension: Suspension,
     /// Whether a note is on disk.
     noted: bool,
 }
 
-impl Record {
-    pub fn new(name: &str, folder: Option<&Path>, purpose: Purpose) -> Self {
-        Self {
-            name: name.to_owned(),
-            path: folder.map(|folder| folder.join(format!("{name}.suspended.json"))),
-            purpose,
-            answered: AtomicU64::new(0),
-            failed: Default::default(),
-            current: Mutex::default(),
-        }
+/// How a plugin has fared, whose components have these records.
+pub fn state_of<'a>(name: &str, counts: &Counts, records: impl Iterator<Item = &'a Record>) -> PluginState {
+    let records: Vec<&Record> = records.collect();
+    let count = |kind: FailureKind| (kind, counts.failed[kind as usize].load(Ordering::Relaxed));
+    PluginState {
+        name: name.to_owned(),
+        answered: counts.answered.load(Ordering::Relaxed),
+        failed: FailureKind::ALL.into_iter().map(count).collect(),
+        suspended_for: records.iter().filter_map(|record| record.suspended()).max(),
+        note: records.iter().find_map(|record| record.read_note()),
     }
+}
 
-    /// A component is loaded under this name; another one begins without a suspension.
-    pub fn begin(&self, component: &str) {
-        let mut current = self.current();
-        if current.component != component {
-            let noted = self.read_note(component).is_some();
-            *current = Current { component: component.to_owned(), suspension: Suspension::default(), noted };
-        }
+impl Record {
+    pub fn new(name: &str, component: &str, counts: Arc<Counts>, folder: Option<&Path>, purpose: Purpose) -> Self {
+        let path = folder.map(|folder| folder.join(format!("{name}.suspended.json")));
+        let record = Self {
+            name: name.to_owned(),
+            component: component.to_owned(),
+            path,
+            purpose,
+            counts,
+            current: Mutex::default(),
+        };
+        record.current().noted = record.read_note().is_some();
+        record
     }
 
     /// How long the plugin is still left alone.
@@ -95,10 +110,10 @@ impl Record {
     /// Counts a call. What the plugin itself refuses, and what comes of too many callers, is no fault of its code.
     pub fn note(&self, result: Result<(), &PluginFailure>) {
         let Err(failure) = result else {
-            self.answered.fetch_add(1, Ordering::Relaxed);
+            self.counts.answered.fetch_add(1, Ordering::Relaxed);
             return self.forgive();
         };
-        self.failed[failure.kind as usize].fetch_add(1, Ordering::Relaxed);
+        self.counts.failed[failure.kind as usize].fetch_add(1, Ordering::Relaxed);
         let own_fault = match failure.kind {
             FailureKind::Refused => return self.forgive(),
             FailureKind::Busy | FailureKind::Suspended | FailureKind::Missing => false,
@@ -109,7 +124,7 @@ impl Record {
             | FailureKind::NotGranted
             | FailureKind::BadReply => true,
         };
-        if own_fault && self.purpose != Purpose::Replaying {
+        if own_fault {
             self.blame(failure.kind);
         }
     }
@@ -136,7 +151,7 @@ impl Record {
             "a plugin keeps failing and is suspended"
         );
         let note = Note {
-            component: current.component.clone(),
+            component: self.component.clone(),
             kind: kind.as_str().to_owned(),
             failures: current.suspension.failures(),
             until_ms: now_ms().saturating_add(pause.as_millis() as u64),
@@ -144,19 +159,6 @@ impl Record {
         match self.write_note(&note) {
             Ok(noted) => current.noted = noted,
             Err(error) => tracing::warn!(plugin = self.name, %error, "its suspension is not written down"),
-        }
-    }
-
-    /// How the plugin has fared.
-    pub fn state(&self) -> PluginState {
-        let current = self.current();
-        let count = |kind: FailureKind| (kind, self.failed[kind as usize].load(Ordering::Relaxed));
-        PluginState {
-            name: self.name.clone(),
-            answered: self.answered.load(Ordering::Relaxed),
-            failed: FailureKind::ALL.into_iter().map(count).collect(),
-            suspended_for: current.suspension.left(),
-            note: self.read_note(&current.component),
         }
     }
 
@@ -173,10 +175,10 @@ impl Record {
     }
 
     /// The note of this component; one of an older build counts no longer.
-    fn read_note(&self, component: &str) -> Option<Note> {
+    fn read_note(&self) -> Option<Note> {
         let bytes = fs::read(self.path.as_ref()?).ok()?;
         let note: Note = serde_json::from_slice(&bytes).ok()?;
-        (note.component == component).then_some(note)
+        (note.component == self.component).then_some(note)
     }
 }
 

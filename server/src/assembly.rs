@@ -11,13 +11,14 @@ use std::{
 
 use banter_engine::{
     Engine,
+    catalogue::{Catalogue, bundle::Bundle, fault::Faults},
     embedding::{
         Embedder, EmbeddingError,
         model::{Model, ModelOptions, ModelSource},
         recent::RecentTexts,
         worker::EmbeddingWorker,
     },
-    handlers::script::Scripting,
+    handlers::{plugin::PluginRuntime, script::Scripting},
     host::Host,
 };
 use banter_sandbox::Sandbox;
@@ -25,23 +26,32 @@ use tokio::runtime::Handle;
 
 use crate::{
     accounts::Accounts,
-    catalogs::{self, Catalogs},
+    catalogs::{
+        self, Catalogs,
+        contents::Contents,
+        gate::Gate,
+        releases::{Actor, ReleaseError, ReleaseLimits, Releases, Wish},
+        serving::Serving,
+        show,
+        source::Source,
+    },
     config::{Config, EmbeddingConfig, Rules},
     conversations::Conversations,
     failure::Failure,
     host::ServerHost,
     metrics::Metrics,
     passwords::Passwords,
-    progress::BuildBar,
+    progress::{BuildBar, StepBar},
     secret_file,
     stores::{
-        Stores,
+        StoreError, Stores,
+        catalog::VersionRecord,
         external::External,
         memory::{LocalBus, MemoryLimits, MemorySessions, NoCache},
         sqlite::SqliteStore,
     },
     tokens::Tokens,
-    web::{App, ChannelAccess, cores},
+    web::{App, ChannelAccess, cores, guard::admin::AdminKeys},
 };
 
 /// The embedded store's file in the data folder.
@@ -124,6 +134,7 @@ impl Backend {
                     users: store.clone(),
                     dialogs: store.clone(),
                     turns: store.clone(),
+                    catalog: store.clone(),
                     sessions: Arc::new(MemorySessions::new(session_life(config), store.clone())),
                     cache: Arc::new(NoCache),
                     limits: Arc::new(MemoryLimits::default()),
@@ -159,31 +170,156 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
     let stores = backend.stores(config);
     let scripting = Arc::new(Scripting::new());
     let sandbox = Arc::new(sandbox(config, Handle::current()));
-    let catalogue = catalogs::load_good(&config.bot, &scripting, &*sandbox, colour)?;
-    let intents = catalogue.intents.len();
+    let parts = Parts { config, stores: stores.clone(), scripting, sandbox };
+    let origin = parts.origin(watches(config, rules), colour).await?;
     let embedder = loading.await.map_err(|error| Failure::usage(error.to_string(), "see the log"))??;
-
     let host: Arc<dyn Host> = Arc::new(ServerHost::new(Handle::current(), stores.turns.clone()));
-    let engine = Arc::new(Engine::new(embedder, scripting, host));
-    let bar = BuildBar::default();
-    let folder = config.data_dir.join("index");
-    let (snapshot, report) = tokio::task::block_in_place(|| {
-        catalogs::build(catalogue, &engine, Some(&folder), &mut |stage| bar.show(stage))
-    })?;
-    drop(bar);
+    let engine = Arc::new(Engine::new(embedder, parts.scripting.clone(), host));
+    let releases = parts.releases(&engine, origin).await?;
+    let line = releases.line();
+    let snapshot = &line.stable.snapshot;
+    let intents = snapshot.catalogue.intents.len();
     tracing::info!(
         intents,
-        embedded = report.embedded,
-        trained = !report.reused,
         index = snapshot.classifier.index_name(),
-        version = snapshot.catalogue.version,
+        version = line.stable.id,
+        catalogue = snapshot.catalogue.version,
         "the bot is ready"
     );
-    let app =
-        application(config, rules, stores, engine, Arc::new(Catalogs::new(snapshot)), Metrics::new(Some(sandbox)))?;
-    let conversations = app.conversations.clone();
+    let mut metrics = Metrics::new(Some(parts.sandbox.clone()));
+    metrics.watch(Arc::clone(&releases));
+    let app = application(config, rules, stores, engine, releases, metrics)?;
+    let (conversations, releases) = (app.conversations.clone(), app.releases.clone());
     tokio::spawn(async move { conversations.follow_bus().await });
+    tokio::spawn(async move { releases.keep_following().await });
     Ok(Assembly { app, backend, intents })
+}
+
+/// Whether the server follows the bot's folder: where its author works on it, and nobody else.
+pub fn watches(config: &Config, rules: Rules) -> bool {
+    config.reload.watch.unwrap_or(rules == Rules::Dev && config.stores.postgres.is_none())
+}
+
+/// What is there before the bot.
+struct Parts<'a> {
+    config: &'a Config,
+    stores: Stores,
+    scripting: Arc<Scripting>,
+    sandbox: Arc<Sandbox>,
+}
+
+/// What a server begins with.
+enum Origin {
+    /// The version that the store names.
+    Store(Box<VersionRecord>),
+    /// The bot's folder: nothing was published yet, or it is followed and has become another one.
+    Folder(Box<Catalogue>, Bundle, Faults),
+}
+
+impl Parts<'_> {
+    /// What the store says counts. A folder counts when nothing was published yet, and where it is followed.
+    async fn origin(&self, follows: bool, colour: bool) -> Result<Origin, Failure> {
+        let failed = |error: StoreError| Failure::usage(error.to_string(), "check the store, and start again");
+        let activation = self.stores.catalog.activation().await.map_err(failed)?;
+        let stored = match &activation {
+            Some(activation) => self.stores.catalog.version(&activation.version).await.map_err(failed)?,
+            None => None,
+        };
+        if let (Some(record), false) = (&stored, follows) {
+            return Ok(Origin::Store(Box::new(record.clone())));
+        }
+        let mut faults = Faults::default();
+        let bundle = catalogs::read(&self.config.bot, &mut faults)?;
+        match stored {
+            Some(record) if bundle.manifest().id() == record.id => Ok(Origin::Store(Box::new(record))),
+            _ => {
+                let (scripting, sandbox) = (&self.scripting, &*self.sandbox);
+                let catalogue = catalogs::load_good(&self.config.bot, scripting, sandbox, colour)?;
+                Ok(Origin::Folder(Box::new(catalogue), bundle, faults))
+            }
+        }
+    }
+
+    async fn releases(&self, engine: &Arc<Engine>, origin: Origin) -> Result<Arc<Releases>, Failure> {
+        let plugins: Arc<dyn PluginRuntime> = self.sandbox.clone();
+        let gate = Gate::new(engine, self.scripting.clone(), plugins, &self.config.data_dir);
+        let gate = gate.map_err(|error| Failure::usage(error.to_string(), "check the limits of this process"))?;
+        match origin {
+            Origin::Folder(catalogue, bundle, faults) => {
+                let folder = self.config.data_dir.join("index");
+                let bar = BuildBar::default();
+                let (snapshot, _) = tokio::task::block_in_place(|| {
+                    catalogs::build(*catalogue, engine, Some(&folder), &mut |stage| bar.show(stage))
+                })?;
+                drop(bar);
+                let serving = Serving::new(bundle.manifest().id(), snapshot);
+                let releases = self.join(engine, gate, serving);
+                self.take_folder(&releases, bundle, faults).await?;
+                Ok(releases)
+            }
+            Origin::Store(record) => {
+                let serving = stored_version(&self.stores, engine, &gate, &record, &self.config.data_dir).await?;
+                let releases = self.join(engine, gate, serving);
+                // A canary, too.
+                releases.follow().await;
+                Ok(releases)
+            }
+        }
+    }
+
+    fn join(&self, engine: &Arc<Engine>, gate: Gate, serving: Serving) -> Arc<Releases> {
+        let limits = ReleaseLimits {
+            utterance_days: self.config.reload.utterance_days,
+            utterances: self.config.reload.utterances,
+        };
+        let name = format!("{}:{}", self.config.address, self.config.port);
+        let catalogs = Arc::new(Catalogs::new(serving));
+        let (stores, data_dir) = (self.stores.clone(), &self.config.data_dir);
+        Arc::new(Releases::new(Arc::clone(engine), gate, catalogs, stores, data_dir, limits, name))
+    }
+
+    /// Publishes the folder as it is at the start. Two servers that begin at the same time publish once; the other one follows.
+    async fn take_folder(&self, releases: &Releases, bundle: Bundle, faults: Faults) -> Result<(), Failure> {
+        let actor = Actor { user: None, name: "start".to_owned() };
+        let message = "the bot's folder at the server's start".to_owned();
+        let wish = Wish { message, skip_fixtures: !self.config.reload.replay_at_start, ..Wish::default() };
+        let bar = StepBar::default();
+        let published = releases.publish(bundle, faults, &wish, &actor, &|step| bar.show(step)).await;
+        drop(bar);
+        match published {
+            Ok(_) => Ok(()),
+            Err(ReleaseError::Conflict) => {
+                releases.follow().await;
+                Ok(())
+            }
+            Err(ReleaseError::Refused(report)) => {
+                eprintln!("{}", show::refusal(&report));
+                Err(Failure::check(
+                    format!("the bot in {} does not pass", self.config.bot.display()),
+                    "`banter replay` shows the differences; mend the bot or its fixtures and try again",
+                ))
+            }
+            Err(error) => Err(Failure::usage(error.to_string(), "see the log")),
+        }
+    }
+}
+
+/// The version that the store names, built without one before it.
+async fn stored_version(
+    stores: &Stores,
+    engine: &Engine,
+    gate: &Gate,
+    record: &VersionRecord,
+    data_dir: &Path,
+) -> Result<Serving, Failure> {
+    let bar = BuildBar::default();
+    let source = Source { stores, contents: &Contents::new(data_dir.join("catalogue")), gate, engine };
+    let folder = data_dir.join("index");
+    let built = source.build(record, None, &folder, &|stage| bar.show(stage)).await;
+    built.map_err(|error| {
+        let message = format!("the version in use, {}, cannot be served here: {error}", show::short(&record.id));
+        Failure::usage(message, "see the log; another server can roll back")
+    })
 }
 
 /// Where a server's plugins run; compiled code is kept in the data folder.
@@ -194,11 +330,6 @@ fn sandbox(config: &Config, runtime: Handle) -> Sandbox {
 /// Where commands call plugins that a server may be running too.
 pub fn observing_sandbox(config: &Config, runtime: Handle) -> Sandbox {
     Sandbox::observing(runtime, Some(config.data_dir.join("plugins")))
-}
-
-/// Where fixtures are replayed.
-pub fn replaying_sandbox(config: &Config, runtime: Handle) -> Sandbox {
-    Sandbox::replaying(runtime, Some(config.data_dir.join("plugins")))
 }
 
 /// Makes the data folder, readable to nobody else.
@@ -228,12 +359,16 @@ pub fn application(
     rules: Rules,
     stores: Stores,
     engine: Arc<Engine>,
-    catalogs: Arc<Catalogs>,
+    releases: Arc<Releases>,
     metrics: Metrics,
 ) -> Result<App, Failure> {
     let secret = match &config.auth.secret {
         Some(secret) => secret.clone(),
-        None => secret_file::read_or_make(&config.data_dir)?,
+        None => secret_file::read_or_make(&config.data_dir, secret_file::SECRET)?,
+    };
+    let local = match rules {
+        Rules::Dev => Some(secret_file::read_or_make(&config.data_dir, secret_file::ADMIN_KEY)?),
+        Rules::Release => None,
     };
     let tokens = Tokens::new(&secret, &config.auth.algorithm);
     let parallel = if config.auth.parallel_hashes == 0 { cores() } else { config.auth.parallel_hashes };
@@ -241,12 +376,15 @@ pub fn application(
     let accounts = Accounts::new(stores.clone(), tokens, passwords, &config.auth);
     let metrics = Arc::new(metrics);
     let parallel = config.limits.parallel_turns;
-    let conversations = Conversations::new(engine, catalogs, stores.clone(), metrics.clone(), parallel);
+    let conversations = Conversations::new(engine, releases.catalogs(), stores.clone(), metrics.clone(), parallel);
     Ok(App {
         accounts: Arc::new(accounts),
         conversations: Arc::new(conversations),
         stores,
         metrics,
+        releases,
+        admins: AdminKeys::of(&config.admin, local),
+        upload_time: Duration::from_secs(config.reload.upload_seconds),
         channel: ChannelAccess::of(config, rules),
         health_key: config.health.key.clone(),
         front: config.front.clone(),

@@ -1,4 +1,17 @@
-//! Which bot answers: loading a folder into a snapshot, and the pointer to the one in use.
+//! Which bot answers: the versions in use, and the way of a new one into use.
+//!
+//! `gate` lets nothing through that is not good in every respect; `releases` are what admins do; `follower` makes this server run what
+//! the store says; `watch` follows a folder.
+
+pub mod archive;
+pub mod contents;
+pub mod follower;
+pub mod gate;
+pub mod releases;
+pub mod serving;
+pub mod show;
+pub mod source;
+pub mod watch;
 
 use std::{
     path::Path,
@@ -12,22 +25,38 @@ use banter_engine::{
     snapshot::{BuildReport, Stage},
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, stores::UserId};
+use serving::{Line, Serving};
 
-/// The snapshot in use. Turns take a reference and keep it to their end.
+/// The versions in use. Turns take a reference and keep it to their end; what nobody refers to any more is freed.
 pub struct Catalogs {
-    current: RwLock<Arc<Snapshot>>,
+    line: RwLock<Arc<Line>>,
 }
 
 impl Catalogs {
-    /// Begins with a snapshot.
-    pub fn new(snapshot: Snapshot) -> Self {
-        Self { current: RwLock::new(Arc::new(snapshot)) }
+    /// Begins with a version for all.
+    pub fn new(serving: Serving) -> Self {
+        Self { line: RwLock::new(Arc::new(Line { generation: 0, stable: Arc::new(serving), canary: None })) }
     }
 
-    /// The snapshot for a turn that begins now.
-    pub fn current(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    /// What is in use.
+    pub fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.line.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The version for a turn of this user that begins now.
+    pub fn for_user(&self, user: UserId) -> Arc<Serving> {
+        Arc::clone(self.line.read().unwrap_or_else(PoisonError::into_inner).for_user(user))
+    }
+
+    /// Puts other versions into use. Turns that have begun end on theirs.
+    pub fn swap(&self, line: Line) {
+        let old = std::mem::replace(
+            &mut *self.line.write().unwrap_or_else(PoisonError::into_inner),
+            Arc::new(line),
+        );
+        // Freeing a large version takes a while; it happens here, outside the lock, or where its last turn ends.
+        drop(old);
     }
 }
 

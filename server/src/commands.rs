@@ -1,11 +1,13 @@
 //! The command line. Exit codes: 0 good, 1 the check failed, 2 wrong use.
 
+pub mod admin;
 pub mod chat;
 pub mod check;
 pub mod migrate;
 pub mod new;
 pub mod plugin;
 pub mod record;
+pub mod release;
 pub mod replay;
 pub mod schema;
 pub mod serve;
@@ -118,6 +120,82 @@ enum Command {
         #[command(subcommand)]
         action: plugin::Action,
     },
+    /// Put the bot's folder into use on running servers, if it passes.
+    #[command(
+        after_help = "Examples:\n  banter reload --dry-run\n  banter reload --wait -m 'new opening hours'\n  banter reload --canary 10 --server https://bot.example"
+    )]
+    Reload {
+        #[command(flatten)]
+        arguments: Box<release::ReloadArgs>,
+        /// The bot's folder.
+        #[arg(long, value_name = "DIR")]
+        bot: Option<PathBuf>,
+        /// The data folder of this machine's server, for its admin key.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// List the versions of the bot, the newest first.
+    #[command(after_help = "Example:\n  banter versions --limit 5")]
+    Versions {
+        #[command(flatten)]
+        server: release::ServerArgs,
+        /// So many at the most.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// The data folder of this machine's server, for its admin key.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Tell what is different between two versions.
+    #[command(after_help = "Example:\n  banter diff 1f0c 9ab2")]
+    Diff {
+        /// The first digits of a version.
+        from: String,
+        /// The first digits of another one.
+        to: String,
+        #[command(flatten)]
+        server: release::ServerArgs,
+        /// The data folder of this machine's server, for its admin key.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Go back to a version; without one end the canary, or else take the version before.
+    #[command(after_help = "Examples:\n  banter rollback\n  banter rollback 1f0c")]
+    Rollback {
+        /// The first digits of a version.
+        version: Option<String>,
+        #[command(flatten)]
+        server: release::ServerArgs,
+        /// The data folder of this machine's server, for its admin key.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Give the canary to all users.
+    #[command(after_help = "Example:\n  banter promote")]
+    Promote {
+        #[command(flatten)]
+        server: release::ServerArgs,
+        /// The data folder of this machine's server, for its admin key.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Tell which servers run what; the exit code is 1 while one is behind.
+    #[command(after_help = "Example:\n  banter fleet --json | jq .converged")]
+    Fleet {
+        #[command(flatten)]
+        server: release::ServerArgs,
+        /// The data folder of this machine's server, for its admin key.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Say which users may change the bot.
+    Admin {
+        #[command(subcommand)]
+        action: admin::Action,
+        /// Where the embedded store is.
+        #[arg(long, value_name = "DIR", global = true)]
+        data_dir: Option<PathBuf>,
+    },
     /// Show or apply the migrations of PostgreSQL.
     Migrate {
         #[command(subcommand)]
@@ -203,6 +281,22 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
             plugin::run(&config, &action)
         }
+        Command::Reload { arguments, bot, data_dir } => {
+            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            release::reload(&config, &arguments)
+        }
+        Command::Versions { server, limit, data_dir } => {
+            release::versions(&load_for(&file, data_dir)?, &server, limit)
+        }
+        Command::Diff { from, to, server, data_dir } => {
+            release::diff(&load_for(&file, data_dir)?, &server, &from, &to)
+        }
+        Command::Rollback { version, server, data_dir } => {
+            release::roll_back(&load_for(&file, data_dir)?, &server, version.as_deref())
+        }
+        Command::Promote { server, data_dir } => release::promote(&load_for(&file, data_dir)?, &server),
+        Command::Fleet { server, data_dir } => release::fleet(&load_for(&file, data_dir)?, &server),
+        Command::Admin { action, data_dir } => admin::run(&load_for(&file, data_dir)?, &action),
         Command::Migrate { action } => migrate::run(&load(&file, Overrides::default())?.0, &action),
         Command::Export { user, out, data_dir } => {
             let (config, _) = load(&file, Overrides { data_dir, ..Overrides::default() })?;
@@ -219,6 +313,11 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::New { name } => new::run(&name),
         Command::Schema { kind, out } => schema::run(kind, out.as_deref()),
     }
+}
+
+/// The configuration, with the data folder of the command line.
+fn load_for(file: &Path, data_dir: Option<PathBuf>) -> Result<Config, Failure> {
+    Ok(load(file, Overrides { data_dir, ..Overrides::default() })?.0)
 }
 
 fn load(file: &Path, overrides: Overrides) -> Result<(Config, Rules), Failure> {

@@ -1,6 +1,8 @@
 //! Configuration: defaults < `Rocket.toml` < environment < command line. Passed down, never global; secrets are redacted by
 //! type; an unknown key is an error.
 
+pub mod release;
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
@@ -14,6 +16,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use crate::secret::Secret;
+use release::{AdminConfig, ReloadConfig};
 
 use crate::{failure::Failure, stores::external::Urls};
 
@@ -54,6 +57,10 @@ pub struct Config {
     pub health: HealthConfig,
     /// Plugins.
     pub plugins: PluginsConfig,
+    /// Who may change the bot.
+    pub admin: AdminConfig,
+    /// How new versions come into use.
+    pub reload: ReloadConfig,
     /// The origin of the front-end that may use cookies, such as `https://shop.example`.
     pub front: Option<String>,
     /// Networks of proxies that are believed when they tell, in `X-Forwarded-For`, whom they speak for.
@@ -289,6 +296,8 @@ impl Default for Config {
             channel: ChannelConfig::default(),
             health: HealthConfig::default(),
             plugins: PluginsConfig { tools: ".cache/plugin-tools".into() },
+            admin: AdminConfig::default(),
+            reload: ReloadConfig::default(),
             front: None,
             proxies: Vec::new(),
             log: LogConfig {
@@ -375,6 +384,10 @@ impl Config {
             check_secret("auth.secret (SECRET_KEY_JWT)", self.auth.secret.as_ref(), true)?;
             check_secret("channel.key", self.channel.key.as_ref(), false)?;
             check_secret("health.key (HEALTH_SECRET_KEY)", self.health.key.as_ref(), false)?;
+            check_secret("admin.key (BANTER_ADMIN__KEY)", self.admin.key.as_ref(), false)?;
+            for key in &self.admin.keys {
+                check_secret(&format!("admin.keys: {}", key.name), Some(&key.key), true)?;
+            }
         }
         Ok(())
     }
@@ -402,10 +415,19 @@ fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(
 }
 
 /// Settings of the environment that are read apart from the others: the profile, and secrets.
-const IGNORED: [&str; 7] =
-    ["profile", "auth__secret", "channel__key", "health__key", "stores__postgres", "stores__mongo", "stores__redis"];
+const IGNORED: [&str; 8] = [
+    "profile",
+    "auth__secret",
+    "channel__key",
+    "health__key",
+    "admin__key",
+    "stores__postgres",
+    "stores__mongo",
+    "stores__redis",
+];
 /// Where each secret may stand in the environment.
-const SECRETS: [(&str, &str); 8] = [
+const SECRETS: [(&str, &str); 9] = [
+    ("BANTER_ADMIN__KEY", "admin.key"),
     ("SECRET_KEY_JWT", "auth.secret"),
     ("BANTER_AUTH__SECRET", "auth.secret"),
     ("BANTER_CHANNEL__KEY", "channel.key"),
@@ -484,14 +506,14 @@ fn database_of_environment() -> Result<Figment, Failure> {
     if port.parse::<u16>().is_err() {
         return Err(Failure::usage(format!("DATABASE_PORT is `{port}`"), "set it to a number such as 5432"));
     }
-    let password = value("DATABASE_PASSWORD").map_or(String::new(), |password| format!(":{}", encode(&password)));
+    let password = value("DATABASE_PASSWORD").map_or(String::new(), |password| format!(":{}", percent_encode(&password)));
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
-    let url = format!("postgres://{}{password}@{host}:{port}/{}", encode(&user), encode(&name));
+    let url = format!("postgres://{}{password}@{host}:{port}/{}", percent_encode(&user), percent_encode(&name));
     Ok(Figment::from(Serialized::global("stores.postgres", url)))
 }
 
 /// A part of a URL (RFC 3986, section 2.1).
-fn encode(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

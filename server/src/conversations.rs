@@ -29,7 +29,7 @@ use lane::Lane;
 use record::{new_turn, report};
 
 use crate::{
-    catalogs::Catalogs,
+    catalogs::{Catalogs, serving::Serving},
     metrics::Metrics,
     stores::{
         Appended, BusEvent, DialogId, KEY_LIFE, LastTurn, Millis, Recalled, Remembered, StoreError, StoredAnswer,
@@ -251,7 +251,9 @@ impl Conversations {
         let start = Instant::now();
         let seq = last.seq + 1;
         let made = now();
-        let mut turn = self.run_engine(incoming, dialog, last, made).await?;
+        // A turn ends on the version that it begins with.
+        let serving = self.catalogs.for_user(incoming.user);
+        let mut turn = self.run_engine(&serving, incoming, dialog, last, made).await?;
         let answer = Answer { response: turn.text(), outputs: turn.outputs.clone() };
         let latency = start.elapsed();
         let stored = new_turn(incoming, dialog, seq, made, &turn, latency)?;
@@ -280,6 +282,7 @@ impl Conversations {
             Appended::Stored => {
                 report(incoming.user, dialog, &turn, latency);
                 self.metrics.count(&turn, latency);
+                serving.count(&turn);
                 self.remember(incoming, dialog, &last, &answer).await?;
                 Attempt::Answered(answer)
             }
@@ -345,6 +348,7 @@ impl Conversations {
     /// The engine blocks: on the model, on scripts and on what these fetch.
     async fn run_engine(
         &self,
+        serving: &Serving,
         incoming: &Incoming,
         dialog: DialogId,
         last: Arc<LastTurn>,
@@ -352,12 +356,12 @@ impl Conversations {
     ) -> Result<Turn, ConversationError> {
         let permit = self.running.acquire().await;
         let permit = permit.map_err(|error| ConversationError::Internal(error.to_string()))?;
-        let (engine, snapshot) = (&self.engine, self.catalogs.current());
+        let engine = &self.engine;
         // Other tasks move to another thread while this one blocks; for the turn itself that costs no change of thread.
         let result = block_in_place(|| {
             let message =
                 Message { text: &incoming.text, user: incoming.user.0, dialog: dialog.0, seed: seed(dialog, last.seq) };
-            engine.reply(&snapshot, &last.state, &message, timestamp(made))
+            engine.reply(&serving.snapshot, &last.state, &message, timestamp(made))
         });
         drop(permit);
         match result {

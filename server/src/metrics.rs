@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use banter_engine::turn::{Turn, TurnKind};
 use banter_sandbox::{PluginState, Sandbox};
+use crate::catalogs::{releases::Releases, serving::Counts, show::short};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
@@ -54,6 +55,11 @@ impl Metrics {
         Self { registry, turns, events, seconds }
     }
 
+    /// Tells also which versions are served, and how their turns go.
+    pub fn watch(&mut self, releases: Arc<Releases>) {
+        self.registry.register_collector(Box::new(Versions(releases)));
+    }
+
     /// A turn was made in so much time.
     pub fn count(&self, turn: &Turn, took: Duration) {
         let kind = match turn.kind {
@@ -77,6 +83,38 @@ impl Metrics {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+}
+
+/// Reads what is in use when it is asked.
+struct Versions(Arc<Releases>);
+
+impl fmt::Debug for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Versions")
+    }
+}
+
+impl Collector for Versions {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let line = self.0.line();
+        let help = "The activation that this server follows";
+        let generation = encoder.encode_descriptor("banter_catalogue_generation", help, None, MetricType::Gauge)?;
+        ConstGauge::new(line.generation).encode(generation)?;
+        let help = "Whether this server cannot serve what it should";
+        let behind = encoder.encode_descriptor("banter_catalogue_behind", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from(self.0.problem().is_some())).encode(behind)?;
+        let help = "Turns of the versions in use, by how the message was taken";
+        let mut turns = encoder.encode_descriptor("banter_version_turns", help, None, MetricType::Counter)?;
+        for (version, counts) in line.counts() {
+            let Counts { matched, ambiguous, unknown, form, failed: _ } = counts;
+            let kinds = [("matched", matched), ("ambiguous", ambiguous), ("unknown", unknown), ("form", form)];
+            for (kind, count) in kinds {
+                let labels = [("version", short(&version)), ("kind", kind)];
+                ConstCounter::new(count).encode(turns.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 }
 

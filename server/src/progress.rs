@@ -5,6 +5,8 @@ use std::time::Duration;
 use banter_engine::snapshot::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::catalogs::gate::{GateStage, Step};
+
 /// Shows the stages of building a snapshot. Nothing is drawn when standard error is no terminal.
 pub struct BuildBar(ProgressBar);
 
@@ -26,6 +28,10 @@ impl BuildBar {
             Stage::Embedding(done, total) => ("embedding examples", done, total),
             Stage::Training(done, total) => ("training", done, total),
         };
+        self.draw(name, done, total);
+    }
+
+    fn draw(&self, name: &'static str, done: usize, total: usize) {
         self.0.set_message(name);
         self.0.set_length(total as u64);
         self.0.set_position(done as u64);
@@ -35,6 +41,28 @@ impl BuildBar {
 impl Drop for BuildBar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Shows how far a version is on its way into use.
+pub struct StepBar(BuildBar);
+
+impl Default for StepBar {
+    fn default() -> Self {
+        Self(BuildBar::default())
+    }
+}
+
+impl StepBar {
+    /// Draws a step.
+    pub fn show(&self, step: Step) {
+        let name = match step.stage {
+            GateStage::Load => "checking files",
+            GateStage::Embed => "embedding",
+            GateStage::Train => "training",
+            GateStage::Replay => "replaying fixtures",
+        };
+        self.0.draw(name, step.done, step.total);
     }
 }
 

@@ -101,7 +101,7 @@ impl Rig {
     pub fn open(config: &Config, choice: &Choice, colour: bool) -> Result<Self, Failure> {
         let scripting = Arc::new(Scripting::tracing());
         let runtime = super::commands::runtime(0)?;
-        let plugins = Arc::new(assembly::replaying_sandbox(config, runtime.handle().clone()));
+        let plugins = Arc::new(assembly::observing_sandbox(config, runtime.handle().clone()));
         let mut faults = Faults::default();
         let bundle = catalogs::read(&config.bot, &mut faults)?;
         let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut faults);

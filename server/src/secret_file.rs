@@ -1,4 +1,4 @@
-//! The secret that `dev` makes at its first run and keeps in the data folder with mode 600.
+//! Secrets that are made at the first run and kept in the data folder with mode 600.
 
 use std::{
     fs::{self, OpenOptions},
@@ -9,12 +9,17 @@ use std::{
 
 use crate::{config::Secret, failure::Failure};
 
-/// The kept secret, made when there is none.
+/// Signs tokens.
+pub const SECRET: &str = "secret";
+/// Lets whoever can read it change the bot; made in `dev`.
+pub const ADMIN_KEY: &str = "admin.key";
+
+/// The kept secret of this name, made when there is none.
 ///
 /// # Errors
 /// When the file can be neither read nor made, or others could have read it.
-pub fn read_or_make(data_dir: &Path) -> Result<Secret, Failure> {
-    let path = data_dir.join("secret");
+pub fn read_or_make(data_dir: &Path, name: &str) -> Result<Secret, Failure> {
+    let path = data_dir.join(name);
     let failed = |error: std::io::Error| {
         Failure::usage(
             format!("the secret {} cannot be used: {error}", path.display()),

@@ -2,6 +2,7 @@
 //! on each (`tests/stores.rs`).
 
 pub mod breaker;
+pub mod catalog;
 pub mod external;
 pub mod memory;
 pub mod mongo;
@@ -75,6 +76,8 @@ pub struct Stores {
     pub limits: Arc<dyn RateLimits>,
     /// Messages between servers.
     pub bus: Arc<dyn Bus>,
+    /// Versions of the bot.
+    pub catalog: Arc<dyn catalog::CatalogStore>,
 }
 
 impl Stores {
@@ -202,6 +205,12 @@ pub trait UserStore: Send + Sync {
 
     /// Users whose deletion has begun and not ended.
     async fn unfinished_deletions(&self) -> Result<Vec<UserId>, StoreError>;
+
+    /// Whether the user may change the bot.
+    async fn is_admin(&self, user: UserId) -> Result<bool, StoreError>;
+
+    /// Lets a user change the bot, or no longer, and writes the line that says so; `false` when there is no such user.
+    async fn set_admin(&self, user: UserId, admin: bool, entry: &AuditEntry) -> Result<bool, StoreError>;
 
     /// Writes a line that is never changed again.
     async fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
@@ -402,6 +411,9 @@ pub trait TurnStore: Send + Sync {
 
     /// A user's turns in the order in which they were stored, after the one with this id, so many at the most.
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError>;
+
+    /// What users have said since, outside forms, the newest first and each once, so many messages looked at at the most.
+    async fn utterances(&self, since: Millis, limit: u32) -> Result<Vec<String>, StoreError>;
 
     /// Removes some of a user's turns, and at the end what handlers have kept; `false` when nothing was left to remove.
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError>;

@@ -8,14 +8,17 @@ pub mod error;
 pub mod guard;
 pub mod headers;
 pub mod routes;
+pub mod upload;
 
 use std::{sync::Arc, time::Duration};
 
+use guard::admin::AdminKeys;
 use ipnet::IpNet;
-use rocket::{Build, Rocket, config::LogLevel, data::Limits};
+use rocket::{Build, Rocket, config::LogLevel};
 
 use crate::{
     accounts::Accounts,
+    catalogs::releases::Releases,
     config::{Config, Rules, Secret},
     conversations::Conversations,
     metrics::Metrics,
@@ -34,6 +37,12 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// How the REST channel is proved.
     pub channel: ChannelAccess,
+    /// Versions of the bot.
+    pub releases: Arc<Releases>,
+    /// Who may change the bot, beside users of that role.
+    pub admins: AdminKeys,
+    /// How long an upload may take to arrive.
+    pub upload_time: Duration,
     /// The value of `X-Health-Key`.
     pub health_key: Option<Secret>,
     /// The front-end that may use cookies from another origin.
@@ -74,7 +83,7 @@ pub fn build(app: App, config: &Config) -> Rocket<Build> {
         port: config.port,
         // A client could write any address into such a header; `context` believes known proxies only.
         ip_header: None,
-        limits: Limits::default(),
+        limits: upload::limits(),
         log_level: LogLevel::Off,
         cli_colors: false,
         shutdown: rocket::config::Shutdown {

@@ -170,6 +170,7 @@ fn call(plugin: &dyn Plugin, host: &Arc<dyn Host>, context: &Context) {
         now: noon().to_zoned(jiff::tz::TimeZone::UTC),
         random: &mut Random::new(1),
         kept: &mut BTreeMap::new(),
+        replayed: false,
     };
     let reply = plugin.call(call).unwrap_or_else(|failure| fail(&failure.to_string()));
     assert!(reply.value.is_some_and(|value| value["price"] == 350), "another reply");

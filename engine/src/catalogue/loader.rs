@@ -81,13 +81,20 @@ impl Loader<'_> {
         let clarify = text(&bot.clarify, "/clarify", &DEFAULT_CLARIFY);
         let handoff = text(&bot.handoff, "/handoff", &DEFAULT_HANDOFF);
         let cancelled = text(&bot.cancelled, "/cancelled", &DEFAULT_CANCELLED);
+        let dropped = text(&bot.dropped, "/dropped", &DEFAULT_DROPPED);
         let fallback = Fallback {
             tries: bot.fallback.tries,
             then_hand_off: bot.fallback.then == ThenFile::Handoff,
             text: self.text(bot.fallback.text.clone(), &document, "/fallback/text"),
         };
         lint::check_names(&clarify, &["first", "second"], &document.place("/clarify"), self.faults);
-        for (text, key) in [(&handoff, "/handoff"), (&cancelled, "/cancelled"), (&fallback.text, "/fallback/text")] {
+        let fixed = [
+            (&handoff, "/handoff"),
+            (&cancelled, "/cancelled"),
+            (&dropped, "/dropped"),
+            (&fallback.text, "/fallback/text"),
+        ];
+        for (text, key) in fixed {
             lint::check_names(text, &[], &document.place(key), self.faults);
         }
         let catalogue = Catalogue {
@@ -107,6 +114,7 @@ impl Loader<'_> {
             clarify,
             handoff,
             cancelled,
+            dropped,
             http: HttpPolicy {
                 allow: bot.http.allow.iter().map(|host| host.to_lowercase()).collect(),
                 private: bot.http.private,
@@ -346,6 +354,10 @@ const DEFAULT_CLARIFY: [(&str, &str); 2] =
     [("en", "Did you mean: {first}, or {second}?"), ("ru", "Вы имели в виду: {first} или {second}?")];
 const DEFAULT_HANDOFF: [(&str, &str); 2] =
     [("en", "One moment, I am passing you to a colleague."), ("ru", "Минуту, передаю вас коллеге.")];
+const DEFAULT_DROPPED: [(&str, &str); 2] = [
+    ("en", "Sorry, this has just changed on our side. Please ask me once more."),
+    ("ru", "Простите, у нас это только что изменилось. Спросите ещё раз, пожалуйста."),
+];
 const DEFAULT_CANCELLED: [(&str, &str); 2] = [("en", "All right, cancelled."), ("ru", "Хорошо, отменил.")];
 
 /// The engine's own words, where an author wrote none: in English for languages it does not speak.

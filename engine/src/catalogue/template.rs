@@ -1,6 +1,6 @@
 //! Texts with `{name}` in them, and their variants by language.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use crate::{language::Language, random::Random};
 
@@ -108,6 +108,16 @@ impl Template {
     }
 }
 
+/// As the author wrote it, but for spaces inside the braces.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}")),
+            Part::Name(name) => write!(f, "{{{name}}}"),
+        })
+    }
+}
+
 /// A text in each language, with variants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
@@ -134,6 +144,14 @@ impl Text {
             [only] => Some(only),
             _ => variants.get(random.below(variants.len())),
         }
+    }
+
+    /// The variants as they were written, by language; those for all languages are under `None`.
+    pub fn variants(&self) -> BTreeMap<Option<&Language>, Vec<String>> {
+        let written = |variants: &[Template]| variants.iter().map(Template::to_string).collect();
+        let neutral = (!self.neutral.is_empty()).then(|| (None, written(&self.neutral)));
+        let by_language = self.by_language.iter().map(|(language, variants)| (Some(language), written(variants)));
+        by_language.chain(neutral).collect()
     }
 
     /// All templates, for checks.
@@ -176,6 +194,7 @@ mod tests {
             let doubled = text.replace('{', "{{").replace('}', "}}");
             let rendered = Template::parse(&doubled).unwrap().render(&|_| None);
             prop_assert_eq!(rendered, Ok(text));
+            prop_assert_eq!(Template::parse(&doubled).unwrap().to_string(), doubled);
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct BotFile {
     pub handoff: Option<TextFile>,
     /// What is said when a form is left because the user cancels it.
     pub cancelled: Option<TextFile>,
+    /// Said in the middle of a form whose intent is no longer there.
+    pub dropped: Option<TextFile>,
     /// Things that examples and messages may name.
     #[serde(default)]
     pub entities: BTreeMap<String, EntityFile>,

@@ -8,7 +8,7 @@ use super::{
     Candidate, Classification,
     evidence::{Centres, NEIGHBOURS},
     features::Grams,
-    training::{Fitted, Sample},
+    training::{Change, Fitted, Sample},
 };
 use crate::{
     catalogue::IntentId,
@@ -44,11 +44,37 @@ impl Classifier {
         folder: Option<&Path>,
     ) -> Self {
         fitted.ngrams = fitted.ngrams.ready();
-        let features: Vec<Vec<f32>> = vectors.par_iter().map(|vector| fitted.whitening.apply(vector)).collect();
+        let features: Vec<Vector> =
+            vectors.par_iter().map(|vector| Vector::from(fitted.whitening.apply(vector))).collect();
+        Self::over(fitted, intents, samples, &features, folder)
+    }
+
+    /// The same for samples that have changed a little since. `vectors` are those of all samples.
+    pub fn follow(&self, intents: Vec<IntentId>, samples: &[Sample], vectors: &[Vector], change: &Change) -> Self {
+        let nodes = self.node_of();
+        let known = |origin: &Option<usize>| nodes.get((*origin)?).map(|node| Vector::from(self.index.vector(*node)));
+        let features: Vec<Vector> = change
+            .origin
+            .par_iter()
+            .zip(vectors)
+            .map(|(origin, vector)| {
+                known(origin).unwrap_or_else(|| Vector::from(self.fitted.whitening.apply(vector)))
+            })
+            .collect();
+        let fitted = self.fitted.follow(samples, &features, change);
+        Self::over(fitted, intents, samples, &features, None)
+    }
+
+    fn over(
+        fitted: Fitted,
+        intents: Vec<IntentId>,
+        samples: &[Sample],
+        features: &[Vector],
+        folder: Option<&Path>,
+    ) -> Self {
         let class_of: Vec<usize> = samples.iter().map(|sample| sample.class).collect();
-        let centres = Centres::of(&features, &class_of, intents.len());
-        let features: Vec<Vector> = features.into_iter().map(Vector::from).collect();
-        let nodes = Nodes::group(&features);
+        let centres = Centres::of(features, &class_of, intents.len());
+        let nodes = Nodes::group(features);
         let index = choose(&nodes.vectors, folder);
         let classes = nodes
             .examples
@@ -78,6 +104,25 @@ impl Classifier {
             .collect();
         neighbours.truncate(MAX_NEIGHBOURS);
         Classification { candidates, in_scope, neighbours }
+    }
+
+    /// All that was fitted.
+    pub fn fitted(&self) -> &Fitted {
+        &self.fitted
+    }
+
+    /// The intents in the order of their classes.
+    pub fn intents(&self) -> &[IntentId] {
+        &self.intents
+    }
+
+    /// For each sample its node.
+    fn node_of(&self) -> Vec<usize> {
+        let mut nodes = vec![0; self.samples.iter().map(Vec::len).sum()];
+        for (node, members) in self.samples.iter().enumerate() {
+            members.iter().for_each(|sample| nodes[*sample] = node);
+        }
+        nodes
     }
 
     /// `exact` or `hnsw`.

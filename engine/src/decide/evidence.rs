@@ -1,7 +1,7 @@
 //! What the neighbours say: for each intent, how near its nearest example is, and how near its centre.
 
 use crate::{
-    embedding::normalize,
+    embedding::{Vector, normalize},
     index::{Neighbour, product::dot},
 };
 
@@ -17,11 +17,11 @@ pub struct Centres {
 
 impl Centres {
     /// The centres of `classes` classes.
-    pub fn of(features: &[Vec<f32>], class_of: &[usize], classes: usize) -> Self {
-        let dimension = features.first().map_or(1, Vec::len);
+    pub fn of(features: &[Vector], class_of: &[usize], classes: usize) -> Self {
+        let dimension = features.first().map_or(1, |feature| feature.len());
         let mut rows = vec![0.0f32; classes * dimension];
         for (feature, class) in features.iter().zip(class_of) {
-            rows[class * dimension..][..dimension].iter_mut().zip(feature).for_each(|(r, x)| *r += x);
+            rows[class * dimension..][..dimension].iter_mut().zip(feature.iter()).for_each(|(r, x)| *r += x);
         }
         // A class without examples has a zero row, which is near nothing.
         for row in rows.chunks_exact_mut(dimension).filter(|row| row.iter().any(|x| *x != 0.0)) {

@@ -204,6 +204,19 @@ impl Ngrams {
         self
     }
 
+    /// Adds the n-grams that only these texts have, as rare ones among `n` texts. The others keep their frequencies.
+    pub fn learn<'a>(&mut self, grams: impl Iterator<Item = &'a Grams>, n: usize) {
+        let rare = ((1.0 + n as f32) / 2.0).ln() + 1.0;
+        for gram in grams {
+            for (block, known) in [(&gram.letters, &mut self.letters), (&gram.words, &mut self.words)] {
+                for (hash, _) in block {
+                    known.entry(*hash).or_insert(rare);
+                    self.lookup.entry(*hash).or_insert(rare);
+                }
+            }
+        }
+    }
+
     /// The hashed features of a text: (1 + ln tf) · idf, each block of length 1, then weighted.
     pub fn apply(&self, grams: &Grams) -> Sparse {
         let mut columns: BTreeMap<u32, f32> = BTreeMap::new();

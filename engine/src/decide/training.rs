@@ -7,7 +7,7 @@ use super::{
     calibration::{Calibration, HeldOut},
     evidence::{Centres, NEIGHBOURS},
     features::{Grams, Ngrams, Sparse, Whitening},
-    head::{Head, Rows},
+    head::{Head, Previous, Rows},
 };
 use crate::{
     embedding::Vector,
@@ -16,9 +16,15 @@ use crate::{
 };
 
 /// Changes with every change of the mathematics, so that no old fit is read by new code.
-pub const RECIPE: &str = "whitened+ngrams+softmax-1";
+pub const RECIPE: &str = "whitened+ngrams+softmax-2";
 /// Steps of the solver.
 const ITERATIONS: u64 = 40;
+/// Steps of the solver when a few examples have changed: it begins next to where it will end.
+const FEW: u64 = 3;
+/// Up to so many examples a fit from nothing takes no time that anybody would notice.
+const REFIT_FROM: usize = 1_500;
+/// Past this share of changed examples since the last fit from nothing, there is another.
+const MAX_DRIFT: f64 = 0.05;
 /// Past so many examples one fold in five is held out, once; up to it each fold is, in turn.
 const ONE_FOLD_FROM: usize = 3_000;
 const MAX_FOLDS: usize = 5;
@@ -43,6 +49,8 @@ pub struct Fitted {
     pub head: Head,
     /// Scores to probabilities.
     pub calibration: Calibration,
+    /// Examples that have come and gone since the last fit from nothing.
+    pub drift: usize,
 }
 
 /// Called with (steps done, steps in all).
@@ -69,9 +77,47 @@ pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &
     progress(used.len(), steps);
     let per_intent = samples.len() as f64 / classes.max(1) as f64;
     let calibration = Calibration::fit(&held_out, per_intent);
-    let part = data.fit(&all, warm.as_ref());
+    let same: Vec<Option<usize>> = (0..classes).map(Some).collect();
+    let part = data.fit(&all, warm.as_ref().map(|head| Previous { head, class_of: &same }));
     progress(steps, steps);
-    Fitted { whitening: part.whitening, ngrams: part.ngrams, head: part.head, calibration }
+    Fitted { whitening: part.whitening, ngrams: part.ngrams, head: part.head, calibration, drift: 0 }
+}
+
+/// What has changed since a fit.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// For each sample its place among those of the fit; `None` is a new one.
+    pub origin: Vec<Option<usize>>,
+    /// For each class its number in the fit; `None` is a new one.
+    pub class_of: Vec<Option<usize>>,
+    /// Samples that have come and gone.
+    pub count: usize,
+}
+
+impl Fitted {
+    /// Whether it can be brought up to date instead of being made anew.
+    pub fn can_follow(&self, change: &Change) -> bool {
+        let samples = change.origin.len();
+        samples > REFIT_FROM && (self.drift + change.count) as f64 <= MAX_DRIFT * samples as f64
+    }
+
+    /// Brought up to date with a few changed samples: the dense features and the calibration stay, n-grams that are new are added, and
+    /// the head goes on from its weights. `features` are the dense features of all samples, each of length 1. Deterministic, but not what
+    /// [`train`] gives: it depends on the way, so servers that are to agree share it.
+    pub fn follow(&self, samples: &[Sample], features: &[Vector], change: &Change) -> Self {
+        let grams: Vec<Grams> = samples.par_iter().map(|sample| Grams::of(&sample.text)).collect();
+        let mut ngrams = self.ngrams.clone();
+        let fresh = grams.iter().zip(&change.origin).filter(|(_, origin)| origin.is_none());
+        ngrams.learn(fresh.map(|(grams, _)| grams), samples.len());
+        let sparse: Vec<Sparse> = grams.par_iter().map(|grams| ngrams.apply(grams)).collect();
+        let dense: Vec<f32> = features.iter().flat_map(|feature| feature.iter().copied()).collect();
+        let class_of: Vec<usize> = samples.iter().map(|sample| sample.class).collect();
+        let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };
+        let previous = Previous { head: &self.head, class_of: &change.class_of };
+        let head = Head::fit(&rows, change.class_of.len(), Some(previous), FEW);
+        let drift = self.drift + change.count;
+        Self { whitening: self.whitening.clone(), ngrams, head, calibration: self.calibration.clone(), drift }
+    }
 }
 
 struct Data<'a> {
@@ -86,7 +132,7 @@ struct Part {
     whitening: Whitening,
     ngrams: Ngrams,
     head: Head,
-    features: Vec<Vec<f32>>,
+    features: Vec<Vector>,
     class_of: Vec<usize>,
 }
 
@@ -111,22 +157,22 @@ impl Data<'_> {
         folds
     }
 
-    fn fit(&self, members: &[usize], warm: Option<&Head>) -> Part {
+    fn fit(&self, members: &[usize], warm: Option<Previous<'_>>) -> Part {
         let vectors: Vec<&Vector> = members.iter().map(|i| &self.vectors[*i]).collect();
         let class_of: Vec<usize> = members.iter().map(|i| self.samples[*i].class).collect();
         let whitening = Whitening::fit(&vectors, &class_of, self.classes);
         let ngrams = Ngrams::fit(&members.iter().map(|i| &self.grams[*i]).collect::<Vec<_>>(), self.classes);
-        let features: Vec<Vec<f32>> = vectors.par_iter().map(|vector| whitening.apply(vector)).collect();
+        let features: Vec<Vector> =
+            vectors.par_iter().map(|vector| Vector::from(whitening.apply(vector))).collect();
         let sparse: Vec<Sparse> = members.par_iter().map(|i| ngrams.apply(&self.grams[*i])).collect();
-        let dense: Vec<f32> = features.iter().flatten().copied().collect();
+        let dense: Vec<f32> = features.iter().flat_map(|feature| feature.iter().copied()).collect();
         let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };
         let head = Head::fit(&rows, self.classes, warm, ITERATIONS);
         Part { whitening, ngrams, head, features, class_of }
     }
 
     fn score(&self, part: &Part, members: &[usize]) -> Vec<HeldOut> {
-        let vectors: Vec<Vector> = part.features.iter().map(|feature| Vector::from(feature.clone())).collect();
-        let index = Exact::new(&vectors);
+        let index = Exact::new(&part.features);
         let centres = Centres::of(&part.features, &part.class_of, self.classes);
         members
             .par_iter()

@@ -32,13 +32,7 @@ const CANCEL_WORDS: [&str; 14] = [
 impl<'a> Work<'a> {
     /// A message in the middle of a form: an answer, a way out, or another wish.
     pub(super) fn go_on_with_form(&mut self, form: Form) -> Result<(), EngineError> {
-        let Some((intent, slot)) = self.form_parts(&form) else {
-            // The catalogue has changed under the dialogue.
-            self.events.push(Event::StateDropped { name: format!("{}.{}", form.intent, form.slot) });
-            let decision = self.classify()?;
-            self.act(decision);
-            return Ok(());
-        };
+        let Some((intent, slot)) = self.form_parts(&form) else { return self.drop_form(form) };
         if self.is_plain_cancel() {
             self.kind = TurnKind::Matched;
             self.rule(format!("the form of `{}` is cancelled", intent.id));
@@ -59,6 +53,29 @@ impl<'a> Work<'a> {
             Decision::Matched(id) => self.leave_form(&id, intent, slot),
             Decision::Ambiguous(..) | Decision::Unknown if slot.entity.is_none() => self.take_whole(intent, slot),
             Decision::Ambiguous(..) | Decision::Unknown => self.ask_again(intent, slot),
+        }
+        Ok(())
+    }
+
+    /// The catalogue has changed under the dialogue. A form without the slot that was asked for goes on with its other slots; of one
+    /// whose intent is gone the user is told, and what else the message may want is done.
+    fn drop_form(&mut self, form: Form) -> Result<(), EngineError> {
+        self.events.push(Event::StateDropped { name: format!("{}.{}", form.intent, form.slot) });
+        if let Some(intent) = self.catalogue().intent(&form.intent) {
+            self.kind = TurnKind::Form;
+            self.rule(format!("the form has no slot `{}` any more", form.slot));
+            self.state.form = Some(form);
+            self.fill_from_message(intent);
+            self.go_on_with_intent(intent);
+            return Ok(());
+        }
+        let decision = self.classify()?;
+        self.handler = "dropped".to_owned();
+        self.say(&self.catalogue().dropped, Vec::new(), &[]);
+        if matches!(decision, Decision::Matched(_)) {
+            self.act(decision);
+        } else {
+            self.rule(format!("the intent `{}` is no longer there", form.intent));
         }
         Ok(())
     }

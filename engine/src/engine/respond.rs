@@ -129,6 +129,7 @@ impl<'a> Work<'a> {
             now: self.now.clone(),
             random: &mut self.random,
             kept: &mut self.kept,
+            replayed: false,
         };
         self.footprint.clock |= plugin.reads_clock();
         match host.call_plugin(plugin, call) {

@@ -65,6 +65,9 @@ pub struct PluginCall<'a> {
     pub random: &'a mut Random,
     /// Values kept by this turn so far; advanced by a call that succeeds.
     pub kept: &'a mut BTreeMap<String, Value>,
+    /// Whether it is part of a replay: fuel bounds it as ever, but what it gives must not depend on how busy the machine is, nor on
+    /// other calls, and nothing of it is remembered of the plugin.
+    pub replayed: bool,
 }
 
 /// What a plugin answered.

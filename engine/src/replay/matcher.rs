@@ -268,6 +268,7 @@ fn variants<'a>(catalogue: &'a Catalogue, key: &str) -> Box<dyn Iterator<Item = 
         "clarify" => Some(&catalogue.clarify),
         "handoff" => Some(&catalogue.handoff),
         "cancelled" => Some(&catalogue.cancelled),
+        "dropped" => Some(&catalogue.dropped),
         _ => catalogue.texts.get(key).or_else(|| reply_of(catalogue, key)),
     };
     match text {

@@ -86,7 +86,7 @@ impl Host for StubHost {
                 self.note(|seen| seen.outside.extend(["plugin"]));
                 answer.clone()
             }
-            None => plugin.call(call),
+            None => plugin.call(PluginCall { replayed: true, ..call }),
         }
     }
 }

@@ -193,7 +193,7 @@ pub struct ExpectFile {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Condition")]
     pub intent: Option<Value>,
-    /// Who answers: a script's file, `plugin:name`, `reply`, `form`, `fallback`, `clarify`, `handoff`, `cancelled`.
+    /// Who answers: a script's file, `plugin:name`, `reply`, `form`, `fallback`, `clarify`, `handoff`, `cancelled`, `dropped`.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Condition")]
     pub handler: Option<Value>,
@@ -268,7 +268,7 @@ pub struct Words {
     pub like: Option<String>,
     /// One of these.
     pub one_of: Option<Vec<Condition>>,
-    /// What a text of the bot may become: a key of texts/, `reply:intent`, `fallback`, `handoff`, `clarify` or `cancelled`.
+    /// What a text of the bot may become: a key of texts/, `reply:intent`, `fallback`, `handoff`, `clarify`, `cancelled` or `dropped`.
     pub variant_of: Option<String>,
     /// Not so.
     pub not: Option<Condition>,

@@ -123,6 +123,14 @@ impl Told {
 }
 
 pub fn call_as(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str) -> Told {
+    call_with(plugin, host, user, text, false)
+}
+
+pub fn replayed(plugin: &dyn Plugin, text: &str) -> Told {
+    call_with(plugin, &Arc::default(), 7, text, true)
+}
+
+fn call_with(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str, replayed: bool) -> Told {
     let context = Context {
         text: text.to_owned(),
         language: Language::new("en").unwrap(),
@@ -145,6 +153,7 @@ pub fn call_as(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str)
         now: now.to_zoned(jiff::tz::TimeZone::UTC),
         random: &mut random,
         kept: &mut kept,
+        replayed,
     };
     let result = plugin.call(call);
     Told { result, kept }

@@ -4,7 +4,7 @@ use banter_engine::handlers::plugin::PluginRuntime;
 
 use banter_sandbox::Sandbox;
 
-use crate::support::{GUEST, RUNTIME, call, sandbox, shared_folder, spec};
+use crate::support::{GUEST, RUNTIME, call, replayed, sandbox, shared_folder, spec};
 
 #[test]
 fn failures_in_a_row_suspend_a_plugin_and_a_reply_forgives_them() {
@@ -61,14 +61,14 @@ fn a_reload_of_the_same_component_changes_nothing() {
 
 #[test]
 fn a_replay_suspends_nobody_and_waits_for_the_fuel() {
-    let sandbox = Sandbox::replaying(RUNTIME.handle().clone(), Some(shared_folder()));
+    let sandbox = sandbox(Some(&shared_folder()));
     let mut little = spec("repeats");
     little.limits.fuel = 50_000_000;
     little.limits.time_ms = 100;
     let plugin = sandbox.load(little, &GUEST).unwrap();
     for _ in 0..8 {
-        assert_eq!(call(&*plugin, "panic").failure().0, "trapped");
+        assert_eq!(replayed(&*plugin, "panic").failure().0, "trapped");
     }
-    let ended = call(&*plugin, "loop");
+    let ended = replayed(&*plugin, "loop");
     assert_eq!(ended.failure().0, "out_of_fuel", "what ends it does not depend on how busy the machine is");
 }

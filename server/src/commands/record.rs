@@ -147,7 +147,7 @@ impl Recorder {
     fn open(config: &Config) -> Result<Self, Failure> {
         let scripting = Arc::new(Scripting::tracing());
         let runtime = runtime(0)?;
-        let sandbox = assembly::replaying_sandbox(config, runtime.handle().clone());
+        let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
         let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox, colour())?;
         let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
         let outside = Arc::new(ChatHost::default());

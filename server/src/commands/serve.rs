@@ -7,6 +7,7 @@ use rocket::fairing::AdHoc;
 use super::{colour, print, runtime};
 use crate::{
     assembly,
+    catalogs::watch::Watch,
     config::{Config, Rules},
     failure::Failure,
     telemetry, web,
@@ -19,6 +20,13 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
     runtime(config.workers)?.block_on(async {
         let assembly = assembly::assemble(config, rules, colour()).await?;
         let (backend, intents) = (assembly.backend, assembly.intents);
+        let releases = assembly.app.releases.clone();
+        if assembly::watches(config, rules) {
+            match Watch::begin(&config.bot) {
+                Ok(watch) => drop(tokio::spawn(releases.clone().follow_folder(watch, print))),
+                Err(error) => tracing::warn!(%error, "the bot's folder cannot be watched; `banter reload` takes changes in"),
+            }
+        }
         let open_channel = matches!(assembly.app.channel, web::ChannelAccess::Open);
         let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |rocket| {
             Box::pin(async move {
@@ -27,6 +35,7 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
             })
         }));
         let served = rocket.launch().await;
+        releases.withdraw().await;
         backend.close().await;
         served.map_err(|error| {
             Failure::usage(

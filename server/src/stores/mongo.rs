@@ -4,7 +4,10 @@
 //! The order of a user's history is the order of the server's cluster time (`at`), not that of our clocks, which may differ.
 //! Values that handlers keep lie in the turn that kept them; the newest counts.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -260,6 +263,22 @@ impl TurnStore for MongoStore {
             })
             .await?;
         turns.iter().map(from_document).collect()
+    }
+
+    async fn utterances(&self, since: Millis, limit: u32) -> Result<Vec<String>, StoreError> {
+        // Ids begin with the second of their making, so their own index finds the newest.
+        let seconds = u32::try_from(since / 1000).unwrap_or(0);
+        let first = ObjectId::from_parts(seconds, [0; 5], [0; 3]);
+        let turns: Vec<Document> = self
+            .ask(async {
+                let filter = doc! { "_id": { "$gte": first }, "classification.type": { "$ne": "form" } };
+                let find = self.turns.find(filter).sort(doc! { "_id": -1 }).projection(doc! { "_id": 0, "text": 1 });
+                find.limit(i64::from(limit)).await?.try_collect().await
+            })
+            .await?;
+        let mut seen = HashSet::new();
+        let texts = turns.iter().filter_map(|turn| turn.get_str("text").ok());
+        Ok(texts.filter(|text| seen.insert(*text)).map(str::to_owned).collect())
     }
 
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {

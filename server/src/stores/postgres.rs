@@ -1,6 +1,7 @@
 //! PostgreSQL: users, identities, refresh tokens, dialogues, the audit log, and the sessions that were made while Redis was
 //! away.
 
+mod catalog;
 mod dialogs;
 mod sessions;
 mod users;

@@ -1,11 +1,17 @@
 //! The embedded store: one SQLite file in WAL mode, readers in a pool, one writer that commits in groups.
 
+mod catalog;
 mod dialogs;
 mod turns;
 mod users;
 mod writer;
 
-use std::{path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions, SqliteConnection, SqlitePool,
@@ -14,17 +20,19 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::StoreError;
+use super::{StoreError, catalog::ServerRecord};
 use crate::config::{SqliteConfig, Synchronous};
 use writer::Writer;
 
 const BUSY: Duration = Duration::from_secs(5);
 
-/// The embedded backend of `UserStore`, `DialogStore` and `TurnStore`.
+/// The embedded backend of `UserStore`, `DialogStore`, `TurnStore` and `CatalogStore`.
 #[derive(Clone)]
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Writer,
+    /// The server that has the file, by its id.
+    servers: Arc<Mutex<BTreeMap<String, ServerRecord>>>,
 }
 
 impl SqliteStore {
@@ -60,7 +68,7 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "on"))
             .await
             .map_err(failed)?;
-        Ok(Self { readers, writer: Writer::start(writing) })
+        Ok(Self { readers, writer: Writer::start(writing), servers: Arc::default() })
     }
 
     /// Ends the writer when all that was handed in is stored.

@@ -7,10 +7,20 @@ use rocket::{
     http::{ContentType, Header, Status},
     response::{self, Responder},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::{Speech, Trace};
-use crate::{accounts::AccountError, conversations::ConversationError, stores::StoreError};
+use crate::{
+    accounts::AccountError,
+    catalogs::{
+        gate::GateReport,
+        releases::{
+            ALREADY_FOR_ALL, CANARY_SHARE, LONG_MESSAGE, NO_CANARY, NO_EARLIER, NOTHING_PUBLISHED, ReleaseError,
+        },
+    },
+    conversations::ConversationError,
+    stores::StoreError,
+};
 
 /// All that a request can end with but success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +57,22 @@ pub enum ApiError {
     ForeignOrigin,
     /// A wrong key, or none.
     WrongKey,
+    /// Known, but not for this.
+    NotAllowed,
+    /// No such version of the bot.
+    UnknownVersion,
+    /// The upload is no bot.
+    InvalidBundle(String),
+    /// The version did not pass the gate.
+    VersionRefused(Box<GateReport>),
+    /// Somebody else was faster.
+    ActivationConflict,
+    /// The state is another than the client knows.
+    PreconditionFailed,
+    /// There is nothing to do that to.
+    NothingToDo(&'static str),
+    /// A value out of its bounds.
+    OutOfBounds(&'static str),
     /// No such path.
     NotFound,
     /// The path exists, for these methods.
@@ -201,6 +227,62 @@ impl ApiError {
                 "This idempotency key was used with another request.",
                 "Этот ключ идемпотентности уже был с другим запросом.",
             ),
+            Self::NotAllowed => row(
+                403,
+                "not_allowed",
+                "Forbidden",
+                "That needs an administrator with the right for it.",
+                "Для этого нужен администратор с таким правом.",
+            ),
+            Self::UnknownVersion => row(
+                404,
+                "unknown_version",
+                "Not Found",
+                "There is no such version, or more than one begins like this.",
+                "Такой версии нет, или так начинаются несколько.",
+            ),
+            Self::InvalidBundle(reason) => row(
+                422,
+                "invalid_bundle",
+                "Unprocessable Content",
+                &format!("The upload is no bot: {reason}."),
+                &format!("Загруженное не является ботом: {reason}."),
+            ),
+            Self::VersionRefused(_) => row(
+                422,
+                "version_refused",
+                "Unprocessable Content",
+                "The version did not pass; `report` says why. Nothing has changed.",
+                "Версия не прошла проверку; причины в `report`. Ничего не изменилось.",
+            ),
+            Self::ActivationConflict => row(
+                409,
+                "activation_conflict",
+                "Conflict",
+                "Another version was activated meanwhile; look at it and try again.",
+                "Тем временем включили другую версию; посмотрите на неё и повторите.",
+            ),
+            Self::PreconditionFailed => row(
+                412,
+                "precondition_failed",
+                "Precondition Failed",
+                "The version in use is another than If-Match says.",
+                "Сейчас действует не та версия, что названа в If-Match.",
+            ),
+            Self::NothingToDo(reason) => row(
+                409,
+                "nothing_to_do",
+                "Conflict",
+                &format!("That cannot be done: {reason}."),
+                &format!("Это невозможно: {}.", in_russian(reason)),
+            ),
+            Self::OutOfBounds(reason) => row(
+                422,
+                "out_of_bounds",
+                "Unprocessable Content",
+                &format!("A value is out of its bounds: {reason}."),
+                &format!("Значение вне допустимых пределов: {}.", in_russian(reason)),
+            ),
             Self::TooMany(_) => row(
                 429,
                 "too_many_requests",
@@ -239,6 +321,26 @@ impl ApiError {
         }
     }
 
+    /// The problem document (RFC 9457).
+    pub fn problem(&self, speech: Speech) -> Value {
+        let row = self.row();
+        let detail = match speech {
+            Speech::Russian => row.russian,
+            Speech::English => row.english,
+        };
+        let mut body = json!({
+            "type": format!("urn:banter:problem:{}", row.code),
+            "title": row.title,
+            "status": row.status,
+            "detail": detail,
+            "code": row.code,
+        });
+        if let Self::VersionRefused(report) = self {
+            body["report"] = json!(report);
+        }
+        body
+    }
+
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooMany(seconds) | Self::Busy(seconds) => Some(*seconds),
@@ -250,19 +352,8 @@ impl ApiError {
 
 impl<'r> Responder<'r, 'static> for ApiError {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
-        let row = self.row();
-        let detail = match Speech::of(request) {
-            Speech::Russian => row.russian,
-            Speech::English => row.english,
-        };
-        let mut body = json!({
-            "type": format!("urn:banter:problem:{}", row.code),
-            "title": row.title,
-            "status": row.status,
-            "detail": detail,
-            "code": row.code,
-        });
-        if row.status == 500 {
+        let mut body = self.problem(Speech::of(request));
+        if self.status() == Status::InternalServerError {
             body["request_id"] = json!(Trace::of(request).id);
         }
         let body = body.to_string();
@@ -316,6 +407,37 @@ impl From<AccountError> for ApiError {
                 Self::Internal
             }
         }
+    }
+}
+
+impl From<ReleaseError> for ApiError {
+    fn from(error: ReleaseError) -> Self {
+        match error {
+            ReleaseError::Refused(report) => Self::VersionRefused(report),
+            ReleaseError::Conflict => Self::ActivationConflict,
+            ReleaseError::Stale => Self::PreconditionFailed,
+            ReleaseError::Unknown(_) => Self::UnknownVersion,
+            ReleaseError::Nothing(reason) => Self::NothingToDo(reason),
+            ReleaseError::Bounds(reason) => Self::OutOfBounds(reason),
+            ReleaseError::Store(error) => error.into(),
+            ReleaseError::Internal(message) => {
+                tracing::error!(message, "internal error");
+                Self::Internal
+            }
+        }
+    }
+}
+
+/// The reasons of releases, for those who like Russian better.
+fn in_russian(reason: &'static str) -> &'static str {
+    match reason {
+        NO_EARLIER => "раньше не было другой версии",
+        NOTHING_PUBLISHED => "ещё ничего не опубликовано",
+        NO_CANARY => "нет пробной версии",
+        ALREADY_FOR_ALL => "эта версия уже у всех",
+        LONG_MESSAGE => "сообщение длиннее 500 знаков",
+        CANARY_SHARE => "пробная версия даётся от 1 до 99 пользователям из ста",
+        other => other,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Proofs. A route that takes a [`User`] cannot forget to ask who it is.
 
+pub mod admin;
+
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use rocket::{

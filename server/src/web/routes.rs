@@ -1,5 +1,6 @@
 //! One file a resource.
 
+pub mod admin;
 pub mod auth;
 pub mod messages;
 pub mod service;
@@ -10,7 +11,15 @@ use rocket::Route;
 
 /// All routes.
 pub fn all() -> Vec<Route> {
-    [auth::routes(), messages::routes(), session::routes(), webhooks::routes(), service::routes()].concat()
+    [
+        auth::routes(),
+        messages::routes(),
+        session::routes(),
+        webhooks::routes(),
+        service::routes(),
+        admin::routes(),
+    ]
+    .concat()
 }
 
 /// Which methods a path takes: Rocket itself answers 404 to a known path with another method.
@@ -19,7 +28,13 @@ pub fn methods_of(path: &str) -> Option<&'static str> {
     match path {
         "/auth/login" | "/auth/refresh" | "/messages/send" | "/webhooks/rest/webhook" => Some("POST"),
         "/session/history" | "/webhooks/rest" | "/live" | "/ready" | "/health" | "/metrics" => Some("GET, HEAD"),
-        _ => None,
+        "/admin/versions" => Some("GET, HEAD, POST"),
+        "/admin/activate" | "/admin/rollback" | "/admin/canary" | "/admin/promote" => Some("POST"),
+        "/admin/diff" | "/admin/fleet" | "/admin/audit" | "/openapi.json" => Some("GET, HEAD"),
+        _ => match path.strip_prefix("/admin/versions/")?.split('/').collect::<Vec<_>>().as_slice() {
+            [_] | [_, "bundle"] => Some("GET, HEAD"),
+            _ => None,
+        },
     }
 }
 

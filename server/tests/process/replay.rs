@@ -94,7 +94,9 @@ fn a_difference_is_told_and_ends_with_1() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     let told = ran.out.replace(path(folder.path()), "FOLDER");
     let (differences, summary) = told.split_once("0 passed, 1 failed").unwrap();
-    insta::assert_snapshot!(differences);
+    // In its last digits a similarity depends on the processor.
+    let digits = regex::Regex::new(r"\d\.\d{3}").unwrap();
+    insta::assert_snapshot!(digits.replace_all(differences, "N.NNN"));
     assert!(summary.contains("intents"), "{summary}");
 
     let report: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();

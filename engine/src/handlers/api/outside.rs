@@ -64,6 +64,7 @@ fn call_plugin(ctx: &NativeCallContext, name: &str, arguments: Option<Value>) ->
         now: call.now.clone(),
         random: &mut random,
         kept: &mut kept,
+        replayed: false,
     };
     if plugin.reads_clock() {
         call.clock_read.store(true, Ordering::Relaxed);

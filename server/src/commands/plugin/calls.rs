@@ -128,6 +128,7 @@ fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Fail
         now: timestamp(now()).to_zoned(jiff::tz::TimeZone::UTC),
         random: &mut random,
         kept: &mut kept,
+        replayed: false,
     };
     let begun = Instant::now();
     let result = plugin.call(call);

@@ -205,6 +205,36 @@ impl UserStore for PostgresStore {
         Ok(rows.into_iter().map(|(id,)| UserId(id)).collect())
     }
 
+    async fn is_admin(&self, user: UserId) -> Result<bool, StoreError> {
+        let found: Option<(bool,)> = self
+            .ask(
+                sqlx::query_as("SELECT is_admin FROM users WHERE id = $1 AND deleting_since IS NULL")
+                    .bind(user.0)
+                    .fetch_optional(&self.pool),
+            )
+            .await?;
+        Ok(found.is_some_and(|(admin,)| admin))
+    }
+
+    async fn set_admin(&self, user: UserId, admin: bool, entry: &AuditEntry) -> Result<bool, StoreError> {
+        self.ask(async {
+            let mut transaction = self.pool.begin().await?;
+            let changed =
+                sqlx::query("UPDATE users SET is_admin = $1 WHERE id = $2 AND id <> 1 AND deleting_since IS NULL")
+                    .bind(admin)
+                    .bind(user.0)
+                    .execute(&mut *transaction)
+                    .await?;
+            if changed.rows_affected() == 0 {
+                return Ok(false);
+            }
+            add_audit(&mut *transaction, entry).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
     async fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         self.ask(add_audit(&self.pool, entry)).await
     }
@@ -214,7 +244,8 @@ impl UserStore for PostgresStore {
     }
 }
 
-async fn add_audit(executor: impl PgExecutor<'_>, entry: &AuditEntry) -> Result<(), sqlx::Error> {
+/// Writes a line of the audit log.
+pub(super) async fn add_audit(executor: impl PgExecutor<'_>, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO audit (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)")
         .bind(entry.at)
         .bind(entry.actor.map(|user| user.0))

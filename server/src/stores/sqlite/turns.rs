@@ -1,6 +1,9 @@
 //! Turns, and what handlers keep, in SQLite.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -105,6 +108,20 @@ impl TurnStore for SqliteStore {
         .await
         .map_err(failed)?;
         rows.into_iter().map(|row| row.into_turn(user)).collect()
+    }
+
+    async fn utterances(&self, since: Millis, limit: u32) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT text FROM turns WHERE created_at >= ? AND json_extract(classification, '$.type') <> 'form'
+             ORDER BY position DESC LIMIT ?",
+        )
+        .bind(since)
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed)?;
+        let mut seen = HashSet::new();
+        Ok(rows.into_iter().map(|(text,)| text).filter(|text| seen.insert(text.clone())).collect())
     }
 
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {

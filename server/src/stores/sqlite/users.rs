@@ -136,6 +136,37 @@ impl UserStore for SqliteStore {
         Ok(rows.into_iter().map(|(id,)| UserId(id)).collect())
     }
 
+    async fn is_admin(&self, user: UserId) -> Result<bool, StoreError> {
+        let found: Option<(bool,)> =
+            sqlx::query_as("SELECT is_admin FROM users WHERE id = ? AND deleting_since IS NULL")
+                .bind(user.0)
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(failed)?;
+        Ok(found.is_some_and(|(admin,)| admin))
+    }
+
+    async fn set_admin(&self, user: UserId, admin: bool, entry: &AuditEntry) -> Result<bool, StoreError> {
+        let entry = entry.clone();
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let changed =
+                        sqlx::query("UPDATE users SET is_admin = ? WHERE id = ? AND id <> 1 AND deleting_since IS NULL")
+                            .bind(admin)
+                            .bind(user.0)
+                            .execute(&mut *connection)
+                            .await?;
+                    if changed.rows_affected() == 0 {
+                        return Ok(false);
+                    }
+                    add_audit(connection, entry).await?;
+                    Ok(true)
+                })
+            })
+            .await
+    }
+
     async fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         let entry = entry.clone();
         self.writer.write(move |connection| Box::pin(add_audit(connection, entry))).await
@@ -146,7 +177,8 @@ impl UserStore for SqliteStore {
     }
 }
 
-async fn add_audit(connection: &mut SqliteConnection, entry: AuditEntry) -> Result<(), sqlx::Error> {
+/// Writes a line of the audit log.
+pub(super) async fn add_audit(connection: &mut SqliteConnection, entry: AuditEntry) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)")
         .bind(entry.at)
         .bind(entry.actor.map(|user| user.0))

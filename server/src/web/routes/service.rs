@@ -9,7 +9,7 @@ use crate::web::{App, context::Context, error::ApiError, guard::HealthClient};
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
-    routes![live, ready, health, metrics]
+    routes![live, ready, health, metrics, openapi]
 }
 
 /// The process runs.
@@ -30,7 +30,16 @@ async fn ready(context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, A
 #[get("/health")]
 async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     context.run(app.stores.ping()).await?;
+    if app.releases.problem().is_some() {
+        return Err(ApiError::Unavailable("catalogue"));
+    }
     model(app)
+}
+
+/// The description of all routes (OpenAPI 3.1).
+#[get("/openapi.json")]
+fn openapi() -> (ContentType, &'static str) {
+    (ContentType::JSON, include_str!("../openapi.json"))
 }
 
 /// Counts and times, for Prometheus.

@@ -1,0 +1,195 @@
+//! What is different between two bots, in the terms of their author.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Catalogue, Handler, Intent, manifest::Manifest, template::Text};
+
+/// From one bot to another.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CatalogueDiff {
+    /// Files that came.
+    pub files_added: Vec<String>,
+    /// Files that went.
+    pub files_removed: Vec<String>,
+    /// Files whose content is another.
+    pub files_changed: Vec<String>,
+    /// Intents that came, with the number of their examples.
+    pub intents_added: BTreeMap<String, usize>,
+    /// Intents that went, with the number of their examples.
+    pub intents_removed: BTreeMap<String, usize>,
+    /// Intents that are in both and not the same.
+    pub intents_changed: Vec<IntentDiff>,
+    /// Texts that are not the same.
+    pub texts: Vec<ValueDiff>,
+    /// Numbers that are not the same: thresholds, margin, tries.
+    pub thresholds: Vec<ValueDiff>,
+}
+
+/// What became of an intent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct IntentDiff {
+    /// Which.
+    pub intent: String,
+    /// Examples that came.
+    pub examples_added: Vec<String>,
+    /// Examples that went.
+    pub examples_removed: Vec<String>,
+    /// Handler and slots, where they are not the same.
+    pub changes: Vec<ValueDiff>,
+}
+
+/// One thing that is not the same; what is absent is `None`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValueDiff {
+    /// What.
+    pub what: String,
+    /// As it was.
+    pub from: Option<String>,
+    /// As it is.
+    pub to: Option<String>,
+}
+
+impl CatalogueDiff {
+    /// Between two bots and their files.
+    pub fn between(from: (&Catalogue, &Manifest), to: (&Catalogue, &Manifest)) -> Self {
+        let mut diff = Self::default();
+        diff.files(from.1, to.1);
+        diff.intents(from.0, to.0);
+        diff.texts = values(&texts(from.0), &texts(to.0));
+        diff.thresholds = values(&numbers(from.0), &numbers(to.0));
+        diff
+    }
+
+    /// Whether nothing is different.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn files(&mut self, from: &Manifest, to: &Manifest) {
+        for path in from.files.keys().chain(to.files.keys()).collect::<BTreeSet<_>>() {
+            match (from.files.get(path), to.files.get(path)) {
+                (None, _) => self.files_added.push(path.clone()),
+                (_, None) => self.files_removed.push(path.clone()),
+                (Some(old), Some(new)) if old != new => self.files_changed.push(path.clone()),
+                _ => {}
+            }
+        }
+    }
+
+    fn intents(&mut self, from: &Catalogue, to: &Catalogue) {
+        let names = from.intents.iter().chain(&to.intents).map(|intent| &intent.id).collect::<BTreeSet<_>>();
+        for id in names {
+            match (from.intent(id), to.intent(id)) {
+                (None, Some(new)) => _ = self.intents_added.insert(id.to_string(), new.examples.len()),
+                (Some(old), None) => _ = self.intents_removed.insert(id.to_string(), old.examples.len()),
+                (Some(old), Some(new)) => self.intents_changed.extend(intent(old, new)),
+                (None, None) => {}
+            }
+        }
+    }
+}
+
+fn intent(old: &Intent, new: &Intent) -> Option<IntentDiff> {
+    let texts = |intent: &Intent| intent.examples.iter().map(|example| example.text.clone()).collect::<BTreeSet<_>>();
+    let (before, after) = (texts(old), texts(new));
+    let diff = IntentDiff {
+        intent: new.id.to_string(),
+        examples_added: after.difference(&before).cloned().collect(),
+        examples_removed: before.difference(&after).cloned().collect(),
+        changes: values(&parts(old), &parts(new)),
+    };
+    let same = diff.examples_added.is_empty() && diff.examples_removed.is_empty() && diff.changes.is_empty();
+    (!same).then_some(diff)
+}
+
+type Values = BTreeMap<String, String>;
+
+fn values(from: &Values, to: &Values) -> Vec<ValueDiff> {
+    let names: BTreeSet<&String> = from.keys().chain(to.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| from.get(*name) != to.get(*name))
+        .map(|name| ValueDiff { what: name.clone(), from: from.get(name).cloned(), to: to.get(name).cloned() })
+        .collect()
+}
+
+/// Who answers, and what must be known first.
+fn parts(intent: &Intent) -> Values {
+    let handler = match &intent.handler {
+        Handler::Reply { .. } => "reply".to_owned(),
+        Handler::Script { script, function } => format!("{} {function}", script.path()),
+        Handler::Plugin(plugin) => format!("plugin {}", plugin.name()),
+        Handler::HandOff { .. } => "handoff".to_owned(),
+        Handler::Jump(target) => format!("jump {target}"),
+    };
+    let slot = |slot: &super::SlotSpec| {
+        let kind = slot.entity.as_deref().unwrap_or("text");
+        let need = if slot.required { "required" } else { "optional" };
+        let kept = if slot.remember { ", remembered" } else { "" };
+        (format!("slot {}", slot.name), format!("{kind}, {need}{kept}"))
+    };
+    let cancels = intent.cancels.then(|| ("role".to_owned(), "cancel".to_owned()));
+    intent.slots.iter().map(slot).chain([("handler".to_owned(), handler)]).chain(cancels).collect()
+}
+
+/// All texts that the bot says, by where they are used.
+fn texts(catalogue: &Catalogue) -> Values {
+    let mut out = Values::new();
+    let mut add = |name: &str, text: &Text| {
+        for (language, variants) in text.variants() {
+            let name = language.map_or(name.to_owned(), |language| format!("{name} ({language})"));
+            out.insert(name, variants.join(" | "));
+        }
+    };
+    for (key, text) in &catalogue.texts {
+        add(key, text);
+    }
+    add("fallback", &catalogue.fallback.text);
+    add("clarify", &catalogue.clarify);
+    add("handoff", &catalogue.handoff);
+    add("cancelled", &catalogue.cancelled);
+    add("dropped", &catalogue.dropped);
+    for intent in &catalogue.intents {
+        if let Some(title) = &intent.title {
+            add(&format!("{}: title", intent.id), title);
+        }
+        if let Handler::Reply { text, .. } | Handler::HandOff { text } = &intent.handler {
+            add(&format!("{}: reply", intent.id), text);
+        }
+        for slot in &intent.slots {
+            for (what, text) in [("ask", &slot.ask), ("retry", &slot.retry)] {
+                if let Some(text) = text {
+                    add(&format!("{}: {} {what}", intent.id, slot.name), text);
+                }
+            }
+        }
+    }
+    for intent in &catalogue.intents {
+        if let Handler::Reply { suggest, .. } = &intent.handler {
+            for (language, replies) in suggest {
+                out.insert(format!("{}: suggest ({language})", intent.id), replies.join(" | "));
+            }
+        }
+    }
+    out
+}
+
+fn numbers(catalogue: &Catalogue) -> Values {
+    let own = catalogue.intents.iter().filter_map(|intent| {
+        let threshold = intent.threshold?;
+        Some((format!("{}: threshold", intent.id), threshold.to_string()))
+    });
+    let fallback = &catalogue.fallback;
+    let then = if fallback.then_hand_off { "handoff" } else { "text" };
+    [
+        ("threshold".to_owned(), catalogue.threshold.to_string()),
+        ("margin".to_owned(), catalogue.margin.to_string()),
+        ("fallback: tries".to_owned(), fallback.tries.to_string()),
+        ("fallback: then".to_owned(), then.to_owned()),
+    ]
+    .into_iter()
+    .chain(own)
+    .collect()
+}

@@ -1,0 +1,162 @@
+//! Bundles as tar files, plain or compressed, from outside: nothing of them is believed.
+
+use std::io::{self, Cursor, Read};
+
+use banter_engine::catalogue::{
+    bundle::{Bundle, MAX_FILES},
+    manifest::{BundleError, MAX_BUNDLE_BYTES},
+};
+use flate2::read::GzDecoder;
+use tar::{Archive, Builder, EntryType, Header};
+use thiserror::Error;
+
+/// The first bytes of gzip (RFC 1952, section 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Headers and padding of tar come on top of the files.
+const OVERHEAD: u64 = 2_048;
+
+/// Why an upload is no bundle.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// It cannot be read, or ends too early.
+    #[error("the archive cannot be read: {0}")]
+    Broken(#[from] io::Error),
+    /// What is in it is no bot.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Something that is neither a file nor a folder.
+    #[error("{0} is no plain file: links and devices are refused")]
+    Special(String),
+}
+
+/// Reads an archive. Folders are passed over; a leading `./` is taken off.
+///
+/// # Errors
+/// When it is no archive, or what is in it is no bot's file, or too much.
+pub fn read(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
+    // What a small upload unpacks to is bounded before it is unpacked.
+    let most = MAX_BUNDLE_BYTES + MAX_FILES as u64 * OVERHEAD;
+    if bytes.starts_with(&GZIP) { unpack(GzDecoder::new(bytes).take(most)) } else { unpack(bytes.take(most)) }
+}
+
+fn unpack(reader: impl Read) -> Result<Bundle, ArchiveError> {
+    let mut archive = Archive::new(reader);
+    let mut bundle = Bundle::default();
+    for (count, entry) in archive.entries()?.enumerate() {
+        let mut entry = entry?;
+        if count > 2 * MAX_FILES {
+            return Err(BundleError::TooLarge(format!("there are more than {MAX_FILES} files")).into());
+        }
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
+        match entry.header().entry_type() {
+            EntryType::Directory | EntryType::XGlobalHeader => continue,
+            EntryType::Regular | EntryType::Continuous => {}
+            _ => return Err(ArchiveError::Special(path)),
+        }
+        banter_engine::catalogue::manifest::check_path(&path)?;
+        // A header may promise more than comes.
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        if content.len() as u64 != entry.header().size()? {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        bundle.add(&path, content)?;
+    }
+    if bundle.files.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no file").into());
+    }
+    Ok(bundle)
+}
+
+/// Writes a bundle as a tar file; equal bundles give equal bytes.
+///
+/// # Errors
+/// Hardly any: a path that tar cannot hold.
+pub fn write(bundle: &Bundle) -> io::Result<Vec<u8>> {
+    let mut builder = Builder::new(Vec::new());
+    for (path, bytes) in &bundle.files {
+        let mut header = Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_entry_type(EntryType::Regular);
+        builder.append_data(&mut header, path, Cursor::new(bytes))?;
+    }
+    builder.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    fn bundle() -> Bundle {
+        Bundle::of(&[("bot.yaml", "name: a\n"), ("intents/привет.yaml", "intent: hello\n")])
+    }
+
+    fn special(kind: EntryType, path: &str) -> Vec<u8> {
+        let mut builder = Builder::new(Vec::new());
+        let mut header = Header::new_ustar();
+        header.set_size(0);
+        header.set_entry_type(kind);
+        builder.append_link(&mut header, path, "/etc/passwd").unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    /// An archive whose one path is written as it is, past the checks of the crate that writes it.
+    fn raw(path: &str) -> Vec<u8> {
+        let mut header = Header::new_old();
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_size(1);
+        header.set_cksum();
+        let mut builder = Builder::new(Vec::new());
+        builder.append(&header, &b"x"[..]).unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let tar = write(&bundle()).unwrap();
+        assert_eq!(read(&tar).unwrap(), bundle());
+        assert_eq!(read(&gzip(&tar)).unwrap(), bundle());
+    }
+
+    #[test]
+    fn hostile_archives_are_refused() {
+        for path in ["../../etc/passwd", "/etc/passwd", "intents/../../x.yaml", "intents/.x.yaml", "other/x.yaml"] {
+            assert!(matches!(read(&raw(path)), Err(ArchiveError::Bundle(BundleError::Path { .. }))), "{path}");
+        }
+        for kind in [EntryType::Symlink, EntryType::Link, EntryType::Char, EntryType::Fifo] {
+            assert!(matches!(read(&special(kind, "intents/x.yaml")), Err(ArchiveError::Special(_))), "{kind:?}");
+        }
+        for bytes in [&b""[..], b"no archive", &[0x1f, 0x8b, 0, 0], &write(&bundle()).unwrap()[..700]] {
+            assert!(read(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    /// A megabyte that unpacks to a gigabyte is given up at the bound.
+    #[test]
+    fn a_bomb_does_not_go_off() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let mut header = Header::new_ustar();
+        header.set_path("plugins/bomb.wasm").unwrap();
+        header.set_size(1 << 30);
+        header.set_entry_type(EntryType::Regular);
+        header.set_cksum();
+        encoder.write_all(header.as_bytes()).unwrap();
+        let zeros = vec![0; 1 << 20];
+        (0..1 << 10).for_each(|_| encoder.write_all(&zeros).unwrap());
+        let bomb = encoder.finish().unwrap();
+        assert!(bomb.len() < 2 << 20, "{}", bomb.len());
+        assert!(read(&bomb).is_err());
+    }
+}

@@ -1,0 +1,139 @@
+//! The versions that this server answers with, and how their turns go.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use banter_engine::{
+    Snapshot,
+    turn::{Turn, TurnKind},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::stores::UserId;
+
+/// A version, ready to answer.
+pub struct Serving {
+    /// The hash of its files.
+    pub id: String,
+    /// The bot.
+    pub snapshot: Arc<Snapshot>,
+    counts: [AtomicU64; 5],
+}
+
+/// How turns went since the server began with a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// An intent was sure enough.
+    pub matched: u64,
+    /// Two were equally near.
+    pub ambiguous: u64,
+    /// None was near enough.
+    pub unknown: u64,
+    /// The message answered a form.
+    pub form: u64,
+    /// Something went wrong in a handler.
+    pub failed: u64,
+}
+
+impl Counts {
+    /// The share of messages outside forms that were understood, 0 to 1; `None` without any.
+    pub fn match_rate(&self) -> Option<f64> {
+        let all = self.matched + self.ambiguous + self.unknown;
+        (all > 0).then(|| self.matched as f64 / all as f64)
+    }
+
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            matched: self.matched + other.matched,
+            ambiguous: self.ambiguous + other.ambiguous,
+            unknown: self.unknown + other.unknown,
+            form: self.form + other.form,
+            failed: self.failed + other.failed,
+        }
+    }
+}
+
+impl Serving {
+    /// A version that begins.
+    pub fn new(id: String, snapshot: Snapshot) -> Self {
+        Self { id, snapshot: Arc::new(snapshot), counts: Default::default() }
+    }
+
+    /// Counts a turn that is stored.
+    pub fn count(&self, turn: &Turn) {
+        let kind = match turn.kind {
+            TurnKind::Matched => 0,
+            TurnKind::Ambiguous => 1,
+            TurnKind::Unknown => 2,
+            TurnKind::Form => 3,
+        };
+        self.counts[kind].fetch_add(1, Ordering::Relaxed);
+        if !turn.events.is_empty() {
+            self.counts[4].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How its turns went so far.
+    pub fn counts(&self) -> Counts {
+        let [matched, ambiguous, unknown, form, failed] =
+            self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+        Counts { matched, ambiguous, unknown, form, failed }
+    }
+}
+
+/// What is in use at one time.
+pub struct Line {
+    /// The activation that it follows; 0 before the first.
+    pub generation: i64,
+    /// For all but the canary's users.
+    pub stable: Arc<Serving>,
+    /// For so many users in a hundred.
+    pub canary: Option<(Arc<Serving>, u8)>,
+}
+
+impl Line {
+    /// The version of a user. It depends on the user and the canary alone, so every server chooses alike and nobody goes to and fro.
+    pub fn for_user(&self, user: UserId) -> &Arc<Serving> {
+        match &self.canary {
+            Some((canary, percent)) if draw(&canary.id, user) < *percent => canary,
+            _ => &self.stable,
+        }
+    }
+
+    /// The versions with their counts.
+    pub fn counts(&self) -> BTreeMap<String, Counts> {
+        let canary = self.canary.iter().map(|(canary, _)| canary);
+        canary.chain([&self.stable]).map(|serving| (serving.id.clone(), serving.counts())).collect()
+    }
+}
+
+/// 0 to 99, for each canary another tenth of the users: SplitMix64 of the user's number and the version's first digits.
+fn draw(version: &str, user: UserId) -> u8 {
+    let salt = version.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
+    let mut state = salt ^ (user.0 as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    state = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    state = (state ^ (state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((state ^ (state >> 31)) % 100) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_is_a_tenth_and_another_one_for_another_version() {
+        let (first, second) = ("0123456789abcdef00", "fedcba987654321000");
+        let chosen = |version: &str| (1..=10_000).filter(|user| draw(version, UserId(*user)) < 10).collect::<Vec<i64>>();
+        let (one, other) = (chosen(first), chosen(second));
+        assert!((900..1_100).contains(&one.len()), "{}", one.len());
+        assert_eq!(one, chosen(first));
+        let both = one.iter().filter(|user| other.contains(user)).count();
+        assert!(both < 200, "{both} of the same users are chosen twice");
+    }
+}

@@ -1,0 +1,134 @@
+//! Following a bot's folder: what is saved is taken through the gate and, if it is good, put into use. For development.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use banter_engine::catalogue::{bundle::Bundle, fault::Faults};
+use notify_debouncer_mini::{
+    DebounceEventResult, Debouncer, new_debouncer,
+    notify::{RecommendedWatcher, RecursiveMode},
+};
+use tokio::{sync::mpsc, task::block_in_place, time::sleep};
+
+use super::{
+    releases::{Actor, Published, ReleaseError, Releases, Wish},
+    show,
+};
+
+/// Saves that follow each other so fast are one.
+const QUIET: Duration = Duration::from_millis(150);
+/// A bot that is bad may be half saved: it is looked at once more after this.
+const SECOND_LOOK: Duration = Duration::from_millis(400);
+/// The folders of a bot.
+const FOLDERS: [&str; 5] = ["intents", "scripts", "texts", "plugins", "fixtures"];
+
+/// Watches a bot's folder and those in it, also those that are made later.
+pub struct Watch {
+    folder: PathBuf,
+    debouncer: Debouncer<RecommendedWatcher>,
+    changes: mpsc::Receiver<()>,
+    watched: Vec<PathBuf>,
+}
+
+impl Watch {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// When the folder cannot be watched.
+    pub fn begin(folder: &Path) -> Result<Self, notify_debouncer_mini::notify::Error> {
+        // One place: what changes while a change is looked at is seen afterwards, all at once.
+        let (send, changes) = mpsc::channel(1);
+        let mut debouncer = new_debouncer(QUIET, move |event: DebounceEventResult| {
+            if event.is_ok_and(|events| events.iter().any(|event| matters(&event.path))) {
+                let _ = send.try_send(());
+            }
+        })?;
+        debouncer.watcher().watch(folder, RecursiveMode::NonRecursive)?;
+        let mut watch = Self { folder: folder.to_owned(), debouncer, changes, watched: Vec::new() };
+        watch.watch_folders()?;
+        Ok(watch)
+    }
+
+    /// Waits for a change.
+    pub async fn change(&mut self) -> Option<()> {
+        self.changes.recv().await?;
+        if let Err(error) = self.watch_folders() {
+            tracing::warn!(%error, "a folder cannot be watched");
+        }
+        Some(())
+    }
+
+    fn watch_folders(&mut self) -> Result<(), notify_debouncer_mini::notify::Error> {
+        let folders = FOLDERS.map(|name| self.folder.join(name));
+        self.watched.retain(|folder| folder.is_dir());
+        for folder in folders {
+            if folder.is_dir() && !self.watched.contains(&folder) {
+                self.debouncer.watcher().watch(&folder, RecursiveMode::Recursive)?;
+                self.watched.push(folder);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file is one of a bot's, or a folder, and not an editor's own.
+pub fn matters(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let ending = [".yaml", ".rhai", ".wasm", ".schema.json", ".convo.txt"].iter().any(|ending| name.ends_with(ending));
+    let folder = FOLDERS.contains(&name.as_str());
+    (ending || folder) && !name.starts_with('.')
+}
+
+impl Releases {
+    /// Publishes the folder whenever it changes, and tells of it with `say`. Ends when the folder can no longer be watched.
+    pub async fn follow_folder(self: Arc<Self>, mut watch: Watch, say: impl Fn(String)) {
+        let actor = Actor { user: None, name: "watch".to_owned() };
+        let mut last = None;
+        while watch.change().await.is_some() {
+            let begun = Instant::now();
+            let Some(mut read) = read(&watch.folder, &say) else { continue };
+            if last.as_ref() == Some(&read.0) {
+                continue;
+            }
+            let mut result = self.try_folder(&read, &actor).await;
+            if matches!(result, Err(ReleaseError::Refused(_))) {
+                sleep(SECOND_LOOK).await;
+                let Some(again) = self::read(&watch.folder, &say) else { continue };
+                if again.0 != read.0 {
+                    read = again;
+                    result = self.try_folder(&read, &actor).await;
+                }
+            }
+            last = Some(read.0);
+            match result {
+                Ok(published) if published.activated => {
+                    say(format!("{} in {} ms", show::published(&published), begun.elapsed().as_millis()));
+                }
+                Ok(_) => {}
+                Err(ReleaseError::Refused(report)) => {
+                    say(format!("{}\nthe version before stays in use", show::refusal(&report)));
+                }
+                Err(error) => say(format!("error: {error}; the version before stays in use")),
+            }
+        }
+    }
+
+    async fn try_folder(&self, read: &(Bundle, Faults), actor: &Actor) -> Result<Published, ReleaseError> {
+        let wish = Wish { message: "saved in the bot's folder".to_owned(), ..Wish::default() };
+        self.publish(read.0.clone(), read.1.clone(), &wish, actor, &|_| {}).await
+    }
+}
+
+fn read(folder: &Path, say: &impl Fn(String)) -> Option<(Bundle, Faults)> {
+    let mut faults = Faults::default();
+    match block_in_place(|| Bundle::read(folder, &mut faults)) {
+        Ok(bundle) => Some((bundle, faults)),
+        Err(error) => {
+            say(format!("error: the bot's folder {} cannot be read: {error}", folder.display()));
+            None
+        }
+    }
+}

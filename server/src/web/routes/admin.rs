@@ -1,0 +1,397 @@
+//! Versions of the bot, for administrators.
+
+use std::sync::Arc;
+
+use banter_engine::catalogue::{diff::CatalogueDiff, fault::Faults, manifest::Manifest};
+use futures::{
+    StreamExt,
+    stream::{BoxStream, unfold},
+};
+use rocket::{
+    Request, Route, State, get,
+    http::{ContentType, Header},
+    post,
+    request::{FromRequest, Outcome},
+    response::{
+        self, Responder,
+        stream::{Event, EventStream},
+    },
+    routes,
+    serde::json::Json,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+use crate::{
+    catalogs::{
+        archive,
+        gate::Step,
+        releases::{Actor, Fleet, Published, ReleaseError, Wish},
+    },
+    config::release::Scope,
+    stores::{
+        Millis,
+        catalog::{Activation, AuditLine, VersionRecord},
+    },
+    web::{
+        App,
+        body::{Body, refuse},
+        context::{Context, Speech},
+        error::ApiError,
+        guard::admin::{self, Admin},
+        upload::Upload,
+    },
+};
+
+/// Rows of a list without `limit`, and with the greatest.
+const ROWS: (u32, u32) = (50, 500);
+/// Steps that a slow reader may be behind; more are left out.
+const STEPS: usize = 64;
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route> {
+    routes![
+        publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit
+    ]
+}
+
+/// A version as a list has it.
+#[derive(Serialize)]
+struct VersionRow {
+    id: String,
+    catalogue: String,
+    parent: Option<String>,
+    author: String,
+    message: String,
+    created_at: Millis,
+    files: usize,
+    active: bool,
+}
+
+#[derive(Serialize)]
+struct Versions {
+    versions: Vec<VersionRow>,
+}
+
+#[derive(Serialize)]
+struct Version {
+    #[serde(flatten)]
+    row: VersionRow,
+    manifest: Manifest,
+}
+
+#[derive(Serialize)]
+struct AuditLog {
+    lines: Vec<AuditLine>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct OptionalChoice {
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CanaryChoice {
+    version: String,
+    percent: u8,
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+impl VersionRow {
+    fn of(record: &VersionRecord, active: Option<&str>) -> Self {
+        Self {
+            active: active == Some(record.id.as_str()),
+            id: record.id.clone(),
+            catalogue: record.catalogue.clone(),
+            parent: record.parent.clone(),
+            author: record.author.clone(),
+            message: record.message.clone(),
+            created_at: record.created_at,
+            files: record.manifest.files.len(),
+        }
+    }
+}
+
+/// An answer with the generation that it leaves, for the next `If-Match`.
+#[derive(rocket::Responder)]
+struct Tagged<T> {
+    inner: Json<T>,
+    tag: Header<'static>,
+}
+
+impl<T> Tagged<T> {
+    fn new(value: T, generation: i64) -> Self {
+        Self { inner: Json(value), tag: Header::new("ETag", format!("\"{generation}\"")) }
+    }
+}
+
+/// The generation that the client knows of: `If-Match: "7"`.
+struct IfMatch(Option<i64>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for IfMatch {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+        match request.headers().get_one("If-Match").map(str::trim) {
+            None | Some("*") => Outcome::Success(Self(None)),
+            Some(tag) => match tag.trim_matches('"').parse() {
+                Ok(generation) => Outcome::Success(Self(Some(generation))),
+                Err(_) => Outcome::Error(refuse(request, ApiError::InvalidParameter("If-Match".to_owned()))),
+            },
+        }
+    }
+}
+
+/// Whether the client wants to be told of progress, and in which language of errors.
+struct Wanted {
+    events: bool,
+    speech: Speech,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Wanted {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+        let accepts = |accept: &str| accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"));
+        let events = request.headers().get_one("Accept").is_some_and(accepts);
+        Outcome::Success(Self { events, speech: Speech::of(request) })
+    }
+}
+
+enum PublishReply {
+    Whole(Tagged<Published>),
+    Stream(EventStream<BoxStream<'static, Event>>),
+}
+
+impl<'r> Responder<'r, 'r> for PublishReply {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
+        match self {
+            Self::Whole(published) => published.respond_to(request),
+            Self::Stream(events) => events.respond_to(request),
+        }
+    }
+}
+
+#[post("/admin/versions?<message>&<dry_run>&<canary>", data = "<upload>")]
+#[expect(clippy::too_many_arguments, reason = "a route takes what it needs as guards")]
+async fn publish(
+    admin: Admin<admin::Publish>,
+    expected: IfMatch,
+    wanted: Wanted,
+    message: Option<&str>,
+    dry_run: Option<&str>,
+    canary: Option<&str>,
+    upload: Upload,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<PublishReply, ApiError> {
+    let invalid = |name: &str| ApiError::InvalidParameter(name.to_owned());
+    let dry_run = match dry_run {
+        None | Some("false") => false,
+        Some("" | "true") => true,
+        Some(_) => return Err(invalid("dry_run")),
+    };
+    let canary = canary.map(|percent| percent.parse().map_err(|_| invalid("canary"))).transpose()?;
+    let message = message.map(str::to_owned).or(upload.message).unwrap_or_default();
+    let utterances = admin.may(Scope::Utterances);
+    let wish = Wish { message, dry_run, canary, expected: expected.0, utterances, skip_fixtures: false };
+    let (bundle, actor, app) = (upload.bundle, admin.actor, Arc::clone(app));
+    if !wanted.events {
+        let published = context
+            .run(app.releases.publish(bundle, Faults::default(), &wish, &actor, &|_| {}))
+            .await?;
+        let generation = published.generation;
+        return Ok(PublishReply::Whole(Tagged::new(published, generation)));
+    }
+    let (send, receive) = mpsc::channel(STEPS);
+    // The work goes on when the client goes away: it was asked for.
+    let work = work_with_events(app, bundle, wish, actor, send, wanted.speech);
+    tokio::spawn(work.instrument(tracing::Span::current()));
+    let events = unfold(receive, async |mut receive| receive.recv().await.map(|event| (event, receive)));
+    Ok(PublishReply::Stream(EventStream::from(events.boxed())))
+}
+
+async fn work_with_events(
+    app: Arc<App>,
+    bundle: banter_engine::catalogue::bundle::Bundle,
+    wish: Wish,
+    actor: Actor,
+    send: mpsc::Sender<Event>,
+    speech: Speech,
+) {
+    let progress = |step: Step| {
+        // A reader that is slow, or gone, misses steps.
+        let _ = send.try_send(Event::json(&step).event("progress"));
+    };
+    let result = app.releases.publish(bundle, Faults::default(), &wish, &actor, &progress).await;
+    let last = match result {
+        Ok(published) => Event::json(&published).event("result"),
+        Err(error) => Event::json(&ApiError::from(error).problem(speech)).event("problem"),
+    };
+    let _ = send.send(last).await;
+}
+
+#[get("/admin/versions?<limit>&<before>")]
+async fn versions(
+    _admin: Admin<admin::Read>,
+    limit: Option<&str>,
+    before: Option<&str>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Tagged<Versions>, ApiError> {
+    let limit = rows(limit)?;
+    let work = async {
+        let before = match before {
+            Some(before) => Some(app.releases.resolve(before).await?),
+            None => None,
+        };
+        let records = app.releases.versions(limit, before.as_deref()).await?;
+        let activation = app.stores.catalog.activation().await?;
+        Ok::<_, ReleaseError>((records, activation))
+    };
+    let (records, activation) = context.run(work).await?;
+    let (active, generation) = state_of(activation.as_ref());
+    let versions = records.iter().map(|record| VersionRow::of(record, active)).collect();
+    Ok(Tagged::new(Versions { versions }, generation))
+}
+
+#[get("/admin/versions/<id>")]
+async fn version(
+    _admin: Admin<admin::Read>,
+    id: &str,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Json<Version>, ApiError> {
+    let work = async {
+        let record = app.releases.version(id).await?;
+        Ok::<_, ReleaseError>((record, app.stores.catalog.activation().await?))
+    };
+    let (record, activation) = context.run(work).await?;
+    let row = VersionRow::of(&record, state_of(activation.as_ref()).0);
+    Ok(Json(Version { row, manifest: record.manifest }))
+}
+
+#[get("/admin/versions/<id>/bundle")]
+async fn bundle(
+    _admin: Admin<admin::Read>,
+    id: &str,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<(ContentType, Vec<u8>), ApiError> {
+    let work = async {
+        let record = app.releases.version(id).await?;
+        let bundle = app.releases.bundle(&record).await?;
+        archive::write(&bundle).map_err(|error| ReleaseError::Internal(error.to_string()))
+    };
+    Ok((ContentType::new("application", "x-tar"), context.run(work).await?))
+}
+
+#[get("/admin/diff?<from>&<to>")]
+async fn diff(
+    _admin: Admin<admin::Read>,
+    from: Option<&str>,
+    to: Option<&str>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Json<CatalogueDiff>, ApiError> {
+    let missing = |name: &str| ApiError::InvalidParameter(name.to_owned());
+    let (from, to) = (from.ok_or_else(|| missing("from"))?, to.ok_or_else(|| missing("to"))?);
+    Ok(Json(context.run(app.releases.diff(from, to)).await?))
+}
+
+#[post("/admin/activate", data = "<body>")]
+async fn activate(
+    admin: Admin<admin::Activate>,
+    expected: IfMatch,
+    body: Body<Choice>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Tagged<Activation>, ApiError> {
+    tagged(context.run(app.releases.activate(&body.value.version, expected.0, &admin.actor)).await?)
+}
+
+#[post("/admin/rollback", data = "<body>")]
+async fn rollback(
+    admin: Admin<admin::Activate>,
+    expected: IfMatch,
+    body: Body<OptionalChoice>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Tagged<Activation>, ApiError> {
+    let version = body.value.version.as_deref();
+    tagged(context.run(app.releases.roll_back(version, expected.0, &admin.actor)).await?)
+}
+
+#[post("/admin/canary", data = "<body>")]
+async fn canary(
+    admin: Admin<admin::Activate>,
+    expected: IfMatch,
+    body: Body<CanaryChoice>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Tagged<Activation>, ApiError> {
+    let CanaryChoice { version, percent } = &body.value;
+    tagged(context.run(app.releases.canary(version, *percent, expected.0, &admin.actor)).await?)
+}
+
+#[post("/admin/promote", data = "<_body>")]
+async fn promote(
+    admin: Admin<admin::Activate>,
+    expected: IfMatch,
+    _body: Body<Nothing>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Tagged<Activation>, ApiError> {
+    tagged(context.run(app.releases.promote(expected.0, &admin.actor)).await?)
+}
+
+#[get("/admin/fleet")]
+async fn fleet(
+    _admin: Admin<admin::Read>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Tagged<Fleet>, ApiError> {
+    let fleet = context.run(app.releases.fleet()).await?;
+    let generation = state_of(fleet.activation.as_ref()).1;
+    Ok(Tagged::new(fleet, generation))
+}
+
+#[get("/admin/audit?<limit>&<before>")]
+async fn audit(
+    _admin: Admin<admin::Audit>,
+    limit: Option<&str>,
+    before: Option<&str>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Json<AuditLog>, ApiError> {
+    let limit = rows(limit)?;
+    let invalid = |_| ApiError::InvalidParameter("before".to_owned());
+    let before = before.map(|before| before.parse::<i64>().map_err(invalid)).transpose()?;
+    let lines = context.run(app.releases.audit_log(limit, before)).await?;
+    Ok(Json(AuditLog { lines }))
+}
+
+fn tagged(activation: Activation) -> Result<Tagged<Activation>, ApiError> {
+    let generation = activation.generation;
+    Ok(Tagged::new(activation, generation))
+}
+
+fn state_of(activation: Option<&Activation>) -> (Option<&str>, i64) {
+    (activation.map(|one| one.version.as_str()), activation.map_or(0, |one| one.generation))
+}
+
+fn rows(limit: Option<&str>) -> Result<u32, ApiError> {
+    let Some(limit) = limit else { return Ok(ROWS.0) };
+    let rows = limit.parse().ok().filter(|rows| (1..=ROWS.1).contains(rows));
+    rows.ok_or_else(|| ApiError::InvalidParameter("limit".to_owned()))
+}

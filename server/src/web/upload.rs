@@ -1,0 +1,85 @@
+//! Uploads of bots: a tar file as the body, plain or compressed, or a form with one in it.
+
+use std::{sync::Arc, time::Duration};
+
+use banter_engine::catalogue::{
+    bundle::{Bundle, MAX_FILES},
+    manifest::MAX_BUNDLE_BYTES,
+};
+use rocket::{
+    Data, FromForm, Request,
+    data::{ByteUnit, FromData, Limits, Outcome, ToByteUnit},
+    form::Form,
+    http::Status,
+};
+use tokio::{task::block_in_place, time::timeout};
+
+use super::{App, body::refuse, error::ApiError};
+use crate::catalogs::archive;
+
+/// A bot that a client sent.
+pub struct Upload {
+    /// Its files; not looked at yet.
+    pub bundle: Bundle,
+    /// Why, if the form says so.
+    pub message: Option<String>,
+}
+
+#[derive(FromForm)]
+struct UploadForm<'r> {
+    bundle: &'r [u8],
+    message: Option<&'r str>,
+}
+
+/// Bytes of an upload: the files, and what an archive adds to them.
+fn most() -> ByteUnit {
+    (MAX_BUNDLE_BYTES + MAX_FILES as u64 * 2_048).bytes()
+}
+
+/// Rocket's own bounds on forms, which only uploads use.
+pub fn limits() -> Limits {
+    Limits::default().limit("data-form", most()).limit("bytes", most()).limit("form", 16.kibibytes())
+}
+
+#[rocket::async_trait]
+impl<'r> FromData<'r> for Upload {
+    type Error = ApiError;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        let time = request.rocket().state::<Arc<App>>().map_or(Duration::ZERO, |app| app.upload_time);
+        let read = timeout(time, read(request, data)).await;
+        match read.unwrap_or(Err(ApiError::BadRequest)) {
+            Ok(upload) => Outcome::Success(upload),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+async fn read<'r>(request: &'r Request<'_>, data: Data<'r>) -> Result<Upload, ApiError> {
+    let kind = request.content_type().ok_or(ApiError::UnsupportedMediaType)?;
+    if kind.is_form_data() {
+        return match Form::<UploadForm<'_>>::from_data(request, data).await {
+            Outcome::Success(form) => {
+                Ok(Upload { bundle: unpack(form.bundle)?, message: form.message.map(str::to_owned) })
+            }
+            Outcome::Error((Status::PayloadTooLarge, _)) => Err(ApiError::TooLarge),
+            _ => Err(ApiError::MissingField("bundle".to_owned())),
+        };
+    }
+    let tar = ["x-tar", "gzip", "x-gzip", "octet-stream"].contains(&kind.sub().as_str());
+    if kind.top() != "application" || !tar {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    let bytes = data.open(most()).into_bytes().await.map_err(|_| ApiError::BadRequest)?;
+    if !bytes.is_complete() {
+        return Err(ApiError::TooLarge);
+    }
+    if bytes.is_empty() {
+        return Err(ApiError::MissingBody);
+    }
+    Ok(Upload { bundle: unpack(&bytes)?, message: None })
+}
+
+fn unpack(bytes: &[u8]) -> Result<Bundle, ApiError> {
+    block_in_place(|| archive::read(bytes)).map_err(|error| ApiError::InvalidBundle(error.to_string()))
+}
