@@ -32,7 +32,7 @@ lint: ## Format and clippy
 	@cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings
 
 bench: ## All measurements, with their baselines
-	@for bench in accuracy index serve fleet plugins replay; do echo "== $$bench"; bench/$$bench || exit 1; done
+	@for bench in accuracy index serve fleet plugins replay reload; do echo "== $$bench"; bench/$$bench || exit 1; done
 
 services-up: ## Start PostgreSQL, MongoDB and Redis on spare ports, and print their URLs
 	@services/services.sh up

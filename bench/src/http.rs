@@ -28,13 +28,27 @@ impl Connection {
     /// # Errors
     /// Those of the network, and an answer that is no HTTP.
     pub fn post(&mut self, path: &str, token: &str, body: &serde_json::Value) -> io::Result<(u16, String)> {
-        let body = body.to_string();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        self.send("POST", path, &headers, body.to_string().as_bytes())
+    }
+
+    /// Sends a request; the status and the body.
+    ///
+    /// # Errors
+    /// Those of the network, and an answer that is no HTTP.
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<(u16, String)> {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+        let stream = self.stream.get_mut();
+        stream.write_all(&[head.as_bytes(), body].concat())?;
         self.answer()
     }
 

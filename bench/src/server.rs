@@ -61,6 +61,13 @@ impl Server {
         fail("the server does not listen")
     }
 
+    /// Memory that it holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
     /// A new user's access token.
     pub fn log_in(&self, name: &str) -> io::Result<String> {
         let body = json!({ "email": format!("{name}@bench.example"), "password": "bench" });

@@ -124,7 +124,10 @@ impl Snapshot {
             }
         };
         let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, index_folder.as_deref()));
-        Ok((Self { catalogue, classifier, vectors: Arc::new(vectors), samples }, BuildReport { embedded, classifier: made }))
+        Ok((
+            Self { catalogue, classifier, vectors: Arc::new(vectors), samples },
+            BuildReport { embedded, classifier: made },
+        ))
     }
 
     /// The same classifier for another catalogue; `None` when its examples or intents are not the same.

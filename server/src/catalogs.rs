@@ -51,10 +51,7 @@ impl Catalogs {
 
     /// Puts other versions into use. Turns that have begun end on theirs.
     pub fn swap(&self, line: Line) {
-        let old = std::mem::replace(
-            &mut *self.line.write().unwrap_or_else(PoisonError::into_inner),
-            Arc::new(line),
-        );
+        let old = std::mem::replace(&mut *self.line.write().unwrap_or_else(PoisonError::into_inner), Arc::new(line));
         // Freeing a large version takes a while; it happens here, outside the lock, or where its last turn ends.
         drop(old);
     }

@@ -285,12 +285,8 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
             release::reload(&config, &arguments)
         }
-        Command::Versions { server, limit, data_dir } => {
-            release::versions(&load_for(&file, data_dir)?, &server, limit)
-        }
-        Command::Diff { from, to, server, data_dir } => {
-            release::diff(&load_for(&file, data_dir)?, &server, &from, &to)
-        }
+        Command::Versions { server, limit, data_dir } => release::versions(&load_for(&file, data_dir)?, &server, limit),
+        Command::Diff { from, to, server, data_dir } => release::diff(&load_for(&file, data_dir)?, &server, &from, &to),
         Command::Rollback { version, server, data_dir } => {
             release::roll_back(&load_for(&file, data_dir)?, &server, version.as_deref())
         }

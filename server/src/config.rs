@@ -506,7 +506,8 @@ fn database_of_environment() -> Result<Figment, Failure> {
     if port.parse::<u16>().is_err() {
         return Err(Failure::usage(format!("DATABASE_PORT is `{port}`"), "set it to a number such as 5432"));
     }
-    let password = value("DATABASE_PASSWORD").map_or(String::new(), |password| format!(":{}", percent_encode(&password)));
+    let password =
+        value("DATABASE_PASSWORD").map_or(String::new(), |password| format!(":{}", percent_encode(&password)));
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
     let url = format!("postgres://{}{password}@{host}:{port}/{}", percent_encode(&user), percent_encode(&name));
     Ok(Figment::from(Serialized::global("stores.postgres", url)))

@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use crate::catalogs::{releases::Releases, serving::Counts, show::short};
 use banter_engine::turn::{Turn, TurnKind};
 use banter_sandbox::{PluginState, Sandbox};
-use crate::catalogs::{releases::Releases, serving::Counts, show::short};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},

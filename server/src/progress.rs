@@ -45,13 +45,8 @@ impl Drop for BuildBar {
 }
 
 /// Shows how far a version is on its way into use.
+#[derive(Default)]
 pub struct StepBar(BuildBar);
-
-impl Default for StepBar {
-    fn default() -> Self {
-        Self(BuildBar::default())
-    }
-}
 
 impl StepBar {
     /// Draws a step.

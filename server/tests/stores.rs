@@ -20,6 +20,8 @@ use banter_server::{
 use mongodb::bson::{Document, doc};
 use serde_json::json;
 
+#[path = "stores/catalog.rs"]
+mod catalog;
 #[path = "services/mod.rs"]
 mod services;
 
@@ -225,6 +227,7 @@ async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
         cache(stores, ann, dialog).await;
     }
     bus(stores).await;
+    catalog::story(stores, ann).await;
     records(stores, ann).await;
     removal(stores, bob).await;
     stores.ping().await.unwrap();

@@ -70,11 +70,7 @@ impl Manifest {
     ///
     /// # Errors
     /// When anything is not what its hash says, or breaks a bound.
-    pub fn assemble(
-        &self,
-        id: &str,
-        mut content: impl FnMut(&str) -> Option<Vec<u8>>,
-    ) -> Result<Bundle, BundleError> {
+    pub fn assemble(&self, id: &str, mut content: impl FnMut(&str) -> Option<Vec<u8>>) -> Result<Bundle, BundleError> {
         if self.id() != id {
             return Err(BundleError::Foreign);
         }

@@ -57,9 +57,7 @@ impl Classifier {
             .origin
             .par_iter()
             .zip(vectors)
-            .map(|(origin, vector)| {
-                known(origin).unwrap_or_else(|| Vector::from(self.fitted.whitening.apply(vector)))
-            })
+            .map(|(origin, vector)| known(origin).unwrap_or_else(|| Vector::from(self.fitted.whitening.apply(vector))))
             .collect();
         let fitted = self.fitted.follow(samples, &features, change);
         Self::over(fitted, intents, samples, &features, None)

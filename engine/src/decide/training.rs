@@ -162,8 +162,7 @@ impl Data<'_> {
         let class_of: Vec<usize> = members.iter().map(|i| self.samples[*i].class).collect();
         let whitening = Whitening::fit(&vectors, &class_of, self.classes);
         let ngrams = Ngrams::fit(&members.iter().map(|i| &self.grams[*i]).collect::<Vec<_>>(), self.classes);
-        let features: Vec<Vector> =
-            vectors.par_iter().map(|vector| Vector::from(whitening.apply(vector))).collect();
+        let features: Vec<Vector> = vectors.par_iter().map(|vector| Vector::from(whitening.apply(vector))).collect();
         let sparse: Vec<Sparse> = members.par_iter().map(|i| ngrams.apply(&self.grams[*i])).collect();
         let dense: Vec<f32> = features.iter().flat_map(|feature| feature.iter().copied()).collect();
         let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };

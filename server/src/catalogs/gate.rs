@@ -224,12 +224,7 @@ impl Gate {
         loader::load(bundle, &self.scripting, &*self.plugins, faults)
     }
 
-    fn build(
-        &self,
-        catalogue: Arc<Catalogue>,
-        base: &Snapshot,
-        run: &mut Run<'_>,
-    ) -> Result<Snapshot, GateError> {
+    fn build(&self, catalogue: Arc<Catalogue>, base: &Snapshot, run: &mut Run<'_>) -> Result<Snapshot, GateError> {
         let progress = run.progress;
         let mut show = |stage| {
             let (stage, done, total) = match stage {

@@ -279,9 +279,7 @@ impl Releases {
         let id = candidate.id.clone();
         self.prepare(Serving::new(candidate.id, candidate.snapshot));
         let (version, canary, reason) = match (wish.canary, before.as_ref()) {
-            (Some(percent), Some(before)) => {
-                (before.version.clone(), Some(Canary { version: id, percent }), "canary")
-            }
+            (Some(percent), Some(before)) => (before.version.clone(), Some(Canary { version: id, percent }), "canary"),
             _ => (id, None, "publish"),
         };
         published.generation = self.point(before.as_ref(), version, canary, reason, actor).await?;
@@ -293,7 +291,12 @@ impl Releases {
     ///
     /// # Errors
     /// [`ReleaseError`].
-    pub async fn activate(&self, version: &str, expected: Option<i64>, actor: &Actor) -> Result<Activation, ReleaseError> {
+    pub async fn activate(
+        &self,
+        version: &str,
+        expected: Option<i64>,
+        actor: &Actor,
+    ) -> Result<Activation, ReleaseError> {
         let id = self.resolve(version).await?;
         self.change(expected, actor, "activate", |_| Ok((id, None))).await
     }
@@ -524,8 +527,7 @@ impl Releases {
             "by": actor.name, "generation": generation, "version": version, "canary": canary, "reason": reason,
             "before": before.map(|activation| &activation.version),
         });
-        let entry =
-            AuditEntry { at: now(), actor: actor.user, action: "catalogue_activated", subject: None, detail };
+        let entry = AuditEntry { at: now(), actor: actor.user, action: "catalogue_activated", subject: None, detail };
         let reason = reason.to_owned();
         let activation = Activation { generation, version, canary, at: entry.at, by: actor.name.clone(), reason };
         if !self.stores.catalog.activate(&activation, &entry).await? {
@@ -627,9 +629,7 @@ impl Releases {
 
 fn check_percent(percent: Option<u8>) -> Result<(), ReleaseError> {
     match percent {
-        Some(percent) if !(1..=99).contains(&percent) => {
-            Err(ReleaseError::Bounds(CANARY_SHARE))
-        }
+        Some(percent) if !(1..=99).contains(&percent) => Err(ReleaseError::Bounds(CANARY_SHARE)),
         _ => Ok(()),
     }
 }

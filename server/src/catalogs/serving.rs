@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn a_tenth_is_a_tenth_and_another_one_for_another_version() {
         let (first, second) = ("0123456789abcdef00", "fedcba987654321000");
-        let chosen = |version: &str| (1..=10_000).filter(|user| draw(version, UserId(*user)) < 10).collect::<Vec<i64>>();
+        let chosen =
+            |version: &str| (1..=10_000).filter(|user| draw(version, UserId(*user)) < 10).collect::<Vec<i64>>();
         let (one, other) = (chosen(first), chosen(second));
         assert!((900..1_100).contains(&one.len()), "{}", one.len());
         assert_eq!(one, chosen(first));

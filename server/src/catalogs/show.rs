@@ -42,7 +42,8 @@ pub fn summary(diff: &CatalogueDiff) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let examples = |of: fn(&banter_engine::catalogue::diff::IntentDiff) -> usize| diff.intents_changed.iter().map(of).sum();
+    let examples =
+        |of: fn(&banter_engine::catalogue::diff::IntentDiff) -> usize| diff.intents_changed.iter().map(of).sum();
     let changes = diff.intents_changed.iter().map(|intent| intent.changes.len()).sum();
     let told = words(&[
         (diff.intents_added.len(), "intent added", "intents added"),
@@ -184,7 +185,11 @@ pub fn fleet(fleet: &Fleet) -> String {
         let _ = writeln!(out, "  {:<width$}  {}  {state}", record.name, short(&record.version));
     }
     if !fleet.versions.is_empty() {
-        let _ = writeln!(out, "{:<SHORT$}  {:>10} {:>10} {:>9} {:>9} {:>9}", "version", "match rate", "matched", "ambiguous", "unknown", "failed");
+        let _ = writeln!(
+            out,
+            "{:<SHORT$}  {:>10} {:>10} {:>9} {:>9} {:>9}",
+            "version", "match rate", "matched", "ambiguous", "unknown", "failed"
+        );
     }
     for (version, counts) in &fleet.versions {
         let rate = counts.match_rate.map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));

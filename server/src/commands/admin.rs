@@ -36,10 +36,14 @@ pub(super) fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
     user::with_stores(config, async |stores| {
         let user = user::find(stores, name).await?;
         let action = if admin { "admin_granted" } else { "admin_revoked" };
-        let entry = AuditEntry { at: now(), actor: None, action, subject: Some(user), detail: json!({ "by": "command" }) };
+        let entry =
+            AuditEntry { at: now(), actor: None, action, subject: Some(user), detail: json!({ "by": "command" }) };
         let failed = |error: StoreError| Failure::usage(error.to_string(), "run it again when the store answers");
         if !stores.users.set_admin(user, admin, &entry).await.map_err(failed)? {
-            return Err(Failure::usage(format!("there is no user {name}"), "name a user by number or by e-mail address"));
+            return Err(Failure::usage(
+                format!("there is no user {name}"),
+                "name a user by number or by e-mail address",
+            ));
         }
         let told = if admin { "may change the bot now" } else { "may no longer change the bot" };
         print(format!("user {} {told}", user.0));

@@ -96,7 +96,10 @@ fn reload_once(config: &Config, client: &Client, arguments: &ReloadArgs) -> Resu
     let bundle = crate::catalogs::read(&config.bot, &mut faults)?;
     if faults.has_errors() {
         eprint!("{}", faults.render(colour()));
-        return Err(Failure::check(format!("the bot in {} has errors", config.bot.display()), "mend them and try again"));
+        return Err(Failure::check(
+            format!("the bot in {} has errors", config.bot.display()),
+            "mend them and try again",
+        ));
     }
     let tar = archive::write(&bundle).map_err(|error| {
         Failure::usage(format!("the bot cannot be packed: {error}"), "shorten the paths of its files")
@@ -202,7 +205,11 @@ pub(super) fn versions(config: &Config, arguments: &ServerArgs, limit: u32) -> R
 pub(super) fn diff(config: &Config, arguments: &ServerArgs, from: &str, to: &str) -> Result<u8, Failure> {
     let query = format!("/admin/diff?from={}&to={}", encode(from), encode(to));
     let diff: CatalogueDiff = client(config, arguments)?.get(&query)?;
-    if arguments.json { print(json!(diff)) } else { print(show::diff(&diff).trim_end()) }
+    if arguments.json {
+        print(json!(diff))
+    } else {
+        print(show::diff(&diff).trim_end())
+    }
     Ok(0)
 }
 
@@ -229,7 +236,11 @@ fn point(config: &Config, arguments: &ServerArgs, path: &str, body: &Value) -> R
 /// Tells which servers run what.
 pub(super) fn fleet(config: &Config, arguments: &ServerArgs) -> Result<u8, Failure> {
     let fleet: Fleet = client(config, arguments)?.get("/admin/fleet")?;
-    if arguments.json { print(json!(fleet)) } else { print(show::fleet(&fleet).trim_end()) }
+    if arguments.json {
+        print(json!(fleet))
+    } else {
+        print(show::fleet(&fleet).trim_end())
+    }
     Ok(if fleet.converged { 0 } else { CHECK_FAILED })
 }
 

@@ -24,7 +24,9 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         if assembly::watches(config, rules) {
             match Watch::begin(&config.bot) {
                 Ok(watch) => drop(tokio::spawn(releases.clone().follow_folder(watch, print))),
-                Err(error) => tracing::warn!(%error, "the bot's folder cannot be watched; `banter reload` takes changes in"),
+                Err(error) => {
+                    tracing::warn!(%error, "the bot's folder cannot be watched; `banter reload` takes changes in")
+                }
             }
         }
         let open_channel = matches!(assembly.app.channel, web::ChannelAccess::Open);

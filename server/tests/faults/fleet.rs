@@ -405,6 +405,16 @@ fn text(client: usize, number: usize) -> String {
 }
 
 fn launch(folder: &Path, stores: &StoresConfig, clock: Option<&str>) -> Running {
+    let mut more = Vec::new();
+    if let Some(clock) = clock {
+        let (library, offset) = clock.split_once(' ').unwrap();
+        more.extend([("LD_PRELOAD", library), ("CLOCK_OFFSET", offset)]);
+    }
+    launch_with(folder, stores, &more)
+}
+
+/// A server on these stores, with more in its environment.
+pub fn launch_with(folder: &Path, stores: &StoresConfig, more: &[(&str, &str)]) -> Running {
     let url = |secret: &Option<Secret>| secret.as_ref().unwrap().text().to_owned();
     let (postgres, mongo, redis) = (url(&stores.postgres), url(&stores.mongo), url(&stores.redis));
     let mut environment = vec![
@@ -417,10 +427,7 @@ fn launch(folder: &Path, stores: &StoresConfig, clock: Option<&str>) -> Running 
         ("BANTER_AUTH__LOGINS_PER_EMAIL", "100000"),
         ("BANTER_AUTH__LOGINS_PER_ADDRESS", "100000"),
     ];
-    if let Some(clock) = clock {
-        let (library, offset) = clock.split_once(' ').unwrap();
-        environment.extend([("LD_PRELOAD", library), ("CLOCK_OFFSET", offset)]);
-    }
+    environment.extend(more);
     Running::start(folder, &environment)
 }
 
@@ -434,7 +441,7 @@ fn shifted_clock(folder: &Path, seconds: i64) -> String {
 }
 
 /// The URL of a store by way of a proxy.
-fn through(url: &str, proxy: &Proxy) -> String {
+pub fn through(url: &str, proxy: &Proxy) -> String {
     let target = target(url);
     let url = url.replace(&target, &proxy.address.to_string());
     // Else the driver would connect to the address that the replica set tells.

@@ -7,6 +7,7 @@ mod backup;
 mod fleet;
 mod outages;
 mod proxy;
+mod reload;
 #[path = "../services/mod.rs"]
 mod services;
 #[path = "../process/support.rs"]

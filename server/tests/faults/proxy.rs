@@ -4,8 +4,8 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -14,6 +14,8 @@ use std::{
 pub struct Proxy {
     pub address: SocketAddr,
     cuts: Arc<AtomicUsize>,
+    severed: Arc<AtomicBool>,
+    clients: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
@@ -22,16 +24,30 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, cuts) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let (target, shared) = (target.to_owned(), cuts.clone());
+        let (severed, clients) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (closed, list) = (severed.clone(), clients.clone());
         thread::spawn(move || {
             for client in listener.incoming() {
+                if closed.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&target)) else { continue };
                 let (to_client, from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let cuts = shared.clone();
+                list.lock().unwrap().push(client.try_clone().unwrap());
                 thread::spawn(move || requests(client, server, is_write, &cuts));
                 thread::spawn(move || answers(from_server, to_client));
             }
         });
-        Self { address, cuts }
+        Self { address, cuts, severed, clients }
+    }
+
+    /// Ends all connections and lets none through, or lets them through again.
+    pub fn sever(&self, severed: bool) {
+        self.severed.store(severed, Ordering::SeqCst);
+        for client in self.clients.lock().unwrap().drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+        }
     }
 
     /// The next so many writes end a connection: half of them reach the store in part, half as a whole but without an answer.

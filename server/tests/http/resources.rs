@@ -1,5 +1,6 @@
 //! The list of the tests, for both sets of stores.
 
+mod admin;
 mod auth;
 mod errors;
 mod messages;

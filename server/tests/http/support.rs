@@ -13,7 +13,12 @@ use banter_engine::{
 };
 use banter_server::{
     assembly::{Backend, application},
-    catalogs::Catalogs,
+    catalogs::{
+        Catalogs,
+        gate::Gate,
+        releases::{Actor, ReleaseLimits, Releases, Wish},
+        serving::Serving,
+    },
     config::{Config, LogConfig, Rules, Secret},
     host::ServerHost,
     metrics::Metrics,
@@ -25,7 +30,7 @@ use rocket::{
 };
 use serde_json::{Value, json};
 
-const BOT: [(&str, &str); 4] = [
+pub const BOT: [(&str, &str); 4] = [
     (
         "bot.yaml",
         "name: test\nlanguages: [en, ru]\nfallback: { text: { en: Pardon?, ru: Простите? } }\nentities: { order_id: { pattern: '[A-Z]-\\d{4}' } }\nmatching: { threshold: 0.6, margin: 0.05 }",
@@ -112,11 +117,25 @@ async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
     let catalogue = loader::load(&Bundle::of(&BOT), &scripting, &NoPlugins, &mut faults)
         .unwrap_or_else(|| panic!("{}", faults.render(false)));
     let host = Arc::new(ServerHost::new(tokio::runtime::Handle::current(), stores.turns.clone()));
-    let engine =
-        Arc::new(Engine::new(Arc::new(Sometimes(HashedEmbedder::new(128), AtomicBool::new(false))), scripting, host));
+    let engine = Arc::new(Engine::new(
+        Arc::new(Sometimes(HashedEmbedder::new(128), AtomicBool::new(false))),
+        scripting.clone(),
+        host,
+    ));
     let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).unwrap();
-    let app =
-        application(config, rules, stores, engine, Arc::new(Catalogs::new(snapshot)), Metrics::new(None)).unwrap();
+    let gate = Gate::new(&engine, scripting, Arc::new(NoPlugins), &config.data_dir).unwrap();
+    let serving = Serving::new(Bundle::of(&BOT).manifest().id(), snapshot);
+    let catalogs = Arc::new(Catalogs::new(serving));
+    let limits = ReleaseLimits { utterance_days: 7, utterances: 100 };
+    let name = "test".to_owned();
+    let releases = Releases::new(engine.clone(), gate, catalogs, stores.clone(), &config.data_dir, limits, name);
+    // The first of several servers publishes; the others follow.
+    let actor = Actor { user: None, name: "start".to_owned() };
+    let published =
+        releases.publish(Bundle::of(&BOT), Faults::default(), &Wish::default(), &actor, &|_| {}).await.unwrap();
+    assert!(published.report.passed);
+    releases.follow().await;
+    let app = application(config, rules, stores, engine, Arc::new(releases), Metrics::new(None)).unwrap();
     Client::tracked(web::build(app, config)).await.unwrap()
 }
 
@@ -182,6 +201,16 @@ impl Server {
 
     pub async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
         let mut request = self.client.get(path.to_owned());
+        for (name, value) in headers {
+            request.add_header(Header::new(*name, (*value).to_owned()));
+        }
+        Answer::of(request.dispatch().await).await
+    }
+
+    /// A request with any body.
+    pub async fn post_as(&self, kind: &str, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
+        let kind = Header::new("Content-Type", kind.to_owned());
+        let mut request = self.client.post(path.to_owned()).header(kind).body(body);
         for (name, value) in headers {
             request.add_header(Header::new(*name, (*value).to_owned()));
         }

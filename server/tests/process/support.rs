@@ -63,6 +63,9 @@ impl Running {
         let mut child = banter(data_dir)
             .args(["serve", "--port", "0"])
             .env("BANTER_LOG__FILTER", "off")
+            // Fixtures and reloads have tests of their own; here the demo bot stays as it is.
+            .env("BANTER_RELOAD__REPLAY_AT_START", "false")
+            .env("BANTER_RELOAD__WATCH", "false")
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()

@@ -142,7 +142,10 @@ fn read(response: Response<Body>) -> Result<Value, Failure> {
 }
 
 fn no_server(server: &str, reason: &str) -> Failure {
-    Failure::usage(format!("{server} does not answer: {reason}"), "start one with `banter serve`, or name another with --server")
+    Failure::usage(
+        format!("{server} does not answer: {reason}"),
+        "start one with `banter serve`, or name another with --server",
+    )
 }
 
 fn strange(error: &dyn std::fmt::Display) -> Failure {

@@ -99,12 +99,12 @@ impl CatalogStore for SqliteStore {
 
     async fn version(&self, id: &str) -> Result<Option<VersionRecord>, StoreError> {
         let row: Option<VersionRow> = sqlx::query_as(
-                "SELECT id, catalogue, parent, author, message, created_at, manifest FROM versions WHERE id = ?",
-            )
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(failed)?;
+            "SELECT id, catalogue, parent, author, message, created_at, manifest FROM versions WHERE id = ?",
+        )
+        .bind(id)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(failed)?;
         row.map(VersionRecord::try_from).transpose()
     }
 
@@ -119,7 +119,8 @@ impl CatalogStore for SqliteStore {
     }
 
     async fn versions(&self, limit: u32, before: Option<&str>) -> Result<Vec<VersionRecord>, StoreError> {
-        let rows: Vec<VersionRow> = sqlx::query_as("SELECT id, catalogue, parent, author, message, created_at, manifest
+        let rows: Vec<VersionRow> = sqlx::query_as(
+            "SELECT id, catalogue, parent, author, message, created_at, manifest
              FROM versions
              WHERE ?1 IS NULL OR position < (SELECT position FROM versions WHERE id = ?1)
              ORDER BY position DESC LIMIT ?2",

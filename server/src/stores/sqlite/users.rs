@@ -151,12 +151,13 @@ impl UserStore for SqliteStore {
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
-                    let changed =
-                        sqlx::query("UPDATE users SET is_admin = ? WHERE id = ? AND id <> 1 AND deleting_since IS NULL")
-                            .bind(admin)
-                            .bind(user.0)
-                            .execute(&mut *connection)
-                            .await?;
+                    let changed = sqlx::query(
+                        "UPDATE users SET is_admin = ? WHERE id = ? AND id <> 1 AND deleting_since IS NULL",
+                    )
+                    .bind(admin)
+                    .bind(user.0)
+                    .execute(&mut *connection)
+                    .await?;
                     if changed.rows_affected() == 0 {
                         return Ok(false);
                     }

@@ -76,9 +76,12 @@ impl<'r, S: Needs> FromRequest<'r> for Admin<S> {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
         let found = find(request).instrument(Trace::of(request).span()).await;
-        let allowed = found.and_then(|(actor, scopes)| {
-            if scopes.contains(&S::SCOPE) { Ok((actor, scopes)) } else { Err(ApiError::NotAllowed) }
-        });
+        let allowed =
+            found.and_then(
+                |(actor, scopes)| {
+                    if scopes.contains(&S::SCOPE) { Ok((actor, scopes)) } else { Err(ApiError::NotAllowed) }
+                },
+            );
         match allowed {
             Ok((actor, scopes)) => Outcome::Success(Self { actor, scopes, proves: PhantomData }),
             Err(error) => Outcome::Error(refuse(request, error)),

@@ -51,9 +51,7 @@ const STEPS: usize = 64;
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
-    routes![
-        publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit
-    ]
+    routes![publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit]
 }
 
 /// A version as a list has it.
@@ -169,14 +167,14 @@ impl<'r> FromRequest<'r> for Wanted {
 }
 
 enum PublishReply {
-    Whole(Tagged<Published>),
+    Whole(Box<Tagged<Published>>),
     Stream(EventStream<BoxStream<'static, Event>>),
 }
 
 impl<'r> Responder<'r, 'r> for PublishReply {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
         match self {
-            Self::Whole(published) => published.respond_to(request),
+            Self::Whole(published) => (*published).respond_to(request),
             Self::Stream(events) => events.respond_to(request),
         }
     }
@@ -207,11 +205,9 @@ async fn publish(
     let wish = Wish { message, dry_run, canary, expected: expected.0, utterances, skip_fixtures: false };
     let (bundle, actor, app) = (upload.bundle, admin.actor, Arc::clone(app));
     if !wanted.events {
-        let published = context
-            .run(app.releases.publish(bundle, Faults::default(), &wish, &actor, &|_| {}))
-            .await?;
+        let published = context.run(app.releases.publish(bundle, Faults::default(), &wish, &actor, &|_| {})).await?;
         let generation = published.generation;
-        return Ok(PublishReply::Whole(Tagged::new(published, generation)));
+        return Ok(PublishReply::Whole(Box::new(Tagged::new(published, generation))));
     }
     let (send, receive) = mpsc::channel(STEPS);
     // The work goes on when the client goes away: it was asked for.
@@ -356,11 +352,7 @@ async fn promote(
 }
 
 #[get("/admin/fleet")]
-async fn fleet(
-    _admin: Admin<admin::Read>,
-    context: Context,
-    app: &State<Arc<App>>,
-) -> Result<Tagged<Fleet>, ApiError> {
+async fn fleet(_admin: Admin<admin::Read>, context: Context, app: &State<Arc<App>>) -> Result<Tagged<Fleet>, ApiError> {
     let fleet = context.run(app.releases.fleet()).await?;
     let generation = state_of(fleet.activation.as_ref()).1;
     Ok(Tagged::new(fleet, generation))

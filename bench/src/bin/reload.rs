@@ -1,0 +1,308 @@
+//! What a reload costs, and whom it disturbs: `bench/reload [--json]`.
+//!
+//! One server with 10,000 examples of BANKING77 and a fixture for each intent. 16 clients send without a pause, first in peace, then
+//! while the bot is reloaded: with one changed example, with one changed reply. The reply names the version, so that an answer of a version
+//! that is not in use, or no longer, is noticed. Then 200 reloads in a row, each different.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use banter_bench::{data::Rows, fail, http::Connection, metrics::percentile, root, server::Server};
+use banter_engine::catalogue::bundle::Bundle;
+use banter_server::catalogs::archive;
+use clap::Parser;
+use serde_json::{Value, json};
+
+const CLIENTS: usize = 16;
+const PEACE: Duration = Duration::from_secs(8);
+const EXAMPLES: usize = 10_000;
+/// Memory is compared with that after so many reloads.
+const SETTLED: usize = 10;
+
+#[derive(Parser)]
+struct Arguments {
+    /// Examples and their intents.
+    #[arg(long, default_value = "../shared/data/banking77.train.csv")]
+    train: PathBuf,
+    /// What clients say.
+    #[arg(long, default_value = "../shared/data/banking77.test.csv")]
+    test: PathBuf,
+    /// Reloads of each kind that are timed.
+    #[arg(long, default_value_t = 8)]
+    timed: usize,
+    /// Reloads in a row, for the memory.
+    #[arg(long, default_value_t = 200)]
+    reloads: usize,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The bot as it is now.
+struct Bot {
+    /// Intent to examples.
+    intents: BTreeMap<String, Vec<String>>,
+    /// The number that replies name.
+    number: u64,
+}
+
+impl Bot {
+    fn read(path: &Path) -> Self {
+        let rows = Rows::read(&root().join(path)).unwrap_or_else(|error| fail(&error));
+        let mut intents: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (text, intent) in rows.rows.into_iter().take(EXAMPLES) {
+            if let Some(intent) = intent {
+                intents.entry(slug(&intent)).or_default().push(text);
+            }
+        }
+        Self { intents, number: 0 }
+    }
+
+    fn bundle(&self) -> Bundle {
+        let mut files = BTreeMap::new();
+        let mut add = |path: String, text: String| drop(files.insert(path, text.into_bytes()));
+        let number = self.number;
+        add(
+            "bot.yaml".to_owned(),
+            format!(
+                "name: bench\nlanguages: [en]\nfallback: {{ text: 'nothing of {number}' }}\nclarify: 'which of {number}'\n"
+            ),
+        );
+        for (intent, examples) in &self.intents {
+            let examples: String = examples.iter().map(|text| format!("    - {}\n", json!(text))).collect();
+            let handler = "handler: { script: answer.rhai }";
+            add(format!("intents/{intent}.yaml"), format!("intent: {intent}\nexamples:\n  en:\n{examples}{handler}\n"));
+        }
+        add("scripts/answer.rhai".to_owned(), "fn handle(ctx) { say(t(\"answer\")) }\n".to_owned());
+        add("texts/answer.yaml".to_owned(), format!("answer: 'number {number}'\n"));
+        for (intent, examples) in &self.intents {
+            let user = json!(examples.last());
+            let fixture =
+                format!("conversation: {intent}\nturns:\n  - user: {user}\n    expect: {{ text: ~\"number\" }}\n");
+            add(format!("fixtures/{intent}.yaml"), fixture);
+        }
+        Bundle { files }
+    }
+
+    fn change_text(&mut self) {
+        self.number += 1;
+    }
+
+    fn change_example(&mut self) {
+        self.number += 1;
+        let at = self.number as usize % self.intents.len();
+        if let Some(examples) = self.intents.values_mut().nth(at) {
+            examples[0] = format!("{}, and this is number {}", examples[1], self.number);
+        }
+    }
+}
+
+fn slug(intent: &str) -> String {
+    intent.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// What clients know of the versions: the newest that is surely in use, and the newest that may be.
+#[derive(Default)]
+struct Known {
+    surely: AtomicU64,
+    maybe: AtomicU64,
+    reloading: AtomicBool,
+    /// Whether all texts have been embedded once: what the model costs is not measured here.
+    warm: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// One answer: when it came, how long it took, and whether a reload was under way.
+struct Seen {
+    milliseconds: f64,
+    reloading: bool,
+    good: bool,
+    warm: bool,
+}
+
+fn talk(port: u16, token: &str, texts: &[String], known: &Known) -> Vec<Seen> {
+    let mut connection = Connection::open(port).unwrap_or_else(|error| fail(&error.to_string()));
+    let mut seen = Vec::new();
+    for text in texts.iter().cycle() {
+        if known.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let (least, before) = (known.surely.load(Ordering::SeqCst), known.reloading.load(Ordering::SeqCst));
+        let sent = Instant::now();
+        let answer = connection.post("/messages/send", token, &json!({ "text": text }));
+        let milliseconds = sent.elapsed().as_secs_f64() * 1e3;
+        let (most, after) = (known.maybe.load(Ordering::SeqCst), known.reloading.load(Ordering::SeqCst));
+        let warm = known.warm.load(Ordering::Relaxed);
+        let good = match &answer {
+            Ok((200, body)) => number_of(body).is_some_and(|number| (least..=most).contains(&number)),
+            _ => false,
+        };
+        if !good {
+            eprintln!("a bad answer, between {least} and {most}: {answer:?}");
+        }
+        seen.push(Seen { milliseconds, reloading: before || after, good, warm });
+    }
+    seen
+}
+
+/// The version that a reply names.
+fn number_of(body: &str) -> Option<u64> {
+    let value: Value = serde_json::from_str(body).ok()?;
+    value["response"].as_str()?.split_whitespace().last()?.parse().ok()
+}
+
+struct Admin<'a> {
+    port: u16,
+    key: String,
+    known: &'a Known,
+}
+
+impl Admin<'_> {
+    /// Publishes the bot as it is; the seconds until the server said that it is in use.
+    fn reload(&self, bot: &Bot) -> (f64, Value) {
+        let tar = archive::write(&bot.bundle()).unwrap_or_else(|error| fail(&error.to_string()));
+        self.known.maybe.store(bot.number, Ordering::SeqCst);
+        self.known.reloading.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        let mut connection = Connection::open(self.port).unwrap_or_else(|error| fail(&error.to_string()));
+        let headers = [("X-Admin-Key", self.key.as_str()), ("Content-Type", "application/x-tar")];
+        let answer = connection.send("POST", "/admin/versions", &headers, &tar);
+        let seconds = begun.elapsed().as_secs_f64();
+        self.known.reloading.store(false, Ordering::SeqCst);
+        match answer {
+            Ok((200, body)) => {
+                self.known.surely.store(bot.number, Ordering::SeqCst);
+                (seconds, serde_json::from_str(&body).unwrap_or_default())
+            }
+            other => fail(&format!("a reload: {other:?}")),
+        }
+    }
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let folder = root().join(".cache/bench/reload");
+    // Vectors may stay; versions begin anew.
+    for name in ["banter.db", "banter.db-wal", "banter.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(name));
+    }
+    let mut bot = Bot::read(&arguments.train);
+    let place = folder.join("bot");
+    let _ = std::fs::remove_dir_all(&place);
+    for (path, bytes) in &bot.bundle().files {
+        let path = place.join(path);
+        let made = path.parent().map(std::fs::create_dir_all).transpose().and_then(|_| std::fs::write(&path, bytes));
+        made.unwrap_or_else(|error| fail(&format!("{}: {error}", path.display())));
+    }
+    let environment = [
+        ("BANTER_BOT".to_owned(), place.display().to_string()),
+        ("BANTER_RELOAD__WATCH".to_owned(), "false".to_owned()),
+        ("BANTER_LOG__FILTER".to_owned(), "warn".to_owned()),
+    ];
+    let mut server = Server::start_with(&folder, &environment);
+    server.wait();
+    let known = Known::default();
+    let key = std::fs::read_to_string(folder.join("admin.key")).unwrap_or_else(|error| fail(&error.to_string()));
+    let admin = Admin { port: server.port, key, known: &known };
+    let tokens: Vec<String> = (0..CLIENTS)
+        .map(|client| server.log_in(&format!("user{client}")).unwrap_or_else(|error| fail(&error.to_string())))
+        .collect();
+    let said = Rows::read(&root().join(&arguments.test)).unwrap_or_else(|error| fail(&error));
+    let said: Vec<String> = said.rows.into_iter().map(|(text, _)| text).take(400).collect();
+
+    let (mut examples, mut texts, mut last) = (Vec::new(), Vec::new(), Value::Null);
+    let seen: Vec<Seen> = thread::scope(|scope| {
+        let (port, known) = (server.port, &known);
+        let clients: Vec<_> = tokens
+            .iter()
+            .enumerate()
+            .map(|(client, token)| {
+                let mut own = said.clone();
+                own.rotate_left(client * said.len() / CLIENTS);
+                scope.spawn(move || talk(port, token, &own, known))
+            })
+            .collect();
+        thread::sleep(PEACE);
+        known.warm.store(true, Ordering::Relaxed);
+        thread::sleep(PEACE);
+        for _ in 0..arguments.timed {
+            bot.change_example();
+            let (seconds, answer) = admin.reload(&bot);
+            examples.push(seconds);
+            last = answer["report"].clone();
+            thread::sleep(Duration::from_millis(300));
+            bot.change_text();
+            texts.push(admin.reload(&bot).0);
+            thread::sleep(Duration::from_millis(300));
+        }
+        known.stop.store(true, Ordering::Relaxed);
+        clients.into_iter().flat_map(|client| client.join().unwrap_or_else(|_| fail("a client failed"))).collect()
+    });
+    let failed = seen.iter().filter(|one| !one.good).count();
+    let mut quiet: Vec<f64> =
+        seen.iter().filter(|one| one.warm && !one.reloading).map(|one| one.milliseconds).collect();
+    let mut busy: Vec<f64> = seen.iter().filter(|one| one.reloading).map(|one| one.milliseconds).collect();
+    let answers = seen.len();
+    let (quiet_p99, busy_p99) = (percentile(&mut quiet, 0.99), percentile(&mut busy, 0.99));
+
+    let (mut settled, bar) = (0, indicatif::ProgressBar::new(arguments.reloads as u64));
+    for reload in 1..=arguments.reloads {
+        if reload % 2 == 0 {
+            bot.change_text()
+        } else {
+            bot.change_example()
+        }
+        admin.reload(&bot);
+        bar.inc(1);
+        if reload == SETTLED {
+            settled = server.resident_kib();
+        }
+    }
+    bar.finish_and_clear();
+    let after = server.resident_kib();
+    let report = json!({
+        "failed": failed,
+        "answers": answers,
+        "example_live_s": percentile(&mut examples.clone(), 0.5),
+        "example_live_worst_s": percentile(&mut examples, 1.0),
+        "text_live_s": percentile(&mut texts.clone(), 0.5),
+        "text_live_worst_s": percentile(&mut texts, 1.0),
+        "quiet_p99_ms": quiet_p99,
+        "reload_p99_ms": busy_p99,
+        "p99_ratio": busy_p99 / quiet_p99,
+        "rss_settled_kib": settled,
+        "rss_last_kib": after,
+        "rss_growth_200": after as f64 / settled.max(1) as f64 - 1.0,
+        "stages_ms": last["took_ms"],
+    });
+    if arguments.json {
+        println!("{report}");
+        return;
+    }
+    println!("{} examples, {CLIENTS} clients, {answers} answers, {failed} failed or of the wrong version", EXAMPLES);
+    println!(
+        "one changed example  {:.3} s in the middle, {:.3} s at worst",
+        report["example_live_s"].as_f64().unwrap_or(0.0),
+        report["example_live_worst_s"].as_f64().unwrap_or(0.0)
+    );
+    println!(
+        "one changed reply    {:.3} s in the middle, {:.3} s at worst",
+        report["text_live_s"].as_f64().unwrap_or(0.0),
+        report["text_live_worst_s"].as_f64().unwrap_or(0.0)
+    );
+    println!(
+        "p99                  {quiet_p99:.2} ms in peace, {busy_p99:.2} ms during a reload, {:.2} times",
+        busy_p99 / quiet_p99
+    );
+    println!(
+        "memory               {settled} KiB after {SETTLED} reloads, {after} KiB after {}, {:+.1} %",
+        arguments.reloads,
+        report["rss_growth_200"].as_f64().unwrap_or(0.0) * 100.0
+    );
+    println!("stages of the last   {}", report["stages_ms"]);
+}

@@ -1,0 +1,357 @@
+//! Versions of the bot: publishing, going back, canaries, and who may do that.
+
+use banter_engine::catalogue::bundle::Bundle;
+use banter_server::{
+    catalogs::archive,
+    config::{
+        Rules, Secret,
+        release::{AdminKey, Scope},
+    },
+};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, BOT, Server, server, server_with};
+
+/// The bot of the tests, with some files changed, added, or taken away.
+fn bot(changes: &[(&str, Option<&str>)]) -> Vec<u8> {
+    let mut bundle = Bundle::of(&BOT);
+    for (path, content) in changes {
+        match content {
+            Some(content) => drop(bundle.files.insert((*path).to_owned(), content.as_bytes().to_vec())),
+            None => drop(bundle.files.remove(*path)),
+        }
+    }
+    archive::write(&bundle).unwrap()
+}
+
+fn greeting(text: &str) -> String {
+    let greet = BOT[1].1;
+    greet.replace("en: Hello!", &format!("en: {text}"))
+}
+
+struct Admin {
+    server: Server,
+    key: String,
+}
+
+impl Admin {
+    async fn new() -> Self {
+        Self::of(server().await)
+    }
+
+    fn of(server: Server) -> Self {
+        let key = std::fs::read_to_string(server.config.data_dir.join("admin.key")).unwrap();
+        Self { server, key }
+    }
+
+    async fn upload(&self, query: &str, tar: &[u8]) -> Answer {
+        self.upload_with(query, &[], tar).await
+    }
+
+    async fn upload_with(&self, query: &str, headers: &[(&'static str, &str)], tar: &[u8]) -> Answer {
+        let headers = [&[("X-Admin-Key", self.key.as_str())], headers].concat();
+        self.server.post_as("application/x-tar", &format!("/admin/versions{query}"), &headers, tar).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.server.post(path, &[("X-Admin-Key", &self.key)], body.to_string()).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.server.get(path, &[("X-Admin-Key", &self.key)]).await
+    }
+
+    /// What a user hears who says hello.
+    async fn hears(&self, token: &str) -> String {
+        self.server.send(token, "hello there").await.body["response"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Times and hashes vary.
+macro_rules! redacted {
+    ($value:expr, @$snapshot:literal) => {
+        insta::assert_json_snapshot!($value, {
+            ".**.took_ms" => "[times]", ".**.at" => "[time]", ".**.created_at" => "[time]", ".**.seen_at" => "[time]",
+            ".**.id" => "[id]", ".**.version" => "[id]", ".**.parent" => "[id]", ".**.before" => "[id]", ".**.hash" => "[hash]",
+        }, @$snapshot)
+    };
+}
+
+#[rocket::async_test]
+async fn a_dry_run_tells_and_changes_nothing() {
+    let admin = Admin::new().await;
+    let (token, _) = admin.server.log_in("ann@mail.example").await;
+    assert_eq!(admin.hears(&token).await, "Hello!");
+    let changed = greeting("Howdy!").replace("hello there", "hello there, ahoy captain");
+    let answer = admin.upload("?dry_run=true", &bot(&[("intents/greet.yaml", Some(&changed))])).await;
+    assert_eq!((answer.status, answer.header("etag")), (200, "\"1\""), "{}", answer.body);
+    redacted!(answer.body, @"");
+    assert_eq!(admin.hears(&token).await, "Hello!");
+    assert_eq!(admin.get("/admin/versions").await.body["versions"].as_array().unwrap().len(), 1);
+}
+
+#[rocket::async_test]
+async fn a_version_comes_into_use_and_goes() {
+    let admin = Admin::new().await;
+    let (token, _) = admin.server.log_in("ann@mail.example").await;
+    let tar = bot(&[("intents/greet.yaml", Some(&greeting("Howdy!")))]);
+    let answer = admin.upload("?message=a%20friendlier%20greeting", &tar).await;
+    assert_eq!((answer.status, answer.header("etag")), (200, "\"2\""), "{}", answer.body);
+    let version = answer.body["version"].as_str().unwrap().to_owned();
+    assert_eq!(admin.hears(&token).await, "Howdy!");
+
+    let again = admin.upload("", &tar).await;
+    assert_eq!(
+        (&again.body["activated"], &again.body["generation"]),
+        (&json!(false), &json!(2)),
+        "it is in use already"
+    );
+    redacted!(admin.get("/admin/versions").await.body, @"");
+    let one = admin.get(&format!("/admin/versions/{}", &version[..8])).await;
+    assert_eq!(one.body["manifest"].as_object().unwrap().len(), BOT.len());
+    let answer = admin.server.client.get(format!("/admin/versions/{version}/bundle"));
+    let bytes = answer.header(rocket::http::Header::new("X-Admin-Key", admin.key.clone())).dispatch().await;
+    assert_eq!(bytes.into_bytes().await.unwrap(), tar, "a version is given back as it came");
+
+    let back = admin.post("/admin/rollback", json!({})).await;
+    assert_eq!((back.status, &back.body["reason"]), (200, &json!("rollback")), "{}", back.body);
+    assert_eq!(admin.hears(&token).await, "Hello!");
+    let forth = admin.post("/admin/activate", json!({ "version": version[..10] })).await;
+    assert_eq!((forth.status, &forth.body["generation"]), (200, &json!(4)), "{}", forth.body);
+    assert_eq!(admin.hears(&token).await, "Howdy!");
+    let list = admin.get("/admin/versions?limit=1").await.body;
+    let before = admin.get(&format!("/admin/versions?before={}", list["versions"][0]["id"].as_str().unwrap())).await;
+    let first = before.body["versions"][0]["id"].as_str().unwrap().to_owned();
+    let diff = admin.get(&format!("/admin/diff?from={first}&to={version}")).await;
+    insta::assert_json_snapshot!(diff.body["texts"], @"");
+    redacted!(admin.get("/admin/fleet").await.body, @"");
+    redacted!(admin.get("/admin/audit?limit=2").await.body, @"");
+}
+
+#[rocket::async_test]
+async fn what_does_not_pass_changes_nothing_and_is_told() {
+    let admin = Admin::new().await;
+    let (token, _) = admin.server.log_in("ann@mail.example").await;
+    let broken = bot(&[
+        (
+            "intents/greet.yaml",
+            Some("intent: greet\nexamples: { en: [hello there] }\nhandler: { script: nowhere.rhai }"),
+        ),
+        ("scripts/status.rhai", Some("fn handle(ctx) { say( }")),
+    ]);
+    let answer = admin.upload("", &broken).await;
+    assert_eq!((answer.status, answer.code()), (422, "version_refused"));
+    redacted!(answer.body, @"");
+    let fixture =
+        "conversation: greets\nlanguage: en\nturns:\n  - user: hello there\n    expect: { text: Good day! }\n";
+    let answer = admin.upload("", &bot(&[("fixtures/greets.yaml", Some(fixture))])).await;
+    assert_eq!((answer.status, answer.code()), (422, "version_refused"));
+    redacted!(answer.body["report"]["differences"], @"");
+    assert_eq!(admin.hears(&token).await, "Hello!");
+    assert_eq!(admin.get("/admin/fleet").await.body["activation"]["generation"], 1);
+    let good = fixture.replace("Good day!", "Hello!");
+    let answer = admin.upload("", &bot(&[("fixtures/greets.yaml", Some(&good))])).await;
+    assert_eq!((answer.status, &answer.body["report"]["fixtures"]), (200, &json!(1)), "{}", answer.body);
+}
+
+#[rocket::async_test]
+async fn two_admins_at_once_get_a_clear_conflict() {
+    let admin = Admin::new().await;
+    let (one, two) = (
+        bot(&[("intents/greet.yaml", Some(&greeting("One!")))]),
+        bot(&[("intents/greet.yaml", Some(&greeting("Two!")))]),
+    );
+    let tag = admin.get("/admin/fleet").await.header("etag").to_owned();
+    let first = admin.upload_with("", &[("If-Match", &tag)], &one).await;
+    let second = admin.upload_with("", &[("If-Match", &tag)], &two).await;
+    assert_eq!((first.status, second.status, second.code()), (200, 412, "precondition_failed"));
+    let moved = admin.server.post("/admin/rollback", &[("X-Admin-Key", &admin.key), ("If-Match", &tag)], "{}").await;
+    assert_eq!(moved.status, 412);
+    let nonsense = admin.upload_with("", &[("If-Match", "nonsense")], &one).await;
+    assert_eq!((nonsense.status, nonsense.code()), (422, "invalid_parameter"));
+}
+
+#[rocket::async_test]
+async fn errors_have_their_codes() {
+    let admin = Admin::new().await;
+    for (path, body, status, code) in [
+        ("/admin/activate", json!({ "version": "00000000" }), 404, "unknown_version"),
+        ("/admin/activate", json!({ "version": "x' OR 1=1" }), 404, "unknown_version"),
+        ("/admin/activate", json!({}), 422, "missing_field"),
+        ("/admin/rollback", json!({}), 409, "nothing_to_do"),
+        ("/admin/promote", json!({}), 409, "nothing_to_do"),
+        ("/admin/canary", json!({ "version": "00000000", "percent": 0 }), 422, "out_of_bounds"),
+        ("/admin/canary", json!({ "version": "00000000", "percent": 300 }), 422, "invalid_field"),
+    ] {
+        let answer = admin.post(path, body).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{path}: {}", answer.body);
+    }
+    for (path, status, code) in [
+        ("/admin/versions/00000000", 404, "unknown_version"),
+        ("/admin/versions/00000000/bundle", 404, "unknown_version"),
+        ("/admin/versions?before=00000000", 404, "unknown_version"),
+        ("/admin/versions?limit=0", 422, "invalid_parameter"),
+        ("/admin/diff?from=00000000", 422, "invalid_parameter"),
+        ("/admin/audit?before=x", 422, "invalid_parameter"),
+        ("/admin/nothing", 404, "not_found"),
+        ("/admin/promote", 405, "method_not_allowed"),
+    ] {
+        let answer = admin.get(path).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{path}: {}", answer.body);
+    }
+    let long = format!("?message={}", "x".repeat(501));
+    for (query, status, code) in [
+        ("?dry_run=perhaps", 422, "invalid_parameter"),
+        ("?canary=many", 422, "invalid_parameter"),
+        ("?canary=100", 422, "out_of_bounds"),
+        (long.as_str(), 422, "out_of_bounds"),
+    ] {
+        let answer = admin.upload(query, &bot(&[])).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{query}: {}", answer.body);
+    }
+    let russian = [("X-Admin-Key", admin.key.as_str()), ("Accept-Language", "ru")];
+    let answer = admin.server.post("/admin/rollback", &russian, "{}").await;
+    assert_eq!(answer.body["detail"], "Это невозможно: раньше не было другой версии.");
+}
+
+#[rocket::async_test]
+async fn uploads_that_are_no_bot_are_refused() {
+    let admin = Admin::new().await;
+    let key = [("X-Admin-Key", admin.key.as_str())];
+    for (kind, body, status, code) in [
+        ("application/x-tar", &b"no archive at all"[..], 422, "invalid_bundle"),
+        ("application/x-tar", b"", 422, "missing_body"),
+        ("application/gzip", b"\x1f\x8b\x08\x00\x00", 422, "invalid_bundle"),
+        ("application/json", b"{}", 415, "unsupported_media_type"),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", 422, "missing_field"),
+    ] {
+        let answer = admin.server.post_as(kind, "/admin/versions", &key, body).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{kind}: {}", answer.body);
+    }
+    let tar = bot(&[("intents/greet.yaml", Some(&greeting("Form!")))]);
+    let head = "--x\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\nby a form\r\n--x\r\n\
+        Content-Disposition: form-data; name=\"bundle\"; filename=\"bot.tar\"\r\nContent-Type: application/x-tar\r\n\r\n";
+    let form = [head.as_bytes(), &tar, b"\r\n--x--\r\n"].concat();
+    let answer = admin.server.post_as("multipart/form-data; boundary=x", "/admin/versions", &key, &form).await;
+    assert_eq!((answer.status, &answer.body["activated"]), (200, &json!(true)), "{}", answer.body);
+    assert_eq!(admin.get("/admin/versions").await.body["versions"][0]["message"], "by a form");
+}
+
+#[rocket::async_test]
+async fn only_administrators_and_each_for_what_they_may() {
+    let key = |name: &str, scopes: &[Scope]| AdminKey {
+        name: name.to_owned(),
+        key: Secret::new(format!("the key of {name}")),
+        scopes: scopes.to_vec(),
+    };
+    let admin = Admin::of(
+        server_with(Rules::Dev, |config| {
+            config.admin.keys = vec![key("reader", &[Scope::Read]), key("publisher", &[Scope::Publish])];
+        })
+        .await,
+    );
+    let ask = async |headers: &[(&'static str, &str)]| {
+        let answer = admin.server.get("/admin/fleet", headers).await;
+        (answer.status, answer.code().to_owned())
+    };
+    assert_eq!(ask(&[]).await, (401, "unauthorized".to_owned()));
+    assert_eq!(ask(&[("X-Admin-Key", "wrong")]).await, (403, "wrong_key".to_owned()));
+    assert_eq!(ask(&[("X-Admin-Key", "the key of reader")]).await.0, 200);
+    assert_eq!(ask(&[("X-Admin-Key", "the key of publisher")]).await, (403, "not_allowed".to_owned()));
+    let reader = [("X-Admin-Key", "the key of reader")];
+    for path in ["/admin/rollback", "/admin/promote"] {
+        assert_eq!(admin.server.post(path, &reader, "{}").await.code(), "not_allowed");
+    }
+    assert_eq!(admin.server.get("/admin/audit", &reader).await.code(), "not_allowed");
+    let tar = bot(&[("intents/greet.yaml", Some(&greeting("Howdy!")))]);
+    let refused = admin.server.post_as("application/x-tar", "/admin/versions", &reader, &tar).await;
+    assert_eq!(refused.code(), "not_allowed");
+
+    // Texts of users are for those alone who may read them.
+    let (token, _) = admin.server.log_in("ann@mail.example").await;
+    admin.hears(&token).await;
+    let publisher = [("X-Admin-Key", "the key of publisher")];
+    let looked = admin.server.post_as("application/x-tar", "/admin/versions?dry_run=true", &publisher, &tar).await;
+    assert_eq!((&looked.body["forecast"]["changed"], &looked.body["forecast"]["of_users"]), (&json!(1), &json!([])));
+
+    let bearer = format!("Bearer {token}");
+    assert_eq!(ask(&[("Authorization", &bearer)]).await, (403, "not_allowed".to_owned()));
+    let sql = "UPDATE users SET is_admin = true WHERE id = 2";
+    admin.server.sql(sql, sql).await;
+    assert_eq!(ask(&[("Authorization", &bearer)]).await.0, 200);
+    let by_user =
+        admin.server.post_as("application/x-tar", "/admin/versions", &[("Authorization", &bearer)], &tar).await;
+    assert_eq!(by_user.status, 200, "{}", by_user.body);
+    let log = admin.get("/admin/audit?limit=1").await.body;
+    assert_eq!((&log["lines"][0]["actor"], &log["lines"][0]["detail"]["by"]), (&json!(2), &json!("user:2")));
+}
+
+#[rocket::async_test]
+async fn progress_is_told_as_it_happens() {
+    let admin = Admin::new().await;
+    let events = [("Accept", "text/event-stream")];
+    let tar = bot(&[("intents/greet.yaml", Some(&greeting("Howdy!")))]);
+    let answer = admin.upload_with("", &events, &tar).await;
+    let text = answer.body.as_str().unwrap();
+    assert!(answer.header("content-type").starts_with("text/event-stream"), "{text}");
+    assert!(text.contains("event:progress\ndata:{\"stage\":\"load\""), "{text}");
+    assert!(text.trim_end().ends_with('}') && text.contains("event:result\n"), "{text}");
+    let answer = admin.upload_with("", &events, &bot(&[("bot.yaml", None)])).await;
+    let text = answer.body.as_str().unwrap();
+    assert!(text.contains("event:problem\n") && text.contains("\"code\":\"version_refused\""), "{text}");
+}
+
+/// A tenth of the users, and always the same.
+#[rocket::async_test]
+async fn a_canary_is_for_some_until_it_is_for_all() {
+    let admin = Admin::new().await;
+    let mut tokens = Vec::new();
+    for user in 0..30 {
+        tokens.push(admin.server.log_in(&format!("user{user}@mail.example")).await.0);
+    }
+    let answer = admin.upload("?canary=50", &bot(&[("intents/greet.yaml", Some(&greeting("Howdy!")))])).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let hear_all = async || {
+        let mut heard = Vec::new();
+        for token in &tokens {
+            heard.push(admin.hears(token).await);
+        }
+        heard
+    };
+    let heard = hear_all().await;
+    let howdy = heard.iter().filter(|text| *text == "Howdy!").count();
+    assert!((5..=25).contains(&howdy), "{howdy} of 30");
+    assert_eq!(hear_all().await, heard, "nobody goes to and fro");
+    let fleet = admin.get("/admin/fleet").await.body;
+    let versions = fleet["activation"]["canary"].clone();
+    assert_eq!((&versions["percent"], &versions["version"]), (&json!(50), &answer.body["version"]));
+
+    assert_eq!(admin.post("/admin/rollback", json!({})).await.status, 200);
+    assert!(hear_all().await.iter().all(|text| text == "Hello!"), "the canary is ended");
+    let again = admin.post("/admin/canary", json!({ "version": answer.body["version"], "percent": 10 })).await;
+    assert_eq!(again.status, 200, "{}", again.body);
+    let same = admin.post("/admin/promote", json!({})).await;
+    assert_eq!((same.status, &same.body["version"]), (200, &answer.body["version"]));
+    assert!(hear_all().await.iter().all(|text| text == "Howdy!"));
+}
+
+/// A form whose intent is gone: the user is told, and nothing fails.
+#[rocket::async_test]
+async fn a_dialogue_outlives_its_intent() {
+    let admin = Admin::new().await;
+    let (token, _) = admin.server.log_in("ann@mail.example").await;
+    assert_eq!(admin.server.send(&token, "where is my order").await.body["response"], "Which order?");
+    let answer = admin.upload("", &bot(&[("intents/greet.yaml", Some(&greeting("Howdy!")))])).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let asked = admin.server.send(&token, "A-1042").await.body["response"].as_str().unwrap().to_owned();
+    assert!(asked.starts_with("A-1042 is fine"), "the form goes on with the new version: {asked}");
+
+    admin.server.send(&token, "where is my order").await;
+    let script = ("scripts/status.rhai", None);
+    let answer = admin.upload("", &bot(&[("intents/status.yaml", None), script])).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = admin.server.send(&token, "A-1042").await;
+    assert_eq!(told.status, 200);
+    assert_eq!(told.body["response"], "Sorry, this has just changed on our side. Please ask me once more.");
+    assert_eq!(admin.hears(&token).await, "Howdy!");
+}
