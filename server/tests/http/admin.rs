@@ -85,7 +85,77 @@ async fn a_dry_run_tells_and_changes_nothing() {
     let changed = greeting("Howdy!").replace("hello there", "hello there, ahoy captain");
     let answer = admin.upload("?dry_run=true", &bot(&[("intents/greet.yaml", Some(&changed))])).await;
     assert_eq!((answer.status, answer.header("etag")), (200, "\"1\""), "{}", answer.body);
-    redacted!(answer.body, @"");
+    redacted!(answer.body, @r#"
+    {
+      "version": "[id]",
+      "activated": false,
+      "generation": 1,
+      "report": {
+        "version": "[id]",
+        "passed": true,
+        "faults": [],
+        "differences": [],
+        "fixtures": 0,
+        "embedded": 1,
+        "classifier": "trained",
+        "took_ms": "[times]"
+      },
+      "diff": {
+        "files_added": [],
+        "files_removed": [],
+        "files_changed": [
+          "intents/greet.yaml"
+        ],
+        "intents_added": {},
+        "intents_removed": {},
+        "intents_changed": [
+          {
+            "intent": "greet",
+            "examples_added": [
+              "ahoy captain"
+            ],
+            "examples_removed": [],
+            "changes": []
+          }
+        ],
+        "texts": [
+          {
+            "what": "greet: reply (en)",
+            "from": "Hello!",
+            "to": "Howdy!"
+          }
+        ],
+        "thresholds": []
+      },
+      "forecast": {
+        "days": 7,
+        "utterances": 1,
+        "more": false,
+        "changed": 1,
+        "of_users": [
+          {
+            "text": "hello there",
+            "place": null,
+            "from": {
+              "kind": "matched",
+              "intent": "greet",
+              "handler": "reply",
+              "text": "Hello!",
+              "probability": 1.0
+            },
+            "to": {
+              "kind": "matched",
+              "intent": "greet",
+              "handler": "reply",
+              "text": "Howdy!",
+              "probability": 1.0
+            }
+          }
+        ],
+        "of_fixtures": []
+      }
+    }
+    "#);
     assert_eq!(admin.hears(&token).await, "Hello!");
     assert_eq!(admin.get("/admin/versions").await.body["versions"].as_array().unwrap().len(), 1);
 }
@@ -106,7 +176,32 @@ async fn a_version_comes_into_use_and_goes() {
         (&json!(false), &json!(2)),
         "it is in use already"
     );
-    redacted!(admin.get("/admin/versions").await.body, @"");
+    redacted!(admin.get("/admin/versions").await.body, @r#"
+    {
+      "versions": [
+        {
+          "id": "[id]",
+          "catalogue": "de5f1bb1e0683f6f",
+          "parent": "[id]",
+          "author": "key:local",
+          "message": "a friendlier greeting",
+          "created_at": "[time]",
+          "files": 4,
+          "active": true
+        },
+        {
+          "id": "[id]",
+          "catalogue": "5643b40f6a33e991",
+          "parent": "[id]",
+          "author": "start",
+          "message": "",
+          "created_at": "[time]",
+          "files": 4,
+          "active": false
+        }
+      ]
+    }
+    "#);
     let one = admin.get(&format!("/admin/versions/{}", &version[..8])).await;
     assert_eq!(one.body["manifest"].as_object().unwrap().len(), BOT.len());
     let answer = admin.server.client.get(format!("/admin/versions/{version}/bundle"));
@@ -123,9 +218,95 @@ async fn a_version_comes_into_use_and_goes() {
     let before = admin.get(&format!("/admin/versions?before={}", list["versions"][0]["id"].as_str().unwrap())).await;
     let first = before.body["versions"][0]["id"].as_str().unwrap().to_owned();
     let diff = admin.get(&format!("/admin/diff?from={first}&to={version}")).await;
-    insta::assert_json_snapshot!(diff.body["texts"], @"");
-    redacted!(admin.get("/admin/fleet").await.body, @"");
-    redacted!(admin.get("/admin/audit?limit=2").await.body, @"");
+    insta::assert_json_snapshot!(diff.body["texts"], @r#"
+    [
+      {
+        "what": "greet: reply (en)",
+        "from": "Hello!",
+        "to": "Howdy!"
+      }
+    ]
+    "#);
+    redacted!(admin.get("/admin/fleet").await.body, @r#"
+    {
+      "activation": {
+        "generation": 4,
+        "version": "[id]",
+        "canary": null,
+        "at": "[time]",
+        "by": "key:local",
+        "reason": "activate"
+      },
+      "servers": [
+        {
+          "id": "[id]",
+          "name": "test",
+          "seen_at": "[time]",
+          "generation": 4,
+          "version": "[id]",
+          "canary": null,
+          "problem": null,
+          "counts": {
+            "dbde07b99bb00329644f1ee53d379abc0d794673a7492611bd6d7b455de61594": {
+              "matched": 0,
+              "ambiguous": 0,
+              "unknown": 0,
+              "form": 0,
+              "failed": 0
+            }
+          },
+          "current": true
+        }
+      ],
+      "converged": true,
+      "versions": {
+        "dbde07b99bb00329644f1ee53d379abc0d794673a7492611bd6d7b455de61594": {
+          "matched": 0,
+          "ambiguous": 0,
+          "unknown": 0,
+          "form": 0,
+          "failed": 0,
+          "match_rate": null
+        }
+      }
+    }
+    "#);
+    redacted!(admin.get("/admin/audit?limit=2").await.body, @r#"
+    {
+      "lines": [
+        {
+          "id": "[id]",
+          "at": "[time]",
+          "actor": null,
+          "action": "catalogue_activated",
+          "subject": null,
+          "detail": {
+            "by": "key:local",
+            "generation": 4,
+            "version": "[id]",
+            "canary": null,
+            "reason": "activate",
+            "before": "[id]"
+          }
+        },
+        {
+          "id": "[id]",
+          "at": "[time]",
+          "actor": null,
+          "action": "catalogue_activated",
+          "subject": null,
+          "detail": {
+            "by": "key:local",
+            "generation": 3,
+            "version": "[id]",
+            "canary": null,
+            "reason": "rollback",
+            "before": "[id]"
+          }
+        }
+      ]
+    }
+    "#);
 }
 
 #[rocket::async_test]
@@ -141,12 +322,74 @@ async fn what_does_not_pass_changes_nothing_and_is_told() {
     ]);
     let answer = admin.upload("", &broken).await;
     assert_eq!((answer.status, answer.code()), (422, "version_refused"));
-    redacted!(answer.body, @"");
+    redacted!(answer.body, @r#"
+    {
+      "type": "urn:banter:problem:version_refused",
+      "title": "Unprocessable Content",
+      "status": 422,
+      "detail": "The version did not pass; `report` says why. Nothing has changed.",
+      "code": "version_refused",
+      "report": {
+        "version": "[id]",
+        "passed": false,
+        "faults": [
+          {
+            "severity": "warning",
+            "file": "intents/greet.yaml",
+            "line": 1,
+            "column": 9,
+            "message": "the intent `greet` has 0 examples in `ru`",
+            "hint": "5 to 20 varied ones work well"
+          },
+          {
+            "severity": "warning",
+            "file": "intents/greet.yaml",
+            "line": 1,
+            "column": 9,
+            "message": "the intent `greet` has 1 examples in `en`",
+            "hint": "5 to 20 varied ones work well"
+          },
+          {
+            "severity": "error",
+            "file": "intents/greet.yaml",
+            "line": 3,
+            "column": 20,
+            "message": "the handler names a missing script",
+            "hint": "create scripts/nowhere.rhai"
+          },
+          {
+            "severity": "error",
+            "file": "scripts/status.rhai",
+            "line": 1,
+            "column": 23,
+            "message": "the script does not compile: Unexpected '}'",
+            "hint": "look for a missing `;`, quote or bracket at or before this place"
+          }
+        ],
+        "differences": [],
+        "fixtures": 0,
+        "embedded": 0,
+        "classifier": "",
+        "took_ms": "[times]"
+      }
+    }
+    "#);
     let fixture =
         "conversation: greets\nlanguage: en\nturns:\n  - user: hello there\n    expect: { text: Good day! }\n";
     let answer = admin.upload("", &bot(&[("fixtures/greets.yaml", Some(fixture))])).await;
     assert_eq!((answer.status, answer.code()), (422, "version_refused"));
-    redacted!(answer.body["report"]["differences"], @"");
+    redacted!(answer.body["report"]["differences"], @r#"
+    [
+      {
+        "file": "fixtures/greets.yaml",
+        "line": 5,
+        "user": "hello there",
+        "field": "text",
+        "expected": "Good day!",
+        "actual": "Hello!"
+      }
+    ]
+    "#);
     assert_eq!(admin.hears(&token).await, "Hello!");
     assert_eq!(admin.get("/admin/fleet").await.body["activation"]["generation"], 1);
     let good = fixture.replace("Good day!", "Hello!");
@@ -347,11 +590,12 @@ async fn a_dialogue_outlives_its_intent() {
     assert!(asked.starts_with("A-1042 is fine"), "the form goes on with the new version: {asked}");
 
     admin.server.send(&token, "where is my order").await;
-    let script = ("scripts/status.rhai", None);
-    let answer = admin.upload("", &bot(&[("intents/status.yaml", None), script])).await;
+    let other = "intent: bye\nexamples: { en: [good bye now, see you later], ru: [до свидания, пока пока] }\nhandler: { reply: Bye }";
+    let changes = [("intents/status.yaml", Some(other)), ("scripts/status.rhai", None)];
+    let answer = admin.upload("", &bot(&changes)).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let told = admin.server.send(&token, "A-1042").await;
     assert_eq!(told.status, 200);
     assert_eq!(told.body["response"], "Sorry, this has just changed on our side. Please ask me once more.");
-    assert_eq!(admin.hears(&token).await, "Howdy!");
+    assert_eq!(admin.hears(&token).await, "Hello!");
 }
