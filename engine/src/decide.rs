@@ -5,6 +5,7 @@ pub mod classifier;
 pub mod evidence;
 pub mod features;
 pub mod head;
+pub mod ngrams;
 pub mod training;
 
 use serde::{Deserialize, Serialize};

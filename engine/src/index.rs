@@ -27,9 +27,6 @@ pub trait IntentIndex: Send + Sync {
     /// the index's dimension.
     fn nearest(&self, query: &[f32], count: usize) -> Vec<Neighbour>;
 
-    /// The vector of a node.
-    fn vector(&self, node: usize) -> &[f32];
-
     /// `exact` or `hnsw`.
     fn name(&self) -> &'static str;
 }

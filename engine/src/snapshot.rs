@@ -6,14 +6,14 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use thiserror::Error;
 
 use crate::{
     cache::IntentCache,
-    catalogue::{Catalogue, IntentId},
+    catalogue::{Catalogue, IntentId, manifest::hash_of},
     decide::{
         classifier::Classifier,
         training::{Change, Fitted, RECIPE, Sample, train},
@@ -38,7 +38,8 @@ pub struct Snapshot {
     /// Message to probabilities.
     pub classifier: Arc<Classifier>,
     vectors: Arc<Vec<Vector>>,
-    samples: Vec<Sample>,
+    samples: Arc<Vec<Sample>>,
+    classifier_hash: Arc<OnceLock<String>>,
 }
 
 /// Why there is no snapshot.
@@ -124,22 +125,25 @@ impl Snapshot {
             }
         };
         let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, index_folder.as_deref()));
-        Ok((
-            Self { catalogue, classifier, vectors: Arc::new(vectors), samples },
-            BuildReport { embedded, classifier: made },
-        ))
+        Ok((Self::of(catalogue, classifier, vectors, samples), BuildReport { embedded, classifier: made }))
+    }
+
+    fn of(catalogue: Arc<Catalogue>, classifier: Arc<Classifier>, vectors: Vec<Vector>, samples: Vec<Sample>) -> Self {
+        let (vectors, samples) = (Arc::new(vectors), Arc::new(samples));
+        Self { catalogue, classifier, vectors, samples, classifier_hash: Arc::default() }
     }
 
     /// The same classifier for another catalogue; `None` when its examples or intents are not the same.
     pub fn with_catalogue(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
         let ids = |catalogue: &Catalogue| catalogue.intents.iter().map(|intent| intent.id.clone()).collect::<Vec<_>>();
         let samples = samples(&catalogue);
-        let same = samples == self.samples && ids(&catalogue) == ids(&self.catalogue);
+        let same = samples == *self.samples && ids(&catalogue) == ids(&self.catalogue);
         same.then(|| Self {
             catalogue,
             classifier: Arc::clone(&self.classifier),
             vectors: Arc::clone(&self.vectors),
-            samples,
+            samples: Arc::clone(&self.samples),
+            classifier_hash: Arc::clone(&self.classifier_hash),
         })
     }
 
@@ -165,15 +169,15 @@ impl Snapshot {
         let change = self.change(&samples, &intents);
         if self.classifier.fitted().can_follow(&change) {
             progress(Stage::Training(0, 1));
-            let classifier = Arc::new(self.classifier.follow(intents, &samples, &vectors, &change));
+            let classifier = Arc::new(self.classifier.follow(intents, &self.samples, &samples, &vectors, &change));
             progress(Stage::Training(1, 1));
-            let snapshot = Self { catalogue, classifier, vectors: Arc::new(vectors), samples };
+            let snapshot = Self::of(catalogue, classifier, vectors, samples);
             return Ok((snapshot, BuildReport { embedded, classifier: Made::Followed }));
         }
         let mut report = |done, total| progress(Stage::Training(done, total));
         let fitted = train(&samples, &vectors, intents.len(), &mut report);
         let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
-        let snapshot = Self { catalogue, classifier, vectors: Arc::new(vectors), samples };
+        let snapshot = Self::of(catalogue, classifier, vectors, samples);
         Ok((snapshot, BuildReport { embedded, classifier: Made::Trained }))
     }
 
@@ -192,14 +196,26 @@ impl Snapshot {
         let samples = samples(&catalogue);
         let fitted = kept_classifier(kept, &key_of(embedder.id(), &samples)).ok_or(BuildError::ForeignClassifier)?;
         if let Some(same) = base.and_then(|base| base.with_catalogue(Arc::clone(&catalogue)))
-            && same.classifier_bytes(embedder).is_ok_and(|own| own == kept)
+            && same.classifier_hash(embedder).is_ok_and(|own| own == hash_of(kept))
         {
             return Ok(same);
         }
         let (vectors, _) = vectors_for(base, &samples, embedder, folder, progress)?;
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
         let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
-        Ok(Self { catalogue, classifier, vectors: Arc::new(vectors), samples })
+        Ok(Self::of(catalogue, classifier, vectors, samples))
+    }
+
+    /// BLAKE3 of [`Snapshot::classifier_bytes`], 64 hex digits; made once for versions that share a classifier.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn classifier_hash(&self, embedder: &dyn Embedder) -> io::Result<String> {
+        if let Some(hash) = self.classifier_hash.get() {
+            return Ok(hash.clone());
+        }
+        let hash = hash_of(&self.classifier_bytes(embedder)?);
+        Ok(self.classifier_hash.get_or_init(|| hash).clone())
     }
 
     /// The classifier as bytes that [`Snapshot::adopt`] takes, with what they belong to.
@@ -233,7 +249,7 @@ impl Snapshot {
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
         let fitted = train(&samples, &vectors, catalogue.intents.len(), &mut |_, _| {});
         let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
-        Ok(Self { catalogue, classifier, vectors: Arc::new(vectors), samples })
+        Ok(Self::of(catalogue, classifier, vectors, samples))
     }
 
     /// How samples and intents differ from those of this snapshot.

@@ -27,12 +27,12 @@ mod services;
 
 const DAY: i64 = 86_400_000;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn embedded() {
     check(false, |_| {}).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn external() {
     let stores = services::fresh().await;
     check(true, |config| config.stores = stores).await;

@@ -18,7 +18,6 @@ use banter_server::catalogs::archive;
 use clap::Parser;
 use serde_json::{Value, json};
 
-const CLIENTS: usize = 16;
 const PEACE: Duration = Duration::from_secs(8);
 const EXAMPLES: usize = 10_000;
 /// Memory is compared with that after so many reloads.
@@ -32,6 +31,9 @@ struct Arguments {
     /// What clients say.
     #[arg(long, default_value = "../shared/data/banking77.test.csv")]
     test: PathBuf,
+    /// Clients that send without a pause.
+    #[arg(long, default_value_t = 16)]
+    clients: usize,
     /// Reloads of each kind that are timed.
     #[arg(long, default_value_t = 8)]
     timed: usize,
@@ -209,7 +211,7 @@ fn main() {
     let known = Known::default();
     let key = std::fs::read_to_string(folder.join("admin.key")).unwrap_or_else(|error| fail(&error.to_string()));
     let admin = Admin { port: server.port, key, known: &known };
-    let tokens: Vec<String> = (0..CLIENTS)
+    let tokens: Vec<String> = (0..arguments.clients)
         .map(|client| server.log_in(&format!("user{client}")).unwrap_or_else(|error| fail(&error.to_string())))
         .collect();
     let said = Rows::read(&root().join(&arguments.test)).unwrap_or_else(|error| fail(&error));
@@ -223,7 +225,7 @@ fn main() {
             .enumerate()
             .map(|(client, token)| {
                 let mut own = said.clone();
-                own.rotate_left(client * said.len() / CLIENTS);
+                own.rotate_left(client * said.len() / arguments.clients);
                 scope.spawn(move || talk(port, token, &own, known))
             })
             .collect();
@@ -284,7 +286,10 @@ fn main() {
         println!("{report}");
         return;
     }
-    println!("{} examples, {CLIENTS} clients, {answers} answers, {failed} failed or of the wrong version", EXAMPLES);
+    println!(
+        "{EXAMPLES} examples, {} clients, {answers} answers, {failed} failed or of the wrong version",
+        arguments.clients
+    );
     println!(
         "one changed example  {:.3} s in the middle, {:.3} s at worst",
         report["example_live_s"].as_f64().unwrap_or(0.0),

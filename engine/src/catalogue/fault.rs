@@ -85,6 +85,12 @@ impl Faults {
         self.list.push(fault);
     }
 
+    /// Adds those of other files.
+    pub fn append(&mut self, others: Self) {
+        self.list.extend(others.list);
+        self.sources.extend(others.sources);
+    }
+
     /// Makes the text of a file known, for the lines in reports.
     pub fn add_source(&mut self, file: &str, text: &str) {
         self.sources.insert(file.to_owned(), text.to_owned());

@@ -1,13 +1,13 @@
 //! The fitted classifier in use: one text and its vector to probabilities.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use rayon::prelude::*;
 
 use super::{
     Candidate, Classification,
     evidence::{Centres, NEIGHBOURS},
-    features::Grams,
+    ngrams::Grams,
     training::{Change, Fitted, Sample},
 };
 use crate::{
@@ -32,6 +32,8 @@ pub struct Classifier {
     /// For each node its samples, and the classes of these without repeats.
     samples: Vec<Vec<usize>>,
     classes: Vec<Vec<usize>>,
+    /// For each sample its features; the next version takes over most of them.
+    features: Vec<Vector>,
 }
 
 impl Classifier {
@@ -46,33 +48,43 @@ impl Classifier {
         fitted.ngrams = fitted.ngrams.ready();
         let features: Vec<Vector> =
             vectors.par_iter().map(|vector| Vector::from(fitted.whitening.apply(vector))).collect();
-        Self::over(fitted, intents, samples, &features, folder)
+        Self::over(fitted, intents, samples, features, folder)
     }
 
-    /// The same for samples that have changed a little since. `vectors` are those of all samples.
-    pub fn follow(&self, intents: Vec<IntentId>, samples: &[Sample], vectors: &[Vector], change: &Change) -> Self {
-        let nodes = self.node_of();
-        let known = |origin: &Option<usize>| nodes.get((*origin)?).map(|node| Vector::from(self.index.vector(*node)));
+    /// The same for samples that have changed a little since. `before` are the samples of this one, `vectors` those of all `samples`.
+    pub fn follow(
+        &self,
+        intents: Vec<IntentId>,
+        before: &[Sample],
+        samples: &[Sample],
+        vectors: &[Vector],
+        change: &Change,
+    ) -> Self {
+        let known = |origin: &Option<usize>| self.features.get((*origin)?).map(Arc::clone);
         let features: Vec<Vector> = change
             .origin
             .par_iter()
             .zip(vectors)
             .map(|(origin, vector)| known(origin).unwrap_or_else(|| Vector::from(self.fitted.whitening.apply(vector))))
             .collect();
-        let fitted = self.fitted.follow(samples, &features, change);
-        Self::over(fitted, intents, samples, &features, None)
+        let near = |features: &[f32], count: usize| {
+            let nodes = self.index.nearest(features, count);
+            nodes.into_iter().flat_map(|near| self.samples[near.node].iter().copied()).collect()
+        };
+        let fitted = self.fitted.follow((before, &self.features), (samples, &features), change, &near);
+        Self::over(fitted, intents, samples, features, None)
     }
 
     fn over(
         fitted: Fitted,
         intents: Vec<IntentId>,
         samples: &[Sample],
-        features: &[Vector],
+        features: Vec<Vector>,
         folder: Option<&Path>,
     ) -> Self {
         let class_of: Vec<usize> = samples.iter().map(|sample| sample.class).collect();
-        let centres = Centres::of(features, &class_of, intents.len());
-        let nodes = Nodes::group(features);
+        let centres = Centres::of(&features, &class_of, intents.len());
+        let nodes = Nodes::group(&features);
         let index = choose(&nodes.vectors, folder);
         let classes = nodes
             .examples
@@ -83,7 +95,7 @@ impl Classifier {
                 classes
             })
             .collect();
-        Self { fitted, intents, centres, index, samples: nodes.examples, classes }
+        Self { fitted, intents, centres, index, samples: nodes.examples, classes, features }
     }
 
     /// Classifies a normalised text with its embedding.
@@ -112,15 +124,6 @@ impl Classifier {
     /// The intents in the order of their classes.
     pub fn intents(&self) -> &[IntentId] {
         &self.intents
-    }
-
-    /// For each sample its node.
-    fn node_of(&self) -> Vec<usize> {
-        let mut nodes = vec![0; self.samples.iter().map(Vec::len).sum()];
-        for (node, members) in self.samples.iter().enumerate() {
-            members.iter().for_each(|sample| nodes[*sample] = node);
-        }
-        nodes
     }
 
     /// `exact` or `hnsw`.

@@ -1,7 +1,5 @@
 //! What the head sees of a message: the embedding, centred and whitened, and hashed n-grams of its letters and words.
 
-use std::collections::{BTreeMap, HashMap};
-
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +14,6 @@ pub const HASHED: usize = 1 << 13;
 const SHRINKAGE: f64 = 0.87;
 /// Degrees of freedom at which the covariance has half of its final weight.
 const SHRINKAGE_PRIOR: f64 = 100.0;
-/// Weight of the letters beside the embedding's length of 1.
-const LETTER_WEIGHT: f32 = 0.35;
-/// Weight of the words: from the first with one example an intent towards the sum of both with many.
-const WORD_WEIGHTS: [f32; 2] = [0.30, 0.30];
-/// Examples an intent at which the words have half of their additional weight.
-const WORD_PRIOR: f32 = 10.0;
-const LETTERS: std::ops::RangeInclusive<usize> = 2..=5;
 
 /// A sparse row: columns, ascending, below [`HASHED`] and their values.
 pub type Sparse = Vec<(u32, f32)>;
@@ -171,119 +162,6 @@ pub(super) fn multiply(a: Operand<'_>, b: Operand<'_>, out: &mut [f32]) {
     }
 }
 
-/// Inverse document frequencies of the n-grams of the examples; n-grams that none of them has count for nothing.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Ngrams {
-    letters: BTreeMap<u64, f32>,
-    words: BTreeMap<u64, f32>,
-    word_weight: f32,
-    #[serde(skip)]
-    lookup: HashMap<u64, f32>,
-}
-
-impl Ngrams {
-    /// Counts the n-grams of the texts of examples of `classes` intents: idf = ln((1 + n) / (1 + df)) + 1.
-    pub fn fit(grams: &[&Grams], classes: usize) -> Self {
-        let frequencies = |block: fn(&Grams) -> &[(u64, f32)]| {
-            let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
-            for gram in grams {
-                block(gram).iter().for_each(|(hash, _)| *counts.entry(*hash).or_default() += 1);
-            }
-            let n = grams.len() as f32;
-            counts.into_iter().map(|(hash, df)| (hash, ((1.0 + n) / (1.0 + df as f32)).ln() + 1.0)).collect()
-        };
-        let (letters, words) = (frequencies(|g| &g.letters), frequencies(|g| &g.words));
-        let mean = grams.len() as f32 / classes.max(1) as f32;
-        let word_weight = WORD_WEIGHTS[0] + WORD_WEIGHTS[1] * mean / (mean + WORD_PRIOR);
-        Self { letters, words, word_weight, lookup: HashMap::new() }.ready()
-    }
-
-    /// Makes the lookup table, which is not kept on disk.
-    pub fn ready(mut self) -> Self {
-        self.lookup = self.letters.iter().chain(&self.words).map(|(hash, idf)| (*hash, *idf)).collect();
-        self
-    }
-
-    /// Adds the n-grams that only these texts have, as rare ones among `n` texts. The others keep their frequencies.
-    pub fn learn<'a>(&mut self, grams: impl Iterator<Item = &'a Grams>, n: usize) {
-        let rare = ((1.0 + n as f32) / 2.0).ln() + 1.0;
-        for gram in grams {
-            for (block, known) in [(&gram.letters, &mut self.letters), (&gram.words, &mut self.words)] {
-                for (hash, _) in block {
-                    known.entry(*hash).or_insert(rare);
-                    self.lookup.entry(*hash).or_insert(rare);
-                }
-            }
-        }
-    }
-
-    /// The hashed features of a text: (1 + ln tf) · idf, each block of length 1, then weighted.
-    pub fn apply(&self, grams: &Grams) -> Sparse {
-        let mut columns: BTreeMap<u32, f32> = BTreeMap::new();
-        for (block, weight) in [(&grams.letters, LETTER_WEIGHT), (&grams.words, self.word_weight)] {
-            let values: Vec<(u64, f32)> =
-                block.iter().filter_map(|(hash, tf)| Some((*hash, tf * self.lookup.get(hash)?))).collect();
-            let length = values.iter().map(|(_, x)| x * x).sum::<f32>().sqrt().max(1e-9);
-            for (hash, value) in values {
-                let sign = if (hash >> 40) & 1 == 1 { 1.0 } else { -1.0 };
-                *columns.entry((hash % HASHED as u64) as u32).or_default() += sign * weight * value / length;
-            }
-        }
-        columns.into_iter().collect()
-    }
-}
-
-/// The n-grams of one text: hashes and 1 + ln of how often each occurs.
-#[derive(Clone, Debug, Default)]
-pub struct Grams {
-    letters: Vec<(u64, f32)>,
-    words: Vec<(u64, f32)>,
-}
-
-impl Grams {
-    /// Letters: 2- to 5-grams inside each word with a space at both ends. Words: single ones and pairs.
-    pub fn of(text: &str) -> Self {
-        let lower = text.to_lowercase();
-        let mut letters = Vec::new();
-        for word in lower.split_whitespace() {
-            let padded: Vec<char> = std::iter::once(' ').chain(word.chars()).chain([' ']).collect();
-            for n in LETTERS {
-                letters.extend(padded.windows(n).map(|gram| hash('c', gram.iter().copied())));
-                if padded.len() <= n {
-                    if padded.len() < n {
-                        letters.push(hash('c', padded.iter().copied()));
-                    }
-                    break;
-                }
-            }
-        }
-        let tokens: Vec<&str> =
-            lower.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|token| !token.is_empty()).collect();
-        let pairs = tokens.windows(2).map(|pair| hash('w', pair[0].chars().chain([' ']).chain(pair[1].chars())));
-        let words = tokens.iter().map(|token| hash('w', token.chars())).chain(pairs).collect();
-        Self { letters: frequencies(letters), words: frequencies(words) }
-    }
-}
-
-fn frequencies(mut hashes: Vec<u64>) -> Vec<(u64, f32)> {
-    hashes.sort_unstable();
-    hashes.chunk_by(|a, b| a == b).map(|run| (run[0], 1.0 + (run.len() as f32).ln())).collect()
-}
-
-/// FNV-1a over UTF-8, its bits mixed: the low ones choose a column, one of the high ones a sign.
-fn hash(kind: char, text: impl Iterator<Item = char>) -> u64 {
-    let mut state: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut buffer = [0u8; 4];
-    for character in std::iter::once(kind).chain(text) {
-        for byte in character.encode_utf8(&mut buffer).bytes() {
-            state = (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-    state ^= state >> 32;
-    state = state.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    state ^ (state >> 29)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -303,14 +181,5 @@ mod tests {
         }
         assert!(dot(&features[0], &features[1]) > 0.5, "same class");
         assert!(dot(&features[0], &features[2]) < 0.0, "other class");
-    }
-
-    #[test]
-    fn unseen_ngrams_count_for_nothing() {
-        let seen = Grams::of("where is my order");
-        let ngrams = Ngrams::fit(&[&seen], 1);
-        assert!(ngrams.apply(&Grams::of("привет")).is_empty());
-        let length: f32 = ngrams.apply(&seen).iter().map(|(_, x)| x * x).sum();
-        assert!((0.15..0.5).contains(&length), "two weighted blocks, but for collisions: {length}");
     }
 }

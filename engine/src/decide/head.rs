@@ -1,5 +1,7 @@
 //! The learned part: multinomial logistic regression with L2, fitted by L-BFGS of the `argmin` crate.
 
+mod dual;
+
 use std::sync::{Mutex, PoisonError};
 
 use argmin::{
@@ -8,6 +10,8 @@ use argmin::{
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+pub use dual::Row;
 
 use super::features::{HASHED, Operand, Sparse, multiply};
 
@@ -44,18 +48,15 @@ pub struct Head {
 
 impl Head {
     /// Fits to rows of `classes` classes in at most `iterations` steps, from `previous` weights where they fit.
-    pub fn fit(rows: &Rows<'_>, classes: usize, previous: Option<Previous<'_>>, iterations: u64) -> Self {
+    pub fn fit(rows: &Rows<'_>, classes: usize, previous: Option<&Head>, iterations: u64) -> Self {
         let n = rows.class_of.len();
         let dimension = rows.dense.len() / n.max(1);
         let mut head = Self::shape(rows, classes, dimension);
         if n == 0 || classes < 2 {
             return head;
         }
-        head.weights = match previous.filter(|p| p.class_of.len() == classes && p.head.dimension == dimension) {
-            Some(previous) if previous.class_of.iter().all(Option::is_some) => {
-                head.carry_over(&previous, vec![0.0; head.weights.len()])
-            }
-            Some(previous) => head.carry_over(&previous, head.start(rows)),
+        head.weights = match previous.filter(|p| p.classes == classes && p.dimension == dimension) {
+            Some(previous) => head.carry_over(previous),
             None => head.start(rows),
         };
         let problem = Problem { rows, head: &head, last: Mutex::new(None) };
@@ -134,35 +135,20 @@ impl Head {
         weights
     }
 
-    /// The weights of known classes and columns; `weights` for those that are new.
-    fn carry_over(&self, previous: &Previous<'_>, mut weights: Vec<f32>) -> Vec<f32> {
-        let (k, old, k_old) = (self.classes, &previous.head.weights, previous.head.classes);
-        let mut copy = |to: usize, from: usize| {
-            for (class, source) in previous.class_of.iter().enumerate() {
-                if let Some(source) = source {
-                    weights[to * k + class] = old[from * k_old + source];
-                }
-            }
-        };
-        (0..self.dimension).for_each(|row| copy(row, row));
+    fn carry_over(&self, previous: &Head) -> Vec<f32> {
+        let k = self.classes;
+        let mut weights = vec![0.0; self.weights.len()];
+        let dense = self.dimension * k;
+        weights[..dense].copy_from_slice(&previous.weights[..dense]);
         for column in 0..HASHED as u32 {
-            if let (Some(to), Some(from)) = (self.row(column), previous.head.row(column)) {
-                copy(to, from);
+            if let (Some(to), Some(from)) = (self.row(column), previous.row(column)) {
+                weights[to * k..][..k].copy_from_slice(&previous.weights[from * k..][..k]);
             }
         }
-        // The bias is the last row.
-        copy(self.weights.len() / k - 1, old.len() / k_old - 1);
+        let (to, from) = (weights.len() - k, previous.weights.len() - k);
+        weights[to..].copy_from_slice(&previous.weights[from..]);
         weights
     }
-}
-
-/// Where a fit begins: weights, and which of their classes each class was; `None` is a new one.
-#[derive(Clone, Copy)]
-pub struct Previous<'a> {
-    /// The weights.
-    pub head: &'a Head,
-    /// One for each class of the new fit.
-    pub class_of: &'a [Option<usize>],
 }
 
 /// Mean cross-entropy + ‖W‖² / (2·C·n), the bias free, and its gradient.

@@ -1,13 +1,16 @@
 //! Fitting everything to the author's examples: features, head, and the calibration from held-out folds.
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
     calibration::{Calibration, HeldOut},
     evidence::{Centres, NEIGHBOURS},
-    features::{Grams, Ngrams, Sparse, Whitening},
-    head::{Head, Previous, Rows},
+    features::{Sparse, Whitening},
+    head::{Head, Row, Rows},
+    ngrams::{Grams, Ngrams},
 };
 use crate::{
     embedding::Vector,
@@ -16,11 +19,13 @@ use crate::{
 };
 
 /// Changes with every change of the mathematics, so that no old fit is read by new code.
-pub const RECIPE: &str = "whitened+ngrams+softmax-2";
+pub const RECIPE: &str = "whitened+ngrams+softmax-3";
 /// Steps of the solver.
 const ITERATIONS: u64 = 40;
-/// Steps of the solver when a few examples have changed: it begins next to where it will end.
-const FEW: u64 = 3;
+/// Neighbours of each new example that are settled with it.
+const SETTLED_WITH: usize = 24;
+/// Examples that are settled at the most.
+const MOST_SETTLED: usize = 4_000;
 /// Up to so many examples a fit from nothing takes no time that anybody would notice.
 const REFIT_FROM: usize = 1_500;
 /// Past this share of changed examples since the last fit from nothing, there is another.
@@ -77,8 +82,7 @@ pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &
     progress(used.len(), steps);
     let per_intent = samples.len() as f64 / classes.max(1) as f64;
     let calibration = Calibration::fit(&held_out, per_intent);
-    let same: Vec<Option<usize>> = (0..classes).map(Some).collect();
-    let part = data.fit(&all, warm.as_ref().map(|head| Previous { head, class_of: &same }));
+    let part = data.fit(&all, warm.as_ref());
     progress(steps, steps);
     Fitted { whitening: part.whitening, ngrams: part.ngrams, head: part.head, calibration, drift: 0 }
 }
@@ -101,22 +105,46 @@ impl Fitted {
         samples > REFIT_FROM && (self.drift + change.count) as f64 <= MAX_DRIFT * samples as f64
     }
 
-    /// Brought up to date with a few changed samples: the dense features and the calibration stay, n-grams that are new are added, and
-    /// the head goes on from its weights. `features` are the dense features of all samples, each of length 1. Deterministic, but not what
-    /// [`train`] gives: it depends on the way, so servers that are to agree share it.
-    pub fn follow(&self, samples: &[Sample], features: &[Vector], change: &Change) -> Self {
-        let grams: Vec<Grams> = samples.par_iter().map(|sample| Grams::of(&sample.text)).collect();
+    /// Brought up to date with a few changed samples: the dense features and the calibration stay, n-grams that are new are added, the
+    /// head forgets what is gone and learns what is new. `before` are the samples of this fit and their dense features, `after` those of
+    /// the next; `near` gives the samples of this fit that are nearest to features. Deterministic, but not what [`train`] gives: it
+    /// depends on the way, so servers that are to agree share it.
+    pub fn follow(
+        &self,
+        before: (&[Sample], &[Vector]),
+        after: (&[Sample], &[Vector]),
+        change: &Change,
+        near: &dyn Fn(&[f32], usize) -> Vec<usize>,
+    ) -> Self {
+        let fresh: Vec<usize> = (0..after.0.len()).filter(|place| change.origin[*place].is_none()).collect();
         let mut ngrams = self.ngrams.clone();
-        let fresh = grams.iter().zip(&change.origin).filter(|(_, origin)| origin.is_none());
-        ngrams.learn(fresh.map(|(grams, _)| grams), samples.len());
-        let sparse: Vec<Sparse> = grams.par_iter().map(|grams| ngrams.apply(grams)).collect();
-        let dense: Vec<f32> = features.iter().flat_map(|feature| feature.iter().copied()).collect();
-        let class_of: Vec<usize> = samples.iter().map(|sample| sample.class).collect();
-        let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };
-        let previous = Previous { head: &self.head, class_of: &change.class_of };
-        let head = Head::fit(&rows, change.class_of.len(), Some(previous), FEW);
-        let drift = self.drift + change.count;
-        Self { whitening: self.whitening.clone(), ngrams, head, calibration: self.calibration.clone(), drift }
+        let grams: Vec<Grams> = fresh.iter().map(|place| Grams::of(&after.0[*place].text)).collect();
+        ngrams.learn(grams.iter(), after.0.len());
+
+        let mut place_of = vec![None; before.0.len()];
+        let stayed = change.origin.iter().enumerate().filter_map(|(place, origin)| Some((place, (*origin)?)));
+        stayed.for_each(|(place, origin)| place_of[origin] = Some(place));
+        let mut head = self.head.clone();
+        let sparse = |text: &str| ngrams.apply(&Grams::of(text));
+        let gone: Vec<usize> = (0..before.0.len()).filter(|place| place_of[*place].is_none()).collect();
+        let old_row = |place: &usize| {
+            let Sample { text, class } = &before.0[*place];
+            Row { dense: &before.1[*place], sparse: sparse(text), class: *class, known: true }
+        };
+        head.forget(&gone.iter().map(old_row).collect::<Vec<_>>());
+        let changed = fresh.iter().map(|place| &after.1[*place]).chain(gone.iter().map(|place| &before.1[*place]));
+        let neighbours = changed.flat_map(|features| near(features, SETTLED_WITH));
+        let settled: BTreeSet<usize> = neighbours.filter_map(|old| place_of[old]).take(MOST_SETTLED).collect();
+        let row = |place: usize, known: bool| {
+            let Sample { text, class } = &after.0[place];
+            Row { dense: &after.1[place], sparse: sparse(text), class: *class, known }
+        };
+        let settled = settled.into_iter().map(|place| row(place, true));
+        let rows: Vec<Row<'_>> = fresh.iter().map(|place| row(*place, false)).chain(settled).collect();
+        let mut head = head.reshaped(&change.class_of, rows.iter().flat_map(|row| &row.sparse));
+        head.learn(&rows);
+        let (whitening, calibration) = (self.whitening.clone(), self.calibration.clone());
+        Self { whitening, ngrams, head, calibration, drift: self.drift + change.count }
     }
 }
 
@@ -157,7 +185,7 @@ impl Data<'_> {
         folds
     }
 
-    fn fit(&self, members: &[usize], warm: Option<Previous<'_>>) -> Part {
+    fn fit(&self, members: &[usize], warm: Option<&Head>) -> Part {
         let vectors: Vec<&Vector> = members.iter().map(|i| &self.vectors[*i]).collect();
         let class_of: Vec<usize> = members.iter().map(|i| self.samples[*i].class).collect();
         let whitening = Whitening::fit(&vectors, &class_of, self.classes);

@@ -33,10 +33,6 @@ impl IntentIndex for Exact {
         all
     }
 
-    fn vector(&self, node: usize) -> &[f32] {
-        &self.rows[node * self.dimension..][..self.dimension]
-    }
-
     fn name(&self) -> &'static str {
         "exact"
     }

@@ -68,10 +68,6 @@ impl IntentIndex for Hnsw {
         found
     }
 
-    fn vector(&self, node: usize) -> &[f32] {
-        &self.vectors[node]
-    }
-
     fn name(&self) -> &'static str {
         "hnsw"
     }

@@ -106,7 +106,7 @@ fn a_state_of_a_catalogue_that_is_gone_is_dropped() {
     let mut second = Talk::with(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/stop.yaml", STOP)]);
     second.state = first.state.clone();
     let turn = second.say("hello there");
-    assert_eq!(turn.text(), "Hello!");
+    assert_eq!(turn.text(), "Sorry, this has just changed on our side. Please ask me once more.\nHello!");
     insta::assert_json_snapshot!(turn.events, @r#"
     [
       {
@@ -115,6 +115,33 @@ fn a_state_of_a_catalogue_that_is_gone_is_dropped() {
       }
     ]
     "#);
+}
+
+/// What the message was meant to answer is gone: the author's words are said, and the fallback is not.
+#[test]
+fn a_form_without_its_intent_is_told_in_the_authors_words() {
+    let mut first = talk();
+    first.say("where is my order");
+    let bot = format!("{BOT}dropped: {{ en: It has changed., ru: Изменилось. }}\n");
+    let mut second = Talk::with(&[("bot.yaml", &bot), ("intents/greet.yaml", GREET), ("intents/stop.yaml", STOP)]);
+    second.state = first.state.clone();
+    let turn = second.say("A-1042");
+    assert_eq!((turn.text().as_str(), turn.handler.as_str()), ("It has changed.", "dropped"));
+    assert_eq!((second.state.form.clone(), second.state.misses), (None, 0));
+}
+
+/// The intent is there, but no longer the slot that was asked for: the form goes on with what is left.
+#[test]
+fn a_form_without_its_slot_goes_on() {
+    let mut first = talk();
+    first.say("where is my order");
+    let files = [("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/status.yaml", STATUS)];
+    let mut second = Talk::with(&files);
+    second.state = first.state.clone();
+    second.state.form.as_mut().unwrap().slot = "gone".to_owned();
+    let turn = second.say("A-1042");
+    assert_eq!(turn.text(), "Order A-1042 is fine.");
+    assert_eq!(turn.events.len(), 1, "{:?}", turn.events);
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod plugins;
 mod replay;
 mod scripts;
 mod states;
+mod successor;
 mod support;
 mod training;

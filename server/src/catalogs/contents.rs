@@ -26,6 +26,11 @@ impl Contents {
         (hash_of(&bytes) == hash).then_some(bytes)
     }
 
+    /// Whether there is such a content; not whether it is whole.
+    pub fn has(&self, hash: &str) -> bool {
+        self.0.join(hash).is_file()
+    }
+
     /// Keeps a content.
     ///
     /// # Errors

@@ -94,10 +94,8 @@ impl Source<'_> {
     }
 
     async fn classifier(&self, record: &VersionRecord) -> Result<Option<Vec<u8>>, ReleaseError> {
-        match self.stores.catalog.classifier(&record.id, &recipe(self.engine)).await? {
-            Some(hash) => Ok(self.stores.catalog.blob(&hash).await?.filter(|bytes| hash_of(bytes) == hash)),
-            None => Ok(None),
-        }
+        let stored = self.stores.catalog.classifier(&record.id, &recipe(self.engine)).await?;
+        Ok(stored.filter(|(hash, bytes)| hash_of(bytes) == *hash).map(|(_, bytes)| bytes))
     }
 
     fn snapshot(
@@ -143,13 +141,15 @@ pub async fn share(
     version: &str,
     snapshot: &Snapshot,
 ) -> Result<String, ReleaseError> {
-    let bytes = block_in_place(|| snapshot.classifier_bytes(&**engine.embedder()));
-    let bytes = bytes.map_err(|error| ReleaseError::Internal(error.to_string()))?;
-    let hash = hash_of(&bytes);
-    if !stores.catalog.missing_blobs(std::slice::from_ref(&hash)).await?.is_empty() {
-        stores.catalog.put_blob(&hash, &bytes).await?;
+    let embedder = &**engine.embedder();
+    let internal = |error: std::io::Error| ReleaseError::Internal(error.to_string());
+    let hash = block_in_place(|| snapshot.classifier_hash(embedder)).map_err(internal)?;
+    let recipe = recipe(engine);
+    if !stores.catalog.name_classifier(version, &recipe, &hash).await? {
+        let bytes = block_in_place(|| snapshot.classifier_bytes(embedder)).map_err(internal)?;
+        stores.catalog.put_classifier(&hash, &bytes).await?;
+        stores.catalog.name_classifier(version, &recipe, &hash).await?;
     }
-    stores.catalog.put_classifier(version, &recipe(engine), &hash).await?;
     Ok(hash)
 }
 

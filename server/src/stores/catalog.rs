@@ -107,12 +107,15 @@ pub trait CatalogStore: Send + Sync {
     /// Stores a version whose contents are stored; one that is there stays.
     async fn put_version(&self, version: &VersionRecord) -> Result<(), StoreError>;
 
-    /// Names the stored content that is the classifier of a version for an embedding model, unless there is one. Classifiers of all but
-    /// the newest versions are removed.
-    async fn put_classifier(&self, version: &str, model: &str, hash: &str) -> Result<(), StoreError>;
+    /// Names the classifier of a version for an embedding model by the hash of its content, unless there is one; `false` when the content
+    /// is not stored yet. Classifiers of all but the newest versions are removed.
+    async fn name_classifier(&self, version: &str, model: &str, hash: &str) -> Result<bool, StoreError>;
 
-    /// The classifier of a version for a model, by its hash, as long as it is kept.
-    async fn classifier(&self, version: &str, model: &str) -> Result<Option<String>, StoreError>;
+    /// Stores the content of a classifier by its hash. It can be made anew, so it need not outlive a power cut.
+    async fn put_classifier(&self, hash: &str, content: &[u8]) -> Result<(), StoreError>;
+
+    /// The classifier of a version for a model: hash and content, as long as it is kept.
+    async fn classifier(&self, version: &str, model: &str) -> Result<Option<(String, Vec<u8>)>, StoreError>;
 
     /// A version.
     async fn version(&self, id: &str) -> Result<Option<VersionRecord>, StoreError>;
@@ -147,7 +150,7 @@ pub trait CatalogStore: Send + Sync {
 }
 
 /// Contents are stored in pieces of so many bytes: no statement takes long, and turns are written between two of them.
-pub const PIECE: usize = 256 << 10;
+pub const PIECE: usize = 1 << 20;
 /// Of so many of the newest versions the classifier is kept.
 pub const KEPT_CLASSIFIERS: i64 = 10;
 /// A server that has not been heard of for so long is forgotten.

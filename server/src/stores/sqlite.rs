@@ -21,7 +21,10 @@ use sqlx::{
 };
 
 use super::{StoreError, catalog::ServerRecord};
-use crate::config::{SqliteConfig, Synchronous};
+use crate::{
+    catalogs::contents::Contents,
+    config::{SqliteConfig, Synchronous},
+};
 use writer::Writer;
 
 const BUSY: Duration = Duration::from_secs(5);
@@ -31,6 +34,8 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Writer,
+    /// Classifiers of versions, beside the file.
+    classifiers: Contents,
     /// The server that has the file, by its id.
     servers: Arc<Mutex<BTreeMap<String, ServerRecord>>>,
 }
@@ -60,6 +65,7 @@ impl SqliteStore {
         migrations.set_ignore_missing(true);
         migrations.run(&mut writing).await.map_err(|error| StoreError::outage("sqlite", error.to_string()))?;
         preallocate(&mut writing).await.map_err(failed)?;
+        let classifiers = Contents::new(path.with_file_name("classifiers"));
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers.max(1))
             .acquire_timeout(BUSY)
@@ -68,7 +74,7 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "on"))
             .await
             .map_err(failed)?;
-        Ok(Self { readers, writer: Writer::start(writing), servers: Arc::default() })
+        Ok(Self { readers, writer: Writer::start(writing), classifiers, servers: Arc::default() })
     }
 
     /// Ends the writer when all that was handed in is stored.

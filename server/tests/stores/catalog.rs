@@ -40,7 +40,7 @@ pub async fn story(stores: &Stores, ann: UserId) {
 
 async fn blobs(stores: &Stores) {
     let store = &stores.catalog;
-    for content in [Vec::new(), vec![7; 10], (0..700_000).map(|n| (n % 251) as u8).collect::<Vec<u8>>()] {
+    for content in [Vec::new(), vec![7; 10], (0..2_500_000).map(|n| (n % 251) as u8).collect::<Vec<u8>>()] {
         let hash = hash_of(&content);
         assert_eq!(store.missing_blobs(&[hash.clone(), "0".repeat(64)]).await.unwrap().len(), 2);
         assert_eq!(store.blob(&hash).await.unwrap(), None);
@@ -58,9 +58,9 @@ async fn versions(stores: &Stores) {
         store.put_version(&version(number)).await.unwrap();
         store.put_version(&version(number)).await.unwrap();
         let classifier = hash_of(&number.to_le_bytes());
-        store.put_blob(&classifier, &number.to_le_bytes()).await.unwrap();
-        store.put_classifier(&version(number).id, "model", &classifier).await.unwrap();
-        store.put_classifier(&version(number).id, "model", "another").await.unwrap();
+        assert!(!store.name_classifier(&version(number).id, "model", &classifier).await.unwrap(), "not there yet");
+        store.put_classifier(&classifier, &number.to_le_bytes()).await.unwrap();
+        assert!(store.name_classifier(&version(number).id, "model", &classifier).await.unwrap());
     }
     let newest = KEPT_CLASSIFIERS + 3;
     assert_eq!(store.version(&version(2).id).await.unwrap(), Some(version(2)));
@@ -72,10 +72,13 @@ async fn versions(stores: &Stores) {
     assert_eq!(store.versions_like("").await.unwrap().len(), 2);
     assert!(store.versions_like("%").await.unwrap().is_empty());
     let kept = store.classifier(&version(newest).id, "model").await.unwrap().unwrap();
-    assert_eq!(kept, hash_of(&newest.to_le_bytes()), "the first one stays");
+    assert_eq!(kept, (hash_of(&newest.to_le_bytes()), newest.to_le_bytes().to_vec()));
+    assert!(store.name_classifier(&version(newest).id, "model", &hash_of(&(newest - 1).to_le_bytes())).await.unwrap());
+    assert_eq!(store.classifier(&version(newest).id, "model").await.unwrap(), Some(kept), "the first one stays");
     assert_eq!(store.classifier(&version(newest).id, "another model").await.unwrap(), None);
     assert_eq!(store.classifier(&version(1).id, "model").await.unwrap(), None, "only the newest are kept");
-    assert_eq!(store.blob(&hash_of(&1i64.to_le_bytes())).await.unwrap(), None);
+    let gone = store.name_classifier(&version(newest).id, "other", &hash_of(&1i64.to_le_bytes())).await.unwrap();
+    assert!(!gone, "and neither is their content");
 }
 
 async fn activations(stores: &Stores) {

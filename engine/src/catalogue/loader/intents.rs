@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::Loader;
@@ -10,7 +11,7 @@ use crate::{
         Handler, Intent, IntentId, SlotSpec,
         document::{Document, child},
         example::{Example, Mark, parse_annotations},
-        fault::{Fault, Place, choose_hint, did_you_mean},
+        fault::{Fault, Faults, Place, choose_hint, did_you_mean},
         lint,
         shape::Shape,
         template::Text,
@@ -33,10 +34,19 @@ impl Loader<'_> {
             let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
             self.faults.push(Fault::error(place, "the bot has no intents").hint("write one in intents/<name>.yaml"));
         }
-        for path in paths {
-            let Some(document) = self.document(&path) else { continue };
-            let Some(file) = shape.read(&document, self.faults) else { continue };
-            intents.push(self.intent(file, &document, entities));
+        let files = &self.bundle.files;
+        let read = |path: &String| {
+            let mut faults = Faults::default();
+            let document = Document::read(path, files.get(path)?, &mut faults);
+            let file = document.as_ref().and_then(|document| shape.read(document, &mut faults));
+            Some((document, file, faults))
+        };
+        let parsed: Vec<_> = paths.par_iter().filter_map(read).collect();
+        for (document, file, faults) in parsed {
+            self.faults.append(faults);
+            if let (Some(document), Some(file)) = (document, file) {
+                intents.push(self.intent(file, &document, entities));
+            }
         }
         intents
     }

@@ -93,16 +93,24 @@ impl CatalogStore for PostgresStore {
         .map(|_| ())
     }
 
-    async fn put_classifier(&self, version: &str, model: &str, hash: &str) -> Result<(), StoreError> {
+    async fn name_classifier(&self, version: &str, model: &str, hash: &str) -> Result<bool, StoreError> {
+        if !self.missing_blobs(&[hash.to_owned()]).await?.is_empty() {
+            return Ok(false);
+        }
         self.ask(async {
             let mut transaction = self.pool.begin().await?;
             add_classifier(&mut transaction, version, model, hash).await?;
             transaction.commit().await
         })
-        .await
+        .await?;
+        Ok(true)
     }
 
-    async fn classifier(&self, version: &str, model: &str) -> Result<Option<String>, StoreError> {
+    async fn put_classifier(&self, hash: &str, content: &[u8]) -> Result<(), StoreError> {
+        self.put_blob(hash, content).await
+    }
+
+    async fn classifier(&self, version: &str, model: &str) -> Result<Option<(String, Vec<u8>)>, StoreError> {
         let row: Option<(String,)> = self
             .ask(
                 sqlx::query_as("SELECT hash FROM classifiers WHERE version = $1 AND model = $2")
@@ -111,7 +119,8 @@ impl CatalogStore for PostgresStore {
                     .fetch_optional(&self.pool),
             )
             .await?;
-        Ok(row.map(|(hash,)| hash))
+        let Some((hash,)) = row else { return Ok(None) };
+        Ok(self.blob(&hash).await?.map(|content| (hash, content)))
     }
 
     async fn version(&self, id: &str) -> Result<Option<VersionRecord>, StoreError> {

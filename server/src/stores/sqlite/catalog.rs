@@ -1,9 +1,10 @@
 //! Versions, activations and servers in SQLite.
 
-use std::sync::PoisonError;
+use std::{collections::BTreeSet, sync::PoisonError};
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
+use tokio::task::block_in_place;
 
 use super::{SqliteStore, failed, users::add_audit};
 use crate::stores::{
@@ -82,19 +83,31 @@ impl CatalogStore for SqliteStore {
         self.writer.write(move |connection| Box::pin(add_version(connection, version, manifest))).await
     }
 
-    async fn put_classifier(&self, version: &str, model: &str, hash: &str) -> Result<(), StoreError> {
+    async fn name_classifier(&self, version: &str, model: &str, hash: &str) -> Result<bool, StoreError> {
+        if !self.classifiers.has(hash) {
+            return Ok(false);
+        }
         let (version, model, hash) = (version.to_owned(), model.to_owned(), hash.to_owned());
-        self.writer.write(move |connection| Box::pin(add_classifier(connection, version, model, hash))).await
+        let kept =
+            self.writer.write(move |connection| Box::pin(add_classifier(connection, version, model, hash))).await?;
+        self.classifiers.keep(&kept);
+        Ok(true)
     }
 
-    async fn classifier(&self, version: &str, model: &str) -> Result<Option<String>, StoreError> {
+    // Megabytes that can be made anew, which would hold up the turns that wait for the disk: they lie beside the database.
+    async fn put_classifier(&self, hash: &str, content: &[u8]) -> Result<(), StoreError> {
+        let put = block_in_place(|| self.classifiers.put(hash, content));
+        put.map_err(|error| StoreError::outage("sqlite", error.to_string()))
+    }
+
+    async fn classifier(&self, version: &str, model: &str) -> Result<Option<(String, Vec<u8>)>, StoreError> {
         let row: Option<(String,)> = sqlx::query_as("SELECT hash FROM classifiers WHERE version = ? AND model = ?")
             .bind(version)
             .bind(model)
             .fetch_optional(&self.readers)
             .await
             .map_err(failed)?;
-        Ok(row.map(|(hash,)| hash))
+        Ok(row.and_then(|(hash,)| block_in_place(|| self.classifiers.get(&hash)).map(|content| (hash, content))))
     }
 
     async fn version(&self, id: &str) -> Result<Option<VersionRecord>, StoreError> {
@@ -205,12 +218,13 @@ async fn add_version(
     .map(|_| ())
 }
 
+/// All hashes that are still named.
 async fn add_classifier(
     connection: &mut SqliteConnection,
     version: String,
     model: String,
     hash: String,
-) -> Result<(), sqlx::Error> {
+) -> Result<BTreeSet<String>, sqlx::Error> {
     sqlx::query("INSERT OR IGNORE INTO classifiers (version, model, hash) VALUES (?, ?, ?)")
         .bind(version)
         .bind(model)
@@ -218,22 +232,15 @@ async fn add_classifier(
         .execute(&mut *connection)
         .await?;
     // What is in use is among the newest activations, if not among the newest versions.
-    let gone: Vec<(String,)> = sqlx::query_as(
+    sqlx::query(
         "DELETE FROM classifiers WHERE version NOT IN (SELECT id FROM versions ORDER BY position DESC LIMIT ?1)
-         AND version NOT IN (SELECT version FROM activations ORDER BY generation DESC LIMIT ?1) RETURNING hash",
+         AND version NOT IN (SELECT version FROM activations ORDER BY generation DESC LIMIT ?1)",
     )
     .bind(KEPT_CLASSIFIERS)
-    .fetch_all(&mut *connection)
+    .execute(&mut *connection)
     .await?;
-    for (hash,) in gone {
-        for statement in [
-            "DELETE FROM blobs WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM classifiers WHERE hash = ?1)",
-            "DELETE FROM blob_pieces WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM classifiers WHERE hash = ?1)",
-        ] {
-            sqlx::query(statement).bind(&hash).execute(&mut *connection).await?;
-        }
-    }
-    Ok(())
+    let rows: Vec<(String,)> = sqlx::query_as("SELECT hash FROM classifiers").fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(hash,)| hash).collect())
 }
 
 async fn add_activation(
