@@ -152,6 +152,12 @@ fn talk(port: u16, token: &str, texts: &[String], known: &Known) -> Vec<Seen> {
     seen
 }
 
+/// Memory when what goes on in the background has ended.
+fn resting(server: &Server) -> u64 {
+    thread::sleep(Duration::from_secs(5));
+    server.resident_kib()
+}
+
 /// The version that a reply names.
 fn number_of(body: &str) -> Option<u64> {
     let value: Value = serde_json::from_str(body).ok()?;
@@ -262,11 +268,11 @@ fn main() {
         admin.reload(&bot);
         bar.inc(1);
         if reload == SETTLED {
-            settled = server.resident_kib();
+            settled = resting(&server);
         }
     }
     bar.finish_and_clear();
-    let after = server.resident_kib();
+    let after = resting(&server);
     let report = json!({
         "failed": failed,
         "answers": answers,

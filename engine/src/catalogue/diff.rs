@@ -92,12 +92,17 @@ impl CatalogueDiff {
 }
 
 fn intent(old: &Intent, new: &Intent) -> Option<IntentDiff> {
-    let texts = |intent: &Intent| intent.examples.iter().map(|example| example.text.clone()).collect::<BTreeSet<_>>();
-    let (before, after) = (texts(old), texts(new));
+    fn texts(intent: &Intent) -> impl Iterator<Item = &str> {
+        intent.examples.iter().map(|example| example.text.as_str())
+    }
+    // Most intents of most versions are as they were.
+    let same = texts(old).eq(texts(new));
+    let list = |intent| if same { BTreeSet::new() } else { texts(intent).collect() };
+    let (before, after): (BTreeSet<&str>, BTreeSet<&str>) = (list(old), list(new));
     let diff = IntentDiff {
         intent: new.id.to_string(),
-        examples_added: after.difference(&before).cloned().collect(),
-        examples_removed: before.difference(&after).cloned().collect(),
+        examples_added: after.difference(&before).map(|text| (*text).to_owned()).collect(),
+        examples_removed: before.difference(&after).map(|text| (*text).to_owned()).collect(),
         changes: values(&parts(old), &parts(new)),
     };
     let same = diff.examples_added.is_empty() && diff.examples_removed.is_empty() && diff.changes.is_empty();

@@ -190,11 +190,14 @@ impl Scripting {
         Self { engine, functions, limit: Duration::from_millis(MAX_MILLIS) }
     }
 
-    /// An engine that notes which lines run, and in which only operations bound a script: what a fixture gives must not depend on how
-    /// busy the machine is.
+    /// An engine in which only operations bound a script: what a fixture gives must not depend on how busy the machine is.
+    pub fn patient() -> Self {
+        Self { limit: Duration::from_millis(MAX_MILLIS * PATIENCE), ..Self::new() }
+    }
+
+    /// [`Scripting::patient`] that also notes which lines run.
     pub fn tracing() -> Self {
-        let mut scripting = Self::new();
-        scripting.limit = Duration::from_millis(MAX_MILLIS * PATIENCE);
+        let mut scripting = Self::patient();
         #[expect(deprecated, reason = "Rhai marks what may change; the version is pinned")]
         scripting.engine.register_debugger(
             |_, debugger| debugger,

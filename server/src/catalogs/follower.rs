@@ -28,6 +28,8 @@ use crate::{
 
 /// Between two looks at the pointer, and two signs of life.
 const LOOK: Duration = Duration::from_secs(2);
+/// A version that has been in use for so long is written down for the next start.
+const SETTLED: Duration = Duration::from_secs(2);
 /// After a version could not be built: the first pause, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
@@ -39,6 +41,8 @@ pub struct Following {
     /// One change at a time.
     changing: tokio::sync::Mutex<Retry>,
     problem: Mutex<Option<String>>,
+    /// What is to be written down for the next start.
+    to_keep: Arc<Mutex<Option<Arc<Snapshot>>>>,
 }
 
 /// When what failed is tried again.
@@ -65,7 +69,7 @@ impl Following {
     /// Of a server with this name, for people.
     pub fn new(name: String) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();
-        Self { id, name, changing: tokio::sync::Mutex::default(), problem: Mutex::default() }
+        Self { id, name, changing: tokio::sync::Mutex::default(), problem: Mutex::default(), to_keep: Arc::default() }
     }
 
     /// Why this server is behind, if it is.
@@ -157,7 +161,8 @@ impl Releases {
                 hashes.extend(record.manifest.files.into_values().map(|part| part.hash));
             }
         }
-        let keep = (!self.catalogs.line().stable.id.eq(&stable.id)).then(|| Arc::clone(&stable.snapshot));
+        let before = Arc::clone(&self.catalogs.line().stable.snapshot.classifier);
+        let keep = (!Arc::ptr_eq(&before, &stable.snapshot.classifier)).then(|| Arc::clone(&stable.snapshot));
         self.catalogs.swap(Line { generation: activation.generation, stable, canary });
         self.contents.keep(&hashes);
         if let Some(snapshot) = keep {
@@ -166,11 +171,18 @@ impl Releases {
         Ok(())
     }
 
-    /// For the next start of this server; nobody waits for it.
+    /// For the next start of this server; nobody waits for it. Of several that follow each other fast, only the last is kept.
     fn keep(&self, snapshot: Arc<Snapshot>) {
+        let next = Arc::clone(&self.following.to_keep);
+        let busy = next.lock().unwrap_or_else(PoisonError::into_inner).replace(snapshot).is_some();
+        if busy {
+            return;
+        }
         let (embedder, folder) = (Arc::clone(self.engine.embedder()), self.index_folder.clone());
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = snapshot.keep(&*embedder, &folder) {
+            std::thread::sleep(SETTLED);
+            let last = next.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(Err(error)) = last.map(|snapshot| snapshot.keep(&*embedder, &folder)) {
                 tracing::warn!(%error, "the classifier could not be kept; the next start takes longer");
             }
         });

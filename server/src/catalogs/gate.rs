@@ -26,8 +26,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Users come first, but an admin waits: half-way to the nicest.
-const NICE: i32 = 5;
+/// Users come first, but an admin waits: `bench/reload` weighs one against the other.
+const NICE: i32 = 2;
 
 /// How far a candidate has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ pub enum GateError {
 pub struct Gate {
     embedder: Arc<dyn Embedder>,
     scripting: Arc<Scripting>,
-    tracing: Arc<Scripting>,
+    patient: Arc<Scripting>,
     plugins: Arc<dyn PluginRuntime>,
     /// Where vectors of fixtures are kept.
     replay_folder: PathBuf,
@@ -157,7 +157,7 @@ impl Gate {
         Ok(Self {
             embedder: Arc::clone(engine.embedder()),
             scripting,
-            tracing: Arc::new(Scripting::tracing()),
+            patient: Arc::new(Scripting::patient()),
             plugins,
             replay_folder: data_dir.join("replay"),
             index_folder: data_dir.join("index"),
@@ -254,7 +254,7 @@ impl Gate {
         let mut show = |done, total| progress(Step { stage: GateStage::Embed, done, total });
         let pinned = PinnedEmbedder::new(Arc::clone(&self.embedder), fixtures, Some(&self.replay_folder), &mut show);
         let pinned = pinned.map_err(|error| GateError::Broken(error.to_string()))?;
-        Ok(Engine::new(Arc::new(pinned), Arc::clone(&self.tracing), Arc::new(NoHost)))
+        Ok(Engine::new(Arc::new(pinned), Arc::clone(&self.patient), Arc::new(NoHost)))
     }
 
     fn replay(&self, snapshot: &Snapshot, fixtures: &[Fixture], run: &mut Run<'_>) -> Result<(), GateError> {

@@ -38,6 +38,7 @@ fn replay(words: &[&str]) -> Ran {
 fn warm_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy(&DATA.join("replay"), &folder.path().join("index"));
+    copy(&DATA.join("replay"), &folder.path().join("replay"));
     folder
 }
 

@@ -29,36 +29,19 @@ impl CatalogStore for SqliteStore {
 
     async fn put_blob(&self, hash: &str, content: &[u8]) -> Result<(), StoreError> {
         let pieces = content.chunks(PIECE);
-        let count = pieces.len() as i64;
+        let count = pieces.len();
         for (piece, content) in pieces.enumerate() {
             let (hash, content) = (hash.to_owned(), content.to_vec());
+            let last = (piece + 1 == count).then_some(count);
             self.writer
-                .write(move |connection| {
-                    Box::pin(async move {
-                        sqlx::query("INSERT OR IGNORE INTO blob_pieces (hash, piece, content) VALUES (?, ?, ?)")
-                            .bind(hash)
-                            .bind(piece as i64)
-                            .bind(content)
-                            .execute(connection)
-                            .await
-                            .map(|_| ())
-                    })
-                })
+                .write(move |connection| Box::pin(add_piece(connection, hash, Some((piece, content)), last)))
                 .await?;
         }
-        let hash = hash.to_owned();
-        self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    sqlx::query("INSERT OR IGNORE INTO blobs (hash, pieces) VALUES (?, ?)")
-                        .bind(hash)
-                        .bind(count)
-                        .execute(connection)
-                        .await
-                        .map(|_| ())
-                })
-            })
-            .await
+        if count == 0 {
+            let hash = hash.to_owned();
+            self.writer.write(move |connection| Box::pin(add_piece(connection, hash, None, Some(0)))).await?;
+        }
+        Ok(())
     }
 
     async fn blob(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -195,6 +178,31 @@ impl CatalogStore for SqliteStore {
         .map_err(failed)?;
         rows.into_iter().map(AuditLine::try_from).collect()
     }
+}
+
+/// A piece of a content, and with the last one the row that says that all are there.
+async fn add_piece(
+    connection: &mut SqliteConnection,
+    hash: String,
+    piece: Option<(usize, Vec<u8>)>,
+    count: Option<usize>,
+) -> Result<(), sqlx::Error> {
+    if let Some((piece, content)) = piece {
+        sqlx::query("INSERT OR IGNORE INTO blob_pieces (hash, piece, content) VALUES (?, ?, ?)")
+            .bind(&hash)
+            .bind(piece as i64)
+            .bind(content)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if let Some(count) = count {
+        sqlx::query("INSERT OR IGNORE INTO blobs (hash, pieces) VALUES (?, ?)")
+            .bind(hash)
+            .bind(count as i64)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn add_version(
