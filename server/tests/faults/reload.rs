@@ -72,7 +72,7 @@ impl Servers {
     }
 
     fn publish(&self, server: usize, version: &str) -> (u16, Value) {
-        let url = format!("{}/admin/versions?message={version}", self.address(server).unwrap());
+        let url = format!("{}/admin/versions", self.address(server).unwrap());
         let tar = archive::write(&bot(version)).unwrap();
         let request = self.agent.post(url).header("X-Admin-Key", KEY).content_type("application/x-tar");
         let mut answer = request.send(&tar).unwrap();
