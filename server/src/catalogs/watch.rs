@@ -30,15 +30,17 @@ pub struct Watch {
     folder: PathBuf,
     debouncer: Debouncer<RecommendedWatcher>,
     changes: mpsc::Receiver<()>,
+    /// Watched beside the bot's folders.
+    more: Vec<PathBuf>,
     watched: Vec<PathBuf>,
 }
 
 impl Watch {
-    /// Begins to watch.
+    /// Begins to watch a bot's folder, and other files and folders.
     ///
     /// # Errors
     /// When the folder cannot be watched.
-    pub fn begin(folder: &Path) -> Result<Self, notify_debouncer_mini::notify::Error> {
+    pub fn begin(folder: &Path, more: &[PathBuf]) -> Result<Self, notify_debouncer_mini::notify::Error> {
         // One place: what changes while a change is looked at is seen afterwards, all at once.
         let (send, changes) = mpsc::channel(1);
         let mut debouncer = new_debouncer(QUIET, move |event: DebounceEventResult| {
@@ -47,7 +49,8 @@ impl Watch {
             }
         })?;
         debouncer.watcher().watch(folder, RecursiveMode::NonRecursive)?;
-        let mut watch = Self { folder: folder.to_owned(), debouncer, changes, watched: Vec::new() };
+        let (folder, more) = (folder.to_owned(), more.to_vec());
+        let mut watch = Self { folder, debouncer, changes, more, watched: Vec::new() };
         watch.watch_folders()?;
         Ok(watch)
     }
@@ -63,9 +66,9 @@ impl Watch {
 
     fn watch_folders(&mut self) -> Result<(), notify_debouncer_mini::notify::Error> {
         let folders = FOLDERS.map(|name| self.folder.join(name));
-        self.watched.retain(|folder| folder.is_dir());
-        for folder in folders {
-            if folder.is_dir() && !self.watched.contains(&folder) {
+        self.watched.retain(|folder| folder.exists());
+        for folder in folders.into_iter().chain(self.more.clone()) {
+            if folder.exists() && !self.watched.contains(&folder) {
                 self.debouncer.watcher().watch(&folder, RecursiveMode::Recursive)?;
                 self.watched.push(folder);
             }
@@ -75,7 +78,7 @@ impl Watch {
 }
 
 /// Whether a file is one of a bot's, or a folder, and not an editor's own.
-pub fn matters(path: &Path) -> bool {
+fn matters(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let ending = [".yaml", ".rhai", ".wasm", ".schema.json", ".convo.txt"].iter().any(|ending| name.ends_with(ending));
     let folder = FOLDERS.contains(&name.as_str());

@@ -79,7 +79,7 @@ pub(super) fn reload(config: &Config, arguments: &ReloadArgs) -> Result<u8, Fail
         let failed = |error: &dyn std::fmt::Display| {
             Failure::usage(format!("the bot's folder cannot be watched: {error}"), "reload without --watch")
         };
-        let mut watch = Watch::begin(&config.bot).map_err(|error| failed(&error))?;
+        let mut watch = Watch::begin(&config.bot, &[]).map_err(|error| failed(&error))?;
         loop {
             let result = tokio::task::block_in_place(|| reload_once(config, &client, arguments));
             if let Err(failure) = result {

@@ -3,18 +3,18 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::mpsc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use banter_engine::catalogue::fault::Severity;
 use clap::{Args, ValueEnum};
-use notify_debouncer_mini::{DebounceEventResult, new_debouncer, notify::RecursiveMode};
 use serde::Serialize;
 use serde_json::json;
+use tokio::task::block_in_place;
 
-use super::{colour, colours, print};
+use super::{block_on, colour, colours, print};
 use crate::{
+    catalogs::watch::Watch,
     config::Config,
     failure::{CHECK_FAILED, Failure},
     replays::{
@@ -27,9 +27,6 @@ use crate::{
         update,
     },
 };
-
-/// Changes that follow each other so fast are one.
-const QUIET: Duration = Duration::from_millis(200);
 
 /// What to replay, and how.
 #[derive(Args, Debug)]
@@ -258,41 +255,17 @@ fn tell_mutants(mutants: &Mutants) {
 
 /// Replays at each change until it is interrupted. What cannot be loaded is told, and waited for to be mended.
 fn watch(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
-    let failed = |error: notify_debouncer_mini::notify::Error| {
-        Failure::usage(format!("the folders cannot be watched: {error}"), "replay without --watch")
-    };
-    let (send, changes) = mpsc::channel();
-    let mut debouncer = new_debouncer(QUIET, move |event: DebounceEventResult| {
-        // Nobody waits any more when the command ends.
-        let _ = send.send(event);
-    })
-    .map_err(failed)?;
-    let folders = ["intents", "scripts", "texts", "plugins", "fixtures"].map(|name| config.bot.join(name));
-    let watched = folders.iter().chain(&choice.paths).filter(|path| path.exists());
-    for path in watched {
-        debouncer.watcher().watch(path, RecursiveMode::Recursive).map_err(failed)?;
-    }
-    debouncer.watcher().watch(&config.bot, RecursiveMode::NonRecursive).map_err(failed)?;
-    loop {
-        match once(config, options, choice) {
-            Ok(_) => {}
-            Err(failure) => eprintln!("{failure}"),
-        }
-        print("waiting for a change; Ctrl-C ends it");
+    block_on(async {
+        let failed = |reason: String| {
+            Failure::usage(format!("the folders cannot be watched: {reason}"), "replay without --watch")
+        };
+        let mut watch = Watch::begin(&config.bot, &choice.paths).map_err(|error| failed(error.to_string()))?;
         loop {
-            let event = changes.recv().map_err(|_| Failure::usage("the watch has ended", "start it again"))?;
-            if event.is_ok_and(|events| events.iter().any(|event| matters(&event.path))) {
-                break;
+            if let Err(failure) = block_in_place(|| once(config, options, choice)) {
+                eprintln!("{failure}");
             }
+            print("waiting for a change; Ctrl-C ends it");
+            watch.change().await.ok_or_else(|| failed("the watch has ended".to_owned()))?;
         }
-        // What changed meanwhile is in the next replay already.
-        while changes.try_recv().is_ok() {}
-    }
-}
-
-/// Whether a file is one of a bot's, and not an editor's or the replay's own.
-fn matters(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let ending = [".yaml", ".rhai", ".wasm", ".schema.json", ".convo.txt"].iter().any(|ending| name.ends_with(ending));
-    ending && !name.starts_with('.')
+    })
 }

@@ -22,7 +22,7 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         let (backend, intents) = (assembly.backend, assembly.intents);
         let releases = assembly.app.releases.clone();
         if assembly::watches(config, rules) {
-            match Watch::begin(&config.bot) {
+            match Watch::begin(&config.bot, &[]) {
                 Ok(watch) => drop(tokio::spawn(releases.clone().follow_folder(watch, print))),
                 Err(error) => {
                     tracing::warn!(%error, "the bot's folder cannot be watched; `banter reload` takes changes in")

@@ -599,3 +599,45 @@ async fn a_dialogue_outlives_its_intent() {
     assert_eq!(told.body["response"], "Sorry, this has just changed on our side. Please ask me once more.");
     assert_eq!(admin.hears(&token).await, "Hello!");
 }
+
+/// A server that cannot build a version keeps the old one, and everybody can see why.
+#[rocket::async_test]
+async fn a_server_that_cannot_follow_says_so() {
+    let admin = Admin::new().await;
+    let other = admin.server.with_the_same_stores().await;
+    let (token, _) = other.log_in("ann@mail.example").await;
+    let greets = async || other.send(&token, "hello there").await.body["response"].as_str().unwrap().to_owned();
+    let follow = async || {
+        let app: &std::sync::Arc<banter_server::web::App> = other.client.rocket().state().unwrap();
+        app.releases.follow().await;
+    };
+    let health = async || {
+        let answer = other.get("/health", &[("X-Health-Key", "health")]).await;
+        (answer.status, answer.body["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    let fixture = "conversation: greets\nlanguage: en\nturns:\n  - user: hello there\n    expect: { text: Howdy! }\n";
+    let changes =
+        [("intents/greet.yaml", Some(greeting("Howdy!"))), ("fixtures/greets.yaml", Some(fixture.to_owned()))];
+    let changes: Vec<(&str, Option<&str>)> = changes.iter().map(|(path, text)| (*path, text.as_deref())).collect();
+    let published = admin.upload("", &bot(&changes)).await;
+    assert_eq!(published.status, 200, "{}", published.body);
+    // A byte of what it needs is another one.
+    let damage = "UPDATE blob_pieces SET content = CAST('x' || content AS BLOB)";
+    admin.server.sql(damage, "UPDATE blob_pieces SET content = '\\x78'::bytea || content").await;
+    follow().await;
+    assert_eq!(greets().await, "Hello!", "the old version stays");
+    let (status, detail) = health().await;
+    assert!(status == 503 && detail.contains("catalogue"), "{detail}");
+    assert_eq!(other.get("/ready", &[]).await.status, 200);
+    let fleet = other.get("/admin/fleet", &[("X-Admin-Key", &admin.key)]).await.body;
+    let behind = fleet["servers"].as_array().unwrap().iter().find(|server| !server["problem"].is_null()).unwrap();
+    assert!(behind["problem"].as_str().unwrap().contains("is not what its hash says"), "{fleet}");
+    assert_eq!((&fleet["converged"], &behind["generation"]), (&json!(false), &json!(1)));
+    let metrics = other.get("/metrics", &[("X-Health-Key", "health")]).await;
+    assert_eq!(metrics.status, 200);
+
+    assert_eq!(admin.post("/admin/rollback", json!({})).await.status, 200);
+    follow().await;
+    assert_eq!(health().await.0, 200);
+    assert_eq!(greets().await, "Hello!");
+}
