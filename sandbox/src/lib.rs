@@ -16,7 +16,7 @@ mod suspension;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use banter_engine::handlers::plugin::{LoadFailure, Plugin, PluginRuntime, PluginSpec};
@@ -76,13 +76,23 @@ impl Sandbox {
 
     /// How each plugin has fared, by name.
     pub fn states(&self) -> Vec<PluginState> {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = |(name, counts): (&String, &Arc<Counts>)| {
-            let own = records.iter().filter(|((of, _), _)| of == name).map(|(_, record)| &**record);
+        // Notes lie on the disk: nothing is locked while they are read.
+        let records: Vec<Arc<Record>> = self.locked_records().values().cloned().collect();
+        let counts: Vec<(String, Arc<Counts>)> =
+            self.locked_counts().iter().map(|(name, counts)| (name.clone(), counts.clone())).collect();
+        let state = |(name, counts): &(String, Arc<Counts>)| {
+            let own = records.iter().filter(|record| record.name() == name).map(|record| &**record);
             state_of(name, counts, own)
         };
         counts.iter().map(state).collect()
+    }
+
+    fn locked_records(&self) -> MutexGuard<'_, BTreeMap<(String, String), Arc<Record>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn locked_counts(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Counts>>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn machine(&self) -> Result<&Machine, LoadFailure> {
@@ -94,9 +104,8 @@ impl Sandbox {
     /// call any more is forgotten.
     fn record(&self, name: &str, component: &[u8]) -> Arc<Record> {
         let component = blake3::hash(component).to_hex().to_string();
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = counts.entry(name.to_owned()).or_default().clone();
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.locked_counts().entry(name.to_owned()).or_default().clone();
+        let mut records = self.locked_records();
         records.retain(|(of, hash), record| of != name || *hash == component || Arc::strong_count(record) > 1);
         let fresh = || Arc::new(Record::new(name, &component, counts, self.folder.as_deref(), self.purpose));
         records.entry((name.to_owned(), component.clone())).or_insert_with(fresh).clone()

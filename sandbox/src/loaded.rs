@@ -110,15 +110,18 @@ impl Plugin for Loaded {
 }
 
 impl Loaded {
-    /// A call that fuel and memory bound as they do elsewhere, but with so much time that they do so first. It waits for no place, and
-    /// counts for nothing.
+    /// A call that fuel and memory bound as they do elsewhere, but with so much time that they do so first. It waits as long as it must for
+    /// a place among all calls, and counts for nothing.
     fn replay(&self, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
         let state = State::new(&self.code.spec, &call);
         let request = convert::request(&self.code.spec, &call);
         let limit = Duration::from_millis(self.code.spec.limits.time_ms) * PATIENCE;
         let (reply, state) = self.runtime.block_on(async {
             let late = |_| Err(PluginFailure::new(FailureKind::TimedOut, "it does not end"));
-            timeout(limit, self.code.run(state, &request)).await.unwrap_or_else(late)
+            let place = self.instances.clone().acquire_owned().await;
+            let ended = timeout(limit, self.code.run(state, &request)).await.unwrap_or_else(late);
+            drop(place);
+            ended
         })?;
         *call.random = state.random;
         *call.kept = state.kept;

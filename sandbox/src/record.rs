@@ -97,6 +97,11 @@ impl Record {
         record
     }
 
+    /// Its name in bot.yaml.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// How long the plugin is still left alone.
     pub fn suspended(&self) -> Option<Duration> {
         self.current().suspension.left()

@@ -189,9 +189,10 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
     let mut metrics = Metrics::new(Some(parts.sandbox.clone()));
     metrics.watch(Arc::clone(&releases));
     let app = application(config, rules, stores, engine, releases, metrics)?;
-    let (conversations, releases) = (app.conversations.clone(), app.releases.clone());
+    let (conversations, releases, signs) = (app.conversations.clone(), app.releases.clone(), app.releases.clone());
     tokio::spawn(async move { conversations.follow_bus().await });
     tokio::spawn(async move { releases.keep_following().await });
+    tokio::spawn(async move { signs.keep_announcing().await });
     Ok(Assembly { app, backend, intents })
 }
 
@@ -234,7 +235,7 @@ impl Parts<'_> {
             Some(record) if bundle.manifest().id() == record.id => Ok(Origin::Store(Box::new(record))),
             _ => {
                 let (scripting, sandbox) = (&self.scripting, &*self.sandbox);
-                let catalogue = catalogs::load_good(&self.config.bot, scripting, sandbox, colour)?;
+                let catalogue = catalogs::load_bundle(&self.config.bot, &bundle, &faults, scripting, sandbox, colour)?;
                 Ok(Origin::Folder(Box::new(catalogue), bundle, faults))
             }
         }
@@ -272,7 +273,9 @@ impl Parts<'_> {
             utterance_days: self.config.reload.utterance_days,
             utterances: self.config.reload.utterances,
         };
-        let name = format!("{}:{}", self.config.address, self.config.port);
+        // The address is that of many: 0.0.0.0, in containers.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = format!("{}:{}", host.trim(), self.config.port);
         let catalogs = Arc::new(Catalogs::new(serving));
         let (stores, data_dir) = (self.stores.clone(), &self.config.data_dir);
         Arc::new(Releases::new(Arc::clone(engine), gate, catalogs, stores, data_dir, limits, name))

@@ -95,7 +95,25 @@ pub fn load_good(
     plugins: &dyn PluginRuntime,
     colour: bool,
 ) -> Result<Catalogue, Failure> {
-    let (catalogue, faults) = load(folder, scripting, plugins)?;
+    let mut faults = Faults::default();
+    let bundle = read(folder, &mut faults)?;
+    load_bundle(folder, &bundle, &faults, scripting, plugins, colour)
+}
+
+/// [`load_good`] of what was read from `folder`, with the faults that were found then.
+///
+/// # Errors
+/// All faults, rendered.
+pub fn load_bundle(
+    folder: &Path,
+    bundle: &Bundle,
+    faults: &Faults,
+    scripting: &Scripting,
+    plugins: &dyn PluginRuntime,
+    colour: bool,
+) -> Result<Catalogue, Failure> {
+    let mut faults = faults.clone();
+    let catalogue = loader::load(bundle, scripting, plugins, &mut faults);
     let warnings = faults.count(banter_engine::catalogue::fault::Severity::Warning);
     match catalogue {
         Some(catalogue) => {

@@ -140,7 +140,7 @@ enum Command {
         #[command(flatten)]
         server: release::ServerArgs,
         /// So many at the most.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
         limit: u32,
         /// The data folder of this machine's server, for its admin key.
         #[arg(long, value_name = "DIR")]

@@ -12,6 +12,8 @@ use thiserror::Error;
 
 /// The first bytes of gzip (RFC 1952, section 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Two empty blocks end an archive.
+const END: [u8; 1_024] = [0; 1_024];
 /// Headers and padding of tar come on top of the files.
 const OVERHEAD: u64 = 2_048;
 
@@ -36,11 +38,24 @@ pub enum ArchiveError {
 pub fn read(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
     // What a small upload unpacks to is bounded before it is unpacked.
     let most = MAX_BUNDLE_BYTES + MAX_FILES as u64 * OVERHEAD;
-    if bytes.starts_with(&GZIP) { unpack(GzDecoder::new(bytes).take(most)) } else { unpack(bytes.take(most)) }
+    if !bytes.starts_with(&GZIP) {
+        return unpack(bytes);
+    }
+    // To its end, where its checksum is.
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).take(most + 1).read_to_end(&mut plain)?;
+    if plain.len() as u64 > most {
+        return Err(BundleError::TooLarge(format!("it unpacks to more than {most} bytes")).into());
+    }
+    unpack(&plain)
 }
 
-fn unpack(reader: impl Read) -> Result<Bundle, ArchiveError> {
-    let mut archive = Archive::new(reader);
+fn unpack(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
+    // An archive that was cut between two files would look like a smaller one.
+    if !bytes.ends_with(&END) {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    let mut archive = Archive::new(bytes);
     let mut bundle = Bundle::default();
     for (count, entry) in archive.entries()?.enumerate() {
         let mut entry = entry?;
@@ -138,7 +153,13 @@ mod tests {
         for kind in [EntryType::Symlink, EntryType::Link, EntryType::Char, EntryType::Fifo] {
             assert!(matches!(read(&special(kind, "intents/x.yaml")), Err(ArchiveError::Special(_))), "{kind:?}");
         }
-        for bytes in [&b""[..], b"no archive", &[0x1f, 0x8b, 0, 0], &write(&bundle()).unwrap()[..700]] {
+        for bytes in [
+            &b""[..],
+            b"no archive",
+            &[0x1f, 0x8b, 0, 0],
+            &write(&bundle()).unwrap()[..700],
+            &write(&bundle()).unwrap()[..1_024],
+        ] {
             assert!(read(bytes).is_err(), "{bytes:?}");
         }
     }

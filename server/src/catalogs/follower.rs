@@ -3,11 +3,13 @@
 
 use std::{
     collections::BTreeSet,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use banter_engine::Snapshot;
+use futures::FutureExt;
 use serde_json::json;
 use tokio::{
     sync::broadcast::error::RecvError,
@@ -97,14 +99,20 @@ impl Releases {
                     Err(RecvError::Closed) => {
                         looks.tick().await;
                         self.follow().await;
-                        self.announce().await;
                     }
                 },
-                _ = looks.tick() => {
-                    self.follow().await;
-                    self.announce().await;
-                }
+                _ = looks.tick() => self.follow().await,
             }
+        }
+    }
+
+    /// Gives signs of life as long as the process lives, also while a version is built.
+    pub async fn keep_announcing(&self) {
+        let mut signs = interval(LOOK);
+        signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            signs.tick().await;
+            self.announce().await;
         }
     }
 
@@ -130,7 +138,10 @@ impl Releases {
         if activation.generation == self.catalogs.line().generation || retry.waits(activation.generation) {
             return;
         }
-        match self.serve(&activation).await {
+        // Whatever happens in a build, this server goes on following, and says what happened.
+        let panicked = |_| Err(ReleaseError::Internal("building it panicked; the log has more".to_owned()));
+        let served = AssertUnwindSafe(self.serve(&activation)).catch_unwind().await;
+        match served.unwrap_or_else(panicked) {
             Ok(()) => {
                 *retry = Retry::default();
                 self.following.set_problem(None);

@@ -2,6 +2,7 @@
 //! fixtures with the handlers that will serve. A version that fails changes nothing, and all that is wrong with it is told.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -197,9 +198,7 @@ impl Gate {
         let mut run = Run::new(manifest.id(), progress);
         let catalogue = self.load(&bundle, &mut faults);
         let Some(catalogue) = catalogue.filter(|_| !faults.has_errors()) else { return Err(run.refuse(&faults)) };
-        let files = bundle.files.iter().filter(|(path, _)| path.starts_with("fixtures/"));
-        let files = files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect();
-        let fixtures = reader::read(&files, &catalogue, &mut faults);
+        let fixtures = reader::read(&fixture_files(&bundle), &catalogue, &mut faults);
         if faults.has_errors() {
             return Err(run.refuse(&faults));
         }
@@ -246,6 +245,23 @@ impl Gate {
         Ok(snapshot)
     }
 
+    /// Whether a bot passes its own fixtures with a classifier that was made here.
+    ///
+    /// # Errors
+    /// [`GateError::Refused`] with what differs.
+    pub fn replay_again(&self, id: &str, bundle: &Bundle, snapshot: &Snapshot) -> Result<(), GateError> {
+        self.run(|| {
+            let mut faults = Faults::default();
+            let fixtures = reader::read(&fixture_files(bundle), &snapshot.catalogue, &mut faults);
+            let mut run = Run::new(id.to_owned(), &|_| {});
+            self.replay(snapshot, &fixtures, &mut run)?;
+            match run.report.differences.is_empty() {
+                true => Ok(()),
+                false => Err(GateError::Refused(Box::new(run.report))),
+            }
+        })
+    }
+
     /// An engine for fixtures: nothing outside, and bounds that do not depend on how busy the machine is.
     ///
     /// # Errors
@@ -278,6 +294,11 @@ impl Gate {
         run.report.differences = played.iter().flat_map(differences).collect();
         Ok(())
     }
+}
+
+fn fixture_files(bundle: &Bundle) -> BTreeMap<String, Vec<u8>> {
+    let files = bundle.files.iter().filter(|(path, _)| path.starts_with("fixtures/"));
+    files.map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
 }
 
 fn differences(outcome: &Outcome) -> Vec<FixtureDifference> {

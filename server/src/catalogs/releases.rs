@@ -252,8 +252,9 @@ impl Releases {
             return Err(ReleaseError::Bounds(LONG_MESSAGE));
         }
         check_percent(wish.canary)?;
+        let seen = self.expected(wish.expected).await?;
         let _one = self.publishing.lock().await;
-        let before = self.expected(wish.expected).await?;
+        let before = self.unmoved(seen).await?;
         let line = self.catalogs.line();
         let candidate =
             block_in_place(|| self.gate.pass(bundle, faults, &line.stable.snapshot, !wish.skip_fixtures, progress))?;
@@ -275,9 +276,14 @@ impl Releases {
         if in_use == Some((candidate.id.as_str(), None)) {
             return Ok(published);
         }
-        self.store(&candidate, before.as_ref(), &wish.message, actor).await?;
+        let known = self.stores.catalog.version(&candidate.id).await?.is_some();
+        if !known {
+            self.store(&candidate, before.as_ref(), &wish.message, actor).await?;
+        }
         let id = candidate.id.clone();
-        self.prepare(Serving::new(candidate.id, candidate.snapshot));
+        // A version that is stored already has a classifier that all servers share.
+        let serving = if known { self.build(&id).await? } else { Serving::new(candidate.id, candidate.snapshot) };
+        self.prepare(serving);
         let (version, canary, reason) = match (wish.canary, before.as_ref()) {
             (Some(percent), Some(before)) => (before.version.clone(), Some(Canary { version: id, percent }), "canary"),
             _ => (id, None, "publish"),
@@ -317,15 +323,17 @@ impl Releases {
         };
         let history = self.stores.catalog.activations(HISTORY).await?;
         self.change(expected, actor, "rollback", move |current| {
+            if history.first() != Some(current) {
+                return Err(ReleaseError::Conflict);
+            }
             if let Some(wanted) = wanted {
                 return Ok((wanted, None));
             }
             if current.canary.is_some() {
                 return Ok((current.version.clone(), None));
             }
-            let earlier = history.iter().filter(|old| old.generation < current.generation);
-            let other = earlier.map(|old| &old.version).find(|version| **version != current.version);
-            other.map(|version| (version.clone(), None)).ok_or(ReleaseError::Nothing(NO_EARLIER))
+            let earlier = before(&history).ok_or(ReleaseError::Nothing(NO_EARLIER))?;
+            Ok((earlier, None))
         })
         .await
     }
@@ -487,6 +495,11 @@ impl Releases {
         }
     }
 
+    /// The activation in force, if nobody has moved the pointer since it was seen.
+    async fn unmoved(&self, seen: Option<Activation>) -> Result<Option<Activation>, ReleaseError> {
+        if self.stores.catalog.activation().await? == seen { Ok(seen) } else { Err(ReleaseError::Conflict) }
+    }
+
     /// Moves the pointer to stored versions. They are built here first, so that what this server cannot run is not activated by it.
     async fn change(
         &self,
@@ -495,8 +508,9 @@ impl Releases {
         reason: &'static str,
         next: impl FnOnce(&Activation) -> Result<(String, Option<Canary>), ReleaseError>,
     ) -> Result<Activation, ReleaseError> {
+        let seen = self.expected(expected).await?;
         let _one = self.publishing.lock().await;
-        let current = self.expected(expected).await?.ok_or(ReleaseError::Nothing(NOTHING_PUBLISHED))?;
+        let current = self.unmoved(seen).await?.ok_or(ReleaseError::Nothing(NOTHING_PUBLISHED))?;
         let (version, canary) = next(&current)?;
         if (current.version == version) && current.canary == canary {
             return Ok(current);
@@ -627,9 +641,55 @@ impl Releases {
     }
 }
 
+/// The version to go back to: what was in use for all before the present one came, and not what was left by going back. `history` is the
+/// newest first.
+fn before(history: &[Activation]) -> Option<String> {
+    let mut stack: Vec<&str> = Vec::new();
+    for activation in history.iter().rev() {
+        let version = activation.version.as_str();
+        match stack.iter().position(|earlier| *earlier == version).filter(|_| activation.reason == "rollback") {
+            Some(place) => stack.truncate(place + 1),
+            None if stack.last() != Some(&version) => stack.push(version),
+            None => {}
+        }
+    }
+    stack.pop()?;
+    stack.pop().map(str::to_owned)
+}
+
 fn check_percent(percent: Option<u8>) -> Result<(), ReleaseError> {
     match percent {
         Some(percent) if !(1..=99).contains(&percent) => Err(ReleaseError::Bounds(CANARY_SHARE)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(history: &str, expected: Option<&str>) {
+        let mut activations: Vec<Activation> = history
+            .split_whitespace()
+            .zip(1..)
+            .map(|(word, generation)| {
+                let (reason, version) = word.strip_prefix('<').map_or(("publish", word), |back| ("rollback", back));
+                let (version, reason) = (version.to_owned(), reason.to_owned());
+                Activation { generation, version, canary: None, at: 0, by: String::new(), reason }
+            })
+            .collect();
+        activations.reverse();
+        assert_eq!(before(&activations).as_deref(), expected, "{history}");
+    }
+
+    #[test]
+    fn going_back_never_returns_to_what_was_left() {
+        check("a", None);
+        check("a b", Some("a"));
+        check("a b c <b", Some("a"));
+        check("a b c <b <a", None);
+        check("a b <a c", Some("a"));
+        check("a b a", Some("b"));
+        check("a a b b", Some("a"));
     }
 }

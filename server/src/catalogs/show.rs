@@ -182,7 +182,8 @@ pub fn fleet(fleet: &Fleet) -> String {
             (Some(problem), _) => format!("is behind: {problem}"),
             (None, false) => format!("is behind, at generation {}", record.generation),
         };
-        let _ = writeln!(out, "  {:<width$}  {}  {state}", record.name, short(&record.version));
+        let id = record.id.get(..6).unwrap_or(&record.id);
+        let _ = writeln!(out, "  {:<width$}  {id}  {}  {state}", record.name, short(&record.version));
     }
     if !fleet.versions.is_empty() {
         let _ = writeln!(

@@ -79,15 +79,16 @@ impl Source<'_> {
     ) -> Result<Serving, ReleaseError> {
         let bundle = self.bundle(record).await?;
         let shared = self.classifier(record).await?;
-        let snapshot = self.snapshot(&bundle, shared.as_deref(), base, folder, stages)?;
-        if shared.is_some() {
+        let (snapshot, adopted) = self.snapshot(&bundle, shared.as_deref(), base, folder, stages)?;
+        if adopted {
             return Ok(Serving::new(record.id.clone(), snapshot));
         }
-        // No longer kept, or of another model: made anew, and shared. Whoever was faster counts.
+        // No longer kept, or of another model: made anew, which no fixture has seen yet, and shared. Whoever was faster counts.
+        block_in_place(|| self.gate.replay_again(&record.id, &bundle, &snapshot))?;
         let own = share(self.stores, self.engine, &record.id, &snapshot).await?;
         let agreed = self.classifier(record).await?;
         let snapshot = match agreed.filter(|bytes| hash_of(bytes) != own) {
-            Some(bytes) => self.snapshot(&bundle, Some(&bytes), Some(&snapshot), folder, stages)?,
+            Some(bytes) => self.snapshot(&bundle, Some(&bytes), Some(&snapshot), folder, stages)?.0,
             None => snapshot,
         };
         Ok(Serving::new(record.id.clone(), snapshot))
@@ -98,6 +99,7 @@ impl Source<'_> {
         Ok(stored.filter(|(hash, bytes)| hash_of(bytes) == *hash).map(|(_, bytes)| bytes))
     }
 
+    /// A snapshot, and whether its classifier is the one that was given.
     fn snapshot(
         &self,
         bundle: &Bundle,
@@ -105,7 +107,7 @@ impl Source<'_> {
         base: Option<&Snapshot>,
         folder: &Path,
         stages: Stages<'_>,
-    ) -> Result<Snapshot, ReleaseError> {
+    ) -> Result<(Snapshot, bool), ReleaseError> {
         let embedder = &**self.engine.embedder();
         let work = || {
             let mut faults = Faults::default();
@@ -116,6 +118,7 @@ impl Source<'_> {
                 Some(bytes) => Snapshot::adopt(base, Arc::clone(&catalogue), bytes, embedder, Some(folder), &mut show),
                 None => Err(BuildError::ForeignClassifier),
             };
+            let is_adopted = adopted.is_ok();
             let built = match (adopted, base) {
                 (Err(BuildError::ForeignClassifier), Some(base)) => {
                     base.succeed(catalogue, embedder, Some(folder), &mut show).map(|(snapshot, _)| snapshot)
@@ -125,7 +128,8 @@ impl Source<'_> {
                 }
                 (other, _) => other,
             };
-            built.map_err(|error| ReleaseError::Internal(error.to_string()))
+            let built = built.map_err(|error| ReleaseError::Internal(error.to_string()))?;
+            Ok((built, is_adopted))
         };
         block_in_place(|| self.gate.run(work))
     }

@@ -36,8 +36,8 @@ pub struct ServerArgs {
     /// One of the servers; that of the configuration without it.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The admin key; without it that of the configuration, or of this machine's server.
-    #[arg(long, env = "BANTER_ADMIN_KEY", hide_env_values = true)]
+    /// The admin key; without it that of the configuration (BANTER_ADMIN__KEY), or of this machine's server.
+    #[arg(long)]
     key: Option<String>,
     /// One JSON object on standard output.
     #[arg(long)]

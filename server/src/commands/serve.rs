@@ -18,16 +18,13 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
     config.check(rules)?;
     telemetry::start(&config.log)?;
     runtime(config.workers)?.block_on(async {
+        // Before the folder is read, so that no save is missed.
+        let watch = if assembly::watches(config, rules) { begin_watch(config) } else { None };
         let assembly = assembly::assemble(config, rules, colour()).await?;
         let (backend, intents) = (assembly.backend, assembly.intents);
         let releases = assembly.app.releases.clone();
-        if assembly::watches(config, rules) {
-            match Watch::begin(&config.bot, &[]) {
-                Ok(watch) => drop(tokio::spawn(releases.clone().follow_folder(watch, print))),
-                Err(error) => {
-                    tracing::warn!(%error, "the bot's folder cannot be watched; `banter reload` takes changes in")
-                }
-            }
+        if let Some(watch) = watch {
+            drop(tokio::spawn(releases.clone().follow_folder(watch, print)));
         }
         let open_channel = matches!(assembly.app.channel, web::ChannelAccess::Open);
         let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |rocket| {
@@ -48,6 +45,15 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         tracing::info!("stopped");
         Ok(0)
     })
+}
+
+fn begin_watch(config: &Config) -> Option<Watch> {
+    let begun = Watch::begin(&config.bot, &[]);
+    begun
+        .map_err(|error| {
+            tracing::warn!(%error, "the bot's folder cannot be watched; `banter reload` takes changes in");
+        })
+        .ok()
 }
 
 fn plain(error: &rocket::Error) -> String {

@@ -270,12 +270,15 @@ async fn add_classifier(
         .bind(hash)
         .execute(&mut *connection)
         .await?;
-    // What is in use is among the newest activations, if not among the newest versions.
+    // What is in use is among the newest activations, if not among the newest versions; this one is about to be.
     let gone: Vec<(String,)> = sqlx::query_as(
         "DELETE FROM classifiers WHERE version NOT IN (SELECT id FROM versions ORDER BY position DESC LIMIT $1)
-         AND version NOT IN (SELECT version FROM activations ORDER BY generation DESC LIMIT $1) RETURNING hash",
+         AND version NOT IN (SELECT version FROM activations ORDER BY generation DESC LIMIT $1)
+         AND version NOT IN (SELECT canary FROM activations WHERE canary IS NOT NULL ORDER BY generation DESC LIMIT $1)
+         AND version <> $2 RETURNING hash",
     )
     .bind(KEPT_CLASSIFIERS)
+    .bind(version)
     .fetch_all(&mut *connection)
     .await?;
     for (hash,) in gone {

@@ -234,17 +234,20 @@ async fn add_classifier(
     hash: String,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
     sqlx::query("INSERT OR IGNORE INTO classifiers (version, model, hash) VALUES (?, ?, ?)")
-        .bind(version)
+        .bind(&version)
         .bind(model)
         .bind(hash)
         .execute(&mut *connection)
         .await?;
-    // What is in use is among the newest activations, if not among the newest versions.
+    // What is in use is among the newest activations, if not among the newest versions; this one is about to be.
     sqlx::query(
         "DELETE FROM classifiers WHERE version NOT IN (SELECT id FROM versions ORDER BY position DESC LIMIT ?1)
-         AND version NOT IN (SELECT version FROM activations ORDER BY generation DESC LIMIT ?1)",
+         AND version NOT IN (SELECT version FROM activations ORDER BY generation DESC LIMIT ?1)
+         AND version NOT IN (SELECT canary FROM activations WHERE canary IS NOT NULL ORDER BY generation DESC LIMIT ?1)
+         AND version <> ?2",
     )
     .bind(KEPT_CLASSIFIERS)
+    .bind(&version)
     .execute(&mut *connection)
     .await?;
     let rows: Vec<(String,)> = sqlx::query_as("SELECT hash FROM classifiers").fetch_all(connection).await?;

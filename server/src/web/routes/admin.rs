@@ -45,7 +45,7 @@ use crate::{
 };
 
 /// Rows of a list without `limit`, and with the greatest.
-const ROWS: (u32, u32) = (50, 500);
+const ROWS: (u32, u32) = (50, 100);
 /// Steps that a slow reader may be behind; more are left out.
 const STEPS: usize = 64;
 
