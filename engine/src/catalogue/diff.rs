@@ -62,11 +62,6 @@ impl CatalogueDiff {
         diff
     }
 
-    /// Whether nothing is different.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     fn files(&mut self, from: &Manifest, to: &Manifest) {
         for path in from.files.keys().chain(to.files.keys()).collect::<BTreeSet<_>>() {
             match (from.files.get(path), to.files.get(path)) {

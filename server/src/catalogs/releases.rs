@@ -1,6 +1,9 @@
 //! What admins do: publish, activate, roll back, try a version on some users. Each changes the store's pointer by one step, with its line
 //! in the audit log; servers follow the pointer.
 
+mod history;
+mod terms;
+
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -10,27 +13,29 @@ use std::{
 use banter_engine::{
     Engine,
     catalogue::{bundle::Bundle, diff::CatalogueDiff, fault::Faults},
-    forecast::{self, Changed},
+    forecast,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thiserror::Error;
 use tokio::task::block_in_place;
 
 use super::{
     Catalogs,
     contents::Contents,
-    gate::{Candidate, Gate, GateError, GateReport, Progress, Step},
+    gate::{Candidate, Gate, Progress, Step},
     serving::{Counts, Serving},
     source::{Source, share},
 };
 use crate::{
     stores::{
-        AuditEntry, Millis, StoreError, Stores, UserId,
+        AuditEntry, Millis, Stores,
         catalog::{Activation, AuditLine, Canary, ServerRecord, VersionRecord},
     },
     time::{now, timestamp},
 };
+
+pub use terms::*;
+
+use history::before;
 
 /// The topic of activations; the text is the generation.
 pub const ACTIVATED: &str = "catalogue";
@@ -41,159 +46,6 @@ const HISTORY: u32 = 200;
 const DAY: Millis = 24 * 60 * 60 * 1000;
 /// Characters of an admin's message.
 const MAX_MESSAGE: usize = 500;
-
-/// Why there is nothing to do.
-pub const NO_EARLIER: &str = "no other version was in use before";
-/// Why there is nothing to do.
-pub const NOTHING_PUBLISHED: &str = "nothing was published yet";
-/// Why there is nothing to do.
-pub const NO_CANARY: &str = "there is no canary";
-/// Why there is nothing to do.
-pub const ALREADY_FOR_ALL: &str = "all users have this version already";
-/// What is out of its bounds.
-pub const LONG_MESSAGE: &str = "the message is longer than 500 characters";
-/// What is out of its bounds.
-pub const CANARY_SHARE: &str = "a canary is for 1 to 99 users in a hundred";
-
-/// Why something did not happen.
-#[derive(Debug, Error)]
-pub enum ReleaseError {
-    /// The version did not pass the gate.
-    #[error("the version did not pass")]
-    Refused(Box<GateReport>),
-    /// Somebody else has activated something meanwhile.
-    #[error("another version was activated meanwhile")]
-    Conflict,
-    /// The caller knew of another state than there is.
-    #[error("the state is another than was expected")]
-    Stale,
-    /// There is no such version, or more than one begins so.
-    #[error("there is no version {0}")]
-    Unknown(String),
-    /// There is nothing to go back to, or no canary.
-    #[error("{0}")]
-    Nothing(&'static str),
-    /// A number or text out of its bounds.
-    #[error("{0}")]
-    Bounds(&'static str),
-    /// A store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What should not happen.
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<GateError> for ReleaseError {
-    fn from(error: GateError) -> Self {
-        match error {
-            GateError::Refused(report) => Self::Refused(report),
-            GateError::Broken(message) => Self::Internal(message),
-        }
-    }
-}
-
-/// Who acts, for the audit log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Actor {
-    /// The user, if it is one.
-    pub user: Option<UserId>,
-    /// `key:ci`, `user:7`, `watch`, `start`.
-    pub name: String,
-}
-
-/// How a bundle is to be published.
-#[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// Why, in the author's words.
-    pub message: String,
-    /// Only look.
-    pub dry_run: bool,
-    /// For so many users in a hundred at first.
-    pub canary: Option<u8>,
-    /// The generation that the caller knows of.
-    pub expected: Option<i64>,
-    /// Whether texts of users may be told.
-    pub utterances: bool,
-    /// Whether the fixtures are left out, for a server's start where the administrator wants it.
-    pub skip_fixtures: bool,
-}
-
-/// What became of a bundle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Published {
-    /// The version.
-    pub version: String,
-    /// Whether anything was activated: not in a dry run, and not when the version was in use already.
-    pub activated: bool,
-    /// The activation in force now.
-    pub generation: i64,
-    /// What the gate found.
-    pub report: GateReport,
-    /// What is different from the version before.
-    pub diff: CatalogueDiff,
-    /// What would be answered otherwise; only in a dry run.
-    pub forecast: Option<Forecast>,
-}
-
-/// What a version would answer otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Forecast {
-    /// Days of conversations that were looked at.
-    pub days: u32,
-    /// Different utterances of users that were tried.
-    pub utterances: usize,
-    /// Whether there were more than are tried.
-    pub more: bool,
-    /// Of these, how many would be answered otherwise.
-    pub changed: usize,
-    /// Which, where the caller may see texts of users.
-    pub of_users: Vec<Changed>,
-    /// Messages of the version's fixtures that would be answered otherwise.
-    pub of_fixtures: Vec<Changed>,
-}
-
-/// The servers and what they run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Fleet {
-    /// What is to be served; `None` before the first publication.
-    pub activation: Option<Activation>,
-    /// Servers that are alive.
-    pub servers: Vec<FleetServer>,
-    /// Whether all of them serve it.
-    pub converged: bool,
-    /// How turns went, by version, over all servers since each began with it.
-    pub versions: BTreeMap<String, VersionCounts>,
-}
-
-/// One server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FleetServer {
-    /// What it told.
-    #[serde(flatten)]
-    pub record: ServerRecord,
-    /// Whether it serves what it should.
-    pub current: bool,
-}
-
-/// How turns of a version went.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct VersionCounts {
-    /// The numbers.
-    #[serde(flatten)]
-    pub counts: Counts,
-    /// The share of messages outside forms that were understood.
-    pub match_rate: Option<f64>,
-}
-
-/// Bounds of what releases look at.
-#[derive(Clone, Copy, Debug)]
-pub struct ReleaseLimits {
-    /// Days of conversations for forecasts.
-    pub utterance_days: u32,
-    /// Messages of users for forecasts.
-    pub utterances: u32,
-}
 
 /// Publishing and activating.
 pub struct Releases {
@@ -641,55 +493,9 @@ impl Releases {
     }
 }
 
-/// The version to go back to: what was in use for all before the present one came, and not what was left by going back. `history` is the
-/// newest first.
-fn before(history: &[Activation]) -> Option<String> {
-    let mut stack: Vec<&str> = Vec::new();
-    for activation in history.iter().rev() {
-        let version = activation.version.as_str();
-        match stack.iter().position(|earlier| *earlier == version).filter(|_| activation.reason == "rollback") {
-            Some(place) => stack.truncate(place + 1),
-            None if stack.last() != Some(&version) => stack.push(version),
-            None => {}
-        }
-    }
-    stack.pop()?;
-    stack.pop().map(str::to_owned)
-}
-
 fn check_percent(percent: Option<u8>) -> Result<(), ReleaseError> {
     match percent {
         Some(percent) if !(1..=99).contains(&percent) => Err(ReleaseError::Bounds(CANARY_SHARE)),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(history: &str, expected: Option<&str>) {
-        let mut activations: Vec<Activation> = history
-            .split_whitespace()
-            .zip(1..)
-            .map(|(word, generation)| {
-                let (reason, version) = word.strip_prefix('<').map_or(("publish", word), |back| ("rollback", back));
-                let (version, reason) = (version.to_owned(), reason.to_owned());
-                Activation { generation, version, canary: None, at: 0, by: String::new(), reason }
-            })
-            .collect();
-        activations.reverse();
-        assert_eq!(before(&activations).as_deref(), expected, "{history}");
-    }
-
-    #[test]
-    fn going_back_never_returns_to_what_was_left() {
-        check("a", None);
-        check("a b", Some("a"));
-        check("a b c <b", Some("a"));
-        check("a b c <b <a", None);
-        check("a b <a c", Some("a"));
-        check("a b a", Some("b"));
-        check("a a b b", Some("a"));
     }
 }
