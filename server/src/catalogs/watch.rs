@@ -7,11 +7,12 @@ use std::{
 };
 
 use banter_engine::catalogue::{bundle::Bundle, fault::Faults};
-use notify_debouncer_mini::{
-    DebounceEventResult, Debouncer, new_debouncer,
-    notify::{RecommendedWatcher, RecursiveMode},
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::{
+    sync::mpsc,
+    task::block_in_place,
+    time::{sleep, timeout},
 };
-use tokio::{sync::mpsc, task::block_in_place, time::sleep};
 
 use super::{
     releases::{Actor, Published, ReleaseError, Releases, Wish},
@@ -20,6 +21,8 @@ use super::{
 
 /// Saves that follow each other so fast are one.
 const QUIET: Duration = Duration::from_millis(150);
+/// Saves that never end are looked at so often.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A bot that is bad may be half saved: it is looked at once more after this.
 const SECOND_LOOK: Duration = Duration::from_millis(400);
 /// The folders of a bot.
@@ -28,7 +31,7 @@ const FOLDERS: [&str; 5] = ["intents", "scripts", "texts", "plugins", "fixtures"
 /// Watches a bot's folder and those in it, also those that are made later.
 pub struct Watch {
     folder: PathBuf,
-    debouncer: Debouncer<RecommendedWatcher>,
+    watcher: RecommendedWatcher,
     changes: mpsc::Receiver<()>,
     /// Watched beside the bot's folders.
     more: Vec<PathBuf>,
@@ -40,41 +43,53 @@ impl Watch {
     ///
     /// # Errors
     /// When the folder cannot be watched.
-    pub fn begin(folder: &Path, more: &[PathBuf]) -> Result<Self, notify_debouncer_mini::notify::Error> {
+    pub fn begin(folder: &Path, more: &[PathBuf]) -> Result<Self, notify::Error> {
         // One place: what changes while a change is looked at is seen afterwards, all at once.
         let (send, changes) = mpsc::channel(1);
-        let mut debouncer = new_debouncer(QUIET, move |event: DebounceEventResult| {
-            if event.is_ok_and(|events| events.iter().any(|event| matters(&event.path))) {
+        let mut watcher = notify::recommended_watcher(move |event: Result<Event, notify::Error>| {
+            if event.is_ok_and(|event| changes_a_bot(&event)) {
+                // A full channel holds what this would tell.
                 let _ = send.try_send(());
             }
         })?;
-        debouncer.watcher().watch(folder, RecursiveMode::NonRecursive)?;
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
         let (folder, more) = (folder.to_owned(), more.to_vec());
-        let mut watch = Self { folder, debouncer, changes, more, watched: Vec::new() };
+        let mut watch = Self { folder, watcher, changes, more, watched: Vec::new() };
         watch.watch_folders()?;
         Ok(watch)
     }
 
-    /// Waits for a change.
+    /// Waits for a change, and until no other follows it.
     pub async fn change(&mut self) -> Option<()> {
         self.changes.recv().await?;
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE
+            && let Ok(next) = timeout(QUIET, self.changes.recv()).await
+        {
+            next?;
+        }
         if let Err(error) = self.watch_folders() {
             tracing::warn!(%error, "a folder cannot be watched");
         }
         Some(())
     }
 
-    fn watch_folders(&mut self) -> Result<(), notify_debouncer_mini::notify::Error> {
+    fn watch_folders(&mut self) -> Result<(), notify::Error> {
         let folders = FOLDERS.map(|name| self.folder.join(name));
         self.watched.retain(|folder| folder.exists());
         for folder in folders.into_iter().chain(self.more.clone()) {
             if folder.exists() && !self.watched.contains(&folder) {
-                self.debouncer.watcher().watch(&folder, RecursiveMode::Recursive)?;
+                self.watcher.watch(&folder, RecursiveMode::Recursive)?;
                 self.watched.push(folder);
             }
         }
         Ok(())
     }
+}
+
+/// Reading is no change: whoever follows a folder reads it.
+fn changes_a_bot(event: &Event) -> bool {
+    !event.kind.is_access() && event.paths.iter().any(|path| matters(path))
 }
 
 /// Whether a file is one of a bot's, or a folder, and not an editor's own.
@@ -133,5 +148,43 @@ fn read(folder: &Path, say: &impl Fn(String)) -> Option<(Bundle, Faults)> {
             say(format!("error: the bot's folder {} cannot be read: {error}", folder.display()));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Longer than a change takes to be seen.
+    const LONG: Duration = Duration::from_millis(1_000);
+
+    #[tokio::test]
+    async fn who_follows_a_folder_does_not_follow_their_own_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bot.yaml");
+        fs::write(&file, "version: 1").unwrap();
+        fs::create_dir(folder.path().join("intents")).unwrap();
+        let mut watch = Watch::begin(folder.path(), &[]).unwrap();
+        fs::read(&file).unwrap();
+        fs::read_dir(folder.path().join("intents")).unwrap().count();
+        assert!(timeout(LONG, watch.change()).await.is_err(), "reading is told as a change");
+        fs::write(&file, "version: 2").unwrap();
+        watch.change().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_an_editor_keeps_beside_a_file_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let intents = folder.path().join("intents");
+        fs::create_dir(&intents).unwrap();
+        let mut watch = Watch::begin(folder.path(), &[]).unwrap();
+        for name in [".bye.yaml.swp", "bye.yaml~", "4913", ".#bye.yaml"] {
+            fs::write(intents.join(name), "half").unwrap();
+        }
+        assert!(timeout(LONG, watch.change()).await.is_err(), "an editor's file is told as a change");
+        fs::write(intents.join("bye.yaml"), "whole").unwrap();
+        watch.change().await.unwrap();
     }
 }
