@@ -260,6 +260,7 @@ impl Conversations {
         if incoming.proved.elapsed() > FRESH && !self.stores.users.exists(incoming.user).await? {
             return Err(ConversationError::UserGone);
         }
+        let handed_in = Instant::now();
         let mut receipt = self.stores.turns.submit(stored).await?;
         let last = Arc::new(LastTurn { seq, state: mem::take(&mut turn.state) });
         // What is known to have failed is built on by nobody; what is not known yet takes along what is built on it.
@@ -280,7 +281,7 @@ impl Conversations {
         }
         Ok(match fate? {
             Appended::Stored => {
-                report(incoming.user, dialog, &turn, latency);
+                report(incoming.user, dialog, &turn, latency, handed_in.elapsed());
                 self.metrics.count(&turn, latency);
                 serving.count(&turn);
                 self.remember(incoming, dialog, &last, &answer).await?;

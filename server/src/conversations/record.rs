@@ -52,8 +52,9 @@ fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::E
     }))
 }
 
-/// One line a turn, without texts.
-pub fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration) {
+/// One line a turn, without texts; `latency` is the engine's part, `stored` what the store took.
+pub fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration, stored: Duration) {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     for event in &turn.events {
         // What a script throws may quote the user; it is stored with the turn and logged only on request.
         tracing::warn!(
@@ -74,7 +75,8 @@ pub fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration) {
         embed_us = turn.timings.embed_us,
         decide_us = turn.timings.decide_us,
         handle_us = turn.timings.handle_us,
-        total_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+        total_us = micros(latency),
+        store_us = micros(stored),
         "turn"
     );
 }
