@@ -4,7 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use whatlang::{Detector, Lang};
+use whatlang::{Detector, Lang, detect_script};
 
 /// Fewer letters than this say too little of a language; the dialogue's own stays.
 const MIN_LETTERS: usize = 2;
@@ -50,8 +50,14 @@ pub fn detect(text: &str, allowed: &[Language]) -> Option<Language> {
     if letters < MIN_LETTERS {
         return None;
     }
+    let text = words.join(" ");
+    let script = detect_script(&text)?;
     let candidates: Vec<Lang> = allowed.iter().filter_map(|language| find(language.code())).collect();
-    let found = Detector::with_allowlist(candidates).detect(&words.join(" "))?.lang();
+    let mut written_so = candidates.iter().filter(|lang| script.langs().contains(lang));
+    let found = match (written_so.next(), written_so.next()) {
+        (Some(only), None) => *only,
+        _ => Detector::with_allowlist(candidates).detect(&text)?.lang(),
+    };
     allowed.iter().find(|language| find(language.code()) == Some(found)).cloned()
 }
 

@@ -165,18 +165,6 @@ fn new_texts(count: usize) -> Vec<String> {
     texts
 }
 
-/// Milliseconds of the model for each text by itself.
-fn model_alone(model: &mut Model, texts: &[String]) -> Vec<f64> {
-    texts
-        .iter()
-        .map(|text| {
-            let start = Instant::now();
-            run(model, std::slice::from_ref(text));
-            start.elapsed().as_secs_f64() * 1e3
-        })
-        .collect()
-}
-
 /// Seconds for texts in batches of as many as there are clients.
 fn batches_alone(model: &mut Model, texts: &[String]) -> f64 {
     let start = Instant::now();
@@ -191,21 +179,23 @@ fn run(model: &mut Model, texts: &[String]) {
     }
 }
 
-/// The medians of the model, of a message, and of the difference for the same text. Both are measured by turns in blocks, since
-/// the speed of a machine drifts.
+/// The medians of the model, of a message, and of the difference for the same text. Each text is timed both ways by turns, since
+/// the speed of a machine drifts, and the model's caches are as cold after a message as before one.
 fn one_at_a_time(server: &Server, token: &str, texts: &[String], model: &mut Model) -> (f64, f64, f64) {
     let mut connection = connect(server);
     let (mut model_ms, mut message_ms) = (Vec::new(), Vec::new());
-    for block in texts.chunks(30) {
-        model_ms.extend(model_alone(model, block));
-        for text in block {
-            let start = Instant::now();
-            send(&mut connection, token, text);
-            message_ms.push(start.elapsed().as_secs_f64() * 1e3);
-        }
+    for text in texts {
+        model_ms.push(milliseconds(|| run(model, std::slice::from_ref(text))));
+        message_ms.push(milliseconds(|| send(&mut connection, token, text)));
     }
     let mut added: Vec<f64> = message_ms.iter().zip(&model_ms).map(|(message, model)| message - model).collect();
     (percentile(&mut model_ms, 0.5), percentile(&mut message_ms, 0.5), percentile(&mut added, 0.5))
+}
+
+fn milliseconds(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64() * 1e3
 }
 
 /// Texts a second of the embedder alone, and messages a second of new texts from all clients at once; by turns in blocks.
