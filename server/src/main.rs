@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use banter_server::commands::{Arguments, run};
 use clap::Parser;
 
-/// What a version has taken goes back when it goes: with the system's allocator, each reload leaves some of it behind (`bench/reload`).
+/// What a version has taken goes back when it goes; with other allocators the threads keep some of it at each reload (`bench/reload`).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
