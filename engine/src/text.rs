@@ -1,15 +1,23 @@
 //! Normalisation of what people type. Pure functions over strings; nothing here knows of intents or languages.
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// The form in which a text is embedded, compared and searched for entities: Unicode NFC, invisible and control
 /// characters removed, every run of white space one space, no space at the ends.
 ///
 /// The stored text of a message is the one that the user sent, not this.
 pub fn normalize(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    // Most texts are composed already, which costs less to see than to do again.
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => tidy(text.chars(), text.len()),
+        _ => tidy(text.nfc(), text.len()),
+    }
+}
+
+fn tidy(characters: impl Iterator<Item = char>, length: usize) -> String {
+    let mut out = String::with_capacity(length);
     let mut space = false;
-    for character in text.nfc() {
+    for character in characters {
         if character.is_whitespace() {
             space = true;
         } else if !is_invisible(character) {

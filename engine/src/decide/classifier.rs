@@ -1,7 +1,12 @@
 //! The fitted classifier in use: one text and its vector to probabilities.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use lru::LruCache;
 use rayon::prelude::*;
 
 use super::{
@@ -22,6 +27,8 @@ const MAX_CANDIDATES: usize = 5;
 const MAX_NEIGHBOURS: usize = 5;
 /// By so much another intent's example must be nearer than the own intent's to be told.
 const MISPLACED_MARGIN: f32 = 0.12;
+/// Classifications that are remembered: of messages that many send, and of fixtures, which every reload plays again.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 
 /// Probabilities for texts.
 pub struct Classifier {
@@ -34,6 +41,8 @@ pub struct Classifier {
     classes: Vec<Vec<usize>>,
     /// For each sample its features; the next version takes over most of them.
     features: Vec<Vector>,
+    /// By the hash of text and vector, since a text's vector depends in its last bits on what it was embedded with.
+    recent: Mutex<LruCache<[u8; 32], Classification>>,
 }
 
 impl Classifier {
@@ -95,11 +104,24 @@ impl Classifier {
                 classes
             })
             .collect();
-        Self { fitted, intents, centres, index, samples: nodes.examples, classes, features }
+        let recent = Mutex::new(LruCache::new(REMEMBERED));
+        Self { fitted, intents, centres, index, samples: nodes.examples, classes, features, recent }
     }
 
     /// Classifies a normalised text with its embedding.
     pub fn classify(&self, text: &str, vector: &[f32]) -> Classification {
+        let mut hash = blake3::Hasher::new();
+        hash.update(bytemuck::cast_slice(vector)).update(text.as_bytes());
+        let key = *hash.finalize().as_bytes();
+        if let Some(known) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known.clone();
+        }
+        let found = self.find(text, vector);
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).put(key, found.clone());
+        found
+    }
+
+    fn find(&self, text: &str, vector: &[f32]) -> Classification {
         let dense = self.fitted.whitening.apply(vector);
         let mut neighbours = self.index.nearest(&dense, NEIGHBOURS);
         let evidence = self.centres.evidence(&dense, &neighbours, |node| &self.classes[node]);
