@@ -45,6 +45,9 @@ pub struct Difference {
     pub actual: String,
     /// Where the expectation stands; where none does, the turn.
     pub place: Place,
+    /// Whether `expected` is the text itself, so that both can be compared word by word.
+    #[serde(skip)]
+    pub literal: bool,
     /// The value that came, for `--update`; `None` where rewriting the expectation mends nothing.
     #[serde(skip)]
     pub replacement: Option<Value>,

@@ -83,6 +83,12 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// The slots that this turn filled or changed, after an earlier one of the same dialogue.
+    pub fn filled_since<'a>(&'a self, before: Option<&'a Self>) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        let old = before.map(|before| &before.state.slots);
+        self.state.slots.iter().filter(move |(name, value)| old.and_then(|old| old.get(*name)) != Some(*value))
+    }
+
     /// The reply as one text: what is said, a line each; images as their URLs.
     pub fn text(&self) -> String {
         let lines: Vec<&str> = self

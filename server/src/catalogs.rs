@@ -25,7 +25,10 @@ use banter_engine::{
     snapshot::{BuildReport, Stage},
 };
 
-use crate::{failure::Failure, stores::UserId};
+use crate::{
+    failure::{Failure, counted},
+    stores::UserId,
+};
 use serving::{Line, Serving};
 
 /// The versions in use. Turns take a reference and keep it to their end; what nobody refers to any more is freed.
@@ -118,17 +121,14 @@ pub fn load_bundle(
     match catalogue {
         Some(catalogue) => {
             if warnings > 0 {
-                tracing::warn!("the bot has {warnings} warnings; see `banter check`");
+                tracing::warn!("the bot has {}; see `banter check`", counted(warnings, "warning"));
             }
             Ok(catalogue)
         }
         None => {
-            let count = faults.count(banter_engine::catalogue::fault::Severity::Error);
+            let errors = counted(faults.count(banter_engine::catalogue::fault::Severity::Error), "error");
             eprint!("{}", faults.render(colour));
-            Err(Failure::check(
-                format!("the bot in {} has {count} errors", folder.display()),
-                "mend them and try again",
-            ))
+            Err(Failure::check(format!("the bot in {} has {errors}", folder.display()), "mend that and try again"))
         }
     }
 }

@@ -17,7 +17,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -34,13 +34,12 @@ use banter_engine::{
     random::Random,
     replay::{self, Outcome, fixture::Fixture, pinned::PinnedEmbedder, reader},
 };
-use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
 use crate::{
     assembly, catalogs,
     config::Config,
-    failure::Failure,
+    failure::{Failure, counted},
     progress::{BuildBar, CountBar},
 };
 
@@ -107,17 +106,17 @@ impl Rig {
         let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut faults);
         let Some(catalogue) = catalogue else {
             eprint!("{}", faults.render(colour));
-            let count = faults.count(Severity::Error);
+            let errors = counted(faults.count(Severity::Error), "error");
             let bot = config.bot.display();
-            return Err(Failure::usage(format!("the bot in {bot} has {count} errors"), "mend them and try again"));
+            return Err(Failure::usage(format!("the bot in {bot} has {errors}"), "mend that and try again"));
         };
         let files = files::collect(config, &bundle, &choice.paths)?;
         let mut warnings = Faults::default();
         let mut fixtures = reader::read(&files, &catalogue, &mut warnings);
         if warnings.has_errors() {
             eprint!("{}", warnings.render(colour));
-            let count = warnings.count(Severity::Error);
-            return Err(Failure::usage(format!("the fixtures have {count} errors"), "mend them and try again"));
+            let errors = counted(warnings.count(Severity::Error), "error");
+            return Err(Failure::usage(format!("the fixtures have {errors}"), "mend that and try again"));
         }
         fixtures.retain(|fixture| choice.takes(fixture));
         if fixtures.is_empty() {
@@ -165,26 +164,40 @@ impl Rig {
         if let Some(seed) = choice.shuffle {
             Random::new(seed).shuffle(&mut order);
         }
-        let stop = AtomicBool::new(false);
-        let one = |index: usize| -> Result<Option<Ran>, Failure> {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(None);
+        // Fixtures are begun in their order, and those before the first that ends the run are all played: which ones are reported
+        // does not depend on the threads.
+        let (next, last) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        let work = |_: rayon::BroadcastContext<'_>| -> Result<Vec<(usize, Ran)>, Failure> {
+            let mut played = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&index) = order.get(at).filter(|_| at <= last.load(Ordering::Relaxed)) else {
+                    return Ok(played);
+                };
+                let start = Instant::now();
+                let end = || last.fetch_min(at, Ordering::Relaxed);
+                let outcome = match play(index) {
+                    Ok(outcome) => outcome,
+                    Err(failure) => {
+                        end();
+                        return Err(failure);
+                    }
+                };
+                let ran = Ran { index, outcome, took: start.elapsed() };
+                if choice.fail_fast && !ran.outcome.passed() {
+                    end();
+                }
+                show(&ran);
+                played.push((at, ran));
             }
-            let start = Instant::now();
-            let ran = Ran { index, outcome: play(index)?, took: start.elapsed() };
-            if choice.fail_fast && !ran.outcome.passed() {
-                stop.store(true, Ordering::Relaxed);
-            }
-            show(&ran);
-            Ok(Some(ran))
         };
         let jobs = if choice.jobs == 0 { crate::web::cores() } else { choice.jobs };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.min(256)).build();
         let pool =
             pool.map_err(|error| Failure::usage(format!("no threads: {error}"), "check the limits of this process"))?;
-        let ran: Vec<Option<Ran>> =
-            pool.install(|| order.into_par_iter().with_max_len(1).map(one).collect::<Result<_, _>>())?;
-        let mut all: Vec<Ran> = ran.into_iter().flatten().collect();
+        let ran: Vec<Vec<(usize, Ran)>> = pool.broadcast(work).into_iter().collect::<Result<_, _>>()?;
+        let end = last.into_inner();
+        let mut all: Vec<Ran> = ran.into_iter().flatten().filter(|(at, _)| *at <= end).map(|(_, ran)| ran).collect();
         all.sort_by_key(|ran| ran.index);
         Ok(all)
     }

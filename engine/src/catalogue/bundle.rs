@@ -16,7 +16,7 @@ pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// More files are refused.
 pub const MAX_FILES: usize = 5_000;
 /// Folders of a bot, with the ending of the files that count in each.
-pub(super) const FOLDERS: [(&str, &str, usize); 7] = [
+pub(super) const FOLDERS: [(&str, &str, usize); 8] = [
     ("intents", ".yaml", MAX_DEPTH),
     ("scripts", ".rhai", MAX_DEPTH),
     ("texts", ".yaml", MAX_DEPTH),
@@ -26,6 +26,7 @@ pub(super) const FOLDERS: [(&str, &str, usize); 7] = [
     ("fixtures", ".yaml", MAX_DEPTH),
     // Conversations of Botium.
     ("fixtures", ".convo.txt", MAX_DEPTH),
+    ("fixtures", ".utterances.txt", MAX_DEPTH),
 ];
 const MAX_DEPTH: usize = 4;
 

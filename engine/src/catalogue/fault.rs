@@ -106,6 +106,12 @@ impl Faults {
         self.list.iter().filter(|fault| fault.severity == severity).count()
     }
 
+    /// Forgets what is told twice, as of a file that several others name.
+    pub fn tell_once(&mut self) {
+        self.list.sort_by(|a, b| order(a).cmp(&order(b)));
+        self.list.dedup();
+    }
+
     /// All of them by file and place.
     pub fn sorted(&self) -> Vec<&Fault> {
         let mut list: Vec<&Fault> = self.list.iter().collect();

@@ -47,11 +47,16 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
             self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value)).collect();
         errors.iter().for_each(|error| self.report(document, error, faults));
         let mut value = document.value.clone();
-        for error in &errors {
-            // Without its unknown keys the file is still worth a look: all its faults are told at once.
-            let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else { return None };
-            let fields = value.pointer_mut(&error.instance_path().to_string()).and_then(Value::as_object_mut)?;
-            unexpected.iter().for_each(|key| drop(fields.remove(key)));
+        // Without what is wrong the file is still worth a look: all its faults are told at once.
+        for wrong in errors.iter().flat_map(Wrong::of) {
+            let (parent, key) = wrong.pointer.rsplit_once('/')?;
+            // Without one of its first keys a file would be told to lack what it has.
+            if !wrong.unknown && parent.matches('/').count() < 2 {
+                return None;
+            }
+            // Something around it may be gone already.
+            let Some(around) = value.pointer_mut(parent) else { continue };
+            around.as_object_mut()?.remove(&key.replace("~1", "/").replace("~0", "~"));
         }
         match serde_json::from_value(value) {
             Ok(value) => Some(value),
@@ -127,7 +132,6 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         }
     }
 
-    /// Of the ways in which a value may be written, the author meant the one whose outermost type fits.
     fn report_branches(
         &self,
         document: &Document,
@@ -136,13 +140,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         faults: &mut Faults,
     ) {
         let here = error.instance_path().to_string();
-        let wrong_type = |branch: &[ValidationError<'static>]| {
-            branch.iter().any(|inner| {
-                inner.instance_path().to_string() == here && matches!(inner.kind(), ValidationErrorKind::Type { .. })
-            })
-        };
-        let meant: Vec<_> = context.iter().filter(|branch| !wrong_type(branch)).collect();
-        if let [branch] = meant.as_slice() {
+        if let Some(branch) = meant(error, context) {
             return branch.iter().for_each(|inner| self.report(document, inner, faults));
         }
         let mut kinds: Vec<String> = Vec::new();
@@ -172,6 +170,49 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     fn parent(&self, error: &ValidationError<'_>) -> Option<&Value> {
         let path = error.schema_path().to_string();
         self.schema.pointer(path.rsplit_once('/')?.0)
+    }
+}
+
+/// A part of a document that cannot stay.
+struct Wrong {
+    pointer: String,
+    /// Its key, not what it holds.
+    unknown: bool,
+}
+
+impl Wrong {
+    fn of(error: &ValidationError<'_>) -> Vec<Self> {
+        let pointer = error.instance_path().to_string();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                unexpected.iter().map(|key| Self { pointer: child(&pointer, key), unknown: true }).collect()
+            }
+            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+                match meant(error, context) {
+                    Some(branch) => branch.iter().flat_map(Self::of).collect(),
+                    None => vec![Self { pointer, unknown: false }],
+                }
+            }
+            _ => vec![Self { pointer, unknown: false }],
+        }
+    }
+}
+
+/// Of the ways in which a value may be written, the one that the author meant: whose outermost type fits.
+fn meant<'a>(
+    error: &ValidationError<'_>,
+    context: &'a [Vec<ValidationError<'static>>],
+) -> Option<&'a [ValidationError<'static>]> {
+    let here = error.instance_path().to_string();
+    let wrong_type = |branch: &[ValidationError<'static>]| {
+        branch.iter().any(|inner| {
+            inner.instance_path().to_string() == here && matches!(inner.kind(), ValidationErrorKind::Type { .. })
+        })
+    };
+    let mut fitting = context.iter().filter(|branch| !wrong_type(branch));
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
     }
 }
 

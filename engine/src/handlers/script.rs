@@ -1,5 +1,9 @@
 //! Rhai scripts: compiled once with the catalogue, run within bounds of operations, depth, sizes and time.
 
+mod compiled;
+
+pub use compiled::Script;
+
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +15,7 @@ use std::{
 };
 
 use rhai::{
-    AST, ASTNode, CallFnOptions, Dynamic, Engine, EvalAltResult, Scope, Stmt,
+    CallFnOptions, Dynamic, Engine, EvalAltResult, Scope,
     debugger::DebuggerCommand,
     module_resolvers::DummyModuleResolver,
     packages::{
@@ -23,9 +27,7 @@ use serde_json::Value;
 use super::{
     Effect,
     api::{self, Context, Reply},
-    source::{
-        CALL, KEYWORD_FUNCTIONS, KEYWORDS, RESERVED, Reference, blank_texts, line_of_function, references, span_of,
-    },
+    source::{CALL, KEYWORD_FUNCTIONS, KEYWORDS, RESERVED, blank_texts, line_of_function, references, span_of},
 };
 use crate::{
     catalogue::{
@@ -69,16 +71,6 @@ pub struct Scripting {
     engine: Engine,
     limit: Duration,
     functions: BTreeSet<String>,
-}
-
-/// A compiled file.
-#[derive(Debug)]
-pub struct Script {
-    path: String,
-    ast: AST,
-    /// Functions with one parameter, and the line on which each begins.
-    handlers: BTreeMap<String, usize>,
-    references: Vec<(Reference, Place)>,
 }
 
 /// All that one call of a handler sees and leaves behind. Reached by the functions of [`api`] as the call's tag.
@@ -336,42 +328,6 @@ pub(super) fn outside_deadline<T>(work: impl FnOnce() -> T) -> T {
     let result = work();
     DEADLINE.set(DEADLINE.get().map(|deadline| deadline + start.elapsed()));
     result
-}
-
-impl Script {
-    /// Path inside the bot's folder.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Lines on which something runs, counted from 1.
-    pub fn lines(&self) -> BTreeSet<usize> {
-        let mut lines = BTreeSet::new();
-        self.ast.walk(&mut |path| {
-            if let Some(ASTNode::Stmt(statement)) = path.last()
-                && !matches!(statement, Stmt::Noop(..) | Stmt::Block(..))
-            {
-                lines.extend(statement.position().line());
-            }
-            true
-        });
-        lines
-    }
-
-    /// Whether there is a function of this name with one parameter.
-    pub fn has_handler(&self, name: &str) -> bool {
-        self.handlers.contains_key(name)
-    }
-
-    /// All functions with one parameter.
-    pub fn handlers(&self) -> impl Iterator<Item = &str> + Clone {
-        self.handlers.keys().map(String::as_str)
-    }
-
-    /// What the script names in literals, and where.
-    pub fn references(&self) -> &[(Reference, Place)] {
-        &self.references
-    }
 }
 
 /// The innermost place inside the script, and what went wrong there.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Difference,
     fixture::{Expectation, Step, Subject},
+    matcher::Matcher,
 };
 use crate::{
     catalogue::Catalogue,
@@ -21,6 +22,7 @@ pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[S
             expected: format!("a stub for {call}"),
             actual: "the fixture has none".to_owned(),
             place: step.place.clone(),
+            literal: false,
             replacement: None,
         })
         .collect();
@@ -36,7 +38,8 @@ pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[S
     let told: Vec<String> = turn.events.iter().map(|event| shorten(&json!(event).to_string(), 300)).collect();
     let actual = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
     let replacement = step.events.as_ref().map(|_| kinds.into());
-    found.push(Difference { field: "events".to_owned(), expected, actual, place: place.clone(), replacement });
+    let (field, place) = ("events".to_owned(), place.clone());
+    found.push(Difference { field, expected, actual, place, literal: false, replacement });
     found
 }
 
@@ -76,6 +79,7 @@ fn differs(catalogue: &Catalogue, expectation: &Expectation, turn: &Turn) -> Opt
         expected: expectation.matcher.describe(),
         actual: as_text(&value),
         place: expectation.place.clone(),
+        literal: matches!(expectation.matcher, Matcher::Equals(Value::String(_))),
         // One condition cannot name several entities.
         replacement: (expectation.matcher.is_replaceable() && !several).then_some(value),
     })

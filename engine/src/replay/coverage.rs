@@ -36,7 +36,14 @@ impl Coverage {
     pub fn of<'a>(catalogue: &Catalogue, outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
         let (mut intents, mut slots, mut handlers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut lines: BTreeSet<(String, usize)> = BTreeSet::new();
-        for played in outcomes.into_iter().flat_map(|outcome| &outcome.turns) {
+        let with_before = outcomes.into_iter().flat_map(|outcome| {
+            let before = |at: usize| {
+                let earlier = outcome.turns[..at].iter().rev();
+                earlier.into_iter().find(|one| one.speaker == outcome.turns[at].speaker)
+            };
+            outcome.turns.iter().enumerate().map(move |(at, played)| (before(at), played))
+        });
+        for (before, played) in with_before {
             let turn = &played.turn;
             lines.extend(turn.footprint.lines.iter().cloned());
             handlers.extend(turn.footprint.functions.iter().cloned());
@@ -46,7 +53,9 @@ impl Coverage {
             handlers.insert(format!("{} of {intent}", turn.handler));
             let asked = turn.state.form.iter().map(|form| format!("{}.{}", form.intent, form.slot));
             slots.extend(asked);
-            slots.extend(turn.state.slots.keys().map(|slot| format!("{intent}.{slot}")));
+            slots.extend(
+                turn.filled_since(before.map(|before| &before.turn)).map(|(slot, _)| format!("{intent}.{slot}")),
+            );
         }
         let all_slots = catalogue
             .intents

@@ -5,7 +5,10 @@ mod expect;
 mod rasa;
 mod world;
 
-use std::collections::BTreeMap;
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::{Span, Zoned, tz::TimeZone};
 use serde_json::Value;
@@ -16,29 +19,35 @@ use super::{
     wire::{FixtureFile, MAX_TURNS, TurnFile},
 };
 use crate::catalogue::{
-    Catalogue,
+    Catalogue, Handler,
     document::{Document, child},
     fault::{Fault, Faults, Place as SpanPlace, Severity, choose_hint},
     shape::Shape,
 };
 
-/// The folder of what several fixtures begin with.
-const SHARED: &str = "fixtures/shared/";
+/// The folder of what several fixtures begin with: `fixtures/shared/`, or one beside a fixture that lies elsewhere.
+const SHARED: &str = "shared/";
 /// The one user of a fixture that names none.
 const SOMEBODY: &str = "user";
 
 /// Reads fixtures: banter's own YAML, Rasa's end-to-end YAML, and Botium's `.convo.txt`. Faults that keep a file from being played are
 /// errors; what of another tool's file cannot be mapped is a warning.
 pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &mut Faults) -> Vec<Fixture> {
-    let mut reader = Reader { files, catalogue, faults, shape: Shape::new() };
+    let shared = shared_files(files);
+    let mut reader = Reader { files, shared, catalogue, faults, shape: Shape::new(), names: OnceCell::new() };
     let mut fixtures = Vec::new();
     for (path, bytes) in files {
-        if path.ends_with(".convo.txt") {
+        if path.ends_with(botium::CONVERSATION) {
             fixtures.extend(botium::read(&mut reader, path, bytes));
-        } else if !is_shared(path) {
+        } else if path.ends_with(botium::UTTERANCES) {
+            botium::check_utterances(&mut reader, path, bytes);
+        } else if reader.shared.contains_key(path.as_str()) {
+            reader.look_at_shared(path, bytes);
+        } else {
             fixtures.extend(reader.yaml(path, bytes));
         }
     }
+    reader.faults.tell_once();
     fixtures.retain(|fixture| {
         let fits = fixture.steps.len() <= MAX_TURNS;
         if !fits {
@@ -51,19 +60,46 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &m
     fixtures
 }
 
-/// Whether a file is one that fixtures begin with.
+/// Whether a file of a bot is one that its fixtures begin with.
 pub fn is_shared(path: &str) -> bool {
-    path.starts_with(SHARED) || path.contains(&format!("/{SHARED}"))
+    path.starts_with("fixtures/shared/")
+}
+
+/// What fixtures begin with, by path, and the name by which they call it: what lies in a folder `shared/` of a folder of fixtures.
+fn shared_files(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<&str, &str> {
+    let folder = |path: &'_ str| path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let folders: BTreeSet<String> = files.keys().map(|path| folder(path)).collect();
+    let name = |path: &'_ str| {
+        let at = path.rfind(SHARED)?;
+        let around = &path[..at];
+        (around.ends_with("fixtures/") || folders.contains(around)).then_some(at + SHARED.len())
+    };
+    files.keys().filter_map(|path| Some((path.as_str(), &path[name(path)?..]))).collect()
 }
 
 struct Reader<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
+    shared: BTreeMap<&'a str, &'a str>,
     catalogue: &'a Catalogue,
     faults: &'a mut Faults,
     shape: Shape<FixtureFile>,
+    names: OnceCell<BTreeSet<String>>,
 }
 
 impl Reader<'_> {
+    /// Names that the bot's files speak of: slots, and whatever its scripts write as texts.
+    fn names(&self) -> &BTreeSet<String> {
+        self.names.get_or_init(|| {
+            let intents = &self.catalogue.intents;
+            let slots = intents.iter().flat_map(|intent| intent.slots.iter().map(|slot| slot.name.clone()));
+            let scripts = intents.iter().filter_map(|intent| match &intent.handler {
+                Handler::Script { script, .. } => Some(script.literals()),
+                _ => None,
+            });
+            slots.chain(scripts.flatten()).collect()
+        })
+    }
+
     fn yaml(&mut self, path: &str, bytes: &[u8]) -> Vec<Fixture> {
         let Some(document) = Document::read(path, bytes, self.faults) else { return Vec::new() };
         if rasa::is_one(&document.value) {
@@ -102,19 +138,26 @@ impl Reader<'_> {
     }
 
     fn set_up(&mut self, document: &Document, index: usize, name: &str, fixture: &mut Fixture) {
-        let found = self.files.iter().find(|(path, _)| is_shared(path) && path.rsplit(SHARED).next() == Some(name));
-        let Some((path, bytes)) = found else {
-            let known: Vec<&str> = self
-                .files
-                .keys()
-                .filter(|path| is_shared(path))
-                .filter_map(|path| path.rsplit(SHARED).next())
-                .collect();
+        let named = self.files.iter().filter(|(path, _)| self.shared.get(path.as_str()) == Some(&name));
+        // Of several the nearest.
+        let together = |path: &str| path.bytes().zip(document.file.bytes()).take_while(|(a, b)| a == b).count();
+        let Some((path, bytes)) = named.max_by_key(|(path, _)| together(path)) else {
+            let known: Vec<&str> = self.shared.values().copied().collect();
             let place = document.place(&format!("/setup/{index}"));
-            let fault = Fault::error(place, format!("there is no fixtures/shared/{name}"));
+            let fault = Fault::error(place, format!("there is no file {name} in fixtures/shared/"));
             self.faults.push(fault.hint(choose_hint(name, known)));
             return;
         };
+        self.begin_with(path, bytes, fixture);
+    }
+
+    /// A shared file, looked at whether or not anything begins with it.
+    fn look_at_shared(&mut self, path: &str, bytes: &[u8]) {
+        let place = self.line(path, 1);
+        self.begin_with(path, bytes, &mut Fixture::new(path.to_owned(), place));
+    }
+
+    fn begin_with(&mut self, path: &str, bytes: &[u8], fixture: &mut Fixture) {
         let Some(shared) = Document::read(path, bytes, self.faults) else { return };
         let Some(file) = self.shape.read(&shared, self.faults) else { return };
         if !file.setup.is_empty() {

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Users come first, but an admin waits: `bench/reload` weighs one against the other.
-const NICE: i32 = 2;
+const NICE: i32 = 5;
 
 /// How far a candidate has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -95,7 +95,9 @@ fn changes_a_bot(event: &Event) -> bool {
 /// Whether a file is one of a bot's, or a folder, and not an editor's own.
 fn matters(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let ending = [".yaml", ".rhai", ".wasm", ".schema.json", ".convo.txt"].iter().any(|ending| name.ends_with(ending));
+    let ending = [".yaml", ".rhai", ".wasm", ".schema.json", ".convo.txt", ".utterances.txt"]
+        .iter()
+        .any(|ending| name.ends_with(ending));
     let folder = FOLDERS.contains(&name.as_str());
     (ending || folder) && !name.starts_with('.')
 }

@@ -22,7 +22,7 @@ use crate::{
         mutants::Mutants,
         page,
         remote::{Channel, Remote},
-        report::Report,
+        report::{Report, Verdict},
         show::{self, Paint},
         update,
     },
@@ -54,6 +54,9 @@ pub struct Options {
     /// Replay again whenever a file of the bot or a fixture changes.
     #[arg(long, conflicts_with_all = ["url", "mutate"])]
     watch: bool,
+    /// Tell everything that no fixture reaches, not only some of it.
+    #[arg(long)]
+    coverage: bool,
     /// How differences are told.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -126,11 +129,11 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     let paint = Paint(colours(&io::stdout()));
     let start = Instant::now();
     let bar = indicatif::ProgressBar::new(rig.fixtures.len() as u64);
-    let show = |one: &Ran| {
+    let show = |one: &Ran, verdict: Verdict| {
         bar.inc(1);
         if !quiet {
             let (file, name) = (&one.outcome.file, &one.outcome.name);
-            bar.suspend(|| print(show::line(paint, one.outcome.passed(), file, name, one.outcome.turns.len())));
+            bar.suspend(|| print(show::line(paint, verdict, file, name, one.outcome.turns.len())));
         }
     };
     let (ran, report) = play(&rig, options, choice, &show)?;
@@ -146,7 +149,7 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
             }),
             Format::Github => print(show::github(&report).trim_end()),
         }
-        print(show::summary(paint, &report, start.elapsed().as_secs_f64()).trim_end());
+        print(show::summary(paint, &report, start.elapsed().as_secs_f64(), options.coverage).trim_end());
     }
     if options.update && report.failed > 0 {
         return tell_update(config, choice, &rig, &ran);
@@ -167,18 +170,19 @@ fn play(
     rig: &Rig,
     options: &Options,
     choice: &Choice,
-    show: &(dyn Fn(&Ran) + Sync),
+    show: &(dyn Fn(&Ran, Verdict) + Sync),
 ) -> Result<(Vec<Ran>, Report), Failure> {
     let catalogue = &rig.snapshot.catalogue;
     if options.url.is_empty() {
-        let ran = rig.run(choice, show)?;
-        let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, &|_, _| Vec::new());
+        let ran = rig.run(choice, &|one| show(one, Verdict::of(&one.outcome, None)))?;
+        let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, None);
         return Ok((ran, report));
     }
     let remote = Remote::new(options.url.clone(), options.channel, options.key.clone(), options.rate);
-    let ran = rig.run_with(choice, show, &|index| remote.play(rig, index))?;
-    let unseen = |fixture: usize, turn: usize| remote.not_compared(fixture, turn);
-    let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, &unseen);
+    let seen = |fixture: usize, turn: usize| remote.seen(fixture, turn);
+    let show = |one: &Ran| show(one, Verdict::of(&one.outcome, Some(&|turn| seen(one.index, turn))));
+    let ran = rig.run_with(choice, &show, &|index| remote.play(rig, index))?;
+    let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, Some(&seen));
     Ok((ran, report))
 }
 

@@ -27,6 +27,10 @@ pub fn collect(config: &Config, bundle: &Bundle, paths: &[PathBuf]) -> Result<BT
         let failed = |error: io::Error| {
             Failure::usage(format!("{} cannot be read: {error}", path.display()), "name fixtures or folders of them")
         };
+        let beside = path.parent().unwrap_or(Path::new("")).join("shared");
+        if beside.is_dir() {
+            walk(&beside, &mut files).map_err(failed)?;
+        }
         let seen = if path.is_dir() {
             walk(path, &mut files).map_err(failed)?
         } else {
@@ -60,7 +64,7 @@ fn walk(folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) -> io::Result<usiz
         }
         if path.is_dir() {
             seen += walk(&path, files)?;
-        } else if name.ends_with(".yaml") || name.ends_with(".convo.txt") {
+        } else if [".yaml", ".convo.txt", ".utterances.txt"].iter().any(|ending| name.ends_with(ending)) {
             if files.len() >= MAX_FILES {
                 return Err(io::Error::other(format!("there are more than {MAX_FILES} files")));
             }

@@ -4,7 +4,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::{
     Ran,
-    report::{FixtureReport, Report},
+    report::{FixtureReport, Report, Verdict},
     show::{self, Paint},
 };
 use crate::failure::Failure;
@@ -29,13 +29,16 @@ pub fn xml(report: &Report, ran: &[Ran]) -> Result<String, Failure> {
     }
     junit.add_test_suites(suite);
     // The schema of Jenkins knows no `skipped` of all suites together; it is the first of the text.
-    let written = junit.to_string().map(|xml| xml.replacen(" skipped=\"0\"", "", 1));
+    let all = format!(" skipped=\"{}\"", report.skipped);
+    let written = junit.to_string().map(|xml| xml.replacen(&all, "", 1));
     written.map_err(|error| Failure::usage(format!("the report cannot be written: {error}"), "report this"))
 }
 
 fn status(fixture: &FixtureReport) -> TestCaseStatus {
-    if fixture.passed {
-        return TestCaseStatus::success();
+    match fixture.verdict {
+        Verdict::Passed => return TestCaseStatus::success(),
+        Verdict::Skipped => return TestCaseStatus::skipped(),
+        Verdict::Failed => {}
     }
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let differing = fixture.turns.iter().find_map(|turn| Some((turn, turn.differences.first()?)));

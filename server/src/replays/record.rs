@@ -120,7 +120,7 @@ pub fn fixture(
         state = turn.state;
     }
     let name = if mask { masks.mask(&said.name) } else { said.name.clone() };
-    let head = head(&name, now, said.seed, &host);
+    let head = head(&name, now, said.seed, &host, mask.then_some(&mut masks));
     let messages: String = texts.iter().map(|text| format!("  - user: {}\n", write_text(text))).collect();
     let played = play(engine, snapshot, &format!("{head}{messages}"))?;
     let turns: String = played.turns.iter().map(turn).collect();
@@ -142,7 +142,7 @@ fn play(engine: &Engine, snapshot: &Snapshot, yaml: &str) -> Result<Outcome, Fai
     replay(engine, snapshot, fixture).map_err(|error| Failure::usage(error.to_string(), "see the log"))
 }
 
-fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost) -> String {
+fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut masks: Option<&mut Masks>) -> String {
     let mut out = format!("conversation: {}\nnow: {now}\n", write_text(name));
     if seed != 0 {
         let _ = writeln!(out, "seed: {seed}");
@@ -165,16 +165,30 @@ fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost) -> String {
                 if page.status != 200 {
                     let _ = writeln!(out, "      status: {}", page.status);
                 }
-                match serde_json::from_str::<Value>(&page.body) {
-                    Ok(value) => out.push_str(&format!("      json: {value}\n")),
-                    Err(_) => out.push_str(&format!("      body: {}\n", Value::from(page.body.as_str()))),
+                let mut page = match serde_json::from_str::<Value>(&page.body) {
+                    Ok(value) => ("json", value),
+                    Err(_) => ("body", Value::from(page.body.as_str())),
+                };
+                if let Some(masks) = masks.as_deref_mut() {
+                    mask_texts(&mut page.1, masks);
                 }
+                let _ = writeln!(out, "      {}: {}", page.0, page.1);
             }
             Err(reason) => out.push_str(&format!("      fails: {}\n", Value::from(reason.as_str()))),
         }
     }
     out.push_str("turns:\n");
     out
+}
+
+/// Texts in JSON, at any depth; numbers are no one's.
+fn mask_texts(value: &mut Value, masks: &mut Masks) {
+    match value {
+        Value::String(text) => *text = masks.mask(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| mask_texts(item, masks)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| mask_texts(field, masks)),
+        _ => {}
+    }
 }
 
 fn turn(played: &Played) -> String {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use uuid::Uuid;
 
-use super::Rig;
+use super::{Rig, report::Seen};
 use crate::failure::Failure;
 
 /// The longest wait for an answer.
@@ -52,7 +52,7 @@ pub struct Remote {
     run: String,
     next: AtomicUsize,
     pace: Option<Mutex<Pace>>,
-    unseen: Mutex<HashMap<(usize, usize), Vec<String>>>,
+    seen: Mutex<HashMap<(usize, usize), Seen>>,
 }
 
 struct Pace {
@@ -73,14 +73,14 @@ impl Remote {
             run: Uuid::new_v4().simple().to_string(),
             next: AtomicUsize::new(0),
             pace: every.map(|every| Mutex::new(Pace { every, next: Instant::now() })),
-            unseen: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
-    /// What of a message's expectations could not be seen.
-    pub fn not_compared(&self, fixture: usize, turn: usize) -> Vec<String> {
-        let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
-        unseen.get(&(fixture, turn)).cloned().unwrap_or_default()
+    /// What was seen of a message.
+    pub fn seen(&self, fixture: usize, turn: usize) -> Seen {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&(fixture, turn)).cloned().unwrap_or_default()
     }
 
     /// Plays a fixture of a rig on the servers. It is played here first, to know what each turn depends on.
@@ -96,16 +96,14 @@ impl Remote {
         let mut spoiled: Option<&'static str> = None;
         for (turn, (step, played)) in fixture.steps.iter().zip(&mut outcome.turns).enumerate() {
             let here = inside.or_else(|| depends(played)).or(spoiled);
-            let unseen = match inside {
+            let answer = match inside {
                 // Nothing that it says has a meaning there.
                 Some(_) => None,
                 None => Some(talk.say(fixture, step, turn)?),
             };
-            let (differences, not_compared) = self.compare(rig, step, played, unseen, here);
+            let (differences, seen) = self.compare(rig, step, played, answer, here);
             played.differences = differences;
-            if !not_compared.is_empty() {
-                self.unseen.lock().unwrap_or_else(PoisonError::into_inner).insert((index, turn), not_compared);
-            }
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert((index, turn), seen);
             // A dialogue that went another way for such a reason may go on another way.
             if depends(played).is_some() && !fixture.independent {
                 spoiled = Some("an earlier turn that depends on what a client cannot fix");
@@ -114,7 +112,7 @@ impl Remote {
         Ok(outcome)
     }
 
-    /// Differences, and what was not compared with its reason.
+    /// Differences, and what was seen.
     fn compare(
         &self,
         rig: &Rig,
@@ -122,7 +120,7 @@ impl Remote {
         played: &mut Played,
         outputs: Option<Vec<Output>>,
         reason: Option<&'static str>,
-    ) -> (Vec<Difference>, Vec<String>) {
+    ) -> (Vec<Difference>, Seen) {
         let sees = |subject: &Subject| match self.channel {
             Channel::Native => *subject == Subject::Text,
             Channel::Rasa => subject.is_visible(),
@@ -133,6 +131,7 @@ impl Remote {
             not_compared.push("events".to_owned());
         }
         let mut differences = Vec::new();
+        let (sent, visible) = (outputs.is_some(), step.expectations.iter().filter(|one| sees(&one.subject)).count());
         match outputs {
             Some(outputs) => {
                 played.turn.outputs = outputs;
@@ -144,11 +143,13 @@ impl Remote {
                 not_compared.extend(seen.map(|expectation| format!("{}: {reason}", expectation.subject.name())));
             }
         }
+        let mut compared = if sent { visible } else { 0 };
         if let Some(reason) = reason {
+            compared -= differences.len();
             not_compared.extend(differences.drain(..).map(|difference| format!("{}: {reason}", difference.field)));
         }
         not_compared.dedup();
-        (differences, not_compared)
+        (differences, Seen { sent, compared, not_compared })
     }
 
     fn wait_for_pace(&self) {

@@ -24,6 +24,8 @@ pub struct Report {
     pub catalogue_version: String,
     /// Fixtures without a difference.
     pub passed: usize,
+    /// Fixtures of which a client sees nothing, so that nothing was compared.
+    pub skipped: usize,
     /// Fixtures with one.
     pub failed: usize,
     /// Fixtures that a failure kept from being played.
@@ -51,11 +53,50 @@ pub struct FixtureReport {
     pub line: usize,
     /// Its tags.
     pub tags: Vec<String>,
-    /// Whether nothing differs.
-    pub passed: bool,
+    /// How it ended.
+    pub verdict: Verdict,
     /// Its messages.
     pub turns: Vec<TurnReport>,
 }
+
+/// How a fixture ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing differs.
+    Passed,
+    /// Something does.
+    Failed,
+    /// Nothing of it can be seen from outside.
+    Skipped,
+}
+
+impl Verdict {
+    /// Of a fixture that was played here or, with what was seen of each message, on servers.
+    pub fn of(outcome: &Outcome, seen: Option<&dyn Fn(usize) -> Seen>) -> Self {
+        if !outcome.passed() {
+            return Self::Failed;
+        }
+        let Some(seen) = seen else { return Self::Passed };
+        let seen: Vec<Seen> = (0..outcome.turns.len()).map(seen).collect();
+        let left = seen.iter().any(|one| !one.not_compared.is_empty());
+        if left && seen.iter().all(|one| one.compared == 0) { Self::Skipped } else { Self::Passed }
+    }
+}
+
+/// What a client saw of a message.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Whether it was sent at all.
+    pub sent: bool,
+    /// Expectations that were compared.
+    pub compared: usize,
+    /// Those that were not, with the reason where it is another than that no client sees them.
+    pub not_compared: Vec<String>,
+}
+
+/// What a client saw of a message of a fixture, by the places of both.
+pub type Outside<'a> = dyn Fn(usize, usize) -> Seen + 'a;
 
 /// One message.
 #[derive(Debug, Serialize)]
@@ -66,13 +107,32 @@ pub struct TurnReport {
     pub user: String,
     /// Where it stands.
     pub line: usize,
-    /// The reply.
-    pub text: String,
+    /// The reply; none to a message that was not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Quick replies of the last text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suggestions: Option<Value>,
+    /// What only the engine sees.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<Inside>,
+    /// What differs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// What was expected and cannot be seen from outside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_compared: Vec<String>,
+    /// Why the turn is as it is, where something differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
+}
+
+/// What only the engine sees of a turn.
+#[derive(Debug, Serialize)]
+pub struct Inside {
     /// How the message was taken.
     #[serde(rename = "type")]
     pub kind: TurnKind,
-    /// Quick replies of the last text.
-    pub suggestions: Value,
     /// Slots that the turn filled or changed.
     pub slots: BTreeMap<String, Value>,
     /// Whether a person was called.
@@ -85,37 +145,36 @@ pub struct TurnReport {
     pub probability: Option<f64>,
     /// Who answered.
     pub handler: String,
-    /// What differs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub differences: Vec<Difference>,
-    /// What was expected and cannot be seen from outside.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_compared: Vec<String>,
-    /// Why the turn is as it is, where something differs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub explain: Option<Explain>,
 }
 
 impl Report {
-    /// Of what ran. `not_compared` gives, for a fixture and a message of it, what could not be seen.
+    /// Of what ran, here or, with `outside`, on servers.
     pub fn of(
         catalogue: &Catalogue,
         fixtures: &[Fixture],
         ran: &[Ran],
         warnings: &Faults,
-        not_compared: &dyn Fn(usize, usize) -> Vec<String>,
+        outside: Option<&Outside<'_>>,
     ) -> Self {
         let reports: Vec<FixtureReport> = ran
             .iter()
-            .map(|one| FixtureReport::of(&fixtures[one.index], &one.outcome, &|turn| not_compared(one.index, turn)))
+            .map(|one| {
+                let fixture = &fixtures[one.index];
+                match outside {
+                    Some(outside) => FixtureReport::of(fixture, &one.outcome, Some(&|turn| outside(one.index, turn))),
+                    None => FixtureReport::of(fixture, &one.outcome, None),
+                }
+            })
             .collect();
-        let passed = reports.iter().filter(|fixture| fixture.passed).count();
+        let count = |verdict: Verdict| reports.iter().filter(|fixture| fixture.verdict == verdict).count();
+        let (passed, skipped, failed) = (count(Verdict::Passed), count(Verdict::Skipped), count(Verdict::Failed));
         let turns = || reports.iter().flat_map(|fixture| &fixture.turns);
         Self {
             bot: catalogue.name.clone(),
             catalogue_version: catalogue.version.clone(),
             passed,
-            failed: reports.len() - passed,
+            skipped,
+            failed,
             not_run: fixtures.len() - reports.len(),
             turns: turns().count(),
             not_compared: turns().map(|turn| turn.not_compared.len()).sum(),
@@ -127,49 +186,53 @@ impl Report {
 }
 
 impl FixtureReport {
-    fn of(fixture: &Fixture, outcome: &Outcome, not_compared: &dyn Fn(usize) -> Vec<String>) -> Self {
+    fn of(fixture: &Fixture, outcome: &Outcome, seen: Option<&dyn Fn(usize) -> Seen>) -> Self {
         let turns = outcome.turns.iter().enumerate();
         Self {
             name: fixture.name.clone(),
             file: fixture.place.file.clone(),
             line: fixture.place.line,
             tags: fixture.tags.clone(),
-            passed: outcome.passed(),
+            verdict: Verdict::of(outcome, seen),
             turns: turns
                 .map(|(index, played)| {
                     let before = outcome.turns[..index].iter().rev().find(|one| one.speaker == played.speaker);
-                    TurnReport::of(played, before, not_compared(index))
+                    TurnReport::of(played, before, seen.map(|seen| seen(index)))
                 })
                 .collect(),
         }
     }
 }
 
-fn changed(before: Option<&Played>, turn: &Turn) -> BTreeMap<String, Value> {
-    let old = before.map(|played| &played.turn.state.slots);
-    let is_new = |(name, value): &(&String, &Value)| old.and_then(|old| old.get(*name)) != Some(*value);
-    turn.state.slots.iter().filter(is_new).map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
 impl TurnReport {
-    fn of(played: &Played, before: Option<&Played>, not_compared: Vec<String>) -> Self {
+    fn of(played: &Played, before: Option<&Played>, seen: Option<Seen>) -> Self {
         let turn = &played.turn;
+        let here = seen.is_none();
+        let seen = seen.unwrap_or(Seen { sent: true, ..Seen::default() });
         Self {
             speaker: played.speaker.clone(),
             user: played.user.clone(),
             line: played.place.line,
-            text: turn.text(),
+            text: seen.sent.then(|| turn.text()),
+            suggestions: seen.sent.then(|| suggestions(&turn.outputs)),
+            inside: here.then(|| Inside::of(turn, before.map(|before| &before.turn))),
+            differences: played.differences.clone(),
+            not_compared: seen.not_compared,
+            explain: (here && !played.differences.is_empty()).then(|| turn.explain.clone()),
+        }
+    }
+}
+
+impl Inside {
+    fn of(turn: &Turn, before: Option<&Turn>) -> Self {
+        Self {
             kind: turn.kind,
-            suggestions: suggestions(&turn.outputs),
-            slots: changed(before, turn),
+            slots: turn.filled_since(before).map(|(name, value)| (name.clone(), value.clone())).collect(),
             hand_off: turn.hand_off,
             events: turn.events.iter().map(|event| event.kind()).collect(),
             intent: turn.intent.as_ref().map(ToString::to_string),
             probability: turn.probability.map(rounded),
             handler: turn.handler.clone(),
-            differences: played.differences.clone(),
-            not_compared,
-            explain: (!played.differences.is_empty()).then(|| turn.explain.clone()),
         }
     }
 }

@@ -5,7 +5,11 @@ use std::fmt::Write as _;
 use banter_engine::turn::Explain;
 use similar::{DiffTag, TextDiff};
 
-use super::report::{FixtureReport, Report, TurnReport};
+use super::report::{FixtureReport, Report, TurnReport, Verdict};
+use crate::failure::counted;
+
+/// What is not reached is told of so many of a kind.
+const FEW: usize = 6;
 
 /// Colours, or nothing.
 #[derive(Clone, Copy)]
@@ -34,9 +38,13 @@ impl Paint {
 }
 
 /// The line of a fixture.
-pub fn line(paint: Paint, passed: bool, file: &str, name: &str, turns: usize) -> String {
-    let mark = if passed { paint.green("ok  ") } else { paint.red("FAIL") };
-    let turns = format!("{turns} turn{}", if turns == 1 { "" } else { "s" });
+pub fn line(paint: Paint, verdict: Verdict, file: &str, name: &str, turns: usize) -> String {
+    let mark = match verdict {
+        Verdict::Passed => paint.green("ok  "),
+        Verdict::Failed => paint.red("FAIL"),
+        Verdict::Skipped => paint.dim("skip"),
+    };
+    let turns = counted(turns, "turn");
     // A name with a line break would begin a line of its own, which CI might take for a command.
     let name = name.replace(char::is_control, " ");
     format!("{mark} {file}  {name}  {}", paint.dim(&turns))
@@ -53,8 +61,9 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
             let _ = writeln!(out, "  {}  {}", difference.field, paint.dim(&place));
             let _ = writeln!(out, "    expected  {}", indent(&difference.expected));
             let _ = writeln!(out, "    actual    {}", indent(&difference.actual));
-            let words = words(paint, &difference.expected, &difference.actual);
-            if let Some(words) = words {
+            // The words of a condition are ours, not the bot's.
+            let literal = difference.literal.then(|| words(paint, &difference.expected, &difference.actual));
+            if let Some(words) = literal.flatten() {
                 let _ = writeln!(out, "    diff      {}", indent(&words));
             }
         }
@@ -112,7 +121,9 @@ fn explain(paint: Paint, turn: &TurnReport, why: &Explain) -> String {
     let mut add = |name: &str, text: &str| {
         let _ = writeln!(out, "    {} {text}", paint.dim(&format!("{name:<9}")));
     };
-    add("handler", &turn.handler);
+    if let Some(inside) = &turn.inside {
+        add("handler", &inside.handler);
+    }
     add("rule", &why.rule);
     for candidate in why.candidates.iter().take(3) {
         add("intent", &format!("{:.3} {}", candidate.probability, candidate.intent));
@@ -126,12 +137,15 @@ fn explain(paint: Paint, turn: &TurnReport, why: &Explain) -> String {
     out
 }
 
-/// The end of it: how many, and what none reached.
-pub fn summary(paint: Paint, report: &Report, seconds: f64) -> String {
+/// The end of it: how many, and what none reached; of that a few of each kind, unless `all` are wanted.
+pub fn summary(paint: Paint, report: &Report, seconds: f64, all: bool) -> String {
     let mut out = String::new();
     let counts = format!("{} passed, {} failed", report.passed, report.failed);
     let counts = if report.failed == 0 { paint.green(&counts) } else { paint.red(&counts) };
     let _ = write!(out, "\n{counts}");
+    if report.skipped > 0 {
+        let _ = write!(out, ", {} skipped (nothing of them is seen from outside)", report.skipped);
+    }
     if report.not_run > 0 {
         let _ = write!(out, ", {} not run", report.not_run);
     }
@@ -150,8 +164,10 @@ pub fn summary(paint: Paint, report: &Report, seconds: f64) -> String {
         let part = format!("{}/{}", reached.reached, reached.total);
         let missed = match reached.missed.len() {
             0 => String::new(),
-            1..=6 => format!("not reached: {}", reached.missed.join(", ")),
-            more => format!("not reached: {}, and {} more", reached.missed[..6].join(", "), more - 6),
+            more if more > FEW && !all => {
+                format!("not reached: {}, and {} more (--coverage)", reached.missed[..FEW].join(", "), more - FEW)
+            }
+            _ => format!("not reached: {}", reached.missed.join(", ")),
         };
         let _ = writeln!(out, "{name:<13} {:>3} %  {part:>9}  {}", reached.percent(), paint.dim(&missed));
     }

@@ -195,6 +195,11 @@ fn choices_and_the_first_failure() {
     let fixtures = folder.path().join("f");
     let ran = replay(&[path(&fixtures), "--fail-fast", "--jobs", "1"]);
     assert!(ran.code == 1 && ran.out.contains("0 passed, 1 failed, 1 not run"), "{}", ran.out);
+    // The same with many threads: what ends the run is the first that differs, not the fastest.
+    let ran = replay(&[path(&fixtures), "--fail-fast", "--jobs", "4", "--json", "-"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&report["not_run"], report["fixtures"].as_array().unwrap().len()), (&json!(1), 1), "{}", ran.out);
+    assert!(report["fixtures"][0]["file"].as_str().unwrap().ends_with("a.yaml"));
     let ran = replay(&["--tag", "weather", "--json", "-"]);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     let files = report["fixtures"].as_array().unwrap();
@@ -224,6 +229,12 @@ fn check_servers(environments: [&[(&str, &str)]; 2]) {
         assert!(
             report["failed"] == 0 && report["passed"].as_u64() >= Some(40) && report["not_compared"].as_u64() > Some(0)
         );
+        // What begins in the middle, or has a plugin stood for, is not said to have passed; nor does the report tell what a client
+        // cannot know.
+        assert!(report["skipped"].as_u64() > Some(0), "{}", report["skipped"]);
+        let turns = report["fixtures"].as_array().unwrap().iter().flat_map(|one| one["turns"].as_array().unwrap());
+        assert!(turns.clone().all(|turn| turn.get("intent").is_none()), "no client sees intents");
+        assert!(turns.filter(|turn| turn.get("text").is_some()).count() > 500, "most messages are sent");
     }
     // What a client sees is compared.
     let fixture = file(data.path(), "differs.yaml", DIFFERS);

@@ -1,5 +1,8 @@
 //! Botium's plain text conversations (`.convo.txt`): a name, then sections `#me` and `#bot`. Bots' texts are parts of the reply in any
-//! case, as Botium compares them by default (`includesIgnoreCase`).
+//! case, as Botium compares them by default (`includesIgnoreCase`), `*` in them stands for anything. A name of a list of utterances
+//! (`.utterances.txt`) is any of them for the bot, the first of them for the user.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -16,6 +19,10 @@ use crate::{
     },
 };
 
+/// How files of conversations end.
+pub const CONVERSATION: &str = ".convo.txt";
+/// How files of utterances end.
+pub const UTTERANCES: &str = ".utterances.txt";
 const HINT: &str = "the rest of the file is played; say the same in a fixture of banter's own to have this compared";
 /// Words in capitals that begin a line of Botium's and are no text.
 const UNMAPPED: [&str; 12] = [
@@ -43,14 +50,22 @@ pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture
             return None;
         }
     };
-    let mut convo = Convo { reader, path, name: String::new(), steps: Vec::new(), section: Section::Head };
+    let utterances = utterances(reader.files);
+    let (name, steps, section, played_once) = (String::new(), Vec::new(), Section::Head, Vec::new());
+    let mut convo = Convo { reader, path, utterances, name, steps, section, played_once };
     let mut at = 0;
     for (index, line) in text.split('\n').enumerate() {
         let span = Span { file: path.to_owned(), span: at..at + line.trim_end().len() };
         at += line.len() + 1;
         convo.line(line.trim(), index + 1, span);
     }
-    let Convo { name, steps, .. } = convo;
+    let Convo { name, mut steps, played_once, .. } = convo;
+    // What cannot be said as it was meant is not said at all.
+    steps.retain(|step| step.text != UNSAYABLE);
+    for (span, name, others) in played_once {
+        let message = format!("of `{name}` the first utterance is said, the other {others} are not");
+        reader.faults.push(Fault::warning(span, message).hint("write a conversation for each that matters"));
+    }
     for step in steps.iter().filter(|step| step.text.is_empty()) {
         let start: usize = text.split_inclusive('\n').take(step.place.line - 1).map(str::len).sum();
         let fault = Fault::error(Span { file: path.to_owned(), span: start..start }, "the section `#me` has no text");
@@ -74,12 +89,45 @@ enum Section {
     Other,
 }
 
+/// Stands for a message with a variable in it.
+const UNSAYABLE: &str = "\0";
+
+/// Lists of utterances by their names.
+fn utterances(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<String>> {
+    let lists = files.iter().filter(|(path, _)| path.ends_with(UTTERANCES));
+    lists.filter_map(|(path, bytes)| list_of(decode(path, bytes).ok()?)).collect()
+}
+
+/// The first line is the name.
+fn list_of(text: &str) -> Option<(String, Vec<String>)> {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
+    let name = lines.next()?;
+    Some((name, lines.collect()))
+}
+
+/// What is wrong with a file of utterances.
+pub fn check_utterances(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) {
+    reader.faults.add_source(path, &String::from_utf8_lossy(bytes));
+    match decode(path, bytes) {
+        Ok(text) if list_of(text).is_none_or(|(_, list)| list.is_empty()) => {
+            let place = Span { file: path.to_owned(), span: 0..0 };
+            let fault = Fault::error(place, "the file holds no utterances");
+            reader.faults.push(fault.hint("a line with their name, then a line each"));
+        }
+        Ok(_) => {}
+        Err(fault) => reader.faults.push(fault),
+    }
+}
+
 struct Convo<'a, 'b> {
     reader: &'a mut Reader<'b>,
     path: &'a str,
+    utterances: BTreeMap<String, Vec<String>>,
     name: String,
     steps: Vec<Step>,
     section: Section,
+    /// Lists of which only the first utterance is said: where, which, how many others.
+    played_once: Vec<(Span, String, usize)>,
 }
 
 impl Convo<'_, '_> {
@@ -121,15 +169,28 @@ impl Convo<'_, '_> {
         });
     }
 
-    fn say(&mut self, line: &str, span: Span) {
-        if is_command(line) {
+    fn say(&mut self, name: &str, span: Span) {
+        let line = name;
+        if is_command(line) && !self.utterances.contains_key(line) {
             return self.unmapped(span, format!("`{}` is not mapped", first(line)));
         }
+        let (line, others) = match self.utterances.get(line).and_then(|list| list.split_first()) {
+            Some((first, others)) => (first.clone(), others.len()),
+            None => (line.to_owned(), 0),
+        };
+        if others > 0 {
+            self.played_once.push((span.clone(), name.to_owned(), others));
+        }
+        let variable = variable(&line).map(str::to_owned);
         let Some(step) = self.steps.last_mut() else { return };
+        if let Some(variable) = variable {
+            UNSAYABLE.clone_into(&mut step.text);
+            return self.unmapped(span, format!("the variable `{variable}` is not mapped, and the message not said"));
+        }
         if !step.text.is_empty() {
             step.text.push('\n');
         }
-        step.text.push_str(line);
+        step.text.push_str(&line);
     }
 
     fn expect(&mut self, line: &str, number: usize, span: Span) {
@@ -137,6 +198,9 @@ impl Convo<'_, '_> {
             Some(rest) if !rest.is_empty() => (true, rest),
             _ => (false, line),
         };
+        if let Some(variable) = variable(line) {
+            return self.unmapped(span, format!("the variable `{variable}` is not mapped"));
+        }
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let names = || rest.split('|').map(str::trim).filter(|name| !name.is_empty());
         let mut found: Vec<(Subject, Matcher)> = Vec::new();
@@ -149,6 +213,10 @@ impl Convo<'_, '_> {
                 Ok(percent) => found.push((Subject::Probability, Matcher::Within(Some(percent / 100.0), None))),
                 Err(_) => return self.unmapped(span, format!("`{}` is no number", rest.trim())),
             },
+            "ENTITIES" if names().any(|name| !self.knows_entity(name)) => {
+                let unknown: Vec<&str> = names().filter(|name| !self.knows_entity(name)).collect();
+                return self.unmapped(span, format!("the bot has no entity `{}`", unknown.join("`, `")));
+            }
             "ENTITIES" => found.extend(names().map(|name| {
                 let name = name.trim_end_matches("...");
                 (Subject::Entity(name.to_owned()), Matcher::Anything)
@@ -173,11 +241,15 @@ impl Convo<'_, '_> {
                 Ok(pattern) => found.push((Subject::Text, Matcher::Pattern(pattern))),
                 Err(_) => return self.unmapped(span, format!("the pattern `{}` is not good", rest.trim())),
             },
-            _ if is_command(line) => return self.unmapped(span, format!("`{word}` is not mapped")),
+            _ if is_command(line) && !self.utterances.contains_key(line) => {
+                return self.unmapped(span, format!("`{word}` is not mapped"));
+            }
             _ => {
-                // `*` stands for anything in Botium's wildcard mode.
-                let matcher = Matcher::Contains(line.to_lowercase(), true);
-                found.push((Subject::Text, if line == "*" { Matcher::Anything } else { matcher }));
+                let texts = self.utterances.get(line);
+                let texts = texts.map_or(vec![line], |list| list.iter().map(String::as_str).collect());
+                let mut matchers: Vec<Matcher> = texts.into_iter().map(says).collect();
+                let only = if matchers.len() == 1 { matchers.pop() } else { None };
+                found.push((Subject::Text, only.unwrap_or(Matcher::OneOf(matchers))));
             }
         }
         let place = self.reader.line(self.path, number);
@@ -185,6 +257,10 @@ impl Convo<'_, '_> {
             let matcher = if negated { Matcher::Not(Box::new(matcher)) } else { matcher };
             self.push(Expectation { subject, matcher, place: place.clone() }, &span);
         }
+    }
+
+    fn knows_entity(&self, name: &str) -> bool {
+        self.reader.catalogue.entities.contains_key(name.trim_end_matches("..."))
     }
 
     fn push(&mut self, expectation: Expectation, span: &Span) {
@@ -197,6 +273,27 @@ impl Convo<'_, '_> {
     fn unmapped(&mut self, span: Span, message: String) {
         self.reader.faults.push(Fault::warning(span, message).hint(HINT));
     }
+}
+
+/// A part of the reply in any case, with anything in the place of `*`.
+fn says(line: &str) -> Matcher {
+    if line.trim_matches('*').is_empty() {
+        return Matcher::Anything;
+    }
+    let parts: Vec<String> = line.split('*').map(regex::escape).collect();
+    match pattern("TEXT_REGEXP_IC", &format!("(?s){}", parts.join(".*"))) {
+        Ok(pattern) if parts.len() > 1 => Matcher::Pattern(pattern),
+        _ => Matcher::Contains(line.to_lowercase(), true),
+    }
+}
+
+/// The first of Botium's variables in a text: `$name`, `${name}`, `$now_DE`. A price, `$5`, is none.
+fn variable(text: &str) -> Option<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '{' | '}' | '(' | ')');
+    text.split(' ')
+        .filter_map(|word| word.get(word.find('$')?..))
+        .find(|word| word[1..].trim_start_matches('{').starts_with(|c: char| c.is_ascii_alphabetic()))
+        .map(|word| &word[..word[1..].find(|c| !is_name(c)).map_or(word.len(), |end| end + 1)])
 }
 
 fn pattern(word: &str, pattern: &str) -> Result<regex::Regex, regex::Error> {

@@ -9,7 +9,7 @@ use crate::{
     catalogue::{
         IntentId,
         document::{Document, child},
-        fault::{Fault, choose_hint},
+        fault::{Fault, choose_hint, did_you_mean},
     },
     replay::{
         fixture::{Expectation, Place, Subject},
@@ -39,8 +39,10 @@ pub fn read(
     ];
     for (key, value, subject) in texts {
         let Some(value) = value else { continue };
-        if subject == Subject::Intent {
-            add.check_intent(value);
+        match subject {
+            Subject::Intent => add.check_intent(value),
+            Subject::Language => add.check_language(value),
+            _ => {}
         }
         add.one(value, subject, key, Lists::AllHold);
     }
@@ -120,9 +122,34 @@ impl Adding<'_, '_> {
                 let fault = Fault::error(self.document.key_place(&pointer), format!("the bot has no entity `{name}`"));
                 self.reader.faults.push(fault.hint(choose_hint(name, known)));
             }
+            if key != "entities" && (value.is_null() || self.negated) {
+                self.check_absent(name, key, &pointer);
+            }
             if let Some(matcher) = self.reader.matcher(self.document, value, &pointer, Lists::Items) {
                 self.push_at(matcher, subject(name.clone()), &pointer);
             }
+        }
+    }
+
+    /// What must not be there is not there under a name with a typo either, so such a test passes for ever.
+    fn check_absent(&mut self, name: &str, key: &str, pointer: &str) {
+        let known = self.reader.names();
+        let meant = did_you_mean(name, known.iter().map(String::as_str));
+        if let Some(meant) = meant.filter(|meant| *meant != name) {
+            let place = self.document.key_place(pointer);
+            let fault = Fault::warning(place, format!("nothing in the bot names `{name}`, so {key} never has it"));
+            self.reader.faults.push(fault.hint(format!("did you mean `{meant}`?")));
+        }
+    }
+
+    fn check_language(&mut self, value: &Value) {
+        let catalogue = self.reader.catalogue;
+        let Some(code) = value.as_str().filter(|code| code.chars().all(|c| c.is_ascii_alphabetic())) else { return };
+        if catalogue.language(code).is_none() {
+            let known = catalogue.languages.iter().map(|language| language.code());
+            let place = self.document.place(&child(self.pointer, "language"));
+            let fault = Fault::error(place, format!("the bot does not speak `{code}`"));
+            self.reader.faults.push(fault.hint(choose_hint(code, known)));
         }
     }
 

@@ -132,3 +132,55 @@ fn typos_that_would_hide_a_difference() {
         "conversation: x\nturns: [{ user: hello there, expect: { not: { probability: { min: 0, max: 0.1 } } } }]\n";
     assert_eq!(differences(between), "");
 }
+
+#[test]
+fn what_must_be_absent_is_looked_for_under_its_right_name() {
+    let absent = "conversation: x\nturns: [{ user: hello there, expect: { slots: { order_ib: null }, contexts: { talkd: null }, not: { kept: { time: 1 } } } }]\n";
+    let told = faults(&[("fixtures/x.yaml", absent)]);
+    for meant in ["order_id", "talked", "times"] {
+        assert!(told.contains(&format!("did you mean `{meant}`?")), "{meant}: {told}");
+    }
+    let right = "conversation: x\nturns: [{ user: hello there, expect: { slots: { order_id: null }, contexts: { talked: null, another: null }, language: ru } }]\n";
+    assert_eq!(faults(&[("fixtures/x.yaml", right)]), "");
+    let language = "conversation: x\nturns: [{ user: hello there, expect: { language: rus } }]\n";
+    assert!(faults(&[("fixtures/x.yaml", language)]).contains("did you mean `ru`?"));
+}
+
+#[test]
+fn a_wrong_type_hides_no_other_fault() {
+    let text = "conversation: x\nturns:\n  - user: hello\n    expect: { slots: 5, intent: greeet }\n  - user: hello\n    expect: { hand_off: maybe, entities: { town: x } }\n";
+    let told = faults(&[("fixtures/x.yaml", text)]);
+    for part in ["a map of keys was expected", "no intent `greeet`", "true or false was expected", "no entity `town`"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn shared_files_are_looked_at_once_and_wherever_they_lie() {
+    let wrong = "turns: [{ user: hello, expect: { intent: greeet } }]\n";
+    let uses = "conversation: x\nsetup: [a.yaml]\nturns: [{ user: hello }]\n";
+    let told = faults(&[("fixtures/shared/a.yaml", wrong), ("fixtures/x.yaml", uses), ("fixtures/y.yaml", uses)]);
+    assert_eq!(told.matches("no intent `greeet`").count(), 1, "{told}");
+    assert!(faults(&[("fixtures/shared/unused.yaml", wrong)]).contains("no intent `greeet`"));
+    // The nearest is taken.
+    let files = [("elsewhere/shared/a.yaml", "turns: [{ user: stop }]\n"), ("elsewhere/x.yaml", uses)];
+    let steps = |files: &[(&str, &str)]| bench().read(files).0[0].steps.len();
+    assert_eq!(steps(&files), 2);
+    assert_eq!(steps(&[&files[..], &[("fixtures/shared/a.yaml", wrong)]].concat()), 2);
+    assert!(faults(&[&files[..], &[("fixtures/shared/b.yaml", "turns: 1")]].concat()).contains("shared/b.yaml"));
+}
+
+#[test]
+fn utterances_variables_and_wildcards_of_botium() {
+    let greetings = ("fixtures/a.utterances.txt", "UTT_HELLO\nhello there\ngood morning\n");
+    let replies = ("fixtures/b.utterances.txt", "UTT_REPLY\nno such thing\nhel*o\n");
+    let convo = "says hello\n\n#me\nUTT_HELLO\n\n#bot\nUTT_REPLY\nh*!\nENTITIES town\n\n#me\ntrack $order\n\n#bot\n$status is it\n\n#me\nit was $5\n";
+    let files = [greetings, replies, ("fixtures/x.convo.txt", convo)];
+    insta::assert_snapshot!(faults(&files));
+    let outcomes = bench().play(&files);
+    let said: Vec<&str> = outcomes[0].turns.iter().map(|turn| turn.user.as_str()).collect();
+    assert_eq!(said, ["hello there", "it was $5"]);
+    assert!(outcomes[0].passed());
+    let empty = faults(&[("fixtures/a.utterances.txt", "UTT_HELLO\n")]);
+    assert!(empty.contains("no utterances"), "{empty}");
+}

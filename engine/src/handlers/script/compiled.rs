@@ -1,0 +1,65 @@
+//! A script that has been compiled, and what can be read off it without running it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rhai::{AST, ASTNode, Expr, Stmt};
+
+use crate::{catalogue::fault::Place, handlers::source::Reference};
+
+/// A compiled file.
+#[derive(Debug)]
+pub struct Script {
+    pub(super) path: String,
+    pub(super) ast: AST,
+    /// Functions with one parameter, and the line on which each begins.
+    pub(super) handlers: BTreeMap<String, usize>,
+    pub(super) references: Vec<(Reference, Place)>,
+}
+
+impl Script {
+    /// Path inside the bot's folder.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Lines on which something runs, counted from 1.
+    pub fn lines(&self) -> BTreeSet<usize> {
+        let mut lines = BTreeSet::new();
+        self.ast.walk(&mut |path| {
+            if let Some(ASTNode::Stmt(statement)) = path.last()
+                && !matches!(statement, Stmt::Noop(..) | Stmt::Block(..))
+            {
+                lines.extend(statement.position().line());
+            }
+            true
+        });
+        lines
+    }
+
+    /// Texts that stand in it: names of slots, of contexts and of kept values among them.
+    pub fn literals(&self) -> BTreeSet<String> {
+        let mut literals = BTreeSet::new();
+        self.ast.walk(&mut |path| {
+            if let Some(ASTNode::Expr(Expr::StringConstant(text, _))) = path.last() {
+                literals.insert(text.to_string());
+            }
+            true
+        });
+        literals
+    }
+
+    /// Whether there is a function of this name with one parameter.
+    pub fn has_handler(&self, name: &str) -> bool {
+        self.handlers.contains_key(name)
+    }
+
+    /// All functions with one parameter.
+    pub fn handlers(&self) -> impl Iterator<Item = &str> + Clone {
+        self.handlers.keys().map(String::as_str)
+    }
+
+    /// What the script names in literals, and where.
+    pub fn references(&self) -> &[(Reference, Place)] {
+        &self.references
+    }
+}
