@@ -165,7 +165,7 @@ enum Command {
         /// The first digits of a version.
         version: Option<String>,
         #[command(flatten)]
-        server: release::ServerArgs,
+        change: release::ChangeArgs,
         /// The data folder of this machine's server, for its admin key.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
@@ -174,7 +174,7 @@ enum Command {
     #[command(after_help = "Example:\n  banter promote")]
     Promote {
         #[command(flatten)]
-        server: release::ServerArgs,
+        change: release::ChangeArgs,
         /// The data folder of this machine's server, for its admin key.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
@@ -287,10 +287,10 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
         }
         Command::Versions { server, limit, data_dir } => release::versions(&load_for(&file, data_dir)?, &server, limit),
         Command::Diff { from, to, server, data_dir } => release::diff(&load_for(&file, data_dir)?, &server, &from, &to),
-        Command::Rollback { version, server, data_dir } => {
-            release::roll_back(&load_for(&file, data_dir)?, &server, version.as_deref())
+        Command::Rollback { version, change, data_dir } => {
+            release::roll_back(&load_for(&file, data_dir)?, &change, version.as_deref())
         }
-        Command::Promote { server, data_dir } => release::promote(&load_for(&file, data_dir)?, &server),
+        Command::Promote { change, data_dir } => release::promote(&load_for(&file, data_dir)?, &change),
         Command::Fleet { server, data_dir } => release::fleet(&load_for(&file, data_dir)?, &server),
         Command::Admin { action, data_dir } => admin::run(&load_for(&file, data_dir)?, &action),
         Command::Migrate { action } => migrate::run(&load(&file, Overrides::default())?.0, &action),

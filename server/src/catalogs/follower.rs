@@ -20,12 +20,9 @@ use super::{
     releases::{ACTIVATED, ReleaseError, Releases},
     serving::{Line, Serving},
 };
-use crate::{
-    stores::{
-        BusEvent,
-        catalog::{Activation, ServerRecord},
-    },
-    time::now,
+use crate::stores::{
+    BusEvent,
+    catalog::{Activation, ServerRecord},
 };
 
 /// Between two looks at the pointer, and two signs of life.
@@ -225,7 +222,8 @@ impl Releases {
         let record = ServerRecord {
             id: self.following.id.clone(),
             name: self.following.name.clone(),
-            seen_at: now(),
+            // The store knows the time.
+            seen_at: 0,
             generation: line.generation,
             version: line.stable.id.clone(),
             canary: line.canary.as_ref().map(|(serving, _)| serving.id.clone()),

@@ -296,7 +296,7 @@ impl Releases {
     /// When the store does not answer.
     pub async fn fleet(&self) -> Result<Fleet, ReleaseError> {
         let activation = self.stores.catalog.activation().await?;
-        let records = self.stores.catalog.servers(now() - ALIVE).await?;
+        let records = self.stores.catalog.servers(ALIVE).await?;
         let mut versions: BTreeMap<String, VersionCounts> = BTreeMap::new();
         for record in &records {
             let counts: BTreeMap<String, Counts> = serde_json::from_value(record.counts.clone()).unwrap_or_default();

@@ -9,21 +9,20 @@ use std::{
 
 use banter_engine::catalogue::{diff::CatalogueDiff, fault::Faults};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{block_on, colour, print};
 use crate::{
     catalogs::{
         archive,
-        releases::{Fleet, Published},
+        releases::{Fleet, Published, Versions},
         show,
         watch::Watch,
     },
     config::Config,
     failure::{CHECK_FAILED, Failure},
     progress::{Spinner, StepBar},
-    stores::{Millis, catalog::Activation},
+    stores::catalog::Activation,
 };
 use client::Client;
 
@@ -44,11 +43,21 @@ pub struct ServerArgs {
     json: bool,
 }
 
+/// A change that is meant for what is in use now.
+#[derive(Args, Debug)]
+pub struct ChangeArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Only if this generation is still in use, as `banter fleet` tells it; another admin may have been faster.
+    #[arg(long, value_name = "N")]
+    generation: Option<u64>,
+}
+
 /// How to reload.
 #[derive(Args, Debug)]
 pub struct ReloadArgs {
     #[command(flatten)]
-    server: ServerArgs,
+    change: ChangeArgs,
     /// Only tell what would change, and which messages would be answered otherwise.
     #[arg(long, conflicts_with_all = ["canary", "wait", "watch"])]
     dry_run: bool,
@@ -71,7 +80,7 @@ pub struct ReloadArgs {
 
 /// Publishes the bot's folder.
 pub(super) fn reload(config: &Config, arguments: &ReloadArgs) -> Result<u8, Failure> {
-    let client = client(config, &arguments.server)?;
+    let client = client(config, &arguments.change)?;
     if !arguments.watch {
         return reload_once(config, &client, arguments);
     }
@@ -112,15 +121,15 @@ fn reload_once(config: &Config, client: &Client, arguments: &ReloadArgs) -> Resu
     let published = client.publish(&query, &tar, &|step| bar.show(step));
     drop(bar);
     let published = published?;
-    if arguments.server.json {
-        print(json!(published));
-    } else {
+    if !arguments.change.server.json {
         tell(&published, arguments);
+    } else if !arguments.wait {
+        print(json!(published));
     }
     if arguments.wait {
         return wait(client, &published, arguments);
     }
-    if arguments.canary.is_some() && !arguments.server.json {
+    if arguments.canary.is_some() && !arguments.change.server.json {
         print(show::fleet(&client.get::<Fleet>("/admin/fleet")?).trim_end());
     }
     Ok(0)
@@ -159,35 +168,17 @@ fn wait(client: &Client, published: &Published, arguments: &ReloadArgs) -> Resul
         sleep(LOOK);
     };
     drop(spinner);
-    if arguments.server.json {
-        print(json!(fleet));
+    if arguments.change.server.json {
+        print(json!({ "published": published, "fleet": fleet }));
     } else {
         print(show::fleet(&fleet).trim_end());
     }
     if fleet.converged { Ok(0) } else { Ok(CHECK_FAILED) }
 }
 
-/// A version as the server lists it.
-#[derive(Serialize, Deserialize)]
-struct VersionRow {
-    id: String,
-    catalogue: String,
-    parent: Option<String>,
-    author: String,
-    message: String,
-    created_at: Millis,
-    files: usize,
-    active: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Versions {
-    versions: Vec<VersionRow>,
-}
-
 /// Lists versions, the newest first.
 pub(super) fn versions(config: &Config, arguments: &ServerArgs, limit: u32) -> Result<u8, Failure> {
-    let list: Versions = client(config, arguments)?.get(&format!("/admin/versions?limit={limit}"))?;
+    let list: Versions = reader(config, arguments)?.get(&format!("/admin/versions?limit={limit}"))?;
     if arguments.json {
         print(json!(list));
         return Ok(0);
@@ -204,7 +195,7 @@ pub(super) fn versions(config: &Config, arguments: &ServerArgs, limit: u32) -> R
 /// Tells what is different between two versions.
 pub(super) fn diff(config: &Config, arguments: &ServerArgs, from: &str, to: &str) -> Result<u8, Failure> {
     let query = format!("/admin/diff?from={}&to={}", encode(from), encode(to));
-    let diff: CatalogueDiff = client(config, arguments)?.get(&query)?;
+    let diff: CatalogueDiff = reader(config, arguments)?.get(&query)?;
     if arguments.json {
         print(json!(diff))
     } else {
@@ -214,18 +205,18 @@ pub(super) fn diff(config: &Config, arguments: &ServerArgs, from: &str, to: &str
 }
 
 /// Goes back.
-pub(super) fn roll_back(config: &Config, arguments: &ServerArgs, version: Option<&str>) -> Result<u8, Failure> {
+pub(super) fn roll_back(config: &Config, arguments: &ChangeArgs, version: Option<&str>) -> Result<u8, Failure> {
     point(config, arguments, "/admin/rollback", &json!({ "version": version }))
 }
 
 /// Gives the canary to all.
-pub(super) fn promote(config: &Config, arguments: &ServerArgs) -> Result<u8, Failure> {
+pub(super) fn promote(config: &Config, arguments: &ChangeArgs) -> Result<u8, Failure> {
     point(config, arguments, "/admin/promote", &json!({}))
 }
 
-fn point(config: &Config, arguments: &ServerArgs, path: &str, body: &Value) -> Result<u8, Failure> {
+fn point(config: &Config, arguments: &ChangeArgs, path: &str, body: &Value) -> Result<u8, Failure> {
     let activation: Activation = client(config, arguments)?.post(path, body)?;
-    if arguments.json {
+    if arguments.server.json {
         print(json!(activation));
     } else {
         print(format!("{} is in use (generation {})", show::short(&activation.version), activation.generation));
@@ -235,7 +226,7 @@ fn point(config: &Config, arguments: &ServerArgs, path: &str, body: &Value) -> R
 
 /// Tells which servers run what.
 pub(super) fn fleet(config: &Config, arguments: &ServerArgs) -> Result<u8, Failure> {
-    let fleet: Fleet = client(config, arguments)?.get("/admin/fleet")?;
+    let fleet: Fleet = reader(config, arguments)?.get("/admin/fleet")?;
     if arguments.json {
         print(json!(fleet))
     } else {
@@ -244,8 +235,13 @@ pub(super) fn fleet(config: &Config, arguments: &ServerArgs) -> Result<u8, Failu
     Ok(if fleet.converged { 0 } else { CHECK_FAILED })
 }
 
-fn client(config: &Config, arguments: &ServerArgs) -> Result<Client, Failure> {
-    Client::new(config, arguments.server.as_deref(), arguments.key.as_deref())
+fn reader(config: &Config, arguments: &ServerArgs) -> Result<Client, Failure> {
+    Client::new(config, arguments.server.as_deref(), arguments.key.as_deref(), None)
+}
+
+fn client(config: &Config, arguments: &ChangeArgs) -> Result<Client, Failure> {
+    let server = &arguments.server;
+    Client::new(config, server.server.as_deref(), server.key.as_deref(), arguments.generation)
 }
 
 /// A value of a query (RFC 3986, section 2.1).

@@ -61,7 +61,7 @@ pub struct ServerRecord {
     pub id: String,
     /// For people: host and port.
     pub name: String,
-    /// When it was last heard of.
+    /// When it was last heard of, by the clock of the store, which fills it in.
     pub seen_at: Millis,
     /// The activation that it follows; 0 before the first.
     pub generation: i64,
@@ -142,8 +142,8 @@ pub trait CatalogStore: Send + Sync {
     /// Takes a server off the list, at its orderly end.
     async fn withdraw(&self, server: &str) -> Result<(), StoreError>;
 
-    /// Servers that were heard of since, by name.
-    async fn servers(&self, since: Millis) -> Result<Vec<ServerRecord>, StoreError>;
+    /// Servers that were heard of within the last milliseconds, by name.
+    async fn servers(&self, within: Millis) -> Result<Vec<ServerRecord>, StoreError>;
 
     /// The audit log, the newest first, so many lines at the most, older than the one with this id.
     async fn audit_log(&self, limit: u32, before: Option<i64>) -> Result<Vec<AuditLine>, StoreError>;

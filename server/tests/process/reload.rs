@@ -78,7 +78,12 @@ fn a_version_is_tried_taken_and_taken_back() {
     let refused = command(&["reload"]);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("error: intents/bye.yaml:") && refused.err.contains("hint:"), "{}", refused.err);
-    let back = command(&["rollback"]);
+    let fleet: Value = serde_json::from_str(&command(&["fleet", "--json"]).out).unwrap();
+    let now = fleet["activation"]["generation"].as_u64().unwrap();
+    let late = command(&["rollback", "--generation", &(now - 1).to_string()]);
+    assert!(late.code == 1 && late.err.contains("hint: `banter fleet`"), "{}", late.err);
+    assert!(say(&server.address, "hello").starts_with("Howdy"), "another admin was faster");
+    let back = command(&["rollback", "--generation", &now.to_string()]);
     assert_eq!(back.code, 0, "{}", back.err);
     assert!(!say(&server.address, "hello").starts_with("Howdy"));
     let canary = command(&["promote"]);

@@ -12,8 +12,8 @@ use crate::{
         serving::Counts,
     },
     stores::{
-        StoreError, UserId,
-        catalog::{Activation, ServerRecord},
+        Millis, StoreError, UserId,
+        catalog::{Activation, ServerRecord, VersionRecord},
     },
 };
 
@@ -168,4 +168,48 @@ pub struct ReleaseLimits {
     pub utterance_days: u32,
     /// Messages of users for forecasts.
     pub utterances: u32,
+}
+
+/// A version as a list has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VersionRow {
+    /// Its id, 64 hex digits.
+    pub id: String,
+    /// What turns call it.
+    pub catalogue: String,
+    /// The version that it follows.
+    pub parent: Option<String>,
+    /// Who published it.
+    pub author: String,
+    /// Why.
+    pub message: String,
+    /// When.
+    pub created_at: Millis,
+    /// How many files it has.
+    pub files: usize,
+    /// Whether it is the one in use.
+    pub active: bool,
+}
+
+/// Versions, the newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Versions {
+    /// A row each.
+    pub versions: Vec<VersionRow>,
+}
+
+impl VersionRow {
+    /// Of a stored version.
+    pub fn of(record: &VersionRecord, active: Option<&str>) -> Self {
+        Self {
+            active: active == Some(record.id.as_str()),
+            id: record.id.clone(),
+            catalogue: record.catalogue.clone(),
+            parent: record.parent.clone(),
+            author: record.author.clone(),
+            message: record.message.clone(),
+            created_at: record.created_at,
+            files: record.manifest.files.len(),
+        }
+    }
 }

@@ -9,8 +9,9 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::{
-    Agent, Body,
+    Agent, Body, RequestBuilder,
     http::{Response, Uri},
+    typestate::WithBody,
 };
 
 use crate::{
@@ -35,15 +36,22 @@ const MAX_ANSWER: u64 = 256 << 20;
 pub struct Client {
     server: String,
     key: String,
+    /// The generation that a change is meant for, as `If-Match` has it.
+    generation: Option<String>,
     agent: Agent,
 }
 
 impl Client {
-    /// The server and key that were named, or those of this machine.
+    /// The server and key that were named, or those of this machine; changes only `generation`, where one is given.
     ///
     /// # Errors
     /// When there is no key.
-    pub fn new(config: &Config, server: Option<&str>, key: Option<&str>) -> Result<Self, Failure> {
+    pub fn new(
+        config: &Config,
+        server: Option<&str>,
+        key: Option<&str>,
+        generation: Option<u64>,
+    ) -> Result<Self, Failure> {
         let own = || format!("http://{}", std::net::SocketAddr::new(config.address, config.port));
         let server = server.map_or_else(own, |server| server.trim_end_matches('/').to_owned());
         let uri: Uri = server.parse().map_err(|_| no_server(&server, "it is no URL"))?;
@@ -61,7 +69,7 @@ impl Client {
             ));
         }
         let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into();
-        Ok(Self { server, key, agent })
+        Ok(Self { server, key, generation: generation.map(|generation| format!("\"{generation}\"")), agent })
     }
 
     /// Asks for something.
@@ -79,7 +87,7 @@ impl Client {
     /// What the server says, or that there is none.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
         let request = self.agent.post(format!("{}{path}", self.server)).header("X-Admin-Key", &self.key);
-        self.answer(request.send_json(body))
+        self.answer(self.for_generation(request).send_json(body))
     }
 
     /// Uploads a bot, telling of each step.
@@ -96,7 +104,8 @@ impl Client {
             .header("X-Admin-Key", &self.key)
             .header("Accept", "text/event-stream")
             .content_type("application/x-tar");
-        let response = request.send(tar).map_err(|error| no_server(&self.server, &error.to_string()))?;
+        let response =
+            self.for_generation(request).send(tar).map_err(|error| no_server(&self.server, &error.to_string()))?;
         if response.status() != 200 {
             return Err(problem(&read(response)?));
         }
@@ -116,6 +125,13 @@ impl Client {
             }
         }
         Err(no_server(&self.server, "it went away in the middle"))
+    }
+
+    fn for_generation(&self, request: RequestBuilder<WithBody>) -> RequestBuilder<WithBody> {
+        match &self.generation {
+            Some(generation) => request.header("If-Match", generation),
+            None => request,
+        }
     }
 
     fn answer<T: DeserializeOwned>(&self, response: Result<Response<Body>, ureq::Error>) -> Result<T, Failure> {
@@ -162,7 +178,7 @@ fn problem(value: &Value) -> Failure {
         "wrong_key" | "unauthorized" => "give the right key in BANTER_ADMIN__KEY",
         "not_allowed" => "use a key with that scope, or ask an administrator",
         "unknown_version" => "`banter versions` lists them",
-        "activation_conflict" => "`banter fleet` shows what is in use now",
+        "activation_conflict" | "precondition_failed" => "`banter fleet` shows what is in use now",
         "not_found" => "the server is older than this command, or none of banter's",
         _ => "see the server's log",
     };

@@ -199,19 +199,20 @@ impl CatalogStore for PostgresStore {
     async fn announce(&self, server: &ServerRecord) -> Result<(), StoreError> {
         self.ask(async {
             let mut transaction = self.pool.begin().await?;
-            sqlx::query("DELETE FROM servers WHERE seen_at < $1")
-                .bind(server.seen_at - SERVER_LIFE)
+            sqlx::query("DELETE FROM servers WHERE seen_at < (extract(epoch FROM now()) * 1000)::bigint - $1")
+                .bind(SERVER_LIFE)
                 .execute(&mut *transaction)
                 .await?;
+            // The clock of the database: those of the servers need not agree.
             sqlx::query(
                 "INSERT INTO servers (id, name, seen_at, generation, version, canary, problem, counts)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                 ON CONFLICT (id) DO UPDATE SET name = $2, seen_at = $3, generation = $4, version = $5, canary = $6,
-                 problem = $7, counts = $8",
+                 VALUES ($1, $2, (extract(epoch FROM now()) * 1000)::bigint, $3, $4, $5, $6, $7)
+                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, seen_at = excluded.seen_at,
+                 generation = excluded.generation, version = excluded.version, canary = excluded.canary,
+                 problem = excluded.problem, counts = excluded.counts",
             )
             .bind(&server.id)
             .bind(&server.name)
-            .bind(server.seen_at)
             .bind(server.generation)
             .bind(&server.version)
             .bind(&server.canary)
@@ -228,14 +229,14 @@ impl CatalogStore for PostgresStore {
         self.ask(sqlx::query("DELETE FROM servers WHERE id = $1").bind(server).execute(&self.pool)).await.map(|_| ())
     }
 
-    async fn servers(&self, since: Millis) -> Result<Vec<ServerRecord>, StoreError> {
+    async fn servers(&self, within: Millis) -> Result<Vec<ServerRecord>, StoreError> {
         let rows: Vec<ServerRow> = self
             .ask(
                 sqlx::query_as(
                     "SELECT id, name, seen_at, generation, version, canary, problem, counts FROM servers
-                     WHERE seen_at >= $1 ORDER BY name, id",
+                     WHERE seen_at >= (extract(epoch FROM now()) * 1000)::bigint - $1 ORDER BY name, id",
                 )
-                .bind(since)
+                .bind(within)
                 .fetch_all(&self.pool),
             )
             .await?;

@@ -7,12 +7,15 @@ use sqlx::SqliteConnection;
 use tokio::task::block_in_place;
 
 use super::{SqliteStore, failed, users::add_audit};
-use crate::stores::{
-    AuditEntry, Millis, StoreError,
-    catalog::{
-        Activation, AuditLine, CatalogStore, KEPT_CLASSIFIERS, PIECE, ServerRecord, VersionRecord,
-        rows::{ActivationRow, AuditRow, VersionRow, write},
+use crate::{
+    stores::{
+        AuditEntry, Millis, StoreError,
+        catalog::{
+            Activation, AuditLine, CatalogStore, KEPT_CLASSIFIERS, PIECE, ServerRecord, VersionRecord,
+            rows::{ActivationRow, AuditRow, VersionRow, write},
+        },
     },
+    time::now,
 };
 
 #[async_trait]
@@ -152,7 +155,8 @@ impl CatalogStore for SqliteStore {
 
     // One server has the file to itself, so what it tells of itself need not be written down.
     async fn announce(&self, server: &ServerRecord) -> Result<(), StoreError> {
-        self.servers.lock().unwrap_or_else(PoisonError::into_inner).insert(server.id.clone(), server.clone());
+        let server = ServerRecord { seen_at: now(), ..server.clone() };
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).insert(server.id.clone(), server);
         Ok(())
     }
 
@@ -161,7 +165,8 @@ impl CatalogStore for SqliteStore {
         Ok(())
     }
 
-    async fn servers(&self, since: Millis) -> Result<Vec<ServerRecord>, StoreError> {
+    async fn servers(&self, within: Millis) -> Result<Vec<ServerRecord>, StoreError> {
+        let since = now() - within;
         let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(servers.values().filter(|server| server.seen_at >= since).cloned().collect())
     }

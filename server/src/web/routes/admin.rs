@@ -27,13 +27,10 @@ use crate::{
     catalogs::{
         archive,
         gate::Step,
-        releases::{Actor, Fleet, Published, ReleaseError, Wish},
+        releases::{Actor, Fleet, Published, ReleaseError, VersionRow, Versions, Wish},
     },
     config::release::Scope,
-    stores::{
-        Millis,
-        catalog::{Activation, AuditLine, VersionRecord},
-    },
+    stores::catalog::{Activation, AuditLine},
     web::{
         App,
         body::{Body, refuse},
@@ -52,24 +49,6 @@ const STEPS: usize = 64;
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
     routes![publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit]
-}
-
-/// A version as a list has it.
-#[derive(Serialize)]
-struct VersionRow {
-    id: String,
-    catalogue: String,
-    parent: Option<String>,
-    author: String,
-    message: String,
-    created_at: Millis,
-    files: usize,
-    active: bool,
-}
-
-#[derive(Serialize)]
-struct Versions {
-    versions: Vec<VersionRow>,
 }
 
 #[derive(Serialize)]
@@ -102,21 +81,6 @@ struct CanaryChoice {
 
 #[derive(Deserialize)]
 struct Nothing {}
-
-impl VersionRow {
-    fn of(record: &VersionRecord, active: Option<&str>) -> Self {
-        Self {
-            active: active == Some(record.id.as_str()),
-            id: record.id.clone(),
-            catalogue: record.catalogue.clone(),
-            parent: record.parent.clone(),
-            author: record.author.clone(),
-            message: record.message.clone(),
-            created_at: record.created_at,
-            files: record.manifest.files.len(),
-        }
-    }
-}
 
 /// An answer with the generation that it leaves, for the next `If-Match`.
 #[derive(rocket::Responder)]
