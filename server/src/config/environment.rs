@@ -1,0 +1,94 @@
+//! Settings in the environment: the names of `api.md`, and secrets as they stand.
+
+use figment::{
+    Figment,
+    providers::{Env, Serialized},
+};
+
+use super::percent_encode;
+use crate::failure::Failure;
+
+/// Settings of the environment that are read apart from the others: the profile, and secrets.
+pub(super) const IGNORED: [&str; 8] = [
+    "profile",
+    "auth__secret",
+    "channel__key",
+    "health__key",
+    "admin__key",
+    "stores__postgres",
+    "stores__mongo",
+    "stores__redis",
+];
+/// Where each secret may stand in the environment.
+const SECRETS: [(&str, &str); 9] = [
+    ("BANTER_ADMIN__KEY", "admin.key"),
+    ("SECRET_KEY_JWT", "auth.secret"),
+    ("BANTER_AUTH__SECRET", "auth.secret"),
+    ("BANTER_CHANNEL__KEY", "channel.key"),
+    ("HEALTH_SECRET_KEY", "health.key"),
+    ("BANTER_HEALTH__KEY", "health.key"),
+    ("BANTER_STORES__POSTGRES", "stores.postgres"),
+    ("BANTER_STORES__MONGO", "stores.mongo"),
+    ("BANTER_STORES__REDIS", "stores.redis"),
+];
+
+/// The other names of `api.md` that have a meaning here.
+pub(super) fn contract_environment() -> Env {
+    const NAMES: [(&str, &str); 2] = [("ALGORITHM", "auth.algorithm"), ("ADDRESS_FRONT", "front")];
+    Env::raw()
+        .filter(|name| NAMES.iter().any(|(known, _)| name == *known))
+        .map(|name| {
+            let path = NAMES.iter().find(|(known, _)| name == *known).map_or("", |(_, path)| path);
+            path.into()
+        })
+        .lowercase(false)
+        .split(".")
+        .global()
+}
+
+/// Secrets as they stand: figment would take one of digits for a number. An empty one is none.
+pub(super) fn secrets_of_environment() -> Figment {
+    let mut figment = Figment::new();
+    for (name, path) in SECRETS {
+        if let Ok(value) = std::env::var(name)
+            && !value.is_empty()
+        {
+            figment = figment.merge(Serialized::global(path, value));
+        }
+    }
+    figment
+}
+
+/// `DATABASE_HOST` and its like, as one URL.
+pub(super) fn database_of_environment() -> Result<Figment, Failure> {
+    let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let Some(host) = value("DATABASE_HOST") else {
+        // A database that is half named must not become an embedded one.
+        let rest = ["DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD", "DATABASE_PORT"];
+        return match rest.into_iter().find(|name| value(name).is_some()) {
+            Some(name) => Err(Failure::usage(
+                format!("{name} is set, and DATABASE_HOST is not"),
+                "set both, or BANTER_STORES__POSTGRES to a postgres:// URL",
+            )),
+            None => Ok(Figment::new()),
+        };
+    };
+    let need = |name: &str| {
+        value(name).ok_or_else(|| {
+            Failure::usage(
+                format!("DATABASE_HOST is set, and {name} is not"),
+                "set both, or BANTER_STORES__POSTGRES to a postgres:// URL",
+            )
+        })
+    };
+    let (name, user) = (need("DATABASE_NAME")?, need("DATABASE_USER")?);
+    let port = value("DATABASE_PORT").unwrap_or_else(|| "5432".to_owned());
+    if port.parse::<u16>().is_err() {
+        return Err(Failure::usage(format!("DATABASE_PORT is `{port}`"), "set it to a number such as 5432"));
+    }
+    let password =
+        value("DATABASE_PASSWORD").map_or(String::new(), |password| format!(":{}", percent_encode(&password)));
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+    let url = format!("postgres://{}{password}@{host}:{port}/{}", percent_encode(&user), percent_encode(&name));
+    Ok(Figment::from(Serialized::global("stores.postgres", url)))
+}
