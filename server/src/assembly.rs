@@ -22,7 +22,7 @@ use banter_engine::{
     host::Host,
 };
 use banter_sandbox::Sandbox;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
     accounts::Accounts,
@@ -56,6 +56,8 @@ use crate::{
 
 /// The embedded store's file in the data folder.
 const DATABASE: &str = "banter.db";
+/// Uploads of bots at a time.
+const UPLOADS: usize = 3;
 
 /// The model behind its worker and its memory of recent texts.
 ///
@@ -214,7 +216,7 @@ enum Origin {
     /// The version that the store names.
     Store(Box<VersionRecord>),
     /// The bot's folder: nothing was published yet, or it is followed and has become another one.
-    Folder(Box<Catalogue>, Bundle, Faults),
+    Folder(Box<Catalogue>, Bundle, Faults, Option<Box<VersionRecord>>),
 }
 
 impl Parts<'_> {
@@ -233,20 +235,25 @@ impl Parts<'_> {
         let bundle = catalogs::read(&self.config.bot, &mut faults)?;
         match stored {
             Some(record) if bundle.manifest().id() == record.id => Ok(Origin::Store(Box::new(record))),
-            _ => {
+            stored => {
                 let (scripting, sandbox) = (&self.scripting, &*self.sandbox);
-                let catalogue = catalogs::load_bundle(&self.config.bot, &bundle, &faults, scripting, sandbox, colour)?;
-                Ok(Origin::Folder(Box::new(catalogue), bundle, faults))
+                let loaded = catalogs::load_bundle(&self.config.bot, &bundle, &faults, scripting, sandbox, colour);
+                match (loaded, stored.map(Box::new)) {
+                    (Ok(catalogue), stored) => Ok(Origin::Folder(Box::new(catalogue), bundle, faults, stored)),
+                    (Err(failure), Some(stored)) => {
+                        not_taken(&failure);
+                        Ok(Origin::Store(stored))
+                    }
+                    (Err(failure), None) => Err(failure),
+                }
             }
         }
     }
 
     async fn releases(&self, engine: &Arc<Engine>, origin: Origin) -> Result<Arc<Releases>, Failure> {
-        let plugins: Arc<dyn PluginRuntime> = self.sandbox.clone();
-        let gate = Gate::new(engine, self.scripting.clone(), plugins, &self.config.data_dir);
-        let gate = gate.map_err(|error| Failure::usage(error.to_string(), "check the limits of this process"))?;
-        match origin {
-            Origin::Folder(catalogue, bundle, faults) => {
+        let record = match origin {
+            Origin::Store(record) => record,
+            Origin::Folder(catalogue, bundle, faults, stored) => {
                 let folder = self.config.data_dir.join("index");
                 let bar = BuildBar::default();
                 let (snapshot, _) = tokio::task::block_in_place(|| {
@@ -254,18 +261,29 @@ impl Parts<'_> {
                 })?;
                 drop(bar);
                 let serving = Serving::new(bundle.manifest().id(), snapshot);
-                let releases = self.join(engine, gate, serving);
-                self.take_folder(&releases, bundle, faults).await?;
-                Ok(releases)
+                let releases = self.join(engine, self.gate(engine)?, serving);
+                match (self.take_folder(&releases, bundle, faults).await, stored) {
+                    (Ok(()), _) => return Ok(releases),
+                    (Err(failure), None) => return Err(failure),
+                    (Err(failure), Some(stored)) => {
+                        not_taken(&failure);
+                        stored
+                    }
+                }
             }
-            Origin::Store(record) => {
-                let serving = stored_version(&self.stores, engine, &gate, &record, &self.config.data_dir).await?;
-                let releases = self.join(engine, gate, serving);
-                // A canary, too.
-                releases.follow().await;
-                Ok(releases)
-            }
-        }
+        };
+        let gate = self.gate(engine)?;
+        let serving = stored_version(&self.stores, engine, &gate, &record, &self.config.data_dir).await?;
+        let releases = self.join(engine, gate, serving);
+        // A canary, too.
+        releases.follow().await;
+        Ok(releases)
+    }
+
+    fn gate(&self, engine: &Arc<Engine>) -> Result<Gate, Failure> {
+        let plugins: Arc<dyn PluginRuntime> = self.sandbox.clone();
+        let gate = Gate::new(engine, self.scripting.clone(), plugins, &self.config.data_dir);
+        gate.map_err(|error| Failure::usage(error.to_string(), "check the limits of this process"))
     }
 
     fn join(&self, engine: &Arc<Engine>, gate: Gate, serving: Serving) -> Arc<Releases> {
@@ -305,6 +323,11 @@ impl Parts<'_> {
             Err(error) => Err(Failure::usage(error.to_string(), "see the log")),
         }
     }
+}
+
+/// A folder that is followed and not good keeps nobody from being answered.
+fn not_taken(failure: &Failure) {
+    eprintln!("{failure}\nthe version before stays in use");
 }
 
 /// The version that the store names, built without one before it.
@@ -388,6 +411,7 @@ pub fn application(
         releases,
         admins: AdminKeys::of(&config.admin, local),
         upload_time: Duration::from_secs(config.reload.upload_seconds),
+        uploads: Arc::new(Semaphore::new(UPLOADS)),
         channel: ChannelAccess::of(config, rules),
         health_key: config.health.key.clone(),
         front: config.front.clone(),

@@ -14,7 +14,8 @@ use crate::{
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(config: &LogConfig) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.filter).map_err(|error| {
+    // A folder that goes while it is watched is told of by the watch itself.
+    let filter = EnvFilter::try_new(format!("notify=off,{}", config.filter)).map_err(|error| {
         Failure::usage(format!("log.filter is wrong: {error}"), "write one such as info or info,banter_server=debug")
     })?;
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -43,6 +43,8 @@ pub struct App {
     pub admins: AdminKeys,
     /// How long an upload may take to arrive.
     pub upload_time: Duration,
+    /// Uploads at a time: each may take some hundred megabytes until it is published.
+    pub uploads: Arc<tokio::sync::Semaphore>,
     /// The value of `X-Health-Key`.
     pub health_key: Option<Secret>,
     /// The front-end that may use cookies from another origin.

@@ -18,13 +18,26 @@ use crate::{
 /// Fewer examples than this make an intent hard to find.
 const FEW_EXAMPLES: usize = 2;
 
+/// What is not in the catalogue for a fault of its own, which is told already.
+pub struct SpokenOf<'a> {
+    /// Whether there may be texts beside those of the catalogue.
+    pub texts_unknown: bool,
+    /// All plugins of bot.yaml.
+    pub plugins: &'a [String],
+}
+
 /// Runs all checks.
-pub fn check(catalogue: &Catalogue, scripts: &BTreeMap<String, Arc<Script>>, faults: &mut Faults) {
+pub fn check(
+    catalogue: &Catalogue,
+    scripts: &BTreeMap<String, Arc<Script>>,
+    spoken_of: &SpokenOf<'_>,
+    faults: &mut Faults,
+) {
     check_unique_intents(&catalogue.intents, faults);
     check_examples(catalogue, faults);
     check_jumps(catalogue, faults);
     for script in scripts.values() {
-        check_references(script, catalogue, faults);
+        check_references(script, catalogue, spoken_of, faults);
     }
 }
 
@@ -120,14 +133,15 @@ fn cycle_from(start: &Intent, catalogue: &Catalogue) -> Option<Vec<String>> {
     None
 }
 
-fn check_references(script: &Script, catalogue: &Catalogue, faults: &mut Faults) {
+fn check_references(script: &Script, catalogue: &Catalogue, spoken_of: &SpokenOf<'_>, faults: &mut Faults) {
     let intents: Vec<&str> = catalogue.intents.iter().map(|intent| intent.id.as_str()).collect();
     let texts: Vec<&str> = catalogue.texts.keys().map(String::as_str).collect();
     let slots: Vec<&str> =
         catalogue.intents.iter().flat_map(|intent| intent.slots.iter().map(|slot| slot.name.as_str())).collect();
-    let plugins: Vec<&str> = catalogue.plugins.keys().map(String::as_str).collect();
+    let plugins: Vec<&str> = spoken_of.plugins.iter().map(String::as_str).collect();
     for (reference, place) in script.references() {
         let (kind, name, known) = match reference {
+            Reference::Text(_) if spoken_of.texts_unknown => continue,
             Reference::Text(name) => ("text", name, &texts),
             Reference::Intent(name) => ("intent", name, &intents),
             Reference::Slot(name) => ("slot", name, &slots),

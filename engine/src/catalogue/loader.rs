@@ -39,7 +39,8 @@ pub fn load(
     faults: &mut Faults,
 ) -> Option<Catalogue> {
     let (languages, scripts, plugins) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let mut loader = Loader { bundle, faults, languages, scripts, plugins, bot_plugins: Vec::new() };
+    let mut loader =
+        Loader { bundle, faults, languages, scripts, plugins, bot_plugins: Vec::new(), texts_unknown: false };
     let catalogue = loader.catalogue(scripting, runtime);
     catalogue.filter(|_| !faults.has_errors())
 }
@@ -53,6 +54,8 @@ pub(super) struct Loader<'a> {
     plugins: BTreeMap<String, Arc<dyn Plugin>>,
     /// Names of all plugins of bot.yaml, those that do not load too.
     bot_plugins: Vec<String>,
+    /// Whether a file of texts could not be read, so that it is not known which texts there are.
+    texts_unknown: bool,
 }
 
 impl Loader<'_> {
@@ -125,7 +128,8 @@ impl Loader<'_> {
             time_zone,
             by_name,
         };
-        lint::check(&catalogue, &self.scripts, self.faults);
+        let spoken_of = lint::SpokenOf { texts_unknown: self.texts_unknown, plugins: &self.bot_plugins };
+        lint::check(&catalogue, &self.scripts, &spoken_of, self.faults);
         Some(catalogue)
     }
 
@@ -207,8 +211,11 @@ impl Loader<'_> {
         let shape = Shape::<TextsFile>::new();
         let mut texts = BTreeMap::new();
         for path in self.paths("texts/") {
-            let Some(document) = self.document(&path) else { continue };
-            let Some(file) = shape.read(&document, self.faults) else { continue };
+            let read = self.document(&path).and_then(|document| Some((shape.read(&document, self.faults)?, document)));
+            let Some((file, document)) = read else {
+                self.texts_unknown = true;
+                continue;
+            };
             for (key, text) in file.texts {
                 let pointer = child("", &key);
                 let text = self.text(text, &document, &pointer);

@@ -6,7 +6,7 @@ use banter_engine::catalogue::{
     bundle::{Bundle, MAX_FILES},
     manifest::{BundleError, MAX_BUNDLE_BYTES},
 };
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use tar::{Archive, Builder, EntryType, Header};
 use thiserror::Error;
 
@@ -43,7 +43,7 @@ pub fn read(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
     }
     // To its end, where its checksum is.
     let mut plain = Vec::new();
-    GzDecoder::new(bytes).take(most + 1).read_to_end(&mut plain)?;
+    MultiGzDecoder::new(bytes).take(most + 1).read_to_end(&mut plain)?;
     if plain.len() as u64 > most {
         return Err(BundleError::TooLarge(format!("it unpacks to more than {most} bytes")).into());
     }
@@ -143,6 +143,9 @@ mod tests {
         let tar = write(&bundle()).unwrap();
         assert_eq!(read(&tar).unwrap(), bundle());
         assert_eq!(read(&gzip(&tar)).unwrap(), bundle());
+        let (one, other) = tar.split_at(700);
+        assert_eq!(read(&[gzip(one), gzip(other)].concat()).unwrap(), bundle(), "of several members");
+        assert!(read(&[gzip(&tar), b"junk".to_vec()].concat()).is_err());
     }
 
     #[test]

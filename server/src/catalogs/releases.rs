@@ -12,7 +12,11 @@ use std::{
 
 use banter_engine::{
     Engine,
-    catalogue::{bundle::Bundle, diff::CatalogueDiff, fault::Faults},
+    catalogue::{
+        bundle::Bundle,
+        diff::CatalogueDiff,
+        fault::{Faults, Severity},
+    },
     forecast,
 };
 use serde_json::json;
@@ -21,7 +25,7 @@ use tokio::task::block_in_place;
 use super::{
     Catalogs,
     contents::Contents,
-    gate::{Candidate, Gate, Progress, Step},
+    gate::{Candidate, Gate, GateError, Progress, Step},
     serving::{Counts, Serving},
     source::{Source, share},
 };
@@ -103,13 +107,24 @@ impl Releases {
         if wish.message.chars().count() > MAX_MESSAGE {
             return Err(ReleaseError::Bounds(LONG_MESSAGE));
         }
+        if wish.message.contains(char::is_control) {
+            return Err(ReleaseError::Bounds(CONTROL_MESSAGE));
+        }
         check_percent(wish.canary)?;
         let seen = self.expected(wish.expected).await?;
         let _one = self.publishing.lock().await;
-        let before = self.unmoved(seen).await?;
+        // Who only looks may look at whatever is there when their turn has come.
+        let before = if wish.dry_run { self.expected(wish.expected).await? } else { self.unmoved(seen).await? };
         let line = self.catalogs.line();
-        let candidate =
-            block_in_place(|| self.gate.pass(bundle, faults, &line.stable.snapshot, !wish.skip_fixtures, progress))?;
+        let passed =
+            block_in_place(|| self.gate.pass(bundle, faults, &line.stable.snapshot, !wish.skip_fixtures, progress));
+        let candidate = match passed {
+            Ok(candidate) => candidate,
+            Err(error) => {
+                self.audit_refusal(&error, wish, actor).await?;
+                return Err(error.into());
+            }
+        };
         let generation = before.as_ref().map_or(0, |activation| activation.generation);
         let mut published = Published {
             version: candidate.id.clone(),
@@ -125,8 +140,15 @@ impl Releases {
             return Ok(published);
         }
         let in_use = before.as_ref().map(|activation| (activation.version.as_str(), activation.canary.as_ref()));
-        if in_use == Some((candidate.id.as_str(), None)) {
-            return Ok(published);
+        let own = candidate.id.as_str();
+        match (wish.canary, in_use) {
+            // As it is wanted already.
+            (None, Some((stable, None))) if stable == own => return Ok(published),
+            (Some(percent), Some((_, Some(canary)))) if canary.version == own && canary.percent == percent => {
+                return Ok(published);
+            }
+            (Some(_), Some((stable, _))) if stable == own => return Err(ReleaseError::Nothing(ALREADY_FOR_ALL)),
+            _ => {}
         }
         let known = self.stores.catalog.version(&candidate.id).await?.is_some();
         if !known {
@@ -458,9 +480,8 @@ impl Releases {
     ) -> Result<Forecast, ReleaseError> {
         let limits = self.limits;
         let since = now() - Millis::from(limits.utterance_days) * DAY;
-        let said = self.stores.turns.utterances(since, limits.utterances + 1).await?;
-        let more = said.len() > limits.utterances as usize;
-        let said = &said[..said.len().min(limits.utterances as usize)];
+        let said = self.stores.turns.utterances(since, limits.utterances).await?;
+        let (said, more) = (said.texts, said.more);
         let engine = self.gate.replaying_engine(&candidate.fixtures, progress)?;
         let snapshots = [&*from.snapshot, &candidate.snapshot];
         let at = timestamp(now());
@@ -484,6 +505,17 @@ impl Releases {
         }
         let days = limits.utterance_days;
         Ok(Forecast { days, utterances: said.len(), more, changed, of_users, of_fixtures })
+    }
+
+    async fn audit_refusal(&self, error: &GateError, wish: &Wish, actor: &Actor) -> Result<(), ReleaseError> {
+        let GateError::Refused(report) = error else { return Ok(()) };
+        let detail = json!({
+            "by": actor.name, "dry_run": wish.dry_run,
+            "errors": report.faults.iter().filter(|fault| fault.severity == Severity::Error).count(),
+            "differences": report.differences.len(),
+        });
+        let entry = AuditEntry { at: now(), actor: actor.user, action: "catalogue_refused", subject: None, detail };
+        Ok(self.stores.users.audit(&entry).await?)
     }
 
     async fn audit_look(&self, published: &Published, wish: &Wish, actor: &Actor) -> Result<(), ReleaseError> {

@@ -10,7 +10,7 @@ use std::{
 
 use banter_engine::{
     Snapshot,
-    turn::{Turn, TurnKind},
+    turn::{Event, Turn, TurnKind},
 };
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +74,8 @@ impl Serving {
             TurnKind::Form => 3,
         };
         self.counts[kind].fetch_add(1, Ordering::Relaxed);
-        if !turn.events.is_empty() {
+        // A state that went with its intent is no handler's failure.
+        if turn.events.iter().any(|event| !matches!(event, Event::StateDropped { .. })) {
             self.counts[4].fetch_add(1, Ordering::Relaxed);
         }
     }

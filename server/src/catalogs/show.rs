@@ -12,11 +12,17 @@ use super::{
     gate::{FixtureDifference, GateReport},
     releases::{Fleet, Forecast, Published},
 };
+use crate::failure::counted;
 
 /// Digits of a version that people are shown.
 pub const SHORT: usize = 12;
 /// Lines of each kind.
 const LINES: usize = 20;
+
+/// A text from elsewhere on one line of a terminal, which shall not take any of it for a command.
+pub fn harmless(text: &str) -> String {
+    text.replace('\n', " / ").chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
 
 /// The first digits of a version.
 pub fn short(version: &str) -> &str {
@@ -25,13 +31,18 @@ pub fn short(version: &str) -> &str {
 
 /// One line on what was published.
 pub fn published(published: &Published) -> String {
-    let warnings = published.report.faults.iter().filter(|fault| fault.severity == Severity::Warning).count();
-    let told = match warnings {
+    let told = match published.report.faults.len() {
         0 => String::new(),
-        1 => ", 1 warning (see `banter check`)".to_owned(),
-        more => format!(", {more} warnings (see `banter check`)"),
+        warnings => format!(", {} (see `banter check`)", counted(warnings, "warning")),
     };
     format!("{} is in use: {}{told}", short(&published.version), summary(&published.diff))
+}
+
+/// What is not as it should be in a version that passed.
+pub fn warnings(report: &GateReport) -> String {
+    let mut out: String = report.faults.iter().take(LINES).map(fault).collect();
+    more(&mut out, report.faults.len());
+    out
 }
 
 /// What is different, in a few words.
@@ -74,19 +85,24 @@ pub fn refusal(report: &GateReport) -> String {
     more(&mut out, report.differences.len());
     let errors = report.faults.iter().filter(|fault| fault.severity == Severity::Error).count();
     let _ = match (errors, report.differences.len()) {
+        (0, 1) => write!(out, "not taken: an expectation of its own fixtures is not met"),
         (0, differing) => write!(out, "not taken: {differing} expectations of its own fixtures are not met"),
-        (errors, _) => write!(out, "not taken: {errors} {}", if errors == 1 { "error" } else { "errors" }),
+        (errors, _) => write!(out, "not taken: {}", counted(errors, "error")),
     };
     out
 }
 
 fn fault(fault: &FaultReport) -> String {
-    let hint = fault.hint.as_ref().map_or(String::new(), |hint| format!("  hint: {hint}\n"));
-    format!("error: {}:{}: {}\n{hint}", fault.file, fault.line, fault.message)
+    let hint = fault.hint.as_ref().map_or(String::new(), |hint| format!("  hint: {}\n", harmless(hint)));
+    let severity = if fault.severity == Severity::Error { "error" } else { "warning" };
+    format!("{severity}: {}:{}: {}\n{hint}", harmless(&fault.file), fault.line, harmless(&fault.message))
 }
 
 fn difference(difference: &FixtureDifference) -> String {
-    let FixtureDifference { file, line, user, field, expected, actual } = difference;
+    let FixtureDifference { line, .. } = difference;
+    let [file, user, field, expected, actual] =
+        [&difference.file, &difference.user, &difference.field, &difference.expected, &difference.actual]
+            .map(|text| harmless(text));
     format!("error: {file}:{line}: after \"{user}\", {field} should be {expected} and is {actual}\n")
 }
 
@@ -100,15 +116,17 @@ fn more(out: &mut String, count: usize) {
 pub fn diff(diff: &CatalogueDiff) -> String {
     let mut out = String::new();
     for (sign, files) in [("+", &diff.files_added), ("-", &diff.files_removed), ("~", &diff.files_changed)] {
-        files.iter().for_each(|file| _ = writeln!(out, "{sign} {file}"));
+        files.iter().for_each(|file| _ = writeln!(out, "{sign} {}", harmless(file)));
     }
     for (sign, intents) in [("+", &diff.intents_added), ("-", &diff.intents_removed)] {
-        intents.iter().for_each(|(intent, count)| _ = writeln!(out, "{sign} intent {intent}, {count} examples"));
+        for (intent, count) in intents {
+            let _ = writeln!(out, "{sign} intent {intent}, {}", counted(*count, "example"));
+        }
     }
     for intent in &diff.intents_changed {
         let _ = writeln!(out, "~ intent {}", intent.intent);
-        intent.examples_added.iter().for_each(|example| _ = writeln!(out, "    + {example}"));
-        intent.examples_removed.iter().for_each(|example| _ = writeln!(out, "    - {example}"));
+        intent.examples_added.iter().for_each(|example| _ = writeln!(out, "    + {}", harmless(example)));
+        intent.examples_removed.iter().for_each(|example| _ = writeln!(out, "    - {}", harmless(example)));
         intent.changes.iter().for_each(|change| value(&mut out, change));
     }
     for (what, values) in [("texts", &diff.texts), ("thresholds", &diff.thresholds)] {
@@ -124,17 +142,17 @@ pub fn diff(diff: &CatalogueDiff) -> String {
 }
 
 fn value(out: &mut String, change: &ValueDiff) {
-    let _ = writeln!(out, "    {}", change.what);
-    change.from.iter().for_each(|from| _ = writeln!(out, "      - {from}"));
-    change.to.iter().for_each(|to| _ = writeln!(out, "      + {to}"));
+    let _ = writeln!(out, "    {}", harmless(&change.what));
+    change.from.iter().for_each(|from| _ = writeln!(out, "      - {}", harmless(from)));
+    change.to.iter().for_each(|to| _ = writeln!(out, "      + {}", harmless(to)));
 }
 
 /// What would be answered otherwise.
 pub fn forecast(forecast: &Forecast) -> String {
     let mut out = format!(
-        "of {}{} utterances of users in the last {} days, {} would be answered otherwise\n",
+        "of {}{} of users in the last {} days, {} would be answered otherwise\n",
         if forecast.more { "the newest " } else { "" },
-        forecast.utterances,
+        counted(forecast.utterances, "utterance"),
         forecast.days,
         forecast.changed
     );
@@ -150,9 +168,9 @@ fn changed(changed: &Changed) -> String {
     let place = changed.place.as_ref().map_or(String::new(), |place| format!("{place}: "));
     let one = |answer: &banter_engine::forecast::Answered| {
         let intent = answer.intent.as_deref().unwrap_or("no intent");
-        format!("{intent}: {}", answer.text.replace('\n', " / "))
+        format!("{intent}: {}", harmless(&answer.text))
     };
-    format!("  {place}{}\n    - {}\n    + {}\n", changed.text, one(&changed.from), one(&changed.to))
+    format!("  {place}{}\n    - {}\n    + {}\n", harmless(&changed.text), one(&changed.from), one(&changed.to))
 }
 
 /// The servers, a line each, and the versions' match rates.
@@ -170,7 +188,7 @@ pub fn fleet(fleet: &Fleet) -> String {
                 short(&activation.version),
                 activation.generation,
                 activation.reason,
-                activation.by
+                harmless(&activation.by)
             );
         }
     }
@@ -179,7 +197,7 @@ pub fn fleet(fleet: &Fleet) -> String {
         let record = &server.record;
         let state = match (&record.problem, server.current) {
             (_, true) => "runs it".to_owned(),
-            (Some(problem), _) => format!("is behind: {problem}"),
+            (Some(problem), _) => format!("is behind: {}", harmless(problem)),
             (None, false) => format!("is behind, at generation {}", record.generation),
         };
         let id = record.id.get(..6).unwrap_or(&record.id);

@@ -7,7 +7,10 @@ use std::{
 };
 
 use banter_engine::catalogue::{bundle::Bundle, fault::Faults};
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{CreateKind, ModifyKind, RemoveKind},
+};
 use tokio::{
     sync::mpsc,
     task::block_in_place,
@@ -35,7 +38,6 @@ pub struct Watch {
     changes: mpsc::Receiver<()>,
     /// Watched beside the bot's folders.
     more: Vec<PathBuf>,
-    watched: Vec<PathBuf>,
 }
 
 impl Watch {
@@ -54,7 +56,7 @@ impl Watch {
         })?;
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
         let (folder, more) = (folder.to_owned(), more.to_vec());
-        let mut watch = Self { folder, watcher, changes, more, watched: Vec::new() };
+        let mut watch = Self { folder, watcher, changes, more };
         watch.watch_folders()?;
         Ok(watch)
     }
@@ -74,13 +76,14 @@ impl Watch {
         Some(())
     }
 
+    /// Watches them anew: a folder that was replaced by another of its name is no longer the one that was watched.
     fn watch_folders(&mut self) -> Result<(), notify::Error> {
         let folders = FOLDERS.map(|name| self.folder.join(name));
-        self.watched.retain(|folder| folder.exists());
         for folder in folders.into_iter().chain(self.more.clone()) {
-            if folder.exists() && !self.watched.contains(&folder) {
+            // It may not have been watched yet, or no longer be.
+            let _ = self.watcher.unwatch(&folder);
+            if folder.exists() {
                 self.watcher.watch(&folder, RecursiveMode::Recursive)?;
-                self.watched.push(folder);
             }
         }
         Ok(())
@@ -89,7 +92,18 @@ impl Watch {
 
 /// Reading is no change: whoever follows a folder reads it.
 fn changes_a_bot(event: &Event) -> bool {
-    !event.kind.is_access() && event.paths.iter().any(|path| matters(path))
+    !event.kind.is_access() && event.paths.iter().any(|path| matters(path) || moves_a_folder(event.kind, path))
+}
+
+/// Whether a folder came, went or got another name, with all that it holds. What has gone can no longer be asked whether it was one.
+fn moves_a_folder(kind: EventKind, path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    let is_folder = match kind {
+        EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => true,
+        EventKind::Modify(ModifyKind::Name(_)) => path.extension().is_none(),
+        _ => false,
+    };
+    is_folder && !hidden
 }
 
 /// Whether a file is one of a bot's, or a folder, and not an editor's own.
@@ -188,5 +202,26 @@ mod tests {
         assert!(timeout(LONG, watch.change()).await.is_err(), "an editor's file is told as a change");
         fs::write(intents.join("bye.yaml"), "whole").unwrap();
         watch.change().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn folders_that_are_replaced_or_moved_are_followed() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [texts, shop] = ["texts", "fixtures/shop"].map(|name| folder.path().join(name));
+        fs::create_dir_all(&texts).unwrap();
+        fs::create_dir_all(&shop).unwrap();
+        fs::write(texts.join("a.yaml"), "a: 1").unwrap();
+        let mut watch = Watch::begin(folder.path(), &[]).unwrap();
+        fs::remove_dir_all(&texts).unwrap();
+        fs::create_dir(&texts).unwrap();
+        watch.change().await.unwrap();
+        for number in 0..2 {
+            fs::write(texts.join("a.yaml"), format!("a: {number}")).unwrap();
+            timeout(LONG, watch.change()).await.expect("the new folder is followed").unwrap();
+        }
+        fs::rename(&shop, elsewhere.path().join("shop")).unwrap();
+        timeout(LONG, watch.change()).await.expect("a folder that goes is a change").unwrap();
+        fs::rename(elsewhere.path().join("shop"), &shop).unwrap();
+        timeout(LONG, watch.change()).await.expect("a folder that comes is a change").unwrap();
     }
 }

@@ -81,6 +81,10 @@ pub struct ReloadArgs {
 /// Publishes the bot's folder.
 pub(super) fn reload(config: &Config, arguments: &ReloadArgs) -> Result<u8, Failure> {
     let client = client(config, &arguments.change)?;
+    if arguments.watch && arguments.change.generation.is_some() {
+        let message = "--generation is for one change, and --watch makes many";
+        return Err(Failure::usage(message, "leave one of them out"));
+    }
     if !arguments.watch {
         return reload_once(config, &client, arguments);
     }
@@ -136,6 +140,10 @@ fn reload_once(config: &Config, client: &Client, arguments: &ReloadArgs) -> Resu
 }
 
 fn tell(published: &Published, arguments: &ReloadArgs) {
+    let warnings = show::warnings(&published.report);
+    if !warnings.is_empty() && (arguments.dry_run || arguments.canary.is_some()) {
+        print(warnings.trim_end());
+    }
     if arguments.dry_run {
         print(show::diff(&published.diff).trim_end());
         if let Some(forecast) = &published.forecast {
@@ -159,6 +167,12 @@ fn tell(published: &Published, arguments: &ReloadArgs) {
 fn wait(client: &Client, published: &Published, arguments: &ReloadArgs) -> Result<u8, Failure> {
     let end = Instant::now() + Duration::from_secs(arguments.timeout);
     let spinner = Spinner::new("waiting for all servers".to_owned());
+    let wanted = published.version.as_str();
+    let runs = |fleet: &Fleet| {
+        fleet.activation.as_ref().is_some_and(|active| {
+            active.version == wanted || active.canary.as_ref().is_some_and(|canary| canary.version == wanted)
+        })
+    };
     let fleet = loop {
         let fleet: Fleet = client.get("/admin/fleet")?;
         let there = fleet.activation.as_ref().is_some_and(|active| active.generation >= published.generation);
@@ -172,6 +186,12 @@ fn wait(client: &Client, published: &Published, arguments: &ReloadArgs) -> Resul
         print(json!({ "published": published, "fleet": fleet }));
     } else {
         print(show::fleet(&fleet).trim_end());
+    }
+    if !runs(&fleet) {
+        return Err(Failure::check(
+            "another version was put into use meanwhile",
+            "`banter versions` tells whose it is",
+        ));
     }
     if fleet.converged { Ok(0) } else { Ok(CHECK_FAILED) }
 }
@@ -187,7 +207,12 @@ pub(super) fn versions(config: &Config, arguments: &ServerArgs, limit: u32) -> R
     for version in &list.versions {
         let mark = if version.active { "*" } else { " " };
         let time = crate::time::timestamp(version.created_at).strftime("%Y-%m-%d %H:%M:%S");
-        print(format!("{mark} {}  {time}  {:<width$}  {}", show::short(&version.id), version.author, version.message));
+        print(format!(
+            "{mark} {}  {time}  {:<width$}  {}",
+            show::short(&version.id),
+            show::harmless(&version.author),
+            show::harmless(&version.message)
+        ));
     }
     Ok(0)
 }
@@ -236,12 +261,13 @@ pub(super) fn fleet(config: &Config, arguments: &ServerArgs) -> Result<u8, Failu
 }
 
 fn reader(config: &Config, arguments: &ServerArgs) -> Result<Client, Failure> {
-    Client::new(config, arguments.server.as_deref(), arguments.key.as_deref(), None)
+    Ok(Client::new(config, arguments.server.as_deref(), arguments.key.as_deref(), None)?.telling_json(arguments.json))
 }
 
 fn client(config: &Config, arguments: &ChangeArgs) -> Result<Client, Failure> {
     let server = &arguments.server;
-    Client::new(config, server.server.as_deref(), server.key.as_deref(), arguments.generation)
+    let client = Client::new(config, server.server.as_deref(), server.key.as_deref(), arguments.generation)?;
+    Ok(client.telling_json(server.json))
 }
 
 /// A value of a query (RFC 3986, section 2.1).

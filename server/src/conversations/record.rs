@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use banter_engine::turn::Turn;
+use banter_engine::turn::{Event, Turn};
 use serde_json::{Value, json};
 
 use super::{ConversationError, Incoming};
@@ -56,6 +56,10 @@ fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::E
 pub fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration, stored: Duration) {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     for event in &turn.events {
+        if let Event::StateDropped { name } = event {
+            tracing::info!(user = user.0, dialog = dialog.0, name, "a state went with what it belonged to");
+            continue;
+        }
         // What a script throws may quote the user; it is stored with the turn and logged only on request.
         tracing::warn!(
             user = user.0,

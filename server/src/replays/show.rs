@@ -59,10 +59,11 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
         for difference in &turn.differences {
             let place = format!("{}:{}", difference.place.file, difference.place.line);
             let _ = writeln!(out, "  {}  {}", difference.field, paint.dim(&place));
-            let _ = writeln!(out, "    expected  {}", indent(&difference.expected));
-            let _ = writeln!(out, "    actual    {}", indent(&difference.actual));
+            let (expected, actual) = (plain(&difference.expected), plain(&difference.actual));
+            let _ = writeln!(out, "    expected  {}", indent(&expected));
+            let _ = writeln!(out, "    actual    {}", indent(&actual));
             // The words of a condition are ours, not the bot's.
-            let literal = difference.literal.then(|| words(paint, &difference.expected, &difference.actual));
+            let literal = difference.literal.then(|| words(paint, &expected, &actual));
             if let Some(words) = literal.flatten() {
                 let _ = writeln!(out, "    diff      {}", indent(&words));
             }
@@ -80,11 +81,16 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
 }
 
 fn said(turn: &TurnReport) -> String {
-    format!("{}: {}", turn.speaker, turn.user)
+    plain(&format!("{}: {}", turn.speaker, turn.user))
 }
 
 fn hint(line: usize, file: &str) -> String {
     format!("hint: if the new answer is right, change line {line} of {file}, or run with --update")
+}
+
+/// Without what a terminal would take for a command.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{FFFD}' } else { c }).collect()
 }
 
 fn indent(text: &str) -> String {
@@ -119,7 +125,7 @@ fn words(paint: Paint, old: &str, new: &str) -> Option<String> {
 fn explain(paint: Paint, turn: &TurnReport, why: &Explain) -> String {
     let mut out = String::new();
     let mut add = |name: &str, text: &str| {
-        let _ = writeln!(out, "    {} {text}", paint.dim(&format!("{name:<9}")));
+        let _ = writeln!(out, "    {} {}", paint.dim(&format!("{name:<9}")), plain(text));
     };
     if let Some(inside) = &turn.inside {
         add("handler", &inside.handler);

@@ -6,10 +6,7 @@
 
 mod document;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -24,8 +21,8 @@ use serde_json::Value;
 use document::*;
 
 use super::{
-    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, StoreError,
-    StoredAnswer, TurnStore, UserId, breaker::Breaker,
+    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, SEARCHED, StoreError,
+    StoredAnswer, TurnStore, UserId, Utterances, breaker::Breaker,
 };
 use crate::config::Secret;
 
@@ -267,20 +264,23 @@ impl TurnStore for MongoStore {
         turns.iter().map(from_document).collect()
     }
 
-    async fn utterances(&self, since: Millis, limit: u32) -> Result<Vec<String>, StoreError> {
+    async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError> {
         // Ids begin with the second of their making, so their own index finds the newest.
         let seconds = u32::try_from(since / 1000).unwrap_or(0);
         let first = ObjectId::from_parts(seconds, [0; 5], [0; 3]);
-        let turns: Vec<Document> = self
-            .ask(async {
-                let filter = doc! { "_id": { "$gte": first }, "classification.type": { "$ne": "form" } };
-                let find = self.turns.find(filter).sort(doc! { "_id": -1 }).projection(doc! { "_id": 0, "text": 1 });
-                find.limit(i64::from(limit)).await?.try_collect().await
-            })
-            .await?;
-        let mut seen = HashSet::new();
-        let texts = turns.iter().filter_map(|turn| turn.get_str("text").ok());
-        Ok(texts.filter(|text| seen.insert(*text)).map(str::to_owned).collect())
+        self.ask(async {
+            let filter = doc! { "_id": { "$gte": first }, "classification.type": { "$ne": "form" } };
+            let find = self.turns.find(filter).sort(doc! { "_id": -1 }).projection(doc! { "_id": 0, "text": 1 });
+            let mut turns = find.limit(SEARCHED as i64).await?;
+            let mut found = Utterances::up_to(limit);
+            while let Some(turn) = turns.try_next().await? {
+                if !found.take(turn.get_str("text").unwrap_or_default().to_owned()) {
+                    break;
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {

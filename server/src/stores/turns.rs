@@ -1,6 +1,6 @@
 //! Dialogues and their turns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use banter_engine::state::DialogueState;
@@ -154,12 +154,67 @@ pub trait TurnStore: Send + Sync {
     /// A user's turns in the order in which they were stored, after the one with this id, so many at the most.
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError>;
 
-    /// What users have said since, outside forms, the newest first and each once, so many messages looked at at the most.
-    async fn utterances(&self, since: Millis, limit: u32) -> Result<Vec<String>, StoreError>;
+    /// What users have said since, outside forms, the newest first and each once, `limit` at the most. [`SEARCHED`] turns are looked
+    /// through.
+    async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError>;
 
     /// Removes some of a user's turns, and at the end what handlers have kept; `false` when nothing was left to remove.
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError>;
 
     /// Whether the store reads and writes.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Turns that are looked through for utterances, the newest first.
+pub const SEARCHED: usize = 20_000;
+
+/// Different messages of users, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Utterances {
+    /// Each once.
+    pub texts: Vec<String>,
+    /// Whether there are, or may be, more.
+    pub more: bool,
+    searched: usize,
+    seen: HashSet<String>,
+    limit: usize,
+}
+
+impl Utterances {
+    /// None so far, and `limit` at the most.
+    pub fn up_to(limit: u32) -> Self {
+        Self { limit: limit as usize, ..Self::default() }
+    }
+
+    /// Takes the next older one; `false` when no more are wanted.
+    pub fn take(&mut self, text: String) -> bool {
+        self.searched += 1;
+        if self.seen.insert(text.clone()) {
+            if self.texts.len() == self.limit {
+                self.more = true;
+                return false;
+            }
+            self.texts.push(text);
+        }
+        self.more = self.searched >= SEARCHED;
+        !self.more
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utterances_are_counted_once_and_more_are_told_of() {
+        let take = |texts: &[&str]| {
+            let mut found = Utterances::up_to(2);
+            let _ = texts.iter().all(|text| found.take((*text).to_owned()));
+            (found.texts, found.more)
+        };
+        let both = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(take(&["a", "a", "a", "b", "a"]), (both.clone(), false));
+        assert_eq!(take(&["a", "b", "c", "d"]), (both, true));
+        assert_eq!(take(&["a"; SEARCHED + 1]), (vec!["a".to_owned()], true), "who knows what lies behind");
+    }
 }

@@ -15,7 +15,8 @@ use crate::{
     catalogs::{
         gate::GateReport,
         releases::{
-            ALREADY_FOR_ALL, CANARY_SHARE, LONG_MESSAGE, NO_CANARY, NO_EARLIER, NOTHING_PUBLISHED, ReleaseError,
+            ALREADY_FOR_ALL, CANARY_SHARE, CONTROL_MESSAGE, LONG_MESSAGE, NO_CANARY, NO_EARLIER, NOTHING_PUBLISHED,
+            ReleaseError,
         },
     },
     conversations::ConversationError,
@@ -81,6 +82,8 @@ pub enum ApiError {
     TooLarge,
     /// Not JSON by its content type.
     UnsupportedMediaType,
+    /// The body is no archive and no form.
+    UnsupportedUpload,
     /// The key was used with another request.
     IdempotencyMismatch,
     /// Too many tries; seconds to wait.
@@ -219,6 +222,13 @@ impl ApiError {
                 "Unsupported Media Type",
                 "The body must be application/json.",
                 "Тело должно быть application/json.",
+            ),
+            Self::UnsupportedUpload => row(
+                415,
+                "unsupported_media_type",
+                "Unsupported Media Type",
+                "An upload is application/x-tar, application/gzip or multipart/form-data.",
+                "Загружать можно application/x-tar, application/gzip или multipart/form-data.",
             ),
             Self::IdempotencyMismatch => row(
                 409,
@@ -436,6 +446,7 @@ fn in_russian(reason: &'static str) -> &'static str {
         NO_CANARY => "нет пробной версии",
         ALREADY_FOR_ALL => "эта версия уже у всех",
         LONG_MESSAGE => "сообщение длиннее 500 знаков",
+        CONTROL_MESSAGE => "в сообщении переводы строк или другие управляющие знаки",
         CANARY_SHARE => "пробная версия даётся от 1 до 99 пользователям из ста",
         other => other,
     }

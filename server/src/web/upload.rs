@@ -1,6 +1,6 @@
 //! Uploads of bots: a tar file as the body, plain or compressed, or a form with one in it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use banter_engine::catalogue::{
     bundle::{Bundle, MAX_FILES},
@@ -9,10 +9,10 @@ use banter_engine::catalogue::{
 use rocket::{
     Data, FromForm, Request,
     data::{ByteUnit, FromData, Limits, Outcome, ToByteUnit},
-    form::Form,
+    form::{Form, Strict, error::ErrorKind},
     http::Status,
 };
-use tokio::{task::block_in_place, time::timeout};
+use tokio::{sync::OwnedSemaphorePermit, task::block_in_place, time::timeout};
 
 use super::{App, body::refuse, error::ApiError};
 use crate::catalogs::archive;
@@ -23,6 +23,14 @@ pub struct Upload {
     pub bundle: Bundle,
     /// Why, if the form says so.
     pub message: Option<String>,
+    /// Held until the bundle is gone.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// What is in an upload.
+struct Sent {
+    bundle: Bundle,
+    message: Option<String>,
 }
 
 #[derive(FromForm)]
@@ -46,29 +54,39 @@ impl<'r> FromData<'r> for Upload {
     type Error = ApiError;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
-        let time = request.rocket().state::<Arc<App>>().map_or(Duration::ZERO, |app| app.upload_time);
-        let read = timeout(time, read(request, data)).await;
+        let Some(app) = request.rocket().state::<Arc<App>>() else {
+            return Outcome::Error(refuse(request, ApiError::Internal));
+        };
+        // Before anything of it is read.
+        let Ok(place) = Arc::clone(&app.uploads).try_acquire_owned() else {
+            return Outcome::Error(refuse(request, ApiError::Busy(1)));
+        };
+        let read = timeout(app.upload_time, read(request, data)).await;
         match read.unwrap_or(Err(ApiError::BadRequest)) {
-            Ok(upload) => Outcome::Success(upload),
+            Ok(Sent { bundle, message }) => Outcome::Success(Upload { bundle, message, place }),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
     }
 }
 
-async fn read<'r>(request: &'r Request<'_>, data: Data<'r>) -> Result<Upload, ApiError> {
-    let kind = request.content_type().ok_or(ApiError::UnsupportedMediaType)?;
+async fn read<'r>(request: &'r Request<'_>, data: Data<'r>) -> Result<Sent, ApiError> {
+    let kind = request.content_type().ok_or(ApiError::UnsupportedUpload)?;
     if kind.is_form_data() {
-        return match Form::<UploadForm<'_>>::from_data(request, data).await {
+        // A field that means nothing here was meant to mean something, such as `dry_run`, which belongs into the query.
+        return match Form::<Strict<UploadForm<'_>>>::from_data(request, data).await {
             Outcome::Success(form) => {
-                Ok(Upload { bundle: unpack(form.bundle)?, message: form.message.map(str::to_owned) })
+                Ok(Sent { bundle: unpack(form.bundle)?, message: form.message.map(str::to_owned) })
             }
             Outcome::Error((Status::PayloadTooLarge, _)) => Err(ApiError::TooLarge),
+            Outcome::Error((_, errors)) if errors.iter().any(|error| matches!(error.kind, ErrorKind::Unexpected)) => {
+                Err(ApiError::InvalidBundle("a form has the fields `bundle` and `message`, and no other".to_owned()))
+            }
             _ => Err(ApiError::MissingField("bundle".to_owned())),
         };
     }
     let tar = ["x-tar", "gzip", "x-gzip", "octet-stream"].contains(&kind.sub().as_str());
     if kind.top() != "application" || !tar {
-        return Err(ApiError::UnsupportedMediaType);
+        return Err(ApiError::UnsupportedUpload);
     }
     let bytes = data.open(most()).into_bytes().await.map_err(|_| ApiError::BadRequest)?;
     if !bytes.is_complete() {
@@ -77,7 +95,7 @@ async fn read<'r>(request: &'r Request<'_>, data: Data<'r>) -> Result<Upload, Ap
     if bytes.is_empty() {
         return Err(ApiError::MissingBody);
     }
-    Ok(Upload { bundle: unpack(&bytes)?, message: None })
+    Ok(Sent { bundle: unpack(&bytes)?, message: None })
 }
 
 fn unpack(bytes: &[u8]) -> Result<Bundle, ApiError> {

@@ -421,6 +421,7 @@ async fn errors_have_their_codes() {
         ("/admin/activate", json!({ "version": "00000000" }), 404, "unknown_version"),
         ("/admin/activate", json!({ "version": "x' OR 1=1" }), 404, "unknown_version"),
         ("/admin/activate", json!({}), 422, "missing_field"),
+        ("/admin/rollback", json!({ "versoin": "0d81" }), 422, "invalid_field"),
         ("/admin/rollback", json!({}), 409, "nothing_to_do"),
         ("/admin/promote", json!({}), 409, "nothing_to_do"),
         ("/admin/canary", json!({ "version": "00000000", "percent": 0 }), 422, "out_of_bounds"),
@@ -447,6 +448,9 @@ async fn errors_have_their_codes() {
         ("?dry_run=perhaps", 422, "invalid_parameter"),
         ("?canary=many", 422, "invalid_parameter"),
         ("?canary=100", 422, "out_of_bounds"),
+        // A typo in what only looks would publish.
+        ("?dry-run=true", 422, "invalid_parameter"),
+        ("?message=two%0Alines", 422, "out_of_bounds"),
         (long.as_str(), 422, "out_of_bounds"),
     ] {
         let answer = admin.upload(query, &bot(&[])).await;
@@ -478,6 +482,23 @@ async fn uploads_that_are_no_bot_are_refused() {
     let answer = admin.server.post_as("multipart/form-data; boundary=x", "/admin/versions", &key, &form).await;
     assert_eq!((answer.status, &answer.body["activated"]), (200, &json!(true)), "{}", answer.body);
     assert_eq!(admin.get("/admin/versions").await.body["versions"][0]["message"], "by a form");
+    let other = String::from_utf8_lossy(&form).replacen("name=\"message\"", "name=\"dry_run\"", 1);
+    let answer =
+        admin.server.post_as("multipart/form-data; boundary=x", "/admin/versions", &key, other.as_bytes()).await;
+    assert_eq!((answer.status, answer.code()), (422, "invalid_bundle"), "{}", answer.body);
+}
+
+/// Memory is bounded: what cannot be looked at yet is not taken in.
+#[rocket::async_test]
+async fn few_uploads_are_taken_at_a_time() {
+    let admin = Admin::new().await;
+    let tars: Vec<Vec<u8>> =
+        (0..12).map(|n| bot(&[("intents/greet.yaml", Some(&greeting(&format!("Hello {n}!"))))])).collect();
+    let answers = futures::future::join_all(tars.iter().map(|tar| admin.upload("?dry_run=true", tar))).await;
+    let good = answers.iter().filter(|answer| answer.status == 200).count();
+    let busy = answers.iter().filter(|answer| (answer.status, answer.code()) == (503, "busy")).count();
+    assert!(good > 0 && busy > 0 && good + busy == answers.len(), "{good} good, {busy} busy");
+    assert_eq!(admin.upload("?dry_run=true", &tars[0]).await.status, 200, "afterwards there is room again");
 }
 
 #[rocket::async_test]
@@ -568,6 +589,11 @@ async fn a_canary_is_for_some_until_it_is_for_all() {
     let fleet = admin.get("/admin/fleet").await.body;
     let versions = fleet["activation"]["canary"].clone();
     assert_eq!((&versions["percent"], &versions["version"]), (&json!(50), &answer.body["version"]));
+    // The same again changes nothing, and nobody's canary is what all have already.
+    let tar = bot(&[("intents/greet.yaml", Some(&greeting("Howdy!")))]);
+    assert_eq!(admin.upload("?canary=50", &tar).await.body["activated"], json!(false));
+    let own = admin.upload("?canary=50", &bot(&[])).await;
+    assert_eq!((own.status, own.code()), (409, "nothing_to_do"), "{}", own.body);
 
     assert_eq!(admin.post("/admin/rollback", json!({})).await.status, 200);
     assert!(hear_all().await.iter().all(|text| text == "Hello!"), "the canary is ended");

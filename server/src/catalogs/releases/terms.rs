@@ -28,6 +28,8 @@ pub const ALREADY_FOR_ALL: &str = "all users have this version already";
 /// What is out of its bounds.
 pub const LONG_MESSAGE: &str = "the message is longer than 500 characters";
 /// What is out of its bounds.
+pub const CONTROL_MESSAGE: &str = "the message has line breaks or other control characters";
+/// What is out of its bounds.
 pub const CANARY_SHARE: &str = "a canary is for 1 to 99 users in a hundred";
 
 /// Why something did not happen.

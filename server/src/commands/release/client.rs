@@ -14,6 +14,7 @@ use ureq::{
     typestate::WithBody,
 };
 
+use super::print;
 use crate::{
     catalogs::{
         gate::{GateReport, Step},
@@ -38,6 +39,8 @@ pub struct Client {
     key: String,
     /// The generation that a change is meant for, as `If-Match` has it.
     generation: Option<String>,
+    /// Whether what a server refuses is told to programs too.
+    json: bool,
     agent: Agent,
 }
 
@@ -69,7 +72,18 @@ impl Client {
             ));
         }
         let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into();
-        Ok(Self { server, key, generation: generation.map(|generation| format!("\"{generation}\"")), agent })
+        Ok(Self {
+            server,
+            key,
+            generation: generation.map(|generation| format!("\"{generation}\"")),
+            json: false,
+            agent,
+        })
+    }
+
+    /// The same; what a server refuses is also printed as JSON.
+    pub fn telling_json(self, json: bool) -> Self {
+        Self { json, ..self }
     }
 
     /// Asks for something.
@@ -103,11 +117,13 @@ impl Client {
             .build()
             .header("X-Admin-Key", &self.key)
             .header("Accept", "text/event-stream")
+            // Who may not do this is told so before the bot is on its way.
+            .header("Expect", "100-continue")
             .content_type("application/x-tar");
         let response =
             self.for_generation(request).send(tar).map_err(|error| no_server(&self.server, &error.to_string()))?;
         if response.status() != 200 {
-            return Err(problem(&read(response)?));
+            return Err(self.refused(&read(response)?));
         }
         let mut name = String::new();
         let events = BufReader::new(response.into_body().into_reader().take(MAX_ANSWER));
@@ -121,10 +137,17 @@ impl Client {
             match name.as_str() {
                 "progress" => serde_json::from_value(value).map(step).map_err(|error| strange(&error))?,
                 "result" => return serde_json::from_value(value).map_err(|error| strange(&error)),
-                _ => return Err(problem(&value)),
+                _ => return Err(self.refused(&value)),
             }
         }
         Err(no_server(&self.server, "it went away in the middle"))
+    }
+
+    fn refused(&self, value: &Value) -> Failure {
+        if self.json {
+            print(value);
+        }
+        problem(value)
     }
 
     fn for_generation(&self, request: RequestBuilder<WithBody>) -> RequestBuilder<WithBody> {
@@ -139,7 +162,7 @@ impl Client {
         let good = response.status() == 200;
         let value = read(response)?;
         if !good {
-            return Err(problem(&value));
+            return Err(self.refused(&value));
         }
         serde_json::from_value(value).map_err(|error| strange(&error))
     }
@@ -171,13 +194,20 @@ fn strange(error: &dyn std::fmt::Display) -> Failure {
 /// What a server refused, and how to go on.
 fn problem(value: &Value) -> Failure {
     if let Ok(report) = serde_json::from_value::<GateReport>(value["report"].clone()) {
-        return Failure::check(show::refusal(&report), "nothing has changed; mend it and reload again");
+        let told = show::refusal(&report);
+        let told = told.strip_prefix("error: ").unwrap_or(&told);
+        return Failure::check(told, "nothing has changed; mend it and reload again");
     }
-    let detail = value["detail"].as_str().unwrap_or("the server refused").trim_end_matches('.');
+    let detail = show::harmless(value["detail"].as_str().unwrap_or("the server refused").trim_end_matches('.'));
     let hint = match value["code"].as_str().unwrap_or_default() {
         "wrong_key" | "unauthorized" => "give the right key in BANTER_ADMIN__KEY",
         "not_allowed" => "use a key with that scope, or ask an administrator",
-        "unknown_version" => "`banter versions` lists them",
+        "unknown_version" => {
+            "`banter versions` lists them; name at least four digits, and more where several begin alike"
+        }
+        "nothing_to_do" => "`banter fleet` shows what is in use, `banter versions` what could be",
+        "out_of_bounds" => "see the command's --help",
+        "busy" => "try again in a moment",
         "activation_conflict" | "precondition_failed" => "`banter fleet` shows what is in use now",
         "not_found" => "the server is older than this command, or none of banter's",
         _ => "see the server's log",

@@ -1,19 +1,17 @@
 //! Turns, and what handlers keep, in SQLite.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use serde_json::Value;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use tokio::time::timeout;
 
 use super::{SqliteStore, failed, writer::Statements};
 use crate::stores::{
-    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, StoreError,
-    StoredAnswer, TurnStore, UserId,
+    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, SEARCHED, StoreError,
+    StoredAnswer, TurnStore, UserId, Utterances,
 };
 
 /// A writer that takes longer counts as gone.
@@ -110,18 +108,21 @@ impl TurnStore for SqliteStore {
         rows.into_iter().map(|row| row.into_turn(user)).collect()
     }
 
-    async fn utterances(&self, since: Millis, limit: u32) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as(
+    async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError> {
+        let mut found = Utterances::up_to(limit);
+        let mut rows = sqlx::query_scalar(
             "SELECT text FROM turns WHERE created_at >= ? AND json_extract(classification, '$.type') <> 'form'
              ORDER BY position DESC LIMIT ?",
         )
         .bind(since)
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed)?;
-        let mut seen = HashSet::new();
-        Ok(rows.into_iter().map(|(text,)| text).filter(|text| seen.insert(text.clone())).collect())
+        .bind(SEARCHED as i64)
+        .fetch(&self.readers);
+        while let Some(text) = rows.try_next().await.map_err(failed)? {
+            if !found.take(text) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {

@@ -64,22 +64,26 @@ struct AuditLog {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Choice {
     version: String,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct OptionalChoice {
     version: Option<String>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CanaryChoice {
     version: String,
     percent: u8,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Nothing {}
 
 /// An answer with the generation that it leaves, for the next `If-Match`.
@@ -144,27 +148,60 @@ impl<'r> Responder<'r, 'r> for PublishReply {
     }
 }
 
-#[post("/admin/versions?<message>&<dry_run>&<canary>", data = "<upload>")]
-#[expect(clippy::too_many_arguments, reason = "a route takes what it needs as guards")]
+/// What a publication is asked for. A parameter that is not known, such as `dry-run`, would be passed over otherwise, and the version
+/// be published.
+#[derive(Default)]
+struct Asked {
+    message: Option<String>,
+    dry_run: bool,
+    canary: Option<u8>,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Asked {
+    type Error = ApiError;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+        let mut asked = Self::default();
+        for field in request.query_fields() {
+            let name = field.name.source().as_str();
+            let good = match (name, field.value) {
+                ("message", text) => {
+                    asked.message = Some(text.to_owned());
+                    true
+                }
+                ("dry_run", "" | "true") => {
+                    asked.dry_run = true;
+                    true
+                }
+                ("dry_run", "false") => true,
+                ("canary", percent) => {
+                    asked.canary = percent.parse().ok();
+                    asked.canary.is_some()
+                }
+                _ => false,
+            };
+            if !good {
+                let name = name.chars().take(40).collect();
+                return Outcome::Error(refuse(request, ApiError::InvalidParameter(name)));
+            }
+        }
+        Outcome::Success(asked)
+    }
+}
+
+#[post("/admin/versions", data = "<upload>")]
 async fn publish(
     admin: Admin<admin::Publish>,
     expected: IfMatch,
     wanted: Wanted,
-    message: Option<&str>,
-    dry_run: Option<&str>,
-    canary: Option<&str>,
+    asked: Asked,
     upload: Upload,
     context: Context,
     app: &State<Arc<App>>,
 ) -> Result<PublishReply, ApiError> {
-    let invalid = |name: &str| ApiError::InvalidParameter(name.to_owned());
-    let dry_run = match dry_run {
-        None | Some("false") => false,
-        Some("" | "true") => true,
-        Some(_) => return Err(invalid("dry_run")),
-    };
-    let canary = canary.map(|percent| percent.parse().map_err(|_| invalid("canary"))).transpose()?;
-    let message = message.map(str::to_owned).or(upload.message).unwrap_or_default();
+    let Asked { message, dry_run, canary } = asked;
+    let message = message.or(upload.message).unwrap_or_default();
     let utterances = admin.may(Scope::Utterances);
     let wish = Wish { message, dry_run, canary, expected: expected.0, utterances, skip_fixtures: false };
     let (bundle, actor, app) = (upload.bundle, admin.actor, Arc::clone(app));
@@ -175,7 +212,11 @@ async fn publish(
     }
     let (send, receive) = mpsc::channel(STEPS);
     // The work goes on when the client goes away: it was asked for.
-    let work = work_with_events(app, bundle, wish, actor, send, wanted.speech);
+    let place = upload.place;
+    let work = async move {
+        work_with_events(app, bundle, wish, actor, send, wanted.speech).await;
+        drop(place);
+    };
     tokio::spawn(work.instrument(tracing::Span::current()));
     let events = unfold(receive, async |mut receive| receive.recv().await.map(|event| (event, receive)));
     Ok(PublishReply::Stream(EventStream::from(events.boxed())))
