@@ -56,13 +56,14 @@ pub fn differences_of(
 
 fn differs(catalogue: &Catalogue, expectation: &Expectation, turn: &Turn) -> Option<Difference> {
     let value = actual(&expectation.subject, turn);
-    // Of several entities of one name, one must do.
+    // Of several entities of one name, one must do; of what must not be, none may be.
     let holds = match (&expectation.subject, &value) {
         (Subject::Entity(_), Value::Array(values)) if values.is_empty() => {
             expectation.matcher.holds(&Value::Null, catalogue)
         }
         (Subject::Entity(_), Value::Array(values)) => {
-            values.iter().any(|value| expectation.matcher.holds(value, catalogue))
+            let mut each = values.iter().map(|value| expectation.matcher.holds(value, catalogue));
+            if expectation.matcher.forbids() { each.all(|holds| holds) } else { each.any(|holds| holds) }
         }
         _ => expectation.matcher.holds(&value, catalogue),
     };

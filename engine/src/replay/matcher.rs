@@ -172,6 +172,15 @@ impl Matcher {
         }
     }
 
+    /// Whether it says what must not be.
+    pub fn forbids(&self) -> bool {
+        match self {
+            Self::Not(_) => true,
+            Self::All(items) => !items.is_empty() && items.iter().all(Self::forbids),
+            _ => false,
+        }
+    }
+
     /// Whether another value in its place could be written down as it is.
     pub fn is_replaceable(&self) -> bool {
         !matches!(self, Self::Not(_) | Self::Within(..))

@@ -154,7 +154,12 @@ impl Reader<'_> {
     /// A shared file, looked at whether or not anything begins with it.
     fn look_at_shared(&mut self, path: &str, bytes: &[u8]) {
         let place = self.line(path, 1);
-        self.begin_with(path, bytes, &mut Fixture::new(path.to_owned(), place));
+        let mut fixture = Fixture::new(path.to_owned(), place);
+        self.begin_with(path, bytes, &mut fixture);
+        if let Some(document) = Document::read(path, bytes, &mut Faults::default()) {
+            self.check_clock(&document, &fixture);
+            self.check_speakers(&document, &fixture);
+        }
     }
 
     fn begin_with(&mut self, path: &str, bytes: &[u8], fixture: &mut Fixture) {

@@ -306,3 +306,17 @@ fn what_a_setup_says_is_kept_unless_the_fixture_says_otherwise() {
         bench().play(&[("x/shared/fixtures/shared/known.yaml", shared), ("x/shared/fixtures/own.yaml", own)]);
     assert!(outcomes.len() == 1 && outcomes[0].passed(), "{:?}", outcomes[0].turns[0].differences);
 }
+
+#[test]
+fn of_several_entities_none_may_be_what_must_not_be() {
+    let fixture = |expect: &str| {
+        differences(&format!(
+            "conversation: x\nturns: [{{ user: track order A-1042 or B-2000, expect: {{ {expect} }} }}]\n"
+        ))
+    };
+    assert_eq!(fixture("entities: { order_id: B-2000 }"), "", "one of them must do");
+    assert_eq!(fixture("not: { entities: { order_id: C-3000 } }"), "");
+    for wrong in ["not: { entities: { order_id: A-1042 } }", "entities: { order_id: { not: B-2000 } }"] {
+        assert!(fixture(wrong).contains("entities.order_id"), "{wrong}");
+    }
+}

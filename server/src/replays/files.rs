@@ -64,7 +64,7 @@ fn walk(folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) -> io::Result<usiz
         }
         if path.is_dir() {
             seen += walk(&path, files)?;
-        } else if [".yaml", ".convo.txt", ".utterances.txt"].iter().any(|ending| name.ends_with(ending)) {
+        } else if [".yaml", ".yml", ".convo.txt", ".utterances.txt"].iter().any(|ending| name.ends_with(ending)) {
             if files.len() >= MAX_FILES {
                 return Err(io::Error::other(format!("there are more than {MAX_FILES} files")));
             }

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -52,6 +52,8 @@ pub struct Remote {
     run: String,
     next: AtomicUsize,
     pace: Option<Mutex<Pace>>,
+    /// Whether it was told that a server makes it wait.
+    waited: AtomicBool,
     seen: Mutex<HashMap<(usize, usize), Seen>>,
 }
 
@@ -73,6 +75,7 @@ impl Remote {
             run: Uuid::new_v4().simple().to_string(),
             next: AtomicUsize::new(0),
             pace: every.map(|every| Mutex::new(Pace { every, next: Instant::now() })),
+            waited: AtomicBool::new(false),
             seen: Mutex::default(),
         }
     }
@@ -145,8 +148,13 @@ impl Remote {
         }
         let mut compared = if sent { visible } else { 0 };
         if let Some(reason) = reason {
-            compared -= differences.len();
-            not_compared.extend(differences.drain(..).map(|difference| format!("{}: {reason}", difference.field)));
+            // Not even what happens to be alike: the next time it may not be.
+            compared = 0;
+            if sent {
+                let seen = step.expectations.iter().filter(|expectation| sees(&expectation.subject));
+                not_compared.extend(seen.map(|expectation| format!("{}: {reason}", expectation.subject.name())));
+            }
+            differences.clear();
         }
         not_compared.dedup();
         (differences, Seen { sent, compared, not_compared })
@@ -188,6 +196,12 @@ impl Remote {
                 429 | 503 => {
                     let wait = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
                     last = format!("{status} {text}");
+                    if status == 429 && !self.waited.swap(true, Ordering::Relaxed) {
+                        eprintln!(
+                            "waiting: {url} takes only so many log-ins a minute, and each speaker logs in; raise \
+                             auth.logins_per_address there, or use --channel rasa"
+                        );
+                    }
                     let wait = wait.map_or(Duration::from_millis(100 << attempt.min(4)), Duration::from_secs);
                     thread::sleep(wait.min(LONGEST_PAUSE));
                 }

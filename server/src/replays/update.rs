@@ -51,7 +51,9 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
             updated.left.push(format!("{file}: no other values can be written into it"));
             continue;
         };
-        write_atomically(Path::new(file), new.as_bytes())
+        // A link stays one.
+        let path = std::fs::canonicalize(file).unwrap_or_else(|_| Path::new(file).to_owned());
+        write_atomically(&path, new.as_bytes())
             .map_err(|error| Failure::usage(format!("{file} cannot be written: {error}"), "check its rights"))?;
         updated.written += values.len();
     }

@@ -166,6 +166,8 @@ fn shared_files_are_looked_at_once_and_wherever_they_lie() {
     let files = [("elsewhere/shared/a.yaml", "turns: [{ user: stop }]\n"), ("elsewhere/x.yaml", uses)];
     let steps = |files: &[(&str, &str)]| bench().read(files).0[0].steps.len();
     assert_eq!(steps(&files), 2);
+    let speaker = "users: { ann: {}, bob: {} }\nturns: [{ user: hello, as: annn }]\n";
+    assert!(faults(&[("fixtures/shared/a.yaml", speaker)]).contains("did you mean `ann`?"));
     assert_eq!(steps(&[&files[..], &[("fixtures/shared/a.yaml", wrong)]].concat()), 2);
     assert!(faults(&[&files[..], &[("fixtures/shared/b.yaml", "turns: 1")]].concat()).contains("shared/b.yaml"));
 }
