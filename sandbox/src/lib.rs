@@ -4,6 +4,7 @@
 //! The contract is `plugins/wit/plugin.wit`; what a plugin is to the engine is `banter_engine::handlers::plugin`.
 
 mod background;
+mod clock;
 mod contract;
 mod convert;
 mod host;

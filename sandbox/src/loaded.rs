@@ -18,6 +18,7 @@ use wasmtime::{Engine, Store, Trap};
 
 use crate::{
     background::Background,
+    clock::Clock,
     contract::PluginPre,
     convert,
     host::State,
@@ -54,6 +55,7 @@ pub struct Loaded {
 struct Code {
     spec: PluginSpec,
     engine: Engine,
+    clock: Arc<Clock>,
     pre: PluginPre<State>,
 }
 
@@ -72,7 +74,7 @@ impl Loaded {
             record,
             instances: machine.instances.clone(),
             background: machine.background.clone(),
-            code: Arc::new(Code { spec, engine: machine.engine.clone(), pre }),
+            code: Arc::new(Code { spec, engine: machine.engine.clone(), clock: machine.clock.clone(), pre }),
         }
     }
 }
@@ -194,6 +196,7 @@ impl Code {
         store.set_fuel(fuel).map_err(|error| PluginFailure::new(FailureKind::Trapped, first_line(&error)))?;
         // A plugin that runs on gives way at each tick, so that its time can end.
         store.epoch_deadline_async_yield_and_update(1);
+        let _guest = self.clock.guest();
         let answer = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             instance.call_handle(&mut store, request).await

@@ -1,6 +1,6 @@
-//! What all plugins share: wasmtime's engine, the linked contract, and the clock that interrupts guests.
+//! What all plugins share: wasmtime's engine and the linked contract.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use banter_engine::handlers::plugin::LoadFailure;
 use tokio::sync::Semaphore;
@@ -11,6 +11,7 @@ use wasmtime::{
 
 use crate::{
     background::Background,
+    clock::Clock,
     contract::{Plugin, PluginPre},
     host::State,
     precompiled::Precompiled,
@@ -20,8 +21,6 @@ use crate::{
 const PACKAGE: &str = "banter:plugin/";
 /// The contract's version.
 pub const VERSION: &str = "1.0.0";
-/// How often a running plugin is looked at.
-const TICK: Duration = Duration::from_millis(2);
 /// Instances of all plugins at a time.
 const INSTANCES: u32 = 64;
 /// Parts of one component.
@@ -35,6 +34,8 @@ pub const MAX_COMPONENT: usize = 64 << 20;
 
 pub struct Machine {
     pub engine: Engine,
+    /// What interrupts guests.
+    pub clock: Arc<Clock>,
     /// Where long calls go on.
     pub background: Arc<Background>,
     /// Places for instances.
@@ -53,19 +54,11 @@ impl Machine {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
         Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(failed)?;
-        let weak = engine.weak();
-        // Ends with the engine.
-        std::thread::spawn(move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
-            }
-        });
+        let clock = Arc::new(Clock::start(&engine).map_err(|error| failed(error.into()))?);
         let compiled = folder.map(|folder| Precompiled::new(folder, &engine));
         let background = Background::start().map_err(|error| failed(error.into()))?;
         let instances = Arc::new(Semaphore::new(INSTANCES as usize));
-        Ok(Self { engine, linker, compiled, background: Arc::new(background), instances })
+        Ok(Self { engine, clock, linker, compiled, background: Arc::new(background), instances })
     }
 
     /// Compiles, or takes from the cache.

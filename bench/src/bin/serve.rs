@@ -26,6 +26,9 @@ struct Arguments {
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
+    /// Only one new text at a time against the model, by turns.
+    #[arg(long, conflicts_with = "json")]
+    single: bool,
 }
 
 fn main() {
@@ -46,6 +49,10 @@ fn main() {
         .map(|i| server.log_in(&format!("user{i}")).unwrap_or_else(|error| fail(&error.to_string())))
         .collect();
     let (model_median, message_ms, overhead_ms) = one_at_a_time(&server, &tokens[0], single, &mut model);
+    if arguments.single {
+        println!("a new text, alone: {message_ms:.2} ms; the model: {model_median:.2} ms; added (1 ms): {overhead_ms:.2} ms");
+        return;
+    }
     let (batch_rate, many_rate) = many_at_a_time(&server, &tokens, many, &mut model);
     drop(model);
     let repeated_rate = repeated(&server, &tokens);
