@@ -70,6 +70,8 @@ pub struct Played {
     pub outside: BTreeSet<&'static str>,
     /// Plugins that were called.
     pub plugins: Vec<String>,
+    /// Places of the stubs that answered.
+    pub stubs: BTreeSet<Place>,
 }
 
 /// A fixture, played.
@@ -87,6 +89,15 @@ impl Outcome {
     /// Whether nothing differs.
     pub fn passed(&self) -> bool {
         self.turns.iter().all(|played| played.differences.is_empty())
+    }
+
+    /// Places of the stubs that stand in the fixture's own file, and that none of its turns asked for. What several fixtures share
+    /// need not be of use to each.
+    pub fn idle_stubs(&self, fixture: &Fixture) -> Vec<Place> {
+        let stubs = fixture.stubs.http.iter().map(|stub| &stub.place);
+        let stubs = stubs.chain(fixture.stubs.plugins.values().map(|stub| &stub.place));
+        let used = |place: &&Place| self.turns.iter().any(|played| played.stubs.contains(*place));
+        stubs.filter(|place| place.file == fixture.place.file && !used(place)).cloned().collect()
     }
 }
 
@@ -181,6 +192,7 @@ fn take_turn(
         differences,
         outside: seen.outside,
         plugins: seen.plugins,
+        stubs: seen.used,
     })
 }
 

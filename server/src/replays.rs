@@ -103,6 +103,8 @@ impl Rig {
         let plugins = Arc::new(assembly::observing_sandbox(config, runtime.handle().clone()));
         let mut faults = Faults::default();
         let bundle = catalogs::read(&config.bot, &mut faults)?;
+        // What of the folder is not read at all; what else is to be said of the bot, `banter check` says.
+        let unread = if faults.has_errors() { String::new() } else { faults.render(colour) };
         let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut faults);
         let Some(catalogue) = catalogue else {
             eprint!("{}", faults.render(colour));
@@ -110,6 +112,7 @@ impl Rig {
             let bot = config.bot.display();
             return Err(Failure::usage(format!("the bot in {bot} has {errors}"), "mend that and try again"));
         };
+        eprint!("{unread}");
         let files = files::collect(config, &bundle, &choice.paths)?;
         let mut warnings = Faults::default();
         let mut fixtures = reader::read(&files, &catalogue, &mut warnings);
@@ -118,12 +121,19 @@ impl Rig {
             let errors = counted(warnings.count(Severity::Error), "error");
             return Err(Failure::usage(format!("the fixtures have {errors}"), "mend that and try again"));
         }
+        let all = fixtures.len();
         fixtures.retain(|fixture| choice.takes(fixture));
         if fixtures.is_empty() {
-            return Err(Failure::usage(
-                "no fixture was found",
-                "write one into the bot's fixtures/, make one with `banter record`, or choose others",
-            ));
+            return Err(match all {
+                0 => Failure::usage(
+                    "no fixture was found",
+                    "write one into the bot's fixtures/, or make one with `banter record`",
+                ),
+                _ => Failure::usage(
+                    format!("of {} none was chosen", counted(all, "fixture")),
+                    "`--filter` wants a part of a name or a path, `--tag` one of the words under `tags`",
+                ),
+            });
         }
         let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
         // Apart from the server's, whose vectors come of batches.

@@ -50,7 +50,9 @@ fn main() {
         .collect();
     let (model_median, message_ms, overhead_ms) = one_at_a_time(&server, &tokens[0], single, &mut model);
     if arguments.single {
-        println!("a new text, alone: {message_ms:.2} ms; the model: {model_median:.2} ms; added (1 ms): {overhead_ms:.2} ms");
+        println!(
+            "a new text, alone: {message_ms:.2} ms; the model: {model_median:.2} ms; added (1 ms): {overhead_ms:.2} ms"
+        );
         return;
     }
     let (batch_rate, many_rate) = many_at_a_time(&server, &tokens, many, &mut model);

@@ -193,7 +193,11 @@ fn visible(span: &Range<usize>, source: &str) -> Range<usize> {
 
 /// The known word that `word` was likely meant to be.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(1);
+    let limit = match word.chars().count() {
+        // Any other word of one letter is as near.
+        0..3 => 0,
+        length => length / 3,
+    };
     known
         .into_iter()
         .map(|candidate| (strsim::osa_distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))

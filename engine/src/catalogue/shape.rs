@@ -19,6 +19,8 @@ const SCHEMA_HINT: &str = "`banter schema` and docs/bots.md tell what may stand 
 pub struct Shape<T> {
     schema: Value,
     validator: Option<Validator>,
+    /// Whether a file is read on without one of its first keys.
+    lenient: bool,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -33,7 +35,12 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     pub fn new() -> Self {
         let schema = schemars::schema_for!(T).to_value();
         let validator = jsonschema::validator_for(&schema).ok();
-        Self { schema, validator, kind: PhantomData }
+        Self { schema, validator, lenient: false, kind: PhantomData }
+    }
+
+    /// One that reads on where a first key is wrong, for readers that do not tell a file to lack what it has.
+    pub fn lenient() -> Self {
+        Self { lenient: true, ..Self::new() }
     }
 
     /// The schema itself.
@@ -51,7 +58,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         for wrong in errors.iter().flat_map(Wrong::of) {
             let (parent, key) = wrong.pointer.rsplit_once('/')?;
             // Without one of its first keys a file would be told to lack what it has.
-            if !wrong.unknown && parent.matches('/').count() < 2 {
+            if !self.lenient && !wrong.unknown && parent.matches('/').count() < 2 {
                 return None;
             }
             // Something around it may be gone already.
@@ -116,9 +123,15 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
                 let fault = Fault::error(document.key_place(&pointer), format!("`{name}` is empty"));
                 faults.push(fault.hint("write something, or remove the key"));
             }
-            ValidationErrorKind::MaxItems { limit } | ValidationErrorKind::MaxLength { limit } => {
-                let fault = Fault::error(document.key_place(&pointer), format!("`{name}` has more than {limit} parts"));
+            ValidationErrorKind::MaxItems { limit } => {
+                let fault =
+                    Fault::error(document.key_place(&pointer), format!("`{name}` has more than {limit} entries"));
                 faults.push(fault.hint("split it"));
+            }
+            ValidationErrorKind::MaxLength { limit } => {
+                let fault =
+                    Fault::error(document.key_place(&pointer), format!("`{name}` has more than {limit} characters"));
+                faults.push(fault.hint("shorten it"));
             }
             ValidationErrorKind::Minimum { limit } => {
                 let fault = Fault::error(place(), format!("`{name}` is below {limit}"));

@@ -102,7 +102,16 @@ pub struct Stubs {
     /// Whether keys that nobody has kept are told to be absent; else reading one is a fault of the fixture.
     pub kv: bool,
     /// Plugins that are not called.
-    pub plugins: BTreeMap<String, Result<PluginReply, PluginFailure>>,
+    pub plugins: BTreeMap<String, PluginStub>,
+}
+
+/// What stands for a plugin.
+#[derive(Clone, Debug)]
+pub struct PluginStub {
+    /// Its reply, or how it fails.
+    pub answer: Result<PluginReply, PluginFailure>,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// A page.
@@ -112,6 +121,8 @@ pub struct HttpStub {
     pub url: Matcher,
     /// The page, or why there is none.
     pub answer: Result<HttpAnswer, String>,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// One message and what is expected of the reply.

@@ -96,7 +96,7 @@ impl Matcher {
         if let Some(part) = text.strip_prefix('~') {
             let part = part.trim();
             let bare = part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(part);
-            return Ok(Self::Contains(bare.to_owned(), false));
+            return part_of(bare.to_owned(), false);
         }
         if let Some(pattern) = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'))
             && !pattern.is_empty()
@@ -113,8 +113,8 @@ impl Matcher {
         for (key, value) in fields {
             all.push(match key.as_str() {
                 "is" => Self::Equals(value.clone()),
-                "contains" => Self::Contains(text(key, value)?, false),
-                "contains_any_case" => Self::Contains(text(key, value)?.to_lowercase(), true),
+                "contains" => part_of(text(key, value)?, false)?,
+                "contains_any_case" => part_of(text(key, value)?.to_lowercase(), true)?,
                 "matches" => pattern_of(&text(key, value)?)?,
                 "like" => Self::Like(text(key, value)?.split('*').map(str::to_owned).collect()),
                 "variant_of" => Self::VariantOf(text(key, value)?),
@@ -131,7 +131,24 @@ impl Matcher {
                 _ => return Err(format!("unknown key `{key}`")),
             });
         }
+        if let (Some(min), Some(max)) =
+            (fields.get("min").and_then(Value::as_f64), fields.get("max").and_then(Value::as_f64))
+        {
+            check_bounds(Some(min), Some(max))?;
+        }
         Ok(if all.len() == 1 { all.remove(0) } else { Self::All(all) })
+    }
+
+    /// Texts that it names as they are, be it to forbid them.
+    pub fn literals(&self) -> Vec<&str> {
+        match self {
+            Self::Equals(Value::String(text)) => vec![text],
+            Self::OneOf(items) | Self::All(items) | Self::Items(items) => {
+                items.iter().flat_map(Self::literals).collect()
+            }
+            Self::Not(inner) => inner.literals(),
+            _ => Vec::new(),
+        }
     }
 
     /// Keys of the bot's texts that this names.
@@ -217,6 +234,26 @@ impl Matcher {
 
 fn list(items: &[Matcher]) -> String {
     items.iter().map(Matcher::describe).collect::<Vec<_>>().join(", ")
+}
+
+/// Every text has the empty one in it.
+fn part_of(part: String, any_case: bool) -> Result<Matcher, String> {
+    if part.is_empty() {
+        return Err("an empty part is in every text; `*` says that there is one".to_owned());
+    }
+    Ok(Matcher::Contains(part, any_case))
+}
+
+/// Whether a number can lie within bounds.
+///
+/// # Errors
+/// A sentence on why none can, or why they say nothing.
+pub fn check_bounds(min: Option<f64>, max: Option<f64>) -> Result<(), String> {
+    match (min, max) {
+        (None, None) => Err("bounds without `min` and `max` say nothing".to_owned()),
+        (Some(min), Some(max)) if min > max => Err(format!("no number is at least {min} and at most {max}")),
+        _ => Ok(()),
+    }
 }
 
 fn pattern_of(pattern: &str) -> Result<Matcher, String> {

@@ -21,7 +21,7 @@ use super::{
 use crate::catalogue::{
     Catalogue, Handler,
     document::{Document, child},
-    fault::{Fault, Faults, Place as SpanPlace, Severity, choose_hint},
+    fault::{Fault, Faults, Place as SpanPlace, Severity, choose_hint, did_you_mean},
     shape::Shape,
 };
 
@@ -34,7 +34,7 @@ const SOMEBODY: &str = "user";
 /// errors; what of another tool's file cannot be mapped is a warning.
 pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &mut Faults) -> Vec<Fixture> {
     let shared = shared_files(files);
-    let mut reader = Reader { files, shared, catalogue, faults, shape: Shape::new(), names: OnceCell::new() };
+    let mut reader = Reader { files, shared, catalogue, faults, shape: Shape::lenient(), names: OnceCell::new() };
     let mut fixtures = Vec::new();
     for (path, bytes) in files {
         if path.ends_with(botium::CONVERSATION) {
@@ -112,13 +112,14 @@ impl Reader<'_> {
     fn own(&mut self, document: &Document) -> Option<Fixture> {
         let before = self.faults.count(Severity::Error);
         let file = self.shape.read(document, self.faults)?;
-        if file.conversation.is_none() {
+        let has = |key: &str| document.value.get(key).is_some();
+        if !has("conversation") {
             let fault = Fault::error(document.place(""), "the key `conversation` is missing");
             self.faults.push(
                 fault.hint("say in a few words what it shows; what several fixtures share lies in fixtures/shared/"),
             );
         }
-        if file.turns.is_empty() {
+        if !has("turns") || document.value["turns"].as_array().is_some_and(Vec::is_empty) {
             let fault = Fault::error(document.place(""), "the fixture has no messages");
             self.faults.push(fault.hint("write `turns:` with at least one `- user: …`"));
         }
@@ -236,6 +237,17 @@ impl Reader<'_> {
         }
     }
 
+    /// What must not be there is not there under a name with a typo either, so such a test passes for ever; and what nothing asks for may
+    /// as well not be there at first.
+    fn check_known(&mut self, document: &Document, name: &str, list: &str, pointer: &str) {
+        let meant = did_you_mean(name, self.names().iter().map(String::as_str)).map(str::to_owned);
+        if let Some(meant) = meant.filter(|meant| *meant != name) {
+            let place = document.key_place(pointer);
+            let fault = Fault::warning(place, format!("nothing in the bot names `{name}`, so {list} never has it"));
+            self.faults.push(fault.hint(format!("did you mean `{meant}`?")));
+        }
+    }
+
     /// Where users are named, a message of another one is a typo.
     fn check_speakers(&mut self, document: &Document, fixture: &Fixture) {
         let named: Vec<&str> = fixture.users.keys().map(String::as_str).filter(|name| *name != SOMEBODY).collect();
@@ -244,6 +256,16 @@ impl Reader<'_> {
                 let place = document.place(&child(&step.place.pointer, "as"));
                 let fault = Fault::error(place, format!("the fixture has no user `{}`", step.speaker));
                 self.faults.push(fault.hint(choose_hint(&step.speaker, named.iter().copied())));
+            }
+        }
+        let mut numbers: BTreeMap<i64, &str> = BTreeMap::new();
+        for (name, id) in fixture.users.iter().filter_map(|(name, user)| Some((name, user.id?))) {
+            if let Some(other) = numbers.insert(id, name) {
+                let fault = Fault::error(
+                    document.place(&child(&child("/users", name), "id")),
+                    format!("`{other}` has the number {id} too"),
+                );
+                self.faults.push(fault.hint("scripts tell users apart by their numbers"));
             }
         }
     }

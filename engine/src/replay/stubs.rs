@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::fixture::Stubs;
+use super::fixture::{Place, Stubs};
 use crate::{
     catalogue::{Catalogue, HttpPolicy},
     handlers::plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
@@ -31,6 +31,8 @@ pub struct Seen {
     pub outside: BTreeSet<&'static str>,
     /// Plugins that were called.
     pub plugins: Vec<String>,
+    /// Places of the stubs that answered.
+    pub used: BTreeSet<Place>,
 }
 
 impl StubHost {
@@ -69,6 +71,7 @@ impl Host for StubHost {
         let asked = Value::from(url);
         let found = self.stubs.http.iter().find(|stub| stub.url.holds(&asked, &self.catalogue));
         let Some(stub) = found else { return Err(self.missing(format!("http_get({url:?})"))) };
+        self.note(|seen| seen.used.extend([stub.place.clone()]));
         // A host that the bot may not ask is refused here as it is in a server.
         let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or("");
         if !policy.allow.iter().any(|allowed| allowed == &host.to_lowercase()) {
@@ -82,9 +85,12 @@ impl Host for StubHost {
     fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
         self.note(|seen| seen.plugins.push(plugin.name().to_owned()));
         match self.stubs.plugins.get(plugin.name()) {
-            Some(answer) => {
-                self.note(|seen| seen.outside.extend(["plugin"]));
-                answer.clone()
+            Some(stub) => {
+                self.note(|seen| {
+                    seen.outside.extend(["plugin"]);
+                    seen.used.extend([stub.place.clone()]);
+                });
+                stub.answer.clone()
             }
             None => plugin.call(PluginCall { replayed: true, ..call }),
         }

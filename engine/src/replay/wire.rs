@@ -95,8 +95,12 @@ impl StateFile {
 #[serde(deny_unknown_fields)]
 pub struct FormFile {
     /// Whose slots are asked for.
+    #[serde(default)]
+    #[schemars(required)]
     pub intent: String,
     /// The slot that was asked for last.
+    #[serde(default)]
+    #[schemars(required)]
     pub slot: String,
 }
 
@@ -134,6 +138,8 @@ pub struct StubsFile {
 #[serde(deny_unknown_fields)]
 pub struct HttpStubFile {
     /// The URL: `https://…`, `~part`, `/pattern/` or `*`.
+    #[serde(default)]
+    #[schemars(required)]
     pub url: String,
     /// The HTTP status.
     #[serde(default = "ok")]
@@ -174,7 +180,8 @@ pub struct PluginStubFile {
 #[serde(deny_unknown_fields)]
 pub struct TurnFile {
     /// What the user says.
-    #[schemars(length(min = 1, max = 2000))]
+    #[serde(default)]
+    #[schemars(required, length(min = 1, max = 2000))]
     pub user: String,
     /// Who of several users says it.
     #[serde(rename = "as")]

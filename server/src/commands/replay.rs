@@ -16,7 +16,7 @@ use super::{block_on, colour, colours, print};
 use crate::{
     catalogs::watch::Watch,
     config::Config,
-    failure::{CHECK_FAILED, Failure},
+    failure::{CHECK_FAILED, Failure, counted},
     replays::{
         Choice, Ran, Rig, junit, mutants,
         mutants::Mutants,
@@ -63,10 +63,10 @@ pub struct Options {
     /// Write a report as JSON; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a report as JUnit XML.
+    /// Write a report as JUnit XML; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write a report as one HTML page.
+    /// Write a report as one HTML page; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Replay against running servers; several are asked by turns.
@@ -82,14 +82,15 @@ pub struct Options {
     #[arg(long, value_name = "N", requires = "url", value_parser = parse_rate)]
     rate: Option<f64>,
     /// Break the bot on purpose so many times, and tell what no fixture notices.
-    #[arg(long, value_name = "N")]
-    mutate: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    mutate: Option<u32>,
     /// Where the choice of what is broken comes from.
     #[arg(long, value_name = "SEED", default_value_t = 1, requires = "mutate")]
     seed: u64,
     /// Fail when fewer mutations than this are noticed, in percent.
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, hide_default_value = true, requires = "mutate")]
-    at_least: usize,
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, hide_default_value = true, requires = "mutate",
+          value_parser = clap::value_parser!(u32).range(0..=100))]
+    at_least: u32,
 }
 
 /// A number of messages a second.
@@ -121,8 +122,13 @@ pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
 }
 
 fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
+    let to_output = [&options.json, &options.junit, &options.html].into_iter().flatten().filter(|path| is_output(path));
+    let quiet = match to_output.count() {
+        0 => false,
+        1 => true,
+        _ => return Err(Failure::usage("two reports cannot both go to standard output", "name files for the others")),
+    };
     let rig = Rig::open(config, choice, colour())?;
-    let quiet = options.json.as_deref() == Some(Path::new("-"));
     if rig.warnings.count(Severity::Warning) > 0 {
         eprint!("{}", rig.warnings.render(colour()));
     }
@@ -138,7 +144,6 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     };
     let (ran, report) = play(&rig, options, choice, &show)?;
     bar.finish_and_clear();
-    write_reports(options, &report, &ran)?;
     if !quiet {
         match options.format {
             Format::Human => report.fixtures.iter().for_each(|fixture| {
@@ -149,8 +154,14 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
             }),
             Format::Github => print(show::github(&report).trim_end()),
         }
+        let idle = show::idle_stubs(paint, &report);
+        if options.format == Format::Human && !idle.is_empty() {
+            print(idle.trim_end());
+        }
         print(show::summary(paint, &report, start.elapsed().as_secs_f64(), options.coverage).trim_end());
     }
+    // Whatever becomes of the files, the differences have been told.
+    write_reports(options, &report, &ran)?;
     if options.update && report.failed > 0 {
         return tell_update(config, choice, &rig, &ran);
     }
@@ -161,7 +172,7 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
         return Ok(CHECK_FAILED);
     }
     match options.mutate {
-        Some(count) => mutate(&rig, &ran, options, count),
+        Some(count) => mutate(&rig, &ran, options, count as usize),
         None => Ok(0),
     }
 }
@@ -200,17 +211,20 @@ fn write_reports(options: &Options, report: &Report, ran: &[Ran]) -> Result<(), 
     Ok(())
 }
 
-/// `-` is standard output.
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let text = format!("{:#}", json!(value));
-    if path == Path::new("-") {
-        print(text);
-        return Ok(());
-    }
-    write(path, &(text + "\n"))
+fn is_output(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    write(path, &format!("{:#}\n", json!(value)))
+}
+
+/// `-` is standard output.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if is_output(path) {
+        print(text.trim_end());
+        return Ok(());
+    }
     fs::write(path, text)
         .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", path.display()), "name another file"))
 }
@@ -219,7 +233,11 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 fn tell_update(config: &Config, choice: &Choice, rig: &Rig, ran: &[Ran]) -> Result<u8, Failure> {
     let outcomes: Vec<_> = ran.iter().map(|one| &one.outcome).collect();
     let updated = update::update(rig, &outcomes)?;
-    eprintln!("{} expectations were written anew; look at them before you commit", updated.written);
+    match updated.written {
+        0 => eprintln!("no expectation was written anew"),
+        1 => eprintln!("1 expectation was written anew; look at it before you commit"),
+        more => eprintln!("{more} expectations were written anew; look at them before you commit"),
+    }
     for left in &updated.left {
         eprintln!("left as it is: {left}");
     }
@@ -227,7 +245,7 @@ fn tell_update(config: &Config, choice: &Choice, rig: &Rig, ran: &[Ran]) -> Resu
     let again = Rig::open(config, choice, colour())?;
     let differing = again.run(choice, &|_| {})?.iter().filter(|one| !one.outcome.passed()).count();
     if differing > 0 {
-        eprintln!("{differing} still differ");
+        eprintln!("{} still {}", counted(differing, "fixture"), if differing == 1 { "differs" } else { "differ" });
     }
     Ok(if differing == 0 { 0 } else { CHECK_FAILED })
 }
@@ -238,7 +256,7 @@ fn mutate(rig: &Rig, ran: &[Ran], options: &Options, count: usize) -> Result<u8,
         Some(path) => write_json(path, &mutants)?,
         None => tell_mutants(&mutants),
     }
-    Ok(if mutants.percent() < options.at_least { CHECK_FAILED } else { 0 })
+    Ok(if mutants.percent() < options.at_least as usize { CHECK_FAILED } else { 0 })
 }
 
 fn tell_mutants(mutants: &Mutants) {

@@ -1,7 +1,7 @@
 //! Which files are fixtures: the bot's own, or what the command names.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -18,24 +18,23 @@ use crate::{config::Config, failure::Failure};
 /// # Errors
 /// A path that is not there, is too large, or holds no fixture.
 pub fn collect(config: &Config, bundle: &Bundle, paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut found = Found::default();
     let own = bundle.files.iter().filter(|(path, _)| path.starts_with("fixtures/"));
-    let mut files: BTreeMap<String, Vec<u8>> = own
-        .filter(|(path, _)| paths.is_empty() || is_shared(path))
-        .map(|(path, bytes)| (label(&config.bot.join(path)), bytes.clone()))
-        .collect();
+    for (path, bytes) in own.filter(|(path, _)| paths.is_empty() || is_shared(path)) {
+        found.add(&config.bot.join(path), bytes.clone());
+    }
     for path in paths {
         let failed = |error: io::Error| {
             Failure::usage(format!("{} cannot be read: {error}", path.display()), "name fixtures or folders of them")
         };
         let beside = path.parent().unwrap_or(Path::new("")).join("shared");
         if beside.is_dir() {
-            walk(&beside, &mut files).map_err(failed)?;
+            found.walk(&beside).map_err(failed)?;
         }
         let seen = if path.is_dir() {
-            walk(path, &mut files).map_err(failed)?
+            found.walk(path).map_err(failed)?
         } else {
-            let bytes = read(path).map_err(failed)?;
-            files.insert(label(path), bytes);
+            found.add(path, read(path).map_err(failed)?);
             1
         };
         if seen == 0 {
@@ -43,36 +42,60 @@ pub fn collect(config: &Config, bundle: &Bundle, paths: &[PathBuf]) -> Result<BT
             return Err(Failure::usage(message, "fixtures end in .yaml, conversations of Botium in .convo.txt"));
         }
     }
-    Ok(files)
+    Ok(found.files)
+}
+
+/// Files that are fixtures, each once, by whichever paths it is reached.
+#[derive(Default)]
+struct Found {
+    files: BTreeMap<String, Vec<u8>>,
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Found {
+    fn add(&mut self, path: &Path, bytes: Vec<u8>) {
+        // A path that is none any more is told where the file is read.
+        let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if self.seen.insert(whole) {
+            self.files.insert(label(path), bytes);
+        }
+    }
+
+    /// How many fixtures a folder holds.
+    fn walk(&mut self, folder: &Path) -> io::Result<usize> {
+        let mut count = 0;
+        let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            // Editors' temporary files begin with a dot.
+            if name.starts_with('.') {
+                continue;
+            }
+            if path.is_dir() {
+                // It could lead in a circle.
+                if entry.file_type()?.is_symlink() {
+                    eprintln!("warning: {} is a link to a folder and is not followed", path.display());
+                    eprintln!("hint: name the folder itself beside the others");
+                    continue;
+                }
+                count += self.walk(&path)?;
+            } else if [".yaml", ".yml", ".convo.txt", ".utterances.txt"].iter().any(|ending| name.ends_with(ending)) {
+                if self.files.len() >= MAX_FILES {
+                    return Err(io::Error::other(format!("there are more than {MAX_FILES} files")));
+                }
+                let bytes = read(&path).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+                self.add(&path, bytes);
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
 }
 
 /// A path without `./` before it.
 pub fn label(path: &Path) -> String {
     path.strip_prefix("./").unwrap_or(path).display().to_string()
-}
-
-/// How many fixtures a folder holds.
-fn walk(folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) -> io::Result<usize> {
-    let mut seen = 0;
-    let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        // Editors' temporary files begin with a dot. Links could lead in a circle.
-        if name.starts_with('.') || entry.file_type()?.is_symlink() {
-            continue;
-        }
-        if path.is_dir() {
-            seen += walk(&path, files)?;
-        } else if [".yaml", ".yml", ".convo.txt", ".utterances.txt"].iter().any(|ending| name.ends_with(ending)) {
-            if files.len() >= MAX_FILES {
-                return Err(io::Error::other(format!("there are more than {MAX_FILES} files")));
-            }
-            files.insert(label(&path), read(&path)?);
-            seen += 1;
-        }
-    }
-    Ok(seen)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

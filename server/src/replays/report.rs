@@ -7,7 +7,12 @@ use banter_engine::{
         Catalogue,
         fault::{FaultReport, Faults},
     },
-    replay::{Difference, Outcome, Played, coverage::Coverage, fixture::Fixture, rounded, suggestions},
+    replay::{
+        Difference, Outcome, Played,
+        coverage::Coverage,
+        fixture::{Fixture, Place},
+        rounded, suggestions,
+    },
     turn::{Explain, Turn, TurnKind},
 };
 use serde::Serialize;
@@ -55,6 +60,9 @@ pub struct FixtureReport {
     pub tags: Vec<String>,
     /// How it ended.
     pub verdict: Verdict,
+    /// Stubs of its own that no message asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub idle_stubs: Vec<Place>,
     /// Its messages.
     pub turns: Vec<TurnReport>,
 }
@@ -194,6 +202,7 @@ impl FixtureReport {
             line: fixture.place.line,
             tags: fixture.tags.clone(),
             verdict: Verdict::of(outcome, seen),
+            idle_stubs: if seen.is_none() { outcome.idle_stubs(fixture) } else { Vec::new() },
             turns: turns
                 .map(|(index, played)| {
                     let before = outcome.turns[..index].iter().rev().find(|one| one.speaker == played.speaker);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use banter_engine::turn::Explain;
+use banter_engine::{replay::fixture::Place, turn::Explain};
 use similar::{DiffTag, TextDiff};
 
 use super::report::{FixtureReport, Report, TurnReport, Verdict};
@@ -10,6 +10,7 @@ use crate::failure::counted;
 
 /// What is not reached is told of so many of a kind.
 const FEW: usize = 6;
+const NOT_ASKED: &str = "no message of the fixture asks for this stub";
 
 /// Colours, or nothing.
 #[derive(Clone, Copy)]
@@ -80,8 +81,16 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
     out
 }
 
+/// Stubs that no message asked for.
+pub fn idle_stubs(paint: Paint, report: &Report) -> String {
+    let places = report.fixtures.iter().flat_map(|fixture| &fixture.idle_stubs);
+    let line = |place: &Place| format!("{} {}:{}: {NOT_ASKED}\n", paint.bold("warning:"), place.file, place.line);
+    places.map(line).collect()
+}
+
+/// In one line: one that began with `::` would be a command to CI.
 fn said(turn: &TurnReport) -> String {
-    plain(&format!("{}: {}", turn.speaker, turn.user))
+    plain(&format!("{}: {}", turn.speaker, turn.user)).replace('\n', " ")
 }
 
 fn hint(line: usize, file: &str) -> String {
@@ -155,9 +164,13 @@ pub fn summary(paint: Paint, report: &Report, seconds: f64, all: bool) -> String
     if report.not_run > 0 {
         let _ = write!(out, ", {} not run", report.not_run);
     }
-    let _ = writeln!(out, "; {} turns in {seconds:.2} s", report.turns);
+    let _ = writeln!(out, "; {} in {seconds:.2} s", counted(report.turns, "turn"));
     if report.not_compared > 0 {
-        let _ = writeln!(out, "{} expectations cannot be seen from outside and were not compared", report.not_compared);
+        let (what, were) = match report.not_compared {
+            1 => ("expectation", "was"),
+            _ => ("expectations", "were"),
+        };
+        let _ = writeln!(out, "{} {what} cannot be seen from outside and {were} not compared", report.not_compared);
     }
     let coverage = &report.coverage;
     let rows = [
@@ -195,6 +208,9 @@ pub fn github(report: &Report) -> String {
                 let (file, title, message) = (property(&place.file), property(&title), escape(&message));
                 let _ = writeln!(out, "::error file={file},line={},title={title}::{message}", place.line);
             }
+        }
+        for place in &fixture.idle_stubs {
+            let _ = writeln!(out, "::warning file={},line={}::{NOT_ASKED}", property(&place.file), place.line);
         }
     }
     out

@@ -1,19 +1,19 @@
 //! `expect:` of a turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::Reader;
 use crate::{
     catalogue::{
-        IntentId,
+        Catalogue, Handler,
         document::{Document, child},
-        fault::{Fault, choose_hint, did_you_mean},
+        fault::{Fault, choose_hint},
     },
     replay::{
         fixture::{Expectation, Place, Subject},
-        matcher::{Lists, Matcher},
+        matcher::{Lists, Matcher, check_bounds},
         wire::ExpectFile,
     },
     turn::TurnKind,
@@ -38,19 +38,25 @@ pub fn read(
         ("catalogue_version", &file.catalogue_version, Subject::CatalogueVersion),
     ];
     for (key, value, subject) in texts {
-        let Some(value) = value else { continue };
-        match subject {
-            Subject::Intent => add.check_intent(value),
-            Subject::Language => add.check_language(value),
-            _ => {}
+        if let Some(value) = value {
+            add.one(value, subject, key, Lists::AllHold);
         }
-        add.one(value, subject, key, Lists::AllHold);
     }
     if let Some(kind) = file.kind {
         let kind = serde_json::to_value(TurnKind::from(kind)).unwrap_or_default();
         add.push(Matcher::Equals(kind), Subject::Type, "type");
     }
     if let Some(bounds) = file.probability {
+        let at = child(pointer, "probability");
+        // A bound that is none has been told already.
+        let given = document.value.pointer(&at).and_then(Value::as_object).map_or(0, serde_json::Map::len);
+        let read = usize::from(bounds.min.is_some()) + usize::from(bounds.max.is_some());
+        if let Err(message) = check_bounds(bounds.min, bounds.max)
+            && given == read
+        {
+            let fault = Fault::error(document.key_place(&at), message);
+            add.reader.faults.push(fault.hint("write one such as `{ min: 0.8 }`"));
+        }
         add.push(Matcher::Within(bounds.min, bounds.max), Subject::Probability, "probability");
     }
     add.map(&file.entities, "entities", Subject::Entity);
@@ -99,7 +105,27 @@ impl Adding<'_, '_> {
     fn one(&mut self, value: &Value, subject: Subject, key: &str, lists: Lists) {
         let pointer = child(self.pointer, key);
         if let Some(matcher) = self.reader.matcher(self.document, value, &pointer, lists) {
+            self.check_names(&matcher, &subject, &pointer);
             self.push(matcher, subject, key);
+        }
+    }
+
+    /// A name with a typo would fail for a reason that nobody sees, and inside `not` pass for ever.
+    fn check_names(&mut self, matcher: &Matcher, subject: &Subject, pointer: &str) {
+        let catalogue = self.reader.catalogue;
+        let (known, wrong): (Vec<String>, fn(&str) -> String) = match subject {
+            Subject::Intent => (catalogue.intents.iter().map(|intent| intent.id.to_string()).collect(), |name| {
+                format!("the bot has no intent `{name}`")
+            }),
+            Subject::Language => (catalogue.languages.iter().map(|one| one.code().to_owned()).collect(), |name| {
+                format!("the bot does not speak `{name}`")
+            }),
+            Subject::Handler => (handlers(catalogue), |name| format!("the bot has no handler `{name}`")),
+            _ => return,
+        };
+        for name in matcher.literals().into_iter().filter(|name| known.iter().all(|one| one != name)) {
+            let fault = Fault::error(self.document.place(pointer), wrong(name));
+            self.reader.faults.push(fault.hint(choose_hint(name, known.iter().map(String::as_str))));
         }
     }
 
@@ -123,45 +149,23 @@ impl Adding<'_, '_> {
                 self.reader.faults.push(fault.hint(choose_hint(name, known)));
             }
             if key != "entities" && (value.is_null() || self.negated) {
-                self.check_absent(name, key, &pointer);
+                self.reader.check_known(self.document, name, key, &pointer);
             }
             if let Some(matcher) = self.reader.matcher(self.document, value, &pointer, Lists::Items) {
                 self.push_at(matcher, subject(name.clone()), &pointer);
             }
         }
     }
+}
 
-    /// What must not be there is not there under a name with a typo either, so such a test passes for ever.
-    fn check_absent(&mut self, name: &str, key: &str, pointer: &str) {
-        let known = self.reader.names();
-        let meant = did_you_mean(name, known.iter().map(String::as_str));
-        if let Some(meant) = meant.filter(|meant| *meant != name) {
-            let place = self.document.key_place(pointer);
-            let fault = Fault::warning(place, format!("nothing in the bot names `{name}`, so {key} never has it"));
-            self.reader.faults.push(fault.hint(format!("did you mean `{meant}`?")));
-        }
-    }
-
-    fn check_language(&mut self, value: &Value) {
-        let catalogue = self.reader.catalogue;
-        let Some(code) = value.as_str().filter(|code| code.chars().all(|c| c.is_ascii_alphabetic())) else { return };
-        if catalogue.language(code).is_none() {
-            let known = catalogue.languages.iter().map(|language| language.code());
-            let place = self.document.place(&child(self.pointer, "language"));
-            let fault = Fault::error(place, format!("the bot does not speak `{code}`"));
-            self.reader.faults.push(fault.hint(choose_hint(code, known)));
-        }
-    }
-
-    /// A typo here would fail for a reason that nobody sees.
-    fn check_intent(&mut self, value: &Value) {
-        let Some(name) = value.as_str().filter(|name| !name.is_empty()) else { return };
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if plain && self.reader.catalogue.intent(&IntentId::new(name)).is_none() {
-            let known: Vec<&str> = self.reader.catalogue.intents.iter().map(|intent| intent.id.as_str()).collect();
-            let place = self.document.place(&child(self.pointer, "intent"));
-            let fault = Fault::error(place, format!("the bot has no intent `{name}`"));
-            self.reader.faults.push(fault.hint(choose_hint(name, known)));
-        }
-    }
+/// What may answer: the engine itself, and the handlers of intents.
+fn handlers(catalogue: &Catalogue) -> Vec<String> {
+    const OWN: [&str; 7] = ["reply", "form", "fallback", "clarify", "handoff", "cancelled", "dropped"];
+    let others = catalogue.intents.iter().filter_map(|intent| match &intent.handler {
+        Handler::Script { script, .. } => Some(script.path().trim_start_matches("scripts/").to_owned()),
+        Handler::Plugin(plugin) => Some(format!("plugin:{}", plugin.name())),
+        _ => None,
+    });
+    let others: BTreeSet<String> = others.collect();
+    OWN.iter().map(|name| (*name).to_owned()).chain(others).collect()
 }

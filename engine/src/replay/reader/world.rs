@@ -19,7 +19,7 @@ use crate::{
     host::HttpAnswer,
     language::Language,
     replay::{
-        fixture::{Fixture, HttpStub},
+        fixture::{Fixture, HttpStub, PluginStub},
         matcher::Lists,
         wire::{FixtureFile, HttpStubFile, PluginStubFile, UserFile},
     },
@@ -70,7 +70,20 @@ impl Reader<'_> {
                 let fault = Fault::error(place, format!("the bot has no plugin `{name}`"));
                 self.faults.push(fault.hint(choose_hint(&name, known)));
             }
-            fixture.stubs.plugins.insert(name, plugin_stub(stub));
+            let pointer = child("/stubs/plugins", &name);
+            let says =
+                stub.say.is_some() || stub.payload.is_some() || !stub.set_slot.is_empty() || stub.value.is_some();
+            if stub.fails.is_some() && says {
+                let fault = Fault::error(document.place(&pointer), "a plugin that fails says nothing else");
+                self.faults.push(fault.hint("remove `fails`, or `say`, `payload`, `set_slot` and `value`"));
+            }
+            if stub.fails.is_none() && stub.user_text.is_some() {
+                let fault =
+                    Fault::error(document.place(&pointer), "`user_text` is what the user is told when it `fails`");
+                self.faults.push(fault.hint("write `fails: …` beside it, or `say` in its place"));
+            }
+            let place = self.place(document, &pointer);
+            fixture.stubs.plugins.insert(name, PluginStub { answer: plugin_stub(stub), place });
         }
     }
 
@@ -98,6 +111,17 @@ impl Reader<'_> {
     }
 
     fn check_state(&mut self, document: &Document, state: &mut DialogueState, language: Option<&str>, pointer: &str) {
+        for (list, names) in
+            [("slots", state.slots.keys().collect::<Vec<_>>()), ("contexts", state.contexts.keys().collect())]
+        {
+            for name in names {
+                let key = child(&format!("{pointer}/state/{list}"), name);
+                // What came of a setup has been looked at there.
+                if document.value.pointer(&key).is_some() {
+                    self.check_known(document, name, list, &key);
+                }
+            }
+        }
         if let Some(code) = language {
             let place = document.place(&child(pointer, "language"));
             match self.catalogue.language(code) {
@@ -140,7 +164,7 @@ impl Reader<'_> {
             Some(reason) => Err(reason),
             None => Ok(HttpAnswer { status: stub.status, body }),
         };
-        Some(HttpStub { url, answer })
+        Some(HttpStub { url, answer, place: self.place(document, pointer) })
     }
 }
 

@@ -36,6 +36,43 @@ turns:
 }
 
 #[test]
+fn names_and_conditions_that_no_turn_can_meet() {
+    let text = r#"
+conversation: x
+seed: -1
+users: { ann: { id: 7 }, ben: { id: 7, state: { slots: { citi: Moscow } } } }
+stubs:
+  plugins: { weather: { say: x, fails: y }, pages: { say: x, user_text: y } }
+turns:
+  - user: ""
+    as: ann
+  - user: hello
+    as: ben
+    expect:
+      intent: { one_of: [greet, greeet] }
+      handler: replay
+      text: "~"
+      probability: {}
+      kept: { seen: { min: 3, max: 2 } }
+      not:
+        intent: { is: gret }
+        probability: { min: 0.9, max: 0.1 }
+        handler: plugin:weathr
+"#;
+    insta::assert_snapshot!(faults(&[("fixtures/names.yaml", text)]));
+}
+
+#[test]
+fn a_stub_that_nothing_asks_for_is_idle() {
+    let text =
+        "conversation: x\nstubs:\n  http:\n    - { url: https://pages.example/a, body: x }\nturns: [{ user: hello }]\n";
+    let files = [("fixtures/idle.yaml", text)];
+    let (fixtures, _) = bench().read(&files);
+    let idle = bench().play(&files)[0].idle_stubs(&fixtures[0]);
+    assert_eq!(idle.iter().map(|place| place.line).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
 fn files_that_are_no_fixtures() {
     let bomb = format!("a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x, ".repeat(900), "*a, ".repeat(900), "*b, ".repeat(900));
     let many = format!("conversation: x\nturns:\n{}", "  - user: hello\n".repeat(1_001));

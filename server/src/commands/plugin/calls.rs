@@ -27,7 +27,7 @@ use crate::{
     assembly,
     commands::{chat::ChatHost, colour, print, runtime},
     config::Config,
-    failure::{CHECK_FAILED, Failure},
+    failure::{CHECK_FAILED, Failure, counted},
     time::{now, timestamp},
 };
 
@@ -262,7 +262,12 @@ pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: 
     match &called.result {
         Ok(reply) => row(
             "call",
-            format!("{} effects in {} µs, {} units of fuel", reply.effects.len(), called.took.as_micros(), reply.fuel),
+            format!(
+                "{} in {} µs, {} units of fuel",
+                counted(reply.effects.len(), "effect"),
+                called.took.as_micros(),
+                reply.fuel
+            ),
         ),
         Err(failure) => row("call", format!("{}: {}", failure.kind.as_str(), failure.message)),
     }
