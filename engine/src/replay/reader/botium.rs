@@ -40,6 +40,24 @@ const UNMAPPED: [&str; 12] = [
     "FORM",
 ];
 
+/// Asserters that are mapped; each wants something behind it.
+const ASSERTERS: [&str; 14] = [
+    "INTENT",
+    "INTENT_CONFIDENCE",
+    "ENTITIES",
+    "BUTTONS",
+    "TEXT",
+    "TEXT_IC",
+    "TEXT_EXACT",
+    "TEXT_EXACT_IC",
+    "TEXT_CONTAINS_ANY",
+    "TEXT_CONTAINS_ANY_IC",
+    "TEXT_CONTAINS_ALL",
+    "TEXT_CONTAINS_ALL_IC",
+    "TEXT_REGEXP",
+    "TEXT_REGEXP_IC",
+];
+
 /// The conversation of a file. What cannot be mapped is a warning with its line.
 pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture> {
     reader.faults.add_source(path, &String::from_utf8_lossy(bytes));
@@ -95,7 +113,12 @@ const UNSAYABLE: &str = "\0";
 /// Lists of utterances by their names.
 fn utterances(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<String>> {
     let lists = files.iter().filter(|(path, _)| path.ends_with(UTTERANCES));
-    lists.filter_map(|(path, bytes)| list_of(decode(path, bytes).ok()?)).collect()
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, mut list) in lists.filter_map(|(path, bytes)| list_of(decode(path, bytes).ok()?)) {
+        // Several files may add to one list.
+        all.entry(name).or_default().append(&mut list);
+    }
+    all
 }
 
 /// The first line is the name.
@@ -133,7 +156,10 @@ struct Convo<'a, 'b> {
 impl Convo<'_, '_> {
     fn line(&mut self, line: &str, number: usize, span: Span) {
         if let Some(tag) = line.strip_prefix('#') {
-            let tag = tag.split_whitespace().next().unwrap_or("");
+            let (tag, rest) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
+            if !rest.trim().is_empty() && matches!(tag, "me" | "bot") {
+                self.unmapped(span.clone(), format!("`{}` behind `#{tag}` is not mapped", rest.trim()));
+            }
             self.section = match tag {
                 "me" => Section::Me,
                 "bot" => Section::Bot,
@@ -152,6 +178,7 @@ impl Convo<'_, '_> {
         }
         match self.section {
             Section::Head if self.name.is_empty() => line.clone_into(&mut self.name),
+            // What follows the name describes the conversation.
             Section::Head | Section::Other => {}
             Section::Me => self.say(line, span),
             Section::Bot => self.expect(line, number, span),
@@ -203,6 +230,14 @@ impl Convo<'_, '_> {
         }
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let names = || rest.split('|').map(str::trim).filter(|name| !name.is_empty());
+        if ASSERTERS.contains(&word) && names().next().is_none() {
+            return self.unmapped(span, format!("`{word}` says nothing of what it wants"));
+        }
+        let any_case = word.ends_with("_IC");
+        let part = |name: &str| match any_case {
+            true => Matcher::Contains(name.to_lowercase(), true),
+            false => Matcher::Contains(name.to_owned(), false),
+        };
         let mut found: Vec<(Subject, Matcher)> = Vec::new();
         match word {
             "INTENT" if self.reader.catalogue.intent(&IntentId::new(rest.trim())).is_some() => {
@@ -230,12 +265,15 @@ impl Convo<'_, '_> {
                 ),
             )),
             "TEXT" | "TEXT_EXACT" => found.push((Subject::Text, Matcher::Equals(rest.trim().into()))),
-            "TEXT_IC" | "TEXT_CONTAINS_ANY_IC" | "TEXT_CONTAINS_ANY" => found.push((
-                Subject::Text,
-                Matcher::OneOf(names().map(|name| Matcher::Contains(name.to_lowercase(), true)).collect()),
-            )),
+            "TEXT_EXACT_IC" | "TEXT_IC" => match pattern(word, &format!("^(?:{})$", regex::escape(rest.trim()))) {
+                Ok(pattern) => found.push((Subject::Text, Matcher::Pattern(pattern))),
+                Err(_) => return self.unmapped(span, format!("`{}` is too long", rest.trim())),
+            },
+            "TEXT_CONTAINS_ANY_IC" | "TEXT_CONTAINS_ANY" => {
+                found.push((Subject::Text, Matcher::OneOf(names().map(part).collect())));
+            }
             "TEXT_CONTAINS_ALL_IC" | "TEXT_CONTAINS_ALL" => {
-                found.extend(names().map(|name| (Subject::Text, Matcher::Contains(name.to_lowercase(), true))));
+                found.extend(names().map(|name| (Subject::Text, part(name))));
             }
             "TEXT_REGEXP" | "TEXT_REGEXP_IC" => match pattern(word, rest.trim()) {
                 Ok(pattern) => found.push((Subject::Text, Matcher::Pattern(pattern))),

@@ -101,6 +101,10 @@ impl Mapping<'_, '_> {
             return wrong(self.reader, self.document, pointer, "`user` is a text");
         };
         let (text, entities) = plain(text.trim());
+        let odd: Vec<String> = entities.iter().filter_map(|mark| mark.odd.clone()).collect();
+        for odd in odd {
+            unmapped(self.reader, self.document, pointer, &odd);
+        }
         let place = self.place(pointer);
         let mut step = Step {
             speaker: super::SOMEBODY.to_owned(),
@@ -110,7 +114,8 @@ impl Mapping<'_, '_> {
             expectations: Vec::new(),
             events: None,
         };
-        for (name, value) in entities {
+        for Mark { name, value, .. } in entities {
+            let Some(name) = name else { continue };
             if self.reader.catalogue.entities.contains_key(&name) {
                 let matcher = value.map_or(Matcher::Anything, |value| Matcher::Equals(value.into()));
                 let expectation = Expectation { subject: Subject::Entity(name), matcher, place: place.clone() };
@@ -164,6 +169,9 @@ impl Mapping<'_, '_> {
     /// `- city: Moscow`, `- city` or a list of both.
     fn slots(&mut self, value: &Value, pointer: &str, set: bool) {
         let mut add = |name: &str, value: Option<&Value>, pointer: &str| {
+            if !set {
+                self.reader.check_known(self.document, name, "slots", pointer);
+            }
             let condition = value.map_or(Matcher::Anything, |value| Matcher::Equals(value.clone()));
             let matcher = if set { condition } else { Matcher::Not(Box::new(condition)) };
             self.push(Subject::Slot(name.to_owned()), matcher, pointer);
@@ -190,19 +198,50 @@ impl Mapping<'_, '_> {
     }
 }
 
-/// A message without its marks, and the marked entities with their values where these are given: `[Moscow](city)`,
-/// `[Moscow]{"entity": "city", "value": "moscow"}`.
-fn plain(text: &str) -> (String, Vec<(String, Option<String>)>) {
+/// A marked entity: its name and its value where these are given, and what of the mark is not mapped.
+#[derive(Debug, Default)]
+struct Mark {
+    name: Option<String>,
+    value: Option<String>,
+    odd: Option<String>,
+}
+
+impl Mark {
+    /// `city`, or with a value `city:moscow`.
+    fn short(text: &str) -> Self {
+        let (name, value) = match text.split_once(':') {
+            Some((name, value)) => (name, Some(value.trim().to_owned())),
+            None => (text, None),
+        };
+        Self { name: Some(name.trim().to_owned()), value, odd: None }
+    }
+
+    /// `{"entity": "city", "value": "moscow"}`.
+    fn long(json: &str) -> Self {
+        let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(json) else {
+            return Self { odd: Some(format!("the mark `{json}` is not JSON")), ..Self::default() };
+        };
+        let field = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
+        let others: Vec<&str> =
+            fields.keys().map(String::as_str).filter(|key| !["entity", "value"].contains(key)).collect();
+        let odd = match field("entity") {
+            None => Some(format!("the mark `{json}` names no entity")),
+            Some(_) if !others.is_empty() => {
+                Some(format!("`{}` of the mark `{json}` is not mapped", others.join("`, `")))
+            }
+            Some(_) => None,
+        };
+        Self { name: field("entity"), value: field("value"), odd }
+    }
+}
+
+/// A message without its marks, and the marks: `[Moscow](city)`, `[Moscow]{"entity": "city", "value": "moscow"}`.
+fn plain(text: &str) -> (String, Vec<Mark>) {
     static MARK: LazyLock<Regex> = LazyLock::new(|| regex(r"\[([^\]]+)\](?:\(([^)]+)\)|(\{[^}]+\}))"));
     let mut entities = Vec::new();
     let bare = MARK.replace_all(text, |found: &Captures<'_>| {
-        if let Some(name) = found.get(2) {
-            entities.push((name.as_str().to_owned(), None));
-        }
-        if let Some(fields) = found.get(3).and_then(|json| serde_json::from_str::<Value>(json.as_str()).ok()) {
-            let field = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
-            entities.extend(field("entity").map(|name| (name, field("value"))));
-        }
+        entities.extend(found.get(2).map(|short| Mark::short(short.as_str())));
+        entities.extend(found.get(3).map(|json| Mark::long(json.as_str())));
         found[1].to_owned()
     });
     (bare.into_owned(), entities)

@@ -223,3 +223,28 @@ fn utterances_variables_and_wildcards_of_botium() {
     let empty = faults(&[("fixtures/a.utterances.txt", "UTT_HELLO\n")]);
     assert!(empty.contains("no utterances"), "{empty}");
 }
+
+#[test]
+fn half_said_asserters_and_marks_are_told() {
+    let convo = "x\na description\n\n#me hello\nhello there\n\n#bot\nBUTTONS\nENTITIES\nTEXT_REGEXP\nTEXT_CONTAINS_ALL\nTEXT_IC HELLO!\nTEXT_CONTAINS_ANY hello|HELL\n";
+    let rasa = r#"
+stories:
+- story: marks
+  steps:
+  - user: 'track [A-1](order_id:A-1042) [b]{"entity": "order_id", "role": "from"} [c]{order_id} [d]{"value": "x"}'
+  - slot_was_not_set: [order_ib]
+"#;
+    let files = [("fixtures/x.convo.txt", convo), ("fixtures/y.yaml", rasa)];
+    insta::assert_snapshot!(faults(&files));
+    // Case counts where it is said to.
+    let outcomes = bench().play(&[files[0]]);
+    let fields: Vec<usize> = outcomes[0].turns[0].differences.iter().map(|found| found.place.line).collect();
+    assert_eq!(fields, [13]);
+    let (more, others) = ("fixtures/a.utterances.txt", "fixtures/b.utterances.txt");
+    let lists = [
+        (more, "UTT\nno\n"),
+        (others, "UTT\nhello\n"),
+        ("fixtures/x.convo.txt", "x\n\n#me\nhello there\n\n#bot\nUTT\n"),
+    ];
+    assert!(bench().play(&lists)[0].passed());
+}
