@@ -1,7 +1,7 @@
 //! `banter record`: fixtures out of conversations that took place.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, IsTerminal, Read, Write},
     path::{Path, PathBuf},
@@ -18,9 +18,10 @@ use super::{chat::ChatHost, colour, print, runtime, user};
 use crate::{
     assembly, catalogs,
     config::Config,
+    conversations::MAX_TEXT,
     failure::Failure,
     progress::BuildBar,
-    replays::record::{self, MAX_MESSAGES, Said},
+    replays::record::{self, MAX_MESSAGES, Said, Utterance},
     stores::{NewTurn, Stores, UserId},
     time::timestamp,
 };
@@ -124,11 +125,28 @@ pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
                 let message = format!("{} people speak, and each is a fixture of their own", all.len());
                 return Err(Failure::usage(message, "name a folder with --out"));
             }
+            let place =
+                |number: usize| common.out.as_ref().map(|folder| folder.join(format!("{:03}.yaml", number + 1)));
             // All of them, or none.
-            let texts = all.iter().map(|said| recorder.fixture(said, common)).collect::<Result<Vec<_>, _>>()?;
-            for (number, (said, text)) in all.iter().zip(&texts).enumerate() {
-                let path = common.out.as_ref().map(|folder| folder.join(format!("{:03}.yaml", number + 1)));
-                write(text, said.texts.len(), path.as_deref())?;
+            let taken = (0..all.len()).filter_map(place).find(|path| path.exists());
+            if let Some(path) = taken {
+                return Err(Failure::usage(format!("{} exists already", path.display()), "name another folder"));
+            }
+            let texts = all.iter().map(|logged| {
+                recorder.fixture(&logged.said, common).map_err(|failure| {
+                    let message = format!("{}:{}: {}", file.display(), logged.line, failure.message);
+                    Failure { message, ..failure }
+                })
+            });
+            let texts = texts.collect::<Result<Vec<_>, _>>()?;
+            for (number, (logged, text)) in all.iter().zip(&texts).enumerate() {
+                if let Err(failure) = write(text, logged.said.messages.len(), place(number).as_deref()) {
+                    // They are this run's own: none of them was there before.
+                    for path in (0..number).filter_map(place) {
+                        let _ = fs::remove_file(path);
+                    }
+                    return Err(failure);
+                }
             }
             Ok(0)
         }
@@ -161,21 +179,25 @@ impl Recorder {
     /// Talks until the input ends.
     fn listen(&self, common: &Common) -> Result<Said, Failure> {
         let seed = 0;
-        let now = crate::time::now();
-        let mut said = Said { name: named(common, "a chat"), now: Some(timestamp(now)), seed, ..Said::default() };
+        let now = timestamp(crate::time::now());
+        let mut said = Said { name: named(common, "a chat"), seed, ..Said::default() };
         let interactive = io::stdin().is_terminal();
         if interactive {
             eprintln!("{HELP}");
         }
         let mut state = DialogueState::default();
-        for line in io::stdin().lock().lines().take(MAX_MESSAGES) {
+        for line in io::stdin().lock().lines() {
             let line =
                 line.map_err(|error| Failure::usage(format!("the input cannot be read: {error}"), "pipe UTF-8 lines"))?;
             if line.trim().is_empty() {
                 if interactive { break } else { continue }
             }
-            let message = Message { text: &line, user: 2, dialog: 1, seed: seed ^ said.texts.len() as u64 };
-            let turn = self.engine.reply(&self.snapshot, &state, &message, timestamp(now));
+            if said.messages.len() == MAX_MESSAGES {
+                tell_cut("the conversation");
+                break;
+            }
+            let message = Message { text: &line, user: 2, dialog: 1, seed: seed ^ said.messages.len() as u64 };
+            let turn = self.engine.reply(&self.snapshot, &state, &message, now);
             let turn = turn.map_err(|error| Failure::usage(error.to_string(), "see the log"))?;
             self.outside.keep(&turn.kept);
             if interactive {
@@ -183,13 +205,13 @@ impl Recorder {
             }
             said.slots.extend(names(&turn.state));
             state = turn.state;
-            said.texts.push(line);
+            said.messages.push(Utterance { text: line, at: Some(now) });
         }
         Ok(said)
     }
 
     fn write(&self, said: &Said, common: &Common, path: Option<&Path>) -> Result<u8, Failure> {
-        write(&self.fixture(said, common)?, said.texts.len(), path)
+        write(&self.fixture(said, common)?, said.messages.len(), path)
     }
 
     fn fixture(&self, said: &Said, common: &Common) -> Result<String, Failure> {
@@ -220,6 +242,26 @@ fn write(text: &str, messages: usize, path: Option<&Path>) -> Result<u8, Failure
     Ok(0)
 }
 
+fn tell_cut(what: &str) {
+    eprintln!("warning: {what} goes on, but a recording has {MAX_MESSAGES} messages at the most; the rest is left out");
+}
+
+/// When a line of a log was written: a date with time, or seconds or milliseconds since 1970.
+fn time_of(entry: &Value) -> Result<Option<Timestamp>, String> {
+    let found = ["time", "timestamp", "@timestamp", "ts", "created_at"].iter().find_map(|key| entry.get(*key));
+    let time = match found {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(number) => number.as_f64().and_then(|number| {
+            // Seconds of this size are the year 5138.
+            let millis = if number.abs() < 1e11 { number * 1e3 } else { number };
+            Timestamp::from_millisecond(millis as i64).ok()
+        }),
+    };
+    let told = || format!("{} is no time; write one such as 2026-01-05T10:00:00Z", found.unwrap_or(&Value::Null));
+    time.map(Some).ok_or_else(told)
+}
+
 fn named(common: &Common, otherwise: &str) -> String {
     common.name.clone().unwrap_or_else(|| otherwise.to_owned())
 }
@@ -243,6 +285,9 @@ fn stored(
         turns = all_turns(stores, user, dialog).await?;
         Ok(0)
     })?;
+    if last.is_none_or(|last| last > MAX_MESSAGES) && turns.len() > MAX_MESSAGES {
+        eprintln!("warning: a recording has {MAX_MESSAGES} messages at the most; only the last ones are in it");
+    }
     let skip = turns.len().saturating_sub(last.unwrap_or(MAX_MESSAGES).min(MAX_MESSAGES));
     let turns = &turns[skip..];
     if turns.is_empty() {
@@ -250,8 +295,10 @@ fn stored(
     }
     Ok(Said {
         name: named(common, "a dialogue from the stores"),
-        now: turns.first().map(|turn| timestamp(turn.created_at)),
-        texts: turns.iter().map(|turn| turn.text.clone()).collect(),
+        messages: turns
+            .iter()
+            .map(|turn| Utterance { text: turn.text.clone(), at: Some(timestamp(turn.created_at)) })
+            .collect(),
         slots: turns.iter().flat_map(|turn| names(&turn.state)).collect(),
         seed: 0,
     })
@@ -266,14 +313,21 @@ async fn all_turns(stores: &Stores, user: UserId, dialog: Option<i64>) -> Result
         let Some(end) = page.last() else { return Ok(all) };
         after = Some(end.id.clone());
         all.extend(page.into_iter().filter(|turn| dialog.is_none_or(|dialog| turn.dialog.0 == dialog)));
-        // Only the last messages can be wanted.
-        let surplus = all.len().saturating_sub(MAX_MESSAGES);
+        // Only the last messages can be wanted; one more tells that there are others.
+        let surplus = all.len().saturating_sub(MAX_MESSAGES + 1);
         all.drain(..surplus);
     }
 }
 
+/// What somebody of a log said.
+struct Logged {
+    said: Said,
+    /// The line of the first message.
+    line: usize,
+}
+
 /// The conversations of a log, by who speaks.
-fn logged(path: &Path, common: &Common) -> Result<Vec<Said>, Failure> {
+fn logged(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
     let failed = |error: io::Error| {
         Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a log in JSON Lines")
     };
@@ -282,7 +336,8 @@ fn logged(path: &Path, common: &Common) -> Result<Vec<Said>, Failure> {
         false => Box::new(BufReader::new(File::open(path).map_err(failed)?)),
     };
     let mut order: Vec<String> = Vec::new();
-    let mut by_speaker: BTreeMap<String, Said> = BTreeMap::new();
+    let mut by_speaker: BTreeMap<String, Logged> = BTreeMap::new();
+    let mut cut: BTreeSet<String> = BTreeSet::new();
     for number in 1.. {
         let mut line = Vec::new();
         let read = (&mut input).take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
@@ -304,6 +359,10 @@ fn logged(path: &Path, common: &Common) -> Result<Vec<Said>, Failure> {
         let Some(text) = ["text", "message", "user"].iter().find_map(|key| entry.get(*key)?.as_str()) else {
             return Err(broken("the line has neither `text` nor `message`".to_owned()));
         };
+        if text.trim().is_empty() || text.chars().count() > MAX_TEXT {
+            return Err(broken(format!("the text is empty or longer than {MAX_TEXT} characters")));
+        }
+        let at = time_of(&entry).map_err(broken)?;
         let speaker = ["dialog_id", "sender", "sender_id", "user_id"].iter().find_map(|key| entry.get(*key));
         let speaker = speaker.map_or_else(
             || "somebody".to_owned(),
@@ -315,16 +374,20 @@ fn logged(path: &Path, common: &Common) -> Result<Vec<Said>, Failure> {
             }
             order.push(speaker.clone());
         }
-        let said = by_speaker.entry(speaker).or_default();
-        if said.texts.is_empty() {
-            said.name = format!("{} {}", named(common, "from a log"), order.len());
-            said.now = ["time", "timestamp", "created_at"]
-                .iter()
-                .find_map(|key| entry.get(*key)?.as_str()?.parse::<Timestamp>().ok());
+        let name = || format!("{} {}", named(common, "from a log"), order.len());
+        let entry_of = by_speaker.entry(speaker);
+        let said = &mut entry_of
+            .or_insert_with(|| Logged { said: Said { name: name(), ..Said::default() }, line: number })
+            .said;
+        if said.messages.len() == MAX_MESSAGES {
+            if cut.insert(said.name.clone()) {
+                tell_cut(&format!("{}:{number}: `{}`", path.display(), said.name));
+            }
+            continue;
         }
         let names = entry.get("slots").and_then(Value::as_object).into_iter().flatten();
         said.slots.extend(names.filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned()))));
-        said.texts.push(text.to_owned());
+        said.messages.push(Utterance { text: text.to_owned(), at });
     }
     if order.is_empty() {
         return Err(Failure::usage(format!("{} is empty", path.display()), "name a log in JSON Lines"));

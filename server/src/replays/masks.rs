@@ -89,8 +89,35 @@ fn is_phone(found: &str, bare: &[u32]) -> bool {
     found.starts_with('+')
         || found.contains('(')
         || bare.len() == 10
+        || (bare.len() == 12 && has_calling_code(bare) && !is_in_fours(found))
         || (bare.len() == 11 && matches!(bare[0], 1 | 7 | 8))
         || bare[0] == 0
+}
+
+/// Whether twelve digits begin with the calling code of a country whose numbers are so long.
+fn has_calling_code(bare: &[u32]) -> bool {
+    const CODES: [&[u32]; 13] = [
+        &[3, 7, 5],
+        &[3, 8, 0],
+        &[3, 9],
+        &[4, 4],
+        &[4, 9],
+        &[5, 5],
+        &[9, 0],
+        &[9, 1],
+        &[9, 9, 2],
+        &[9, 9, 4],
+        &[9, 9, 5],
+        &[9, 9, 6],
+        &[9, 9, 8],
+    ];
+    CODES.iter().any(|code| bare.starts_with(code))
+}
+
+/// As cards and numbers of orders are written, and telephones are not.
+fn is_in_fours(found: &str) -> bool {
+    let mut groups = found.split(|c: char| !c.is_ascii_digit());
+    found.contains(|c: char| !c.is_ascii_digit()) && groups.all(|group| group.len() == 4)
 }
 
 /// The check of card numbers (Luhn, US patent 2950048, 1960).
@@ -130,6 +157,8 @@ mod tests {
         check("a@b.example, c@d.example", "person1@mail.example, person2@mail.example");
         check("call +7 (912) 345-67-89", "call +7 (900) 000-00-00");
         check("мой номер 89123456789, спасибо", "мой номер 89000000000, спасибо");
+        check("звоните 380 50 123 45 67 или 447911123456", "звоните 380 00 000 00 00 или 440000000000");
+        check("order 100200300400", "order 100200300400");
         check("ring 020 7946 0958 or 07911 123456", "ring 020 0000 0000 or 07000 000000");
         check("card 4276 3800 1234 5678", "card 4276 3800 1234 5678");
         check("card 5555 5555 5555 4444", "card 4111 1111 1111 1111");

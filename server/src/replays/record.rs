@@ -23,7 +23,7 @@ use banter_engine::{
     state::DialogueState,
     turn::Message,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::masks::Masks;
@@ -32,19 +32,29 @@ use crate::failure::Failure;
 /// The most messages of a recording.
 pub const MAX_MESSAGES: usize = 1_000;
 
+/// A shorter pause is how people type, and matters to no bot.
+const PAUSE: i64 = 60;
+
 /// What was said, by one user.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
     /// What the fixture is called.
     pub name: String,
-    /// When it began.
-    pub now: Option<Timestamp>,
     /// The messages.
-    pub texts: Vec<String>,
+    pub messages: Vec<Utterance>,
     /// Values of slots that were filled on the way, to find names among them.
     pub slots: Vec<(String, String)>,
     /// Where chance comes from.
     pub seed: u64,
+}
+
+/// A message.
+#[derive(Clone, Debug, Default)]
+pub struct Utterance {
+    /// What was said.
+    pub text: String,
+    /// When, where that is known.
+    pub at: Option<Timestamp>,
 }
 
 /// Pages that handlers fetched.
@@ -101,34 +111,59 @@ pub fn fixture(
     mask: bool,
 ) -> Result<String, Failure> {
     let failed = |error: EngineError| Failure::usage(error.to_string(), "see the log");
-    if said.texts.is_empty() {
+    if said.messages.is_empty() {
         return Err(Failure::usage("nothing was said", "record a conversation with messages in it"));
     }
     let mut masks = Masks::default();
     masks.learn_names(said.slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
+    let spoken = &said.messages[..said.messages.len().min(MAX_MESSAGES)];
     let texts: Vec<String> =
-        said.texts.iter().take(MAX_MESSAGES).map(|text| if mask { masks.mask(text) } else { text.clone() }).collect();
+        spoken.iter().map(|one| if mask { masks.mask(&one.text) } else { one.text.clone() }).collect();
+    let pauses = pauses(spoken);
     let host = Arc::new(RecordingHost::new(outside));
     let live = engine.with_host(host.clone());
-    let now =
-        said.now.unwrap_or_else(|| Timestamp::from_second(banter_engine::replay::fixture::NOW).unwrap_or_default());
-    let mut state = DialogueState::default();
-    for (index, text) in texts.iter().enumerate() {
+    let usual = || Timestamp::from_second(banter_engine::replay::fixture::NOW).unwrap_or_default();
+    let begin = spoken[0].at.unwrap_or_else(usual);
+    let (mut state, mut now) = (DialogueState::default(), begin);
+    for (index, (text, pause)) in texts.iter().zip(&pauses).enumerate() {
+        now = now.checked_add(*pause).unwrap_or(now);
         let message = Message { text, user: 2, dialog: 1, seed: seed_of(said.seed, 1, index as u64) };
         let turn = live.reply(snapshot, &state, &message, now).map_err(failed)?;
         host.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(turn.kept.clone());
         state = turn.state;
     }
     let name = if mask { masks.mask(&said.name) } else { said.name.clone() };
-    let head = head(&name, now, said.seed, &host, mask.then_some(&mut masks));
-    let messages: String = texts.iter().map(|text| format!("  - user: {}\n", write_text(text))).collect();
-    let played = play(engine, snapshot, &format!("{head}{messages}"))?;
-    let turns: String = played.turns.iter().map(turn).collect();
+    let head = head(&name, begin, said.seed, &host, mask.then_some(&mut masks));
+    let messages = texts.iter().zip(&pauses).map(|(text, pause)| message(text, *pause));
+    let played = play(engine, snapshot, &format!("{head}{}", messages.collect::<String>()))?;
+    let turns: String = played.turns.iter().zip(&pauses).map(|(played, pause)| turn(played, *pause)).collect();
     let text = format!("{head}{turns}");
     if !play(engine, snapshot, &text)?.passed() {
         return Err(Failure::usage("the conversation goes another way when it is repeated", "record it in parts"));
     }
     Ok(text)
+}
+
+/// How long before each message nobody spoke, where that is worth telling.
+fn pauses(spoken: &[Utterance]) -> Vec<SignedDuration> {
+    let mut last = None;
+    let pause = |one: &Utterance| {
+        let since = last.and_then(|last| Some(one.at?.duration_since(last).as_secs())).unwrap_or(0);
+        // What is not told has not passed: the next pause begins where this one would have.
+        if last.is_none() || since >= PAUSE {
+            last = one.at.or(last);
+        }
+        SignedDuration::from_secs(if since >= PAUSE { since } else { 0 })
+    };
+    spoken.iter().map(pause).collect()
+}
+
+fn message(text: &str, pause: SignedDuration) -> String {
+    let mut out = format!("  - user: {}\n", write_text(text));
+    if !pause.is_zero() {
+        let _ = writeln!(out, "    after: {pause:#}");
+    }
+    out
 }
 
 fn play(engine: &Engine, snapshot: &Snapshot, yaml: &str) -> Result<Outcome, Failure> {
@@ -191,9 +226,9 @@ fn mask_texts(value: &mut Value, masks: &mut Masks) {
     }
 }
 
-fn turn(played: &Played) -> String {
+fn turn(played: &Played, pause: SignedDuration) -> String {
     let turn = &played.turn;
-    let mut out = format!("  - user: {}\n    expect:\n", write_text(&played.user));
+    let mut out = message(&played.user, pause) + "    expect:\n";
     let mut add = |key: &str, value: Value| {
         let _ = writeln!(out, "      {key}: {}", write(&value));
     };

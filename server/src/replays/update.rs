@@ -27,12 +27,14 @@ pub struct Updated {
 pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
     let mut updated = Updated::default();
     let mut changes: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
+    let mut lines: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let differences = outcomes.iter().flat_map(|outcome| outcome.turns.iter().flat_map(|turn| &turn.differences));
     for difference in differences {
         let place = &difference.place;
         match &difference.replacement {
-            // Formats of others have no pointers, and are not written.
+            // Formats of others have no pointers.
             Some(value) if !place.pointer.is_empty() => {
+                lines.insert((&place.file, &place.pointer), place.line);
                 let known =
                     changes.entry(&place.file).or_default().entry(place.pointer.clone()).or_insert(value.clone());
                 if known != value {
@@ -41,21 +43,59 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
                         .push(format!("{}:{} {}: several answers came", place.file, place.line, difference.field));
                 }
             }
-            _ => updated.left.push(format!("{}:{} {}", place.file, place.line, difference.field)),
+            Some(_) => {
+                let told = "files of other tools are not written";
+                updated.left.push(format!("{}:{} {}: {told}", place.file, place.line, difference.field));
+            }
+            None => {
+                let told = "what came is no value of its own to write there";
+                updated.left.push(format!("{}:{} {}: {told}", place.file, place.line, difference.field));
+            }
         }
     }
     for (file, values) in changes {
         let Some(text) = rig.files.get(file).and_then(|bytes| std::str::from_utf8(bytes).ok()) else { continue };
         let values: Vec<(String, Value)> = values.into_iter().collect();
-        let Some(new) = rewrite(file, text, &values) else {
-            updated.left.push(format!("{file}: no other values can be written into it"));
-            continue;
+        let written = match rewrite(file, text, &values) {
+            Some(new) => Written { text: new, count: values.len(), left: Vec::new() },
+            None => one_by_one(file, text, &values),
         };
+        let left = |pointer: &String| {
+            let line = lines.get(&(file, pointer.as_str())).copied().unwrap_or_default();
+            format!("{file}:{line}: the value cannot be written without changing others; write it by hand")
+        };
+        updated.left.extend(written.left.iter().map(left));
+        if written.count == 0 {
+            continue;
+        }
         // A link stays one.
         let path = std::fs::canonicalize(file).unwrap_or_else(|_| Path::new(file).to_owned());
-        write_atomically(&path, new.as_bytes())
+        write_atomically(&path, written.text.as_bytes())
             .map_err(|error| Failure::usage(format!("{file} cannot be written: {error}"), "check its rights"))?;
-        updated.written += values.len();
+        updated.written += written.count;
     }
     Ok(updated)
+}
+
+/// A file with what could be written into it.
+struct Written {
+    text: String,
+    count: usize,
+    /// Places of what could not.
+    left: Vec<String>,
+}
+
+/// What cannot be written keeps nothing else from being written.
+fn one_by_one(file: &str, text: &str, values: &[(String, Value)]) -> Written {
+    let mut written = Written { text: text.to_owned(), count: 0, left: Vec::new() };
+    for value in values {
+        match rewrite(file, &written.text, std::slice::from_ref(value)) {
+            Some(new) => {
+                written.text = new;
+                written.count += 1;
+            }
+            None => written.left.push(value.0.clone()),
+        }
+    }
+    written
 }

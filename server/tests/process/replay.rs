@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Stdio,
     sync::LazyLock,
@@ -139,6 +140,15 @@ fn update_writes_what_came_and_nothing_else() {
     let rasa = file(folder.path(), "rasa.yaml", story);
     assert_eq!(replay(&[path(&rasa), "--update"]).code, 1);
     assert_eq!(fs::read_to_string(&rasa).unwrap(), story);
+    // What cannot be written keeps nothing else from it, and rights stay.
+    let alias = "conversation: one of two\nturns:\n  - user: how can I pay\n    expect: { intent: refund, suggestions: &no [x] }\n  - user: bye\n    expect: { suggestions: *no }\n";
+    let alias = file(folder.path(), "alias.yaml", alias);
+    fs::set_permissions(&alias, fs::Permissions::from_mode(0o640)).unwrap();
+    let ran = replay(&[path(&alias), "--update"]);
+    assert!(ran.code == 1 && ran.err.contains("alias.yaml:4: the value cannot be written"), "{}", ran.err);
+    let (text, mode) = (fs::read_to_string(&alias).unwrap(), fs::metadata(&alias).unwrap().permissions().mode());
+    assert!(text.contains("intent: payment_methods, suggestions: &no [x]"), "{text}");
+    assert_eq!(mode & 0o777, 0o640);
     // What is right for one turn alone is not right.
     let all = file(
         folder.path(),
@@ -177,8 +187,11 @@ fn broken_fixtures_end_with_2_and_a_line() {
     for (words, expected) in [
         (vec!["--bot", "/nowhere"], "cannot be read"),
         (vec!["/nowhere.yaml"], "/nowhere.yaml cannot be read"),
-        (vec!["--filter", "no fixture is called so"], "no fixture was found"),
+        (vec!["--filter", "no fixture is called so"], "none was chosen"),
         (vec!["--mutate", "x"], "invalid value"),
+        (vec!["--mutate", "0"], "0 is not in 1"),
+        (vec!["--mutate", "9", "--at-least", "500"], "500 is not in 0..=100"),
+        (vec!["--junit", "-", "--html", "-"], "cannot both go to standard output"),
         (vec!["--url", "http://127.0.0.1:9", "--rate", "1e-20"], "it must be from 0.001"),
         (vec!["--url", "http://127.0.0.1:9", "--rate", "NaN"], "it must be from 0.001"),
     ] {
@@ -200,6 +213,13 @@ fn choices_and_the_first_failure() {
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&report["not_run"], report["fixtures"].as_array().unwrap().len()), (&json!(1), 1), "{}", ran.out);
     assert!(report["fixtures"][0]["file"].as_str().unwrap().ends_with("a.yaml"));
+    // By whichever paths, a file is played once; links to files are followed, those to folders are told.
+    symlink(fixtures.join("a.yaml"), fixtures.join("c.yaml")).unwrap();
+    symlink(folder.path(), fixtures.join("circle")).unwrap();
+    let around = format!("{}/../f/b.yaml", path(&fixtures));
+    let ran = replay(&[path(&fixtures), &around, "--junit", "-"]);
+    assert_eq!(ran.out.matches("<testcase").count(), 2, "{}", ran.out);
+    assert!(ran.out.starts_with("<?xml") && ran.err.contains("circle is a link to a folder"), "{}", ran.err);
     let ran = replay(&["--tag", "weather", "--json", "-"]);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     let files = report["fixtures"].as_array().unwrap();
@@ -293,9 +313,27 @@ fn what_is_recorded_passes_at_once_and_names_nobody() {
     let first = fs::read_to_string(fixtures.join("001.yaml")).unwrap();
     assert!(first.contains("now: 2026-02-03T04:05:06Z") && first.contains("+7 900 000-00-00"), "{first}");
     assert_eq!(replay(&[path(&fixtures)]).code, 0);
-    let broken = file(folder.path(), "broken.jsonl", "{\"message\":\"hi\"}\nnonsense\n");
-    let ran = run(banter(folder.path()).args(["record", "log", path(&broken)]));
-    assert!(ran.code == 2 && ran.err.contains("broken.jsonl:2: the line is not JSON"), "{}", ran.err);
+    // All or none.
+    fs::remove_file(fixtures.join("001.yaml")).unwrap();
+    let ran = run(banter(folder.path()).args(["record", "log", path(&log), "--out", path(&fixtures)]));
+    assert!(ran.code == 2 && ran.err.contains("002.yaml exists already"), "{}", ran.err);
+    assert!(!fixtures.join("001.yaml").exists());
+    // Times are dates, seconds or milliseconds, and long pauses are kept.
+    let timed = "{\"text\":\"hello\",\"ts\":1770000000}\n{\"text\":\"how can I pay\",\"ts\":1770000030}\n{\"text\":\"bye\",\"ts\":1770007505000}\n";
+    let timed = file(folder.path(), "timed.jsonl", timed);
+    let ran = run(banter(folder.path()).args(["record", "log", path(&timed)]));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("now: 2026-02-02T02:40:00Z") && ran.out.contains("after: 2h 5m 5s"), "{}", ran.out);
+    assert_eq!(ran.out.matches("after:").count(), 1, "{}", ran.out);
+    for (second, expected) in [
+        ("nonsense", "the line is not JSON"),
+        ("{\"text\":\"\"}", "the text is empty or longer than 2000 characters"),
+        ("{\"text\":\"x\",\"time\":\"yesterday\"}", "\"yesterday\" is no time"),
+    ] {
+        let broken = file(folder.path(), "broken.jsonl", &format!("{{\"message\":\"hi\"}}\n{second}\n"));
+        let ran = run(banter(folder.path()).args(["record", "log", path(&broken)]));
+        assert!(ran.code == 2 && ran.err.contains(&format!("broken.jsonl:2: {expected}")), "{}", ran.err);
+    }
 }
 
 #[test]
