@@ -164,6 +164,21 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
                 kinds.push(expected(kind));
             }
         }
+        // A word of a list whose entries are described one by one.
+        let words: Vec<&str> = context
+            .iter()
+            .flatten()
+            .filter_map(|inner| match inner.kind() {
+                ValidationErrorKind::Constant { expected_value } => expected_value.as_str(),
+                _ => None,
+            })
+            .collect();
+        if let (false, Some(word)) = (words.is_empty(), error.instance().as_str()) {
+            let name = here.rsplit('/').next().unwrap_or("");
+            let fault = Fault::error(document.place(&here), format!("`{name}` cannot be {}", error.instance()));
+            faults.push(fault.hint(choose_hint(word, words.iter().copied())));
+            return;
+        }
         kinds.dedup();
         kinds.retain(|kind| kind != "nothing");
         let message = format!("{} was expected here, not {}", kinds.join(" or "), found(error.instance()));

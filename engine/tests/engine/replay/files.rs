@@ -53,6 +53,7 @@ turns:
       handler: replay
       text: "~"
       probability: {}
+      type: matchd
       kept: { seen: { min: 3, max: 2 } }
       not:
         intent: { is: gret }
