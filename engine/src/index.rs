@@ -1,4 +1,4 @@
-//! Nearest neighbours among the examples' vectors. [`Exact`](exact::Exact) is the oracle and the faster one for small
+//! Nearest neighbours among the examples' vectors. [`Exact`](exact::Exact) is exact and the faster one for small
 //! catalogues, [`Hnsw`](hnsw::Hnsw) the one for large ones; both sit behind [`IntentIndex`].
 
 pub mod exact;

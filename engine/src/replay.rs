@@ -46,7 +46,6 @@ pub struct Difference {
     /// Where the expectation stands; where none does, the turn.
     pub place: Place,
     /// Whether `expected` is the text itself, so that both can be compared word by word.
-    #[serde(skip)]
     pub literal: bool,
     /// The value that came, for `--update`; `None` where rewriting the expectation mends nothing.
     #[serde(skip)]

@@ -1,10 +1,14 @@
-//! Exact scan against HNSW by size, and where HNSW begins to pay: `bench/index [--json]`.
+//! The exact index against a plain scan and against HNSW, by size, and where HNSW begins to pay: `bench/index [--json]`.
 
 use std::{sync::Arc, time::Instant};
 
 use banter_engine::{
     embedding::Vector,
-    index::{HNSW_FROM, IntentIndex, exact::Exact, hnsw::Hnsw},
+    index::{
+        HNSW_FROM, IntentIndex, Neighbour,
+        exact::{Exact, scan},
+        hnsw::Hnsw,
+    },
     random::Random,
 };
 use clap::Parser;
@@ -26,28 +30,31 @@ fn main() {
     let mut rows = Vec::new();
     if !arguments.json {
         println!(
-            "{:>8} {:>12} {:>12} {:>10} {:>11} {:>10}",
-            "vectors", "exact µs", "HNSW µs", "ratio", "recall@10", "build s"
+            "{:>8} {:>10} {:>10} {:>8} {:>10} {:>8} {:>11} {:>9}",
+            "vectors", "scan µs", "exact µs", "ratio", "HNSW µs", "ratio", "recall@10", "build s"
         );
     }
-    for count in [1_000, 5_000, 10_000, 20_000, 40_000] {
+    for count in [1_000, 5_000, 10_000, 20_000, 40_000, 80_000] {
         let vectors = clusters(count + QUERIES, count as u64);
         let (vectors, queries) = vectors.split_at(count);
         let exact = Exact::new(vectors);
         let start = Instant::now();
         let hnsw = Hnsw::build(vectors);
         let build_s = start.elapsed().as_secs_f64();
-        let (exact_us, hnsw_us) = (micros(&exact, queries), micros(&hnsw, queries));
+        let scan_us = micros(queries, |query| scan(vectors, query, NEIGHBOURS));
+        let exact_us = micros(queries, |query| exact.nearest(query, NEIGHBOURS));
+        let hnsw_us = micros(queries, |query| hnsw.nearest(query, NEIGHBOURS));
         let recall = recall(&exact, &hnsw, queries);
         if !arguments.json {
             println!(
-                "{count:>8} {exact_us:>12.0} {hnsw_us:>12.0} {:>10.2} {recall:>11.4} {build_s:>10.1}",
+                "{count:>8} {scan_us:>10.0} {exact_us:>10.0} {:>8.2} {hnsw_us:>10.0} {:>8.2} {recall:>11.4} {build_s:>9.1}",
+                scan_us / exact_us,
                 exact_us / hnsw_us
             );
         }
         rows.push(json!({
-            "vectors": count, "exact_us": exact_us, "hnsw_us": hnsw_us, "ratio": exact_us / hnsw_us, "recall_at_10": recall,
-            "build_s": build_s,
+            "vectors": count, "scan_us": scan_us, "exact_us": exact_us, "ratio_scan_to_exact": scan_us / exact_us,
+            "hnsw_us": hnsw_us, "ratio": exact_us / hnsw_us, "recall_at_10": recall, "build_s": build_s,
         }));
     }
     if arguments.json {
@@ -76,10 +83,10 @@ fn noise(random: &mut Random) -> Vec<f32> {
     (0..DIMENSION).map(|_| (0..4).map(|_| random.unit() as f32 - 0.5).sum()).collect()
 }
 
-fn micros(index: &dyn IntentIndex, queries: &[Vector]) -> f64 {
+fn micros(queries: &[Vector], find: impl Fn(&[f32]) -> Vec<Neighbour>) -> f64 {
     let start = Instant::now();
     for query in queries {
-        std::hint::black_box(index.nearest(query, NEIGHBOURS));
+        std::hint::black_box(find(query));
     }
     start.elapsed().as_secs_f64() * 1e6 / queries.len() as f64
 }

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use banter_engine::{
     embedding::Vector,
-    index::{IntentIndex, Neighbour, Nodes, exact::Exact, hnsw::Hnsw},
+    index::{
+        IntentIndex, Neighbour, Nodes,
+        exact::{Exact, scan},
+        hnsw::Hnsw,
+    },
     random::Random,
 };
 use proptest::prelude::*;
@@ -59,6 +63,22 @@ fn the_graph_is_kept_and_damage_is_noticed() {
 }
 
 #[test]
+fn two_passes_find_what_one_finds() {
+    let mut vectors = clusters(2_000, 384);
+    let queries = vectors.split_off(1_900);
+    // Twins, a vector of one number, and nothing at all.
+    vectors.extend(vectors[..20].to_vec());
+    vectors.push(unit((0..384).map(|at| if at == 7 { 1.0 } else { 0.0 }).collect()));
+    vectors.push(Arc::from(vec![0.0; 384]));
+    let exact = Exact::new(&vectors);
+    for query in queries.iter().chain(&vectors[1_900..]) {
+        for count in [0, 1, 5, 64, 400, 3_000] {
+            assert_eq!(exact.nearest(query, count), scan(&vectors, query, count));
+        }
+    }
+}
+
+#[test]
 fn twins_share_a_node() {
     let a = unit(vec![1.0, 0.0]);
     let b = unit(vec![0.0, 1.0]);
@@ -68,6 +88,18 @@ fn twins_share_a_node() {
 }
 
 proptest! {
+    #[test]
+    fn bytes_are_never_wrong_by_more_than_they_say(
+        rows in proptest::collection::vec(proptest::collection::vec(-1.0f32..1.0, 24), 40..120),
+        scale in 0.0001f32..10.0,
+        count in 1usize..12,
+    ) {
+        let vectors: Vec<Vector> = rows.into_iter().map(|row| row.into_iter().map(|x| x.powi(5) * scale).collect()).map(unit).collect();
+        let query: Vec<f32> = vectors[0].iter().map(|x| x + 0.1).collect();
+        let query = unit(query);
+        prop_assert_eq!(Exact::new(&vectors).nearest(&query, count), scan(&vectors, &query, count));
+    }
+
     #[test]
     fn exact_is_the_sorted_scan(rows in proptest::collection::vec(proptest::collection::vec(-1.0f32..1.0, 5), 1..40), count in 1usize..10) {
         let vectors: Vec<Vector> = rows.into_iter().map(unit).collect();

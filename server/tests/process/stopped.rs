@@ -1,6 +1,7 @@
 //! A polite stop: turns that are in flight finish.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Write},
     net::TcpStream,
     process::Command,
@@ -22,6 +23,17 @@ fn in_flight_turns_finish_on_external_stores() {
     with_urls(check);
 }
 
+/// What of the requests the server has not read yet; on a busy machine that takes a while.
+fn unread_bytes(streams: &[TcpStream]) -> usize {
+    let clients: Vec<u16> = streams.iter().map(|stream| stream.local_addr().unwrap().port()).collect();
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let sides: Vec<Vec<&str>> = rows.filter(|row| clients.contains(&port(row[2]))).collect();
+    assert_eq!(sides.len(), streams.len(), "{table}");
+    sides.iter().map(|row| usize::from_str_radix(row[4].split(':').nth(1).unwrap(), 16).unwrap()).sum()
+}
+
 fn check(environment: &[(&str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Running::start(folder.path(), environment);
@@ -39,8 +51,9 @@ fn check(environment: &[(&str, &str)]) {
             stream
         })
         .collect();
-    // Long enough for the requests to be read, too short for all to be answered.
-    thread::sleep(Duration::from_millis(30));
+    while unread_bytes(&streams) > 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
     let told = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
     assert!(told.success());
     for stream in &mut streams {
