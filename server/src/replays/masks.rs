@@ -1,16 +1,14 @@
 //! Personal data out of what people said: e-mail addresses, telephone and card numbers, and names that slots hold. What stands in
 //! their places looks alike, so that entities are still found.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"));
-/// Runs of digits as people write telephones and cards.
-static DIGITS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\+?\d(?:[ ().-]{0,2}\d){8,18}\b"));
+/// Runs of digits with what people write between them.
+static DIGITS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\+?\(?\d(?:[ ().\-\u{2013}\u{2014}/_]{0,3}\d)*"));
+static CYRILLIC: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[А-Яа-яЁё]{3,}$"));
 
 fn pattern(pattern: &'static str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
@@ -26,11 +24,10 @@ pub struct Masks {
 impl Masks {
     /// Takes the values of slots whose name is about a person's name.
     pub fn learn_names<'a>(&mut self, slots: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        // `name`, `customer_name`, `customerName`, `nickname`.
         let about_names = |slot: &str| {
-            let words: BTreeSet<&str> = slot.split(['_', '-', '.']).collect();
-            ["name", "surname", "firstname", "lastname", "fullname", "patronymic"]
-                .iter()
-                .any(|word| words.contains(word))
+            let words = slot.to_lowercase();
+            words.split(['_', '-', '.']).any(|word| word.ends_with("name") || word == "patronymic")
         };
         for (_, value) in slots.into_iter().filter(|(slot, value)| about_names(slot) && value.trim().len() > 1) {
             let number = self.names.len() + 1;
@@ -55,43 +52,110 @@ impl Masks {
     }
 }
 
-/// A card becomes the number that is kept for tests; a telephone keeps its shape and its first digits. Other runs, such as a number of
-/// an order with check digits, stay.
+/// A run of digits in which each card becomes the number that is kept for tests, and each telephone keeps its shape and its first digits.
+/// What else stands in the run, such as the date behind a card, stays.
 fn digits(found: &str) -> String {
-    let bare: Vec<u32> = found.chars().filter_map(|c| c.to_digit(10)).collect();
-    let other: Option<Vec<char>> = if (13..=19).contains(&bare.len()) && is_luhn(&bare) {
-        // 4111 1111 … with a last digit that fits.
-        let mut card: Vec<u32> = std::iter::once(4).chain(std::iter::repeat_n(1, bare.len() - 1)).collect();
-        let last = card.len() - 1;
-        let fitting = (0..10).find(|digit| {
-            card[last] = *digit;
-            is_luhn(&card)
-        });
-        card[last] = fitting.unwrap_or(1);
-        Some(card.iter().filter_map(|digit| char::from_digit(*digit, 10)).collect())
-    } else if (10..=15).contains(&bare.len()) && is_phone(found, &bare) {
-        Some(
-            bare.iter()
-                .enumerate()
-                .map(|(at, digit)| if at < 2 { char::from_digit(*digit, 10).unwrap_or('0') } else { '0' })
-                .collect(),
-        )
-    } else {
-        None
-    };
-    let Some(other) = other else { return found.to_owned() };
-    let mut next = other.into_iter();
-    found.chars().map(|c| if c.is_ascii_digit() { next.next().unwrap_or('0') } else { c }).collect()
+    let mut run = Run::of(found);
+    // What is written as it is printed goes first, so that no window across two numbers hides them.
+    let as_card = |window: &Window<'_>| is_luhn(&window.digits).then(|| card(window.digits.len()));
+    let as_phone = |window: &Window<'_>| window.is_phone().then(|| phone(&window.digits));
+    CARDS.iter().for_each(|length| run.replace(*length, |window| as_card(window).filter(|_| window.is_grouped())));
+    (8..=15).rev().for_each(|length| run.replace(length, |window| as_phone(window).filter(|_| window.has_plus())));
+    CARDS.iter().for_each(|length| run.replace(*length, as_card));
+    (8..=15).rev().for_each(|length| run.replace(length, as_phone));
+    let mut next = run.digits.into_iter();
+    found.chars().map(|c| if c.is_ascii_digit() { next.next().unwrap_or(c) } else { c }).collect()
 }
 
-/// With a `+`, brackets, or as long as the numbers of one country are.
-fn is_phone(found: &str, bare: &[u32]) -> bool {
-    found.starts_with('+')
-        || found.contains('(')
-        || bare.len() == 10
-        || (bare.len() == 12 && has_calling_code(bare) && !is_in_fours(found))
-        || (bare.len() == 11 && matches!(bare[0], 1 | 7 | 8))
-        || bare[0] == 0
+/// How many digits a card may have, the usual numbers first.
+const CARDS: [usize; 7] = [16, 15, 19, 18, 17, 14, 13];
+
+/// 4111 1111 …, with a last digit that fits.
+fn card(length: usize) -> Vec<u32> {
+    let mut card: Vec<u32> = std::iter::once(4).chain(std::iter::repeat_n(1, length - 1)).collect();
+    let fitting = (0..10).find(|digit| {
+        card[length - 1] = *digit;
+        is_luhn(&card)
+    });
+    card[length - 1] = fitting.unwrap_or(1);
+    card
+}
+
+fn phone(digits: &[u32]) -> Vec<u32> {
+    digits.iter().enumerate().map(|(at, digit)| if at < 2 { *digit } else { 0 }).collect()
+}
+
+/// A run of digits, and what of it has been replaced.
+struct Run<'a> {
+    text: &'a str,
+    digits: Vec<char>,
+    /// Where in the text each digit stands, in bytes.
+    places: Vec<usize>,
+    done: Vec<bool>,
+}
+
+/// Some groups of a run.
+struct Window<'a> {
+    text: &'a str,
+    digits: Vec<u32>,
+}
+
+impl<'a> Run<'a> {
+    fn of(text: &'a str) -> Self {
+        let (places, digits): (Vec<usize>, Vec<char>) = text.char_indices().filter(|(_, c)| c.is_ascii_digit()).unzip();
+        Self { text, done: vec![false; digits.len()], digits, places }
+    }
+
+    /// Replaces the digits of each window of whole groups and this length for which `other` has some, from the left.
+    fn replace(&mut self, length: usize, other: impl Fn(&Window<'_>) -> Option<Vec<u32>>) {
+        for start in 0..(self.digits.len() + 1).saturating_sub(length) {
+            let end = start + length;
+            let begins = start == 0 || self.places[start - 1] + 1 < self.places[start];
+            let ends = end == self.digits.len() || self.places[end - 1] + 1 < self.places[end];
+            if !begins || !ends || self.done[start..end].contains(&true) {
+                continue;
+            }
+            // With the brackets and the plus before it.
+            let from = if start == 0 { 0 } else { self.places[start - 1] + 1 };
+            let digits = self.digits[start..end].iter().filter_map(|c| c.to_digit(10)).collect();
+            let window = Window { text: self.text[from..=self.places[end - 1]].trim_start(), digits };
+            for (at, digit) in other(&window).into_iter().flatten().enumerate() {
+                self.digits[start + at] = char::from_digit(digit, 10).unwrap_or('0');
+                self.done[start + at] = true;
+            }
+        }
+    }
+}
+
+impl Window<'_> {
+    /// How many digits stand together, in order.
+    fn groups(&self) -> Vec<usize> {
+        let groups = self.text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty());
+        groups.map(str::len).collect()
+    }
+
+    /// As cards are printed, or in one piece.
+    fn is_grouped(&self) -> bool {
+        let groups = self.groups();
+        groups.len() == 1 || groups == [4, 6, 5] || groups[..groups.len() - 1].iter().all(|group| *group == 4)
+    }
+
+    fn has_plus(&self) -> bool {
+        self.text.starts_with('+')
+    }
+
+    /// With a `+`, brackets, or as long as the numbers of one country are.
+    fn is_phone(&self) -> bool {
+        let (digits, length) = (&self.digits, self.digits.len());
+        self.has_plus()
+            || (length >= 9
+                && (self.text.contains('(')
+                    || length == 10
+                    || (length == 11 && matches!(digits[0], 1 | 7 | 8))
+                    || (length == 12 && has_calling_code(digits) && self.groups().iter().any(|group| *group != 4))
+                    || (length >= 10 && digits[0] == 0)
+                    || (length == 9 && self.groups() == [3, 3, 3])))
+    }
 }
 
 /// Whether twelve digits begin with the calling code of a country whose numbers are so long.
@@ -114,12 +178,6 @@ fn has_calling_code(bare: &[u32]) -> bool {
     CODES.iter().any(|code| bare.starts_with(code))
 }
 
-/// As cards and numbers of orders are written, and telephones are not.
-fn is_in_fours(found: &str) -> bool {
-    let mut groups = found.split(|c: char| !c.is_ascii_digit());
-    found.contains(|c: char| !c.is_ascii_digit()) && groups.all(|group| group.len() == 4)
-}
-
 /// The check of card numbers (Luhn, US patent 2950048, 1960).
 fn is_luhn(digits: &[u32]) -> bool {
     let sum: u32 = digits
@@ -135,8 +193,16 @@ fn is_luhn(digits: &[u32]) -> bool {
     sum.is_multiple_of(10)
 }
 
+/// Russian names in whichever case: without a last vowel, and with an ending.
 fn replace_word(text: &str, word: &str, other: &str) -> String {
-    let whole = Regex::new(&format!(r"(?i)\b{}\b", regex::escape(word)));
+    let pattern = match CYRILLIC.is_match(word) {
+        true => {
+            let stem = word.trim_end_matches(['а', 'я', 'ь', 'й', 'о', 'е']);
+            format!(r"(?i)\b{}[а-яё]{{0,3}}\b", regex::escape(if stem.chars().count() < 2 { word } else { stem }))
+        }
+        false => format!(r"(?i)\b{}\b", regex::escape(word)),
+    };
+    let whole = Regex::new(&pattern);
     whole.map_or_else(|_| text.replace(word, other), |whole| whole.replace_all(text, other).into_owned())
 }
 
@@ -158,6 +224,14 @@ mod tests {
         check("call +7 (912) 345-67-89", "call +7 (900) 000-00-00");
         check("мой номер 89123456789, спасибо", "мой номер 89000000000, спасибо");
         check("звоните 380 50 123 45 67 или 447911123456", "звоните 380 00 000 00 00 или 440000000000");
+        check("card 5555 5555 5555 4444 12/27", "card 4111 1111 1111 1111 12/27");
+        check("5500 0055 5555 5559 123", "4111 1111 1111 1111 123");
+        check("+7 912 345 67 89 5500 0055 5555 5559", "+7 900 000 00 00 4111 1111 1111 1111");
+        check("мой телефон 89123456789 2 билета", "мой телефон 89000000000 2 билета");
+        check("card_5500005555555559, 5500 - 0055 - 5555 - 5559", "card_4111111111111111, 4111 - 1111 - 1111 - 1111");
+        check("5500/0055/5555/5559 5500–0055–5555–5559", "4111/1111/1111/1111 4111–1111–1111–1111");
+        check("+48 601 234 567; 601 234 567", "+48 000 000 000; 600 000 000");
+        check("ring 020 7946 0958/0959", "ring 020 0000 0000/0000");
         check("order 100200300400", "order 100200300400");
         check("ring 020 7946 0958 or 07911 123456", "ring 020 0000 0000 or 07000 000000");
         check("card 4276 3800 1234 5678", "card 4276 3800 1234 5678");
@@ -168,7 +242,11 @@ mod tests {
     #[test]
     fn names_of_slots_are_masked_everywhere() {
         let mut masks = Masks::default();
-        masks.learn_names([("customer_name", "Анна"), ("city", "Kazan"), ("username_hint", "no")]);
-        assert_eq!(masks.mask("Я Анна из Kazan, анна!"), "Я Person1 из Kazan, Person1!");
+        masks.learn_names([("customer_name", "Анна"), ("city", "Kazan"), ("hint", "Anna"), ("nickName", "Annie")]);
+        assert_eq!(
+            masks.mask("Я Анна из Kazan, анна! Annie for Anna"),
+            "Я Person1 из Kazan, Person1! Person2 for Anna"
+        );
+        assert_eq!(masks.mask("Позовите Анну, у Анны вопрос"), "Позовите Person1, у Person1 вопрос");
     }
 }
