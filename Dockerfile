@@ -31,6 +31,8 @@ COPY texts texts
 # Those whose languages the build image has; the others' intents answer with the fallback.
 COPY --from=build /src/plugins/*.wasm /src/plugins/*.schema.json plugins/
 ENV BANTER_PROFILE=release BANTER_ADDRESS=0.0.0.0 BANTER_DATA_DIR=/data BANTER_LOG__FORMAT=json
+# CI runs the commands in the folder of a bot.
+ENV BANTER_EMBEDDING__LIBRARY=/banter/.cache/onnxruntime/libonnxruntime.so BANTER_EMBEDDING__PATH=/banter/.cache/model
 USER 10001
 VOLUME /data
 EXPOSE 8000

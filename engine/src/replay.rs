@@ -47,9 +47,9 @@ pub struct Difference {
     pub place: Place,
     /// Whether `expected` is the text itself, so that both can be compared word by word.
     pub literal: bool,
-    /// The value that came, for `--update`; `None` where rewriting the expectation mends nothing.
+    /// What came, for `--update`, and where to write it: JSON pointers and values. None where rewriting the expectation mends nothing.
     #[serde(skip)]
-    pub replacement: Option<Value>,
+    pub replacements: Vec<(String, Value)>,
 }
 
 /// One message of a fixture, played.

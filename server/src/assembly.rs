@@ -4,7 +4,7 @@ use std::{
     fs::{DirBuilder, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -73,18 +73,28 @@ pub fn embedder(config: &EmbeddingConfig, data_dir: &Path) -> Result<Arc<dyn Emb
 fn model_options(config: &EmbeddingConfig, data_dir: &Path) -> ModelOptions {
     let source = match &config.model {
         Some(name) => ModelSource::Name { name: name.clone(), cache: data_dir.join("models") },
-        None => ModelSource::Folder(config.path.clone()),
+        None => ModelSource::Folder(nearest(&config.path)),
     };
     // The E5 family was trained with prefixes; its small multilingual member is the default model.
     let is_e5 = config.model.as_ref().is_none_or(|name| name.to_lowercase().contains("e5"));
     let prefix = config.prefix.clone().unwrap_or_else(|| if is_e5 { "query: ".to_owned() } else { String::new() });
     ModelOptions {
-        library: config.library.clone(),
+        library: nearest(&config.library),
         source,
         prefix,
         max_tokens: config.max_tokens.max(8),
         threads: if config.threads == 0 { cores() } else { config.threads },
     }
+}
+
+/// A relative path as it is found from here or, since a bot may lie anywhere, from a folder above the program.
+fn nearest(path: &Path) -> PathBuf {
+    if path.is_absolute() || path.exists() {
+        return path.to_owned();
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    let found = program.ancestors().skip(1).map(|folder| folder.join(path)).find(|found| found.exists());
+    found.unwrap_or_else(|| path.to_owned())
 }
 
 /// A server's parts, before HTTP.

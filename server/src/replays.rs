@@ -26,7 +26,7 @@ use banter_engine::{
     Engine, Snapshot,
     catalogue::{
         bundle::Bundle,
-        fault::{Faults, Severity},
+        fault::{FaultReport, Faults, Severity},
         loader,
     },
     handlers::{plugin::PluginRuntime, script::Scripting},
@@ -93,11 +93,16 @@ pub struct Ran {
 }
 
 impl Rig {
-    /// Loads a bot and the fixtures that are chosen.
+    /// Loads a bot and the fixtures that are chosen. `broken` is told the faults that keep these from being played.
     ///
     /// # Errors
     /// Wrong use, with all faults told on standard error: of the bot, and of the fixtures.
-    pub fn open(config: &Config, choice: &Choice, colour: bool) -> Result<Self, Failure> {
+    pub fn open(
+        config: &Config,
+        choice: &Choice,
+        colour: bool,
+        broken: &dyn Fn(Vec<FaultReport>) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         let scripting = Arc::new(Scripting::tracing());
         let runtime = super::commands::runtime(0)?;
         let plugins = Arc::new(assembly::observing_sandbox(config, runtime.handle().clone()));
@@ -108,6 +113,8 @@ impl Rig {
         let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut faults);
         let Some(catalogue) = catalogue else {
             eprint!("{}", faults.render(colour));
+            let own = |fault: FaultReport| FaultReport { file: files::label(&config.bot.join(&fault.file)), ..fault };
+            broken(faults.reports().into_iter().map(own).collect())?;
             let errors = counted(faults.count(Severity::Error), "error");
             let bot = config.bot.display();
             return Err(Failure::usage(format!("the bot in {bot} has {errors}"), "mend that and try again"));
@@ -118,6 +125,7 @@ impl Rig {
         let mut fixtures = reader::read(&files, &catalogue, &mut warnings);
         if warnings.has_errors() {
             eprint!("{}", warnings.render(colour));
+            broken(warnings.reports())?;
             let errors = counted(warnings.count(Severity::Error), "error");
             return Err(Failure::usage(format!("the fixtures have {errors}"), "mend that and try again"));
         }

@@ -77,7 +77,19 @@ impl Bundle {
             let fault = Fault::warning(place(&format!("{path}/{name}")), "the file is not read: it ends in .yml");
             faults.push(fault.hint("rename it to .yaml"));
         }
-        names.retain(|(name, folder)| *folder || name.ends_with(ending));
+        let other_case = |name: &str| name.to_lowercase().ends_with(ending) && !name.ends_with(ending);
+        for (name, _) in names.iter().filter(|(name, folder)| !folder && other_case(name)) {
+            let fault =
+                Fault::warning(place(&format!("{path}/{name}")), "the file is not read: its ending has capitals");
+            faults.push(fault.hint(format!("rename it to end in {ending}")));
+        }
+        let is_part = |name: &str| ending == ".convo.txt" && name.to_lowercase().ends_with(".pconvo.txt");
+        for (name, _) in names.iter().filter(|(name, folder)| !folder && is_part(name)) {
+            let fault =
+                Fault::warning(place(&format!("{path}/{name}")), "parts of Botium's conversations are not mapped");
+            faults.push(fault.hint("write their lines into the conversations themselves"));
+        }
+        names.retain(|(name, folder)| *folder || (name.ends_with(ending) && !is_part(name)));
         for (name, folder) in names {
             let inner = format!("{path}/{name}");
             if folder && depth > 0 {

@@ -105,7 +105,7 @@ impl Document {
         let is_block = !text.get(own.start..)?.starts_with(['[', '{', '"', '\'', '|', '>']);
         let inside = format!("{pointer}/");
         let parts = self.spans.iter().filter(|(key, _)| is_block && key.starts_with(&inside));
-        let inner = parts.map(|(_, span)| span.end).max();
+        let inner = parts.map(|(key, span)| self.ends.get(key).copied().unwrap_or(span.end)).max();
         let end = self.ends.get(pointer).copied().or(inner).unwrap_or(own.end);
         let value = text.get(own.start..end)?;
         Some(own.start..own.start + value.trim_end().len())
@@ -265,9 +265,9 @@ impl<'a> Reader<'a> {
 
     /// A collection has ended; one without brackets ends where something else begins, which tells nothing.
     fn end(&mut self, pointer: &str, span: Span) {
-        let range = self.range(span);
-        if self.text.get(range.clone()).is_some_and(|text| matches!(text, "]" | "}")) {
-            self.document.ends.insert(pointer.to_owned(), range.end);
+        let start = self.range(span).start;
+        if self.text.get(start..).is_some_and(|text| text.starts_with([']', '}'])) {
+            self.document.ends.insert(pointer.to_owned(), start + 1);
         }
     }
 
@@ -289,7 +289,7 @@ impl<'a> Reader<'a> {
         }
         Err(self
             .fault(span, format!("the file stands for more than {MAX_NODES} values"))
-            .hint("write fewer aliases, or split the file"))
+            .hint(if self.anchors.is_empty() { "split the file" } else { "write fewer aliases, or split the file" }))
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<Cow<'a, Tag>>, span: Span) -> Result<Value, Fault> {

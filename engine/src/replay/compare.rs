@@ -8,7 +8,7 @@ use super::{
     matcher::Matcher,
 };
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, document::child},
     text::shorten,
     turn::{Output, Turn},
 };
@@ -23,7 +23,7 @@ pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[S
             actual: "the fixture has none".to_owned(),
             place: step.place.clone(),
             literal: false,
-            replacement: None,
+            replacements: Vec::new(),
         })
         .collect();
     found.extend(step.expectations.iter().filter_map(|expectation| differs(catalogue, expectation, turn)));
@@ -37,9 +37,9 @@ pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[S
     };
     let told: Vec<String> = turn.events.iter().map(|event| shorten(&json!(event).to_string(), 300)).collect();
     let actual = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
-    let replacement = step.events.as_ref().map(|_| kinds.into());
+    let replacements = step.events.iter().map(|(_, place)| (place.pointer.clone(), kinds.clone().into())).collect();
     let (field, place) = ("events".to_owned(), place.clone());
-    found.push(Difference { field, expected, actual, place, literal: false, replacement });
+    found.push(Difference { field, expected, actual, place, literal: false, replacements });
     found
 }
 
@@ -81,9 +81,32 @@ fn differs(catalogue: &Catalogue, expectation: &Expectation, turn: &Turn) -> Opt
         actual: as_text(&value),
         place: expectation.place.clone(),
         literal: matches!(expectation.matcher, Matcher::Equals(Value::String(_))),
-        // One condition cannot name several entities.
-        replacement: (expectation.matcher.is_replaceable() && !several).then_some(value),
+        replacements: match several {
+            // One condition cannot name several entities.
+            true => Vec::new(),
+            false => mended(&expectation.matcher, value, &expectation.place.pointer, catalogue),
+        },
     })
+}
+
+/// What must be written where, so that a condition holds of a value: in lists and maps only what does not hold, so that what stands
+/// beside it, comments too, stays.
+fn mended(matcher: &Matcher, value: Value, pointer: &str, catalogue: &Catalogue) -> Vec<(String, Value)> {
+    match (matcher, value) {
+        (matcher, value) if matcher.holds(&value, catalogue) => Vec::new(),
+        (Matcher::Items(items), Value::Array(values))
+            if items.len() == values.len() && !items.iter().any(|item| matches!(item, Matcher::Rest)) =>
+        {
+            let each = items.iter().zip(values).enumerate();
+            each.flat_map(|(at, (item, value))| mended(item, value, &child(pointer, at), catalogue)).collect()
+        }
+        (Matcher::Fields(fields), Value::Object(mut values)) if fields.keys().all(|key| values.contains_key(key)) => {
+            let each = fields.iter().filter_map(|(key, field)| Some((key, field, values.remove(key)?)));
+            each.flat_map(|(key, field, value)| mended(field, value, &child(pointer, key), catalogue)).collect()
+        }
+        (matcher, value) if matcher.is_replaceable() => vec![(pointer.to_owned(), value)],
+        _ => Vec::new(),
+    }
 }
 
 fn as_text(value: &Value) -> String {

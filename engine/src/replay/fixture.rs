@@ -70,6 +70,11 @@ impl Fixture {
         }
     }
 
+    /// Whether it passes whatever is said.
+    pub fn expects_nothing(&self) -> bool {
+        self.steps.iter().all(|step| step.expectations.is_empty() && step.events.is_none())
+    }
+
     /// What of it cannot be brought about from outside a server.
     pub fn needs_inside(&self) -> Option<&'static str> {
         let begins = |user: &User| user.state != DialogueState::default() || user.id.is_some() || !user.kept.is_empty();

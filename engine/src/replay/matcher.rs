@@ -337,6 +337,20 @@ pub fn has_text(catalogue: &Catalogue, key: &str) -> bool {
     variants(catalogue, key).next().is_some()
 }
 
+/// Whether one of a text's variants has no words of its own.
+pub fn may_be_anything(catalogue: &Catalogue, key: &str) -> bool {
+    variants(catalogue, key).any(|one| one.literals().iter().all(String::is_empty))
+}
+
+/// Patterns for a text of the bot within a reply, one for each variant.
+pub fn parts_of(catalogue: &Catalogue, key: &str) -> Vec<Matcher> {
+    let part = |one: &Template| {
+        let literals: Vec<String> = one.literals().iter().map(|part| regex::escape(part)).collect();
+        pattern_of(&format!("(?s){}", literals.join(".*"))).ok()
+    };
+    variants(catalogue, key).filter_map(part).collect()
+}
+
 fn may_become(template: &Template, text: &str) -> bool {
     is_like(&template.literals(), text)
 }

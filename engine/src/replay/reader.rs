@@ -24,6 +24,7 @@ use crate::catalogue::{
     fault::{Fault, Faults, Place as SpanPlace, Severity, choose_hint, did_you_mean},
     shape::Shape,
 };
+use crate::text::shorten;
 
 /// The folder of what several fixtures begin with: `fixtures/shared/`, or one beside a fixture that lies elsewhere.
 const SHARED: &str = "shared/";
@@ -37,15 +38,21 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &m
     let mut reader = Reader { files, shared, catalogue, faults, shape: Shape::lenient(), names: OnceCell::new() };
     let mut fixtures = Vec::new();
     for (path, bytes) in files {
-        if path.ends_with(botium::CONVERSATION) {
+        let ending = path.to_lowercase();
+        if ending.ends_with(botium::CONVERSATION) {
             fixtures.extend(botium::read(&mut reader, path, bytes));
-        } else if path.ends_with(botium::UTTERANCES) {
+        } else if ending.ends_with(botium::UTTERANCES) {
             botium::check_utterances(&mut reader, path, bytes);
         } else if reader.shared.contains_key(path.as_str()) {
             reader.look_at_shared(path, bytes);
         } else {
             fixtures.extend(reader.yaml(path, bytes));
         }
+    }
+    for fixture in fixtures.iter().filter(|fixture| fixture.expects_nothing()) {
+        let place = SpanPlace { file: fixture.place.file.clone(), span: 0..0 };
+        let message = format!("`{}` expects nothing: it passes whatever is said", shorten(&fixture.name, 60));
+        reader.faults.push(Fault::warning(place, message).hint("write `expect:` at least at its last message"));
     }
     reader.faults.tell_once();
     fixtures.retain(|fixture| {
@@ -112,14 +119,16 @@ impl Reader<'_> {
     fn own(&mut self, document: &Document) -> Option<Fixture> {
         let before = self.faults.count(Severity::Error);
         let file = self.shape.read(document, self.faults)?;
-        let has = |key: &str| document.value.get(key).is_some();
-        if !has("conversation") {
+        // A key with a typo has been told; the one that was meant is not missing.
+        let keys = || document.value.as_object().into_iter().flat_map(|fields| fields.keys());
+        let lacks = |key: &str| keys().all(|other| did_you_mean(other, [key]).is_none());
+        if lacks("conversation") {
             let fault = Fault::error(document.place(""), "the key `conversation` is missing");
             self.faults.push(
                 fault.hint("say in a few words what it shows; what several fixtures share lies in fixtures/shared/"),
             );
         }
-        if !has("turns") || document.value["turns"].as_array().is_some_and(Vec::is_empty) {
+        if lacks("turns") || document.value["turns"].as_array().is_some_and(Vec::is_empty) {
             let fault = Fault::error(document.place(""), "the fixture has no messages");
             self.faults.push(fault.hint("write `turns:` with at least one `- user: …`"));
         }
@@ -166,6 +175,11 @@ impl Reader<'_> {
     fn begin_with(&mut self, path: &str, bytes: &[u8], fixture: &mut Fixture) {
         let Some(shared) = Document::read(path, bytes, self.faults) else { return };
         let Some(file) = self.shape.read(&shared, self.faults) else { return };
+        if file.conversation.is_some() {
+            let place = shared.key_place("/conversation");
+            let fault = Fault::error(place, "a file of a folder `shared/` is not played by itself, and has no name");
+            self.faults.push(fault.hint("move it out of `shared/`, or remove `conversation`"));
+        }
         if !file.setup.is_empty() {
             let fault = Fault::error(shared.key_place("/setup"), "a shared file cannot begin with another");
             self.faults.push(fault.hint("name both in the fixture's own `setup`"));
@@ -225,6 +239,10 @@ impl Reader<'_> {
                         let known = self.catalogue.texts.keys().map(String::as_str);
                         let fault = Fault::error(document.place(pointer), format!("the bot has no text `{key}`"));
                         self.faults.push(fault.hint(choose_hint(key, known)));
+                    } else if super::matcher::may_be_anything(self.catalogue, key) {
+                        let message = format!("the text `{key}` may become any text, so this says nothing");
+                        let fault = Fault::error(document.place(pointer), message);
+                        self.faults.push(fault.hint("write what it becomes here"));
                     }
                 }
                 Some(matcher)

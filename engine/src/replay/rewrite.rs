@@ -129,6 +129,11 @@ mod tests {
         assert_eq!(one("{ a: , b: 1 }\n", "/a").as_deref(), Some("{ a: x y , b: 1 }\n"));
         assert_eq!(one("a: 1\r\nb:\r\n", "/b").as_deref(), Some("a: 1\r\nb: x y\r\n"));
         assert_eq!(one("a: 1\n", "/nothing"), None);
+        for nested in ["[{ say: x }]", "{ one_of: [a, b] }", "[a, b]", "{is: a}", "{ }"] {
+            let text = format!("a: {{ b: {nested} }}\n");
+            assert_eq!(one(&text, "/a/b").as_deref(), Some("a: { b: x y }\n"), "{nested}");
+        }
+        assert_eq!(one("a:\n  one_of: [a, b]\n", "/a").as_deref(), Some("a:\n  x y\n"));
         assert_eq!(one("a: &t [1]\nb: *t\n", "/a/0"), None, "the alias would change too");
     }
 }

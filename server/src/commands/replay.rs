@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use banter_engine::catalogue::fault::Severity;
+use banter_engine::catalogue::fault::{FaultReport, Severity};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
@@ -128,7 +128,7 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
         1 => true,
         _ => return Err(Failure::usage("two reports cannot both go to standard output", "name files for the others")),
     };
-    let rig = Rig::open(config, choice, colour())?;
+    let rig = Rig::open(config, choice, colour(), &|faults| tell_broken(options, &faults))?;
     if rig.warnings.count(Severity::Warning) > 0 {
         eprint!("{}", rig.warnings.render(colour()));
     }
@@ -162,6 +162,12 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     }
     // Whatever becomes of the files, the differences have been told.
     write_reports(options, &report, &ran)?;
+    if !options.url.is_empty() && report.passed + report.failed == 0 {
+        return Err(Failure::usage(
+            "nothing was compared: a client sees nothing of what these fixtures expect",
+            "choose fixtures that expect texts, and no starting states; `--json` tells of each why it was not compared",
+        ));
+    }
     if options.update && report.failed > 0 {
         return tell_update(config, choice, &rig, &ran);
     }
@@ -197,9 +203,23 @@ fn play(
     Ok((ran, report))
 }
 
+/// Where CI looks for differences it finds what is wrong with the files.
+fn tell_broken(options: &Options, faults: &[FaultReport]) -> Result<(), Failure> {
+    if options.format == Format::Github {
+        print(show::github_faults(faults).trim_end());
+    }
+    if let Some(path) = &options.json {
+        write_json(path, &json!({ "faults": faults }))?;
+    }
+    if let Some(path) = &options.junit {
+        write(path, &junit::faults(faults)?)?;
+    }
+    Ok(())
+}
+
 fn write_reports(options: &Options, report: &Report, ran: &[Ran]) -> Result<(), Failure> {
-    // With mutations, these are what the JSON tells.
-    if let Some(path) = options.json.as_ref().filter(|_| options.mutate.is_none()) {
+    // With mutations, these are what the JSON tells, unless none can be tried.
+    if let Some(path) = options.json.as_ref().filter(|_| options.mutate.is_none() || report.failed > 0) {
         write_json(path, report)?;
     }
     if let Some(path) = &options.junit {
@@ -242,7 +262,7 @@ fn tell_update(config: &Config, choice: &Choice, rig: &Rig, ran: &[Ran]) -> Resu
         eprintln!("left as it is: {left}");
     }
     // Whether that mended it, a replay tells: what several fixtures share can be right for one of them alone.
-    let again = Rig::open(config, choice, colour())?;
+    let again = Rig::open(config, choice, colour(), &|_| Ok(()))?;
     let differing = again.run(choice, &|_| {})?.iter().filter(|one| !one.outcome.passed()).count();
     if differing > 0 {
         eprintln!("{} still {}", counted(differing, "fixture"), if differing == 1 { "differs" } else { "differ" });
@@ -254,12 +274,12 @@ fn mutate(rig: &Rig, ran: &[Ran], options: &Options, count: usize) -> Result<u8,
     let mutants = mutants::run(rig, ran, count, options.seed)?;
     match &options.json {
         Some(path) => write_json(path, &mutants)?,
-        None => tell_mutants(&mutants),
+        None => tell_mutants(&mutants, count),
     }
     Ok(if mutants.percent() < options.at_least as usize { CHECK_FAILED } else { 0 })
 }
 
-fn tell_mutants(mutants: &Mutants) {
+fn tell_mutants(mutants: &Mutants, wanted: usize) {
     let unnoticed: Vec<_> = mutants.fates.iter().filter(|fate| fate.noticed_by.is_none()).collect();
     if !unnoticed.is_empty() {
         print("\nno fixture notices:");
@@ -270,6 +290,9 @@ fn tell_mutants(mutants: &Mutants) {
         print(format!("      {}", fate.reason.as_deref().unwrap_or_default()));
     }
     print(format!("\n{} of {} mutations noticed, {} %", mutants.noticed, mutants.total, mutants.percent()));
+    if mutants.total < wanted {
+        print(format!("the bot can be broken in no more ways than these {}", mutants.total));
+    }
     for (kind, [noticed, total]) in &mutants.by_kind {
         print(format!("  {:<10} {noticed:>3} of {total}", json!(kind).as_str().unwrap_or_default()));
     }

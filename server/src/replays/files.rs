@@ -13,6 +13,9 @@ use banter_engine::{
 
 use crate::{config::Config, failure::Failure};
 
+/// How files of fixtures end, in whichever case.
+const ENDINGS: [&str; 4] = [".yaml", ".yml", ".convo.txt", ".utterances.txt"];
+
 /// The fixtures' files by their paths, as a person would name them. What several fixtures begin with is always there.
 ///
 /// # Errors
@@ -80,7 +83,10 @@ impl Found {
                     continue;
                 }
                 count += self.walk(&path)?;
-            } else if [".yaml", ".yml", ".convo.txt", ".utterances.txt"].iter().any(|ending| name.ends_with(ending)) {
+            } else if name.to_lowercase().ends_with(".pconvo.txt") {
+                eprintln!("warning: {}: parts of Botium's conversations are not mapped", path.display());
+                eprintln!("hint: write their lines into the conversations themselves");
+            } else if ENDINGS.iter().any(|ending| name.to_lowercase().ends_with(ending)) {
                 if self.files.len() >= MAX_FILES {
                     return Err(io::Error::other(format!("there are more than {MAX_FILES} files")));
                 }

@@ -1,5 +1,8 @@
 //! JUnit XML: a suite a file, a case a fixture.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use banter_engine::catalogue::fault::{FaultReport, Severity};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::{
@@ -28,8 +31,31 @@ pub fn xml(report: &Report, ran: &[Ran]) -> Result<String, Failure> {
         }
     }
     junit.add_test_suites(suite);
-    // The schema of Jenkins knows no `skipped` of all suites together; it is the first of the text.
-    let all = format!(" skipped=\"{}\"", report.skipped);
+    text(&junit, report.skipped)
+}
+
+/// Files that are broken, as XML: a suite a file, a case a fault.
+///
+/// # Errors
+/// When it cannot be written as XML.
+pub fn faults(faults: &[FaultReport]) -> Result<String, Failure> {
+    let mut junit = quick_junit::Report::new("banter replay");
+    let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
+    for fault in faults.iter().filter(|fault| fault.severity == Severity::Error) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(&fault.message).set_type("fault");
+        status.set_description(format!("{}\nhint: {}", fault.message, fault.hint.as_deref().unwrap_or_default()));
+        let mut case = TestCase::new(format!("line {}, column {}", fault.line, fault.column), status);
+        case.set_classname(&fault.file).set_time(Duration::ZERO);
+        suites.entry(&fault.file).or_insert_with(|| TestSuite::new(&fault.file)).add_test_case(case);
+    }
+    junit.add_test_suites(suites.into_values());
+    text(&junit, 0)
+}
+
+/// The schema of Jenkins knows no `skipped` of all suites together; it is the first of the text.
+fn text(junit: &quick_junit::Report, skipped: usize) -> Result<String, Failure> {
+    let all = format!(" skipped=\"{skipped}\"");
     let written = junit.to_string().map(|xml| xml.replacen(&all, "", 1));
     written.map_err(|error| Failure::usage(format!("the report cannot be written: {error}"), "report this"))
 }

@@ -152,7 +152,7 @@ fn reason(reach: &Reach, mutation: &Mutation, reached: usize) -> String {
             "fixtures run this line, and none compares what it changes, or nothing changes for what they say".to_owned()
         }
         Kind::Reply => "no fixture compares this text".to_owned(),
-        Kind::Threshold if reached == 0 => "no fixture reaches this intent".to_owned(),
+        Kind::Threshold if reached == 0 && mutation.intent.is_some() => "no fixture reaches this intent".to_owned(),
         Kind::Threshold => "all messages of the fixtures are surer than that".to_owned(),
         Kind::Slot => "no fixture leaves this slot to be asked for, or answers it wrongly".to_owned(),
         Kind::Example => {

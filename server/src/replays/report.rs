@@ -41,8 +41,9 @@ pub struct Report {
     pub not_compared: usize,
     /// In the order of their files.
     pub fixtures: Vec<FixtureReport>,
-    /// What the fixtures reach.
-    pub coverage: Coverage,
+    /// What the fixtures reach; of servers nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
     /// What of other tools' files was not mapped.
     pub warnings: Vec<FaultReport>,
 }
@@ -186,7 +187,7 @@ impl Report {
             not_run: fixtures.len() - reports.len(),
             turns: turns().count(),
             not_compared: turns().map(|turn| turn.not_compared.len()).sum(),
-            coverage: Coverage::of(catalogue, ran.iter().map(|one| &one.outcome)),
+            coverage: outside.is_none().then(|| Coverage::of(catalogue, ran.iter().map(|one| &one.outcome))),
             warnings: warnings.reports(),
             fixtures: reports,
         }

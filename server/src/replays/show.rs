@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use banter_engine::{replay::fixture::Place, turn::Explain};
+use banter_engine::{
+    catalogue::fault::{FaultReport, Severity},
+    replay::fixture::Place,
+    turn::Explain,
+};
 use similar::{DiffTag, TextDiff};
 
 use super::report::{FixtureReport, Report, TurnReport, Verdict};
@@ -73,7 +77,7 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
             out.push_str(&explain(paint, turn, why));
         }
         if let Some(first) =
-            turn.differences.iter().find(|one| one.replacement.is_some() && !one.place.pointer.is_empty())
+            turn.differences.iter().find(|one| !one.replacements.is_empty() && !one.place.pointer.is_empty())
         {
             let _ = writeln!(out, "  {}", hint(first.place.line, &first.place.file));
         }
@@ -172,7 +176,7 @@ pub fn summary(paint: Paint, report: &Report, seconds: f64, all: bool) -> String
         };
         let _ = writeln!(out, "{} {what} cannot be seen from outside and {were} not compared", report.not_compared);
     }
-    let coverage = &report.coverage;
+    let Some(coverage) = &report.coverage else { return out };
     let rows = [
         ("intents", &coverage.intents),
         ("slots", &coverage.slots),
@@ -214,6 +218,20 @@ pub fn github(report: &Report) -> String {
         }
     }
     out
+}
+
+/// The same for what is wrong with files.
+pub fn github_faults(faults: &[FaultReport]) -> String {
+    let line = |fault: &FaultReport| {
+        let kind = if fault.severity == Severity::Error { "error" } else { "warning" };
+        let (file, line, column) = (property(&fault.file), fault.line, fault.column);
+        let hint = fault.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        format!(
+            "::{kind} file={file},line={line},col={column},title=banter replay::{}\n",
+            escape(&format!("{}{hint}", fault.message))
+        )
+    };
+    faults.iter().map(line).collect()
 }
 
 fn escape(text: &str) -> String {

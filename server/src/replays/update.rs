@@ -31,25 +31,23 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
     let differences = outcomes.iter().flat_map(|outcome| outcome.turns.iter().flat_map(|turn| &turn.differences));
     for difference in differences {
         let place = &difference.place;
-        match &difference.replacement {
-            // Formats of others have no pointers.
-            Some(value) if !place.pointer.is_empty() => {
-                lines.insert((&place.file, &place.pointer), place.line);
-                let known =
-                    changes.entry(&place.file).or_default().entry(place.pointer.clone()).or_insert(value.clone());
-                if known != value {
-                    updated
-                        .left
-                        .push(format!("{}:{} {}: several answers came", place.file, place.line, difference.field));
-                }
-            }
-            Some(_) => {
-                let told = "files of other tools are not written";
-                updated.left.push(format!("{}:{} {}: {told}", place.file, place.line, difference.field));
-            }
-            None => {
-                let told = "what came is no value of its own to write there";
-                updated.left.push(format!("{}:{} {}: {told}", place.file, place.line, difference.field));
+        let mut leave = |why: &str| {
+            updated.left.push(format!("{}:{} {}: {why}", place.file, place.line, difference.field));
+        };
+        if difference.replacements.is_empty() {
+            leave("what came is no value of its own to write there");
+            continue;
+        }
+        // Formats of others have no pointers.
+        if place.pointer.is_empty() {
+            leave("files of other tools are not written");
+            continue;
+        }
+        for (pointer, value) in &difference.replacements {
+            lines.insert((&place.file, pointer), place.line);
+            let known = changes.entry(&place.file).or_default().entry(pointer.clone()).or_insert(value.clone());
+            if known != value {
+                leave("several answers came");
             }
         }
     }

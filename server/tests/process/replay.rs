@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     sync::LazyLock,
 };
 
@@ -141,13 +141,13 @@ fn update_writes_what_came_and_nothing_else() {
     assert_eq!(replay(&[path(&rasa), "--update"]).code, 1);
     assert_eq!(fs::read_to_string(&rasa).unwrap(), story);
     // What cannot be written keeps nothing else from it, and rights stay.
-    let alias = "conversation: one of two\nturns:\n  - user: how can I pay\n    expect: { intent: refund, suggestions: &no [x] }\n  - user: bye\n    expect: { suggestions: *no }\n";
+    let alias = "conversation: one of two\nturns:\n  - user: bye\n    expect: { intent: &pay payment_methods, text: x }\n  - user: how can I pay\n    expect: { intent: *pay }\n";
     let alias = file(folder.path(), "alias.yaml", alias);
     fs::set_permissions(&alias, fs::Permissions::from_mode(0o640)).unwrap();
     let ran = replay(&[path(&alias), "--update"]);
     assert!(ran.code == 1 && ran.err.contains("alias.yaml:4: the value cannot be written"), "{}", ran.err);
     let (text, mode) = (fs::read_to_string(&alias).unwrap(), fs::metadata(&alias).unwrap().permissions().mode());
-    assert!(text.contains("intent: payment_methods, suggestions: &no [x]"), "{text}");
+    assert!(text.contains("intent: &pay payment_methods, text: ") && !text.contains("text: x"), "{text}");
     assert_eq!(mode & 0o777, 0o640);
     // What is right for one turn alone is not right.
     let all = file(
@@ -181,6 +181,15 @@ fn broken_fixtures_end_with_2_and_a_line() {
         assert!(ran.code == 2 && ran.err.contains(expected), "{name}: {} {}{}", ran.code, ran.out, ran.err);
         assert!(ran.err.contains(&format!("{name}:")) && ran.err.contains("hint:"), "{name}: {}", ran.err);
     }
+    // CI finds them where it looks for differences.
+    let broken = folder.path().join("keys.yaml");
+    let report = folder.path().join("broken.json");
+    let ran = replay(&[path(&broken), "--format", "github", "--json", path(&report), "--junit", "-"]);
+    let annotation = format!("::error file={},line=2,col=1,title=banter replay::unknown key `turn`", path(&broken));
+    assert!(ran.code == 2 && ran.out.contains(&annotation), "{}", ran.out);
+    assert!(ran.out.contains("<error message=\"unknown key `turn`\""), "{}", ran.out);
+    let report: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
+    assert_eq!(report["faults"][0]["line"], 2, "{report}");
     let fixture = file(folder.path(), "huge.yaml", &huge);
     let ran = replay(&[path(&fixture)]);
     assert!(ran.code == 2 && ran.err.contains("split it"), "{}", ran.err);
@@ -273,9 +282,40 @@ fn the_same_fixtures_pass_over_http_on_two_servers_and_three_stores() {
 }
 
 #[test]
+fn where_nothing_is_compared_nothing_passes() {
+    let folder = warm_folder();
+    let server = Running::start(folder.path(), &[]);
+    let inside = "conversation: inside\nstate: { slots: { city: x } }\nturns: [{ user: how can I pay, expect: { text: zzz } }]\n";
+    let fixture = file(folder.path(), "inside.yaml", inside);
+    let ran = replay(&[path(&fixture), "--url", &server.address]);
+    assert!(ran.code == 2 && ran.err.contains("nothing was compared"), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("0 passed, 0 failed, 1 skipped") && !ran.out.contains("intents"), "{}", ran.out);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told() {
     let ran = replay(&["--url", "http://127.0.0.1:9", "--filter", "small talk"]);
     assert!(ran.code == 2 && ran.err.contains("does not answer") && ran.err.contains("hint:"), "{}", ran.err);
+}
+
+#[test]
+fn a_program_finds_its_model_from_any_folder() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    symlink(root.join(".cache"), folder.path().join(".cache")).unwrap();
+    let program = folder.path().join("target/release/banter");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::hard_link(env!("CARGO_BIN_EXE_banter"), &program).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let bot = file(elsewhere.path(), "bot/none", "").parent().unwrap().to_owned();
+    fs::remove_dir_all(&bot).unwrap();
+    let mut words = Command::new(&program);
+    let made = run(words.args(["new", path(&bot)]).current_dir(elsewhere.path()));
+    assert_eq!(made.code, 0, "{}", made.err);
+    let mut words = Command::new(&program);
+    let ran =
+        run(words.args(["replay", "--bot", ".", "--fail-fast"]).current_dir(&bot).env("BANTER_LOG__FILTER", "off"));
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
 }
 
 #[test]

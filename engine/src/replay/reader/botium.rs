@@ -228,6 +228,9 @@ impl Convo<'_, '_> {
         if let Some(variable) = variable(line) {
             return self.unmapped(span, format!("the variable `{variable}` is not mapped"));
         }
+        if line.len() > 1 && line.starts_with('?') {
+            return self.unmapped(span, "what may be said or not (`?`) is not mapped".to_owned());
+        }
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let names = || rest.split('|').map(str::trim).filter(|name| !name.is_empty());
         if ASSERTERS.contains(&word) && names().next().is_none() {
@@ -248,22 +251,25 @@ impl Convo<'_, '_> {
                 Ok(percent) => found.push((Subject::Probability, Matcher::Within(Some(percent / 100.0), None))),
                 Err(_) => return self.unmapped(span, format!("`{}` is no number", rest.trim())),
             },
-            "ENTITIES" if names().any(|name| !self.knows_entity(name)) => {
-                let unknown: Vec<&str> = names().filter(|name| !self.knows_entity(name)).collect();
-                return self.unmapped(span, format!("the bot has no entity `{}`", unknown.join("`, `")));
+            "ENTITIES" => {
+                // `...` at the end: there may be others too.
+                let wanted: Vec<&str> =
+                    names().map(|name| name.trim_end_matches("...")).filter(|n| !n.is_empty()).collect();
+                let unknown: Vec<&str> = wanted.iter().copied().filter(|name| !self.knows_entity(name)).collect();
+                if !unknown.is_empty() {
+                    return self.unmapped(span, format!("the bot has no entity `{}`", unknown.join("`, `")));
+                }
+                found.extend(wanted.iter().map(|name| (Subject::Entity((*name).to_owned()), Matcher::Anything)));
+                if !rest.trim_end().ends_with("...") {
+                    let others = self.reader.catalogue.entities.keys().filter(|name| !wanted.contains(&name.as_str()));
+                    found.extend(others.map(|name| (Subject::Entity(name.clone()), Matcher::Equals(Value::Null))));
+                }
             }
-            "ENTITIES" => found.extend(names().map(|name| {
-                let name = name.trim_end_matches("...");
-                (Subject::Entity(name.to_owned()), Matcher::Anything)
+            // In whichever order.
+            "BUTTONS" => found.extend(names().map(|name| {
+                let one = vec![Matcher::Rest, Matcher::Equals(Value::from(name)), Matcher::Rest];
+                (Subject::Suggestions, Matcher::Items(one))
             })),
-            "BUTTONS" => found.push((
-                Subject::Suggestions,
-                Matcher::Items(
-                    std::iter::once(Matcher::Rest)
-                        .chain(names().flat_map(|name| [Matcher::Equals(Value::from(name)), Matcher::Rest]))
-                        .collect(),
-                ),
-            )),
             "TEXT" | "TEXT_EXACT" => found.push((Subject::Text, Matcher::Equals(rest.trim().into()))),
             "TEXT_EXACT_IC" | "TEXT_IC" => match pattern(word, &format!("^(?:{})$", regex::escape(rest.trim()))) {
                 Ok(pattern) => found.push((Subject::Text, Matcher::Pattern(pattern))),
@@ -289,6 +295,9 @@ impl Convo<'_, '_> {
                 let only = if matchers.len() == 1 { matchers.pop() } else { None };
                 found.push((Subject::Text, only.unwrap_or(Matcher::OneOf(matchers))));
             }
+        }
+        if negated && found.len() > 1 {
+            return self.unmapped(span, format!("`!{word}` of several is not mapped"));
         }
         let place = self.reader.line(self.path, number);
         for (subject, matcher) in found {

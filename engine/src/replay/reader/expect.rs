@@ -13,7 +13,7 @@ use crate::{
     },
     replay::{
         fixture::{Expectation, Place, Subject},
-        matcher::{Lists, Matcher, check_bounds},
+        matcher::{self, Lists, Matcher, check_bounds},
         wire::ExpectFile,
     },
     turn::TurnKind,
@@ -79,6 +79,10 @@ pub fn read(
             let fault = Fault::error(document.key_place(&pointer), "`events` cannot stand inside `not`");
             reader.faults.push(fault.hint("no failure is expected anyway, unless `events` names one"));
         } else if let Some(matcher) = reader.matcher(document, &Value::Array(list.clone()), &pointer, Lists::Items) {
+            for name in matcher.literals().into_iter().filter(|name| !EVENTS.contains(name)) {
+                let fault = Fault::error(document.place(&pointer), format!("no event is of the kind `{name}`"));
+                reader.faults.push(fault.hint(choose_hint(name, EVENTS)));
+            }
             *events = Some((matcher, reader.place(document, &pointer)));
         }
     }
@@ -93,6 +97,11 @@ pub fn read(
     }
 }
 
+/// Kinds of events.
+const EVENTS: [&str; 5] = ["script_failed", "plugin_failed", "text_failed", "jump_failed", "state_dropped"];
+/// What an effect may be.
+const EFFECTS: [&str; 4] = ["say", "suggest", "image", "payload"];
+
 struct Adding<'a, 'b> {
     reader: &'a mut Reader<'b>,
     document: &'a Document,
@@ -106,6 +115,9 @@ impl Adding<'_, '_> {
         let pointer = child(self.pointer, key);
         if let Some(matcher) = self.reader.matcher(self.document, value, &pointer, lists) {
             self.check_names(&matcher, &subject, &pointer);
+            if subject == Subject::Effects {
+                self.check_effects(value, &pointer);
+            }
             self.push(matcher, subject, key);
         }
     }
@@ -129,6 +141,21 @@ impl Adding<'_, '_> {
         }
     }
 
+    /// A key that no effect has is absent for ever.
+    fn check_effects(&mut self, value: &Value, pointer: &str) {
+        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+            let keys = || item.as_object().into_iter().flat_map(|fields| fields.keys());
+            if keys().all(|key| matcher::KEYS.contains(&key.as_str())) {
+                continue;
+            }
+            for key in keys().filter(|key| !EFFECTS.contains(&key.as_str())) {
+                let place = self.document.key_place(&child(&child(pointer, index), key));
+                let fault = Fault::error(place, format!("unknown key `{key}`"));
+                self.reader.faults.push(fault.hint(choose_hint(key, EFFECTS)));
+            }
+        }
+    }
+
     fn push(&mut self, matcher: Matcher, subject: Subject, key: &str) {
         self.push_at(matcher, subject, &child(self.pointer, key));
     }
@@ -148,10 +175,12 @@ impl Adding<'_, '_> {
                 let fault = Fault::error(self.document.key_place(&pointer), format!("the bot has no entity `{name}`"));
                 self.reader.faults.push(fault.hint(choose_hint(name, known)));
             }
-            if key != "entities" && (value.is_null() || self.negated) {
+            let matcher = self.reader.matcher(self.document, value, &pointer, Lists::Items);
+            let absent = value.is_null() || self.negated || matcher.as_ref().is_some_and(Matcher::forbids);
+            if key != "entities" && absent {
                 self.reader.check_known(self.document, name, key, &pointer);
             }
-            if let Some(matcher) = self.reader.matcher(self.document, value, &pointer, Lists::Items) {
+            if let Some(matcher) = matcher {
                 self.push_at(matcher, subject(name.clone()), &pointer);
             }
         }

@@ -22,6 +22,9 @@ use crate::{
 
 const HINT: &str = "the rest of the file is played; say the same in a fixture of banter's own to have this compared";
 
+/// Stands for a message that names an intent.
+const UNSAYABLE: &str = "\0";
+
 /// Whether a document is one of Rasa's.
 pub fn is_one(value: &Value) -> bool {
     value.get("conversation").is_none() && ["stories", "test_cases"].iter().any(|key| value.get(key).is_some())
@@ -45,8 +48,14 @@ pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
             let pointer = format!("/{list}/{index}");
             let mut mapping = Mapping { reader, document, pointer: pointer.clone(), steps: Vec::new() };
             mapping.case(case, name);
-            let steps = mapping.steps;
-            let title = case.get(name).and_then(Value::as_str).unwrap_or("a story without a name").to_owned();
+            let mut steps = mapping.steps;
+            // What cannot be said as it was meant is not said at all.
+            steps.retain(|step| step.text != UNSAYABLE);
+            let title = match case.get(name) {
+                Some(Value::String(title)) => title.clone(),
+                Some(Value::Null) | None => "a story without a name".to_owned(),
+                Some(other) => other.to_string(),
+            };
             if steps.is_empty() {
                 wrong(reader, document, &pointer, "the story has no `user` step");
                 continue;
@@ -77,7 +86,7 @@ impl Mapping<'_, '_> {
         };
         for (index, step) in steps.iter().enumerate() {
             let pointer = format!("{}/steps/{index}", self.pointer);
-            let Some(fields) = step.as_object() else {
+            let Some(fields) = step.as_object().filter(|fields| !fields.is_empty()) else {
                 wrong(self.reader, self.document, &pointer, "a step is a map such as `user: hello`");
                 continue;
             };
@@ -100,7 +109,12 @@ impl Mapping<'_, '_> {
         let Some(text) = value.as_str() else {
             return wrong(self.reader, self.document, pointer, "`user` is a text");
         };
-        let (text, entities) = plain(text.trim());
+        let (mut text, entities) = plain(text.trim());
+        if text.starts_with('/') {
+            let message = format!("`{text}` names an intent instead of saying anything, and is not said");
+            unmapped(self.reader, self.document, pointer, &message);
+            UNSAYABLE.clone_into(&mut text);
+        }
         let odd: Vec<String> = entities.iter().filter_map(|mark| mark.odd.clone()).collect();
         for odd in odd {
             unmapped(self.reader, self.document, pointer, &odd);
@@ -135,6 +149,9 @@ impl Mapping<'_, '_> {
             ("intent", name) => {
                 unmapped(self.reader, self.document, pointer, &format!("the bot has no intent {name}"));
             }
+            ("bot", Value::String(text)) if text.trim().is_empty() => {
+                wrong(self.reader, self.document, pointer, "`bot` says nothing");
+            }
             ("bot", Value::String(text)) => {
                 let matcher = Matcher::Contains(text.trim().to_owned(), false);
                 self.push(Subject::Text, matcher, pointer);
@@ -152,7 +169,8 @@ impl Mapping<'_, '_> {
         let bare = name.trim_start_matches("utter_").trim_start_matches("action_");
         let keys = [name.to_owned(), bare.to_owned(), format!("reply:{bare}")];
         if let Some(key) = keys.into_iter().find(|key| matcher::has_text(catalogue, key)) {
-            return self.push(Subject::Text, Matcher::VariantOf(key), pointer);
+            // Several actions may follow one message: each says a part of the reply.
+            return self.push(Subject::Text, Matcher::OneOf(matcher::parts_of(catalogue, &key)), pointer);
         }
         let file = format!("{bare}.rhai");
         let scripts = catalogue.intents.iter().filter_map(|intent| match &intent.handler {
@@ -178,6 +196,10 @@ impl Mapping<'_, '_> {
         };
         match value {
             Value::String(name) => add(name, None, pointer),
+            Value::Object(fields) if fields.is_empty() => {
+                wrong(self.reader, self.document, pointer, "no slot is named");
+            }
+            Value::Array(items) if items.is_empty() => wrong(self.reader, self.document, pointer, "no slot is named"),
             Value::Object(fields) => fields.iter().for_each(|(name, value)| add(name, Some(value), pointer)),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {

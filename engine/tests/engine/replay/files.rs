@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use banter_engine::replay::rewrite::rewrite;
+
 use super::{bench, differences};
 
 /// What is wrong with files of fixtures.
@@ -59,8 +61,45 @@ turns:
         intent: { is: gret }
         probability: { min: 0.9, max: 0.1 }
         handler: plugin:weathr
+        effects: ["...", { imge: "*" }, "..."]
+      effects: [{ say: "*", sugest: null }]
+      events: [script_faild]
 "#;
     insta::assert_snapshot!(faults(&[("fixtures/names.yaml", text)]));
+}
+
+#[test]
+fn what_passes_whatever_is_said_is_told() {
+    let none = "conversation: x\nturns: [{ user: hello, expect: {} }]\n";
+    assert!(faults(&[("fixtures/x.yaml", none)]).contains("`x` expects nothing"));
+    let story = "stories:\n- story: 5\n  steps: [{ user: hello }, { user: /greet }]\n";
+    let told = faults(&[("fixtures/x.yaml", story)]);
+    assert!(told.contains("`5` expects nothing") && told.contains("`/greet` names an intent"), "{told}");
+    let empty = "stories:\n- story: x\n  steps: [{ user: hello }, { bot: '' }, { slot_was_set: [] }, {}]\n";
+    let told = faults(&[("fixtures/x.yaml", empty)]);
+    for part in ["`bot` says nothing", "no slot is named", "a step is a map"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let hidden = "conversation: never played\nturns: [{ user: hello, expect: { intent: stop } }]\n";
+    assert!(faults(&[("fixtures/shared/x.yaml", hidden)]).contains("is not played by itself"));
+    let forbidden = "conversation: x\nturns: [{ user: hello, expect: { slots: { order_ib: { not: x } } } }]\n";
+    assert!(faults(&[("fixtures/x.yaml", forbidden)]).contains("did you mean `order_id`?"));
+    let any = "conversation: x\nturns: [{ user: hello, expect: { text: { variant_of: any } } }]\n";
+    assert!(faults(&[("fixtures/x.yaml", any)]).contains("may become any text"));
+}
+
+#[test]
+fn parts_of_a_list_alone_are_mended() {
+    let text = "conversation: x\nturns:\n  - user: say something nice\n    expect:\n      effects:\n        - say: ~word # any of them\n        # a picture\n        - image: y\n        - payload: { times: 0, nested: '*' }\nstubs: { kv: { times: 1 }, http: [{ url: '*', json: { word: tea } }] }\n";
+    let outcome = &bench().play(&[("fixtures/a.yaml", text)])[0];
+    let values: Vec<(String, Value)> =
+        outcome.turns[0].differences.iter().flat_map(|found| found.replacements.clone()).collect();
+    let mended = rewrite("a.yaml", text, &values).expect("a file");
+    assert!(
+        mended.contains("- say: ~word # any of them\n        # a picture\n        - image: \"https://img"),
+        "{mended}"
+    );
+    assert!(bench().play(&[("fixtures/a.yaml", &mended)])[0].passed());
 }
 
 #[test]
@@ -248,4 +287,11 @@ stories:
         ("fixtures/x.convo.txt", "x\n\n#me\nhello there\n\n#bot\nUTT\n"),
     ];
     assert!(bench().play(&lists)[0].passed());
+    // A list of entities is all of them, unless it says that there may be others; buttons are in no order.
+    let entities = |names: &str| {
+        let convo = format!("x\n\n#me\ntrack order A-1042 to Moscow\n\n#bot\nENTITIES {names}\n");
+        bench().play(&[("fixtures/x.convo.txt", &convo)])[0].passed()
+    };
+    assert_eq!(["order_id", "order_id|...", "city|order_id"].map(entities), [false, true, true]);
+    assert!(faults(&[("fixtures/x.convo.txt", "x\n\n#me\nhello\n\n#bot\n?maybe\n")]).contains("said or not"));
 }
