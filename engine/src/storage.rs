@@ -1,8 +1,9 @@
 //! Files that are made anew and must be whole or absent.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -18,8 +19,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     let draft = path.with_extension(format!("{}-{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-    let result =
-        write_synced(&draft, bytes).and_then(|()| keep_rights(path, &draft)).and_then(|()| fs::rename(&draft, path));
+    let result = write_synced(&draft, bytes, path).and_then(|()| fs::rename(&draft, path));
     if result.is_err() {
         // The error that counts is the first one.
         let _ = fs::remove_file(&draft);
@@ -27,17 +27,17 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     result
 }
 
-/// Whoever may read and write a file may do so when it is written anew.
-fn keep_rights(path: &Path, draft: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(old) => fs::set_permissions(draft, old.permissions()),
-        // There is none yet.
-        Err(_) => Ok(()),
+/// Whoever may read and write the old file may do so with the new one, and nobody else meanwhile.
+fn write_synced(draft: &Path, bytes: &[u8], old: &Path) -> io::Result<()> {
+    let rights = fs::metadata(old).ok().map(|old| old.permissions());
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    if let Some(rights) = &rights {
+        options.mode(rights.mode());
     }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = options.open(draft)?;
+    // The process's mask may have taken some.
+    rights.map_or(Ok(()), |rights| file.set_permissions(rights))?;
     file.write_all(bytes)?;
     file.sync_all()
 }

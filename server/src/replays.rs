@@ -5,6 +5,7 @@ pub mod files;
 pub mod junit;
 pub mod masks;
 pub mod mutants;
+mod names;
 pub mod page;
 pub mod record;
 pub mod remote;

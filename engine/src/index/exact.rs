@@ -57,6 +57,10 @@ impl Exact {
                 (near - wrong, near + wrong)
             })
             .collect();
+        // Of no dimension.
+        if bounds.len() < count {
+            return (0..self.vectors.len()).collect();
+        }
         let mut least: Vec<f32> = bounds.iter().map(|(least, _)| *least).collect();
         let (_, last, _) = least.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
         let last = *last;

@@ -122,7 +122,9 @@ impl Reader<'_> {
         // A key with a typo has been told; the one that was meant is not missing.
         let keys = || document.value.as_object().into_iter().flat_map(|fields| fields.keys());
         let lacks = |key: &str| keys().all(|other| did_you_mean(other, [key]).is_none());
-        if lacks("conversation") {
+        if lacks("conversation")
+            || document.value["conversation"].is_null() && document.value.get("conversation").is_some()
+        {
             let fault = Fault::error(document.place(""), "the key `conversation` is missing");
             self.faults.push(
                 fault.hint("say in a few words what it shows; what several fixtures share lies in fixtures/shared/"),

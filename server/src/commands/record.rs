@@ -1,16 +1,16 @@
 //! `banter record`: fixtures out of conversations that took place.
 
+mod log;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
+    fs::{self, OpenOptions},
+    io::{self, BufRead, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use banter_engine::{Engine, Snapshot, handlers::script::Scripting, host::Host, state::DialogueState, turn::Message};
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -18,7 +18,6 @@ use super::{chat::ChatHost, colour, print, runtime, user};
 use crate::{
     assembly, catalogs,
     config::Config,
-    conversations::MAX_TEXT,
     failure::Failure,
     progress::BuildBar,
     replays::record::{self, MAX_MESSAGES, Said, Utterance},
@@ -28,10 +27,6 @@ use crate::{
 
 /// Turns read at a time.
 const PAGE: u32 = 500;
-/// Bytes of a line in a log at the most.
-const MAX_LINE: u64 = 1 << 20;
-/// Conversations of one log.
-const MAX_CONVERSATIONS: usize = 1_000;
 /// The end of input, for `chat`.
 const HELP: &str = "say something; an empty line or Ctrl-D ends the recording";
 
@@ -119,7 +114,7 @@ pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
             Recorder::open(config)?.write(&said, common, common.out.as_deref())
         }
         Source::Log { file, .. } => {
-            let all = logged(file, common)?;
+            let all = log::read(file, common)?;
             let recorder = Recorder::open(config)?;
             if common.out.is_none() && all.len() > 1 {
                 let message = format!("{} people speak, and each is a fixture of their own", all.len());
@@ -237,29 +232,17 @@ fn write(text: &str, messages: usize, path: Option<&Path>) -> Result<u8, Failure
         fs::create_dir_all(folder).map_err(failed)?;
     }
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    if let Err(error) = file.write_all(text.as_bytes()) {
+        // Half of it is of use to nobody, and would be in the way the next time.
+        let _ = fs::remove_file(path);
+        return Err(failed(error));
+    }
     print(format!("{}: {} messages; `banter replay {}` passes", path.display(), messages, path.display()));
     Ok(0)
 }
 
 fn tell_cut(what: &str) {
     eprintln!("warning: {what} goes on, but a recording has {MAX_MESSAGES} messages at the most; the rest is left out");
-}
-
-/// When a line of a log was written: a date with time, or seconds or milliseconds since 1970.
-fn time_of(entry: &Value) -> Result<Option<Timestamp>, String> {
-    let found = ["time", "timestamp", "@timestamp", "ts", "created_at"].iter().find_map(|key| entry.get(*key));
-    let time = match found {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text.parse().ok(),
-        Some(number) => number.as_f64().and_then(|number| {
-            // Seconds of this size are the year 5138.
-            let millis = if number.abs() < 1e11 { number * 1e3 } else { number };
-            Timestamp::from_millisecond(millis as i64).ok()
-        }),
-    };
-    let told = || format!("{} is no time; write one such as 2026-01-05T10:00:00Z", found.unwrap_or(&Value::Null));
-    time.map(Some).ok_or_else(told)
 }
 
 fn named(common: &Common, otherwise: &str) -> String {
@@ -317,80 +300,4 @@ async fn all_turns(stores: &Stores, user: UserId, dialog: Option<i64>) -> Result
         let surplus = all.len().saturating_sub(MAX_MESSAGES + 1);
         all.drain(..surplus);
     }
-}
-
-/// What somebody of a log said.
-struct Logged {
-    said: Said,
-    /// The line of the first message.
-    line: usize,
-}
-
-/// The conversations of a log, by who speaks.
-fn logged(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
-    let failed = |error: io::Error| {
-        Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a log in JSON Lines")
-    };
-    let mut input: Box<dyn BufRead> = match path == Path::new("-") {
-        true => Box::new(io::stdin().lock()),
-        false => Box::new(BufReader::new(File::open(path).map_err(failed)?)),
-    };
-    let mut order: Vec<String> = Vec::new();
-    let mut by_speaker: BTreeMap<String, Logged> = BTreeMap::new();
-    let mut cut: BTreeSet<String> = BTreeSet::new();
-    for number in 1.. {
-        let mut line = Vec::new();
-        let read = (&mut input).take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
-        if read == 0 {
-            break;
-        }
-        let broken = |reason: String| {
-            Failure::usage(
-                format!("{}:{number}: {reason}", path.display()),
-                "each line is a JSON object with `text` or `message`",
-            )
-        };
-        let line = String::from_utf8(line).map_err(|_| broken("the line is not UTF-8".to_owned()))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let entry: Value =
-            serde_json::from_str(&line).map_err(|error| broken(format!("the line is not JSON: {error}")))?;
-        let Some(text) = ["text", "message", "user"].iter().find_map(|key| entry.get(*key)?.as_str()) else {
-            return Err(broken("the line has neither `text` nor `message`".to_owned()));
-        };
-        if text.trim().is_empty() || text.chars().count() > MAX_TEXT {
-            return Err(broken(format!("the text is empty or longer than {MAX_TEXT} characters")));
-        }
-        let at = time_of(&entry).map_err(broken)?;
-        let speaker = ["dialog_id", "sender", "sender_id", "user_id"].iter().find_map(|key| entry.get(*key));
-        let speaker = speaker.map_or_else(
-            || "somebody".to_owned(),
-            |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
-        );
-        if !by_speaker.contains_key(&speaker) {
-            if order.len() == MAX_CONVERSATIONS {
-                return Err(broken(format!("more than {MAX_CONVERSATIONS} people speak")));
-            }
-            order.push(speaker.clone());
-        }
-        let name = || format!("{} {}", named(common, "from a log"), order.len());
-        let entry_of = by_speaker.entry(speaker);
-        let said = &mut entry_of
-            .or_insert_with(|| Logged { said: Said { name: name(), ..Said::default() }, line: number })
-            .said;
-        if said.messages.len() == MAX_MESSAGES {
-            if cut.insert(said.name.clone()) {
-                tell_cut(&format!("{}:{number}: `{}`", path.display(), said.name));
-            }
-            continue;
-        }
-        let names = entry.get("slots").and_then(Value::as_object).into_iter().flatten();
-        said.slots.extend(names.filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned()))));
-        said.messages.push(Utterance { text: text.to_owned(), at });
-    }
-    if order.is_empty() {
-        return Err(Failure::usage(format!("{} is empty", path.display()), "name a log in JSON Lines"));
-    }
-    Ok(order.into_iter().filter_map(|speaker| by_speaker.remove(&speaker)).collect())
 }

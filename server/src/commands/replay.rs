@@ -128,7 +128,7 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
         1 => true,
         _ => return Err(Failure::usage("two reports cannot both go to standard output", "name files for the others")),
     };
-    let rig = Rig::open(config, choice, colour(), &|faults| tell_broken(options, &faults))?;
+    let rig = Rig::open(config, choice, colour(), &|faults| tell_broken(options, &faults, quiet))?;
     if rig.warnings.count(Severity::Warning) > 0 {
         eprint!("{}", rig.warnings.render(colour()));
     }
@@ -204,8 +204,8 @@ fn play(
 }
 
 /// Where CI looks for differences it finds what is wrong with the files.
-fn tell_broken(options: &Options, faults: &[FaultReport]) -> Result<(), Failure> {
-    if options.format == Format::Github {
+fn tell_broken(options: &Options, faults: &[FaultReport], quiet: bool) -> Result<(), Failure> {
+    if options.format == Format::Github && !quiet {
         print(show::github_faults(faults).trim_end());
     }
     if let Some(path) = &options.json {

@@ -44,8 +44,18 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
             continue;
         }
         for (pointer, value) in &difference.replacements {
+            let file = changes.entry(&place.file).or_default();
+            let around = |other: &String| {
+                let (outer, inner) = if other.len() < pointer.len() { (other, pointer) } else { (pointer, other) };
+                inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            };
+            // A part and the whole of it came of different turns.
+            if file.keys().any(around) {
+                leave("several answers came");
+                continue;
+            }
             lines.insert((&place.file, pointer), place.line);
-            let known = changes.entry(&place.file).or_default().entry(pointer.clone()).or_insert(value.clone());
+            let known = file.entry(pointer.clone()).or_insert(value.clone());
             if known != value {
                 leave("several answers came");
             }

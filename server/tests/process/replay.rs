@@ -184,10 +184,14 @@ fn broken_fixtures_end_with_2_and_a_line() {
     // CI finds them where it looks for differences.
     let broken = folder.path().join("keys.yaml");
     let report = folder.path().join("broken.json");
-    let ran = replay(&[path(&broken), "--format", "github", "--json", path(&report), "--junit", "-"]);
+    let xml = folder.path().join("broken.xml");
+    let ran = replay(&[path(&broken), "--format", "github", "--json", path(&report), "--junit", path(&xml)]);
     let annotation = format!("::error file={},line=2,col=1,title=banter replay::unknown key `turn`", path(&broken));
     assert!(ran.code == 2 && ran.out.contains(&annotation), "{}", ran.out);
-    assert!(ran.out.contains("<error message=\"unknown key `turn`\""), "{}", ran.out);
+    let xml = fs::read_to_string(&xml).unwrap();
+    assert!(xml.contains("<error message=\"unknown key `turn`\""), "{xml}");
+    let ran = replay(&[path(&broken), "--format", "github", "--json", "-"]);
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["faults"][0]["line"], 2, "nothing else is in the way");
     let report: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
     assert_eq!(report["faults"][0]["line"], 2, "{report}");
     let fixture = file(folder.path(), "huge.yaml", &huge);
@@ -365,6 +369,10 @@ fn what_is_recorded_passes_at_once_and_names_nobody() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.contains("now: 2026-02-02T02:40:00Z") && ran.out.contains("after: 2h 5m 5s"), "{}", ran.out);
     assert_eq!(ran.out.matches("after:").count(), 1, "{}", ran.out);
+    let zoneless = "{\"text\":\"hello\",\"time\":null,\"timestamp\":\"2026-01-05 10:00:00\"}\n{\"text\":\"bye\",\"ts\":\"1770000000\"}\n";
+    let zoneless = file(folder.path(), "zoneless.jsonl", zoneless);
+    let ran = run(banter(folder.path()).args(["record", "log", path(&zoneless)]));
+    assert!(ran.code == 0 && ran.out.contains("now: 2026-01-05T10:00:00Z"), "{}{}", ran.out, ran.err);
     for (second, expected) in [
         ("nonsense", "the line is not JSON"),
         ("{\"text\":\"\"}", "the text is empty or longer than 2000 characters"),

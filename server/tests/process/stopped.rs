@@ -23,15 +23,16 @@ fn in_flight_turns_finish_on_external_stores() {
     with_urls(check);
 }
 
-/// What of the requests the server has not read yet; on a busy machine that takes a while.
-fn unread_bytes(streams: &[TcpStream]) -> usize {
+/// Whether the server has read all requests; on a busy machine that takes a while.
+fn all_are_read(streams: &[TcpStream]) -> bool {
     let clients: Vec<u16> = streams.iter().map(|stream| stream.local_addr().unwrap().port()).collect();
+    let server = streams[0].peer_addr().unwrap().port();
     let port = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let sides: Vec<Vec<&str>> = rows.filter(|row| clients.contains(&port(row[2]))).collect();
-    assert_eq!(sides.len(), streams.len(), "{table}");
-    sides.iter().map(|row| usize::from_str_radix(row[4].split(':').nth(1).unwrap(), 16).unwrap()).sum()
+    let established = |row: &Vec<&str>| row[3] == "01" && port(row[1]) == server && clients.contains(&port(row[2]));
+    let unread: Vec<&str> = rows.filter(established).map(|row| row[4].split(':').nth(1).unwrap()).collect();
+    unread.len() == streams.len() && unread.iter().all(|bytes| usize::from_str_radix(bytes, 16).unwrap() == 0)
 }
 
 fn check(environment: &[(&str, &str)]) {
@@ -51,7 +52,7 @@ fn check(environment: &[(&str, &str)]) {
             stream
         })
         .collect();
-    while unread_bytes(&streams) > 0 {
+    while !all_are_read(&streams) {
         thread::sleep(Duration::from_millis(1));
     }
     let told = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();

@@ -112,7 +112,7 @@ const UNSAYABLE: &str = "\0";
 
 /// Lists of utterances by their names.
 fn utterances(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<String>> {
-    let lists = files.iter().filter(|(path, _)| path.ends_with(UTTERANCES));
+    let lists = files.iter().filter(|(path, _)| path.to_lowercase().ends_with(UTTERANCES));
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, mut list) in lists.filter_map(|(path, bytes)| list_of(decode(path, bytes).ok()?)) {
         // Several files may add to one list.

@@ -49,8 +49,12 @@ pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
             let mut mapping = Mapping { reader, document, pointer: pointer.clone(), steps: Vec::new() };
             mapping.case(case, name);
             let mut steps = mapping.steps;
-            // What cannot be said as it was meant is not said at all.
+            // What cannot be said as it was meant is not said at all, and has been told.
+            let all = steps.len();
             steps.retain(|step| step.text != UNSAYABLE);
+            if steps.is_empty() && all > 0 {
+                continue;
+            }
             let title = match case.get(name) {
                 Some(Value::String(title)) => title.clone(),
                 Some(Value::Null) | None => "a story without a name".to_owned(),
