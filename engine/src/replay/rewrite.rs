@@ -6,7 +6,7 @@ use super::matcher::{KEYS, Lists, Matcher};
 use crate::catalogue::document::Document;
 
 /// The text of a file in which the value at each JSON pointer is another one, and nothing else differs; `None` where that cannot be done:
-/// a pointer names nothing, or an alias stands for several places.
+/// a pointer names nothing, an alias stands for several places, or comments lie in between.
 pub fn rewrite(file: &str, text: &str, replacements: &[(String, Value)]) -> Option<String> {
     let document = Document::parse(file, text.as_bytes()).ok()?;
     // Places count from behind the byte-order mark.
@@ -14,7 +14,11 @@ pub fn rewrite(file: &str, text: &str, replacements: &[(String, Value)]) -> Opti
     let mut wanted = document.value.clone();
     let mut edits = Vec::new();
     for (pointer, value) in replacements {
-        edits.push((document.extent(pointer, body)?, write(value)));
+        let extent = document.extent(pointer, body)?;
+        if has_comment(body.get(extent.clone())?) {
+            return None;
+        }
+        edits.push((extent, write(value)));
         *wanted.pointer_mut(pointer)? = Document::parse(file, write(value).as_bytes()).ok()?.value;
     }
     edits.sort_by_key(|(range, _)| range.start);
@@ -30,6 +34,25 @@ pub fn rewrite(file: &str, text: &str, replacements: &[(String, Value)]) -> Opti
     }
     out.push_str(body.get(at..)?);
     (Document::parse(file, out.as_bytes()).ok()?.value == wanted).then_some(out)
+}
+
+/// Whether a comment lies inside a value: a `#` behind a space, outside of quotes and of a text of several lines.
+fn has_comment(value: &str) -> bool {
+    let in_line = |line: &str| {
+        let (mut quote, mut before) = (None, ' ');
+        for c in line.chars() {
+            match (quote, c) {
+                (None, '#') if before.is_whitespace() => return true,
+                // An apostrophe inside a word opens nothing.
+                (None, '"' | '\'') if before.is_whitespace() || "[{,:".contains(before) => quote = Some(c),
+                (Some(open), _) if open == c => quote = None,
+                _ => {}
+            }
+            before = c;
+        }
+        false
+    };
+    !value.starts_with(['|', '>']) && value.lines().any(in_line)
 }
 
 /// A value as an expectation that means this very value.
@@ -95,7 +118,7 @@ mod tests {
 
     #[test]
     fn only_the_value_changes() {
-        let text = "# head\nturns:\n  - user: hi   # said\n    expect: { text: ~\"old\", slots: { a: 1 } } # kept\n  - expect:\n      text: |\n        long\n        old\n      effects:\n        - say: x\n        # inner\n        - image: y\n\n# tail\n";
+        let text = "# head\nturns:\n  - user: hi   # said\n    expect: { text: ~\"old\", slots: { a: 1 } } # kept\n  - expect:\n      text: |\n        long\n        old\n      effects:\n        - say: x\n        - image: y\n\n# tail\n";
         let new = rewrite(
             "f.yaml",
             text,
@@ -134,6 +157,10 @@ mod tests {
             assert_eq!(one(&text, "/a/b").as_deref(), Some("a: { b: x y }\n"), "{nested}");
         }
         assert_eq!(one("a:\n  one_of: [a, b]\n", "/a").as_deref(), Some("a:\n  x y\n"));
+        assert_eq!(one("a:\n  - 1 # why\n  - 2\n", "/a"), None, "the comment would be lost");
+        assert_eq!(one("a:\n  - don't # why\n", "/a"), None, "the comment would be lost");
+        assert_eq!(one("a: 'x # y' # z\n", "/a").as_deref(), Some("a: x y # z\n"));
+        assert_eq!(one("a: |\n  x # y\nb: 1\n", "/a").as_deref(), Some("a: x y\nb: 1\n"));
         assert_eq!(one("a: &t [1]\nb: *t\n", "/a/0"), None, "the alias would change too");
     }
 }

@@ -70,7 +70,9 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
         };
         let left = |pointer: &String| {
             let line = lines.get(&(file, pointer.as_str())).copied().unwrap_or_default();
-            format!("{file}:{line}: the value cannot be written without changing others; write it by hand")
+            format!(
+                "{file}:{line}: the value cannot be written without changing others or losing comments; write it by hand"
+            )
         };
         updated.left.extend(written.left.iter().map(left));
         if written.count == 0 {
