@@ -9,8 +9,8 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use crate::embedding::Vector;
 
-/// From so many distinct vectors on, HNSW answers faster than a scan (`bench/index` prints the crossover).
-pub const HNSW_FROM: usize = 20_000;
+/// From about so many distinct vectors on, HNSW answers faster than the exact index (`bench/index` prints the crossover).
+pub const HNSW_FROM: usize = 40_000;
 
 /// A node and how near it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
