@@ -31,7 +31,7 @@ use crate::{
 };
 use fixture::{Fixture, Place, Step, Stubs};
 
-pub use compare::{actual, differences_of, effects, rounded, suggestions};
+pub use compare::{EFFECT_KEYS, actual, differences_of, effects, rounded, suggestions};
 use stubs::StubHost;
 
 /// Where two things differ.

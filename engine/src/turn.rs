@@ -172,6 +172,9 @@ pub enum Event {
 }
 
 impl Event {
+    /// All that [`Event::kind`] may tell.
+    pub const KINDS: [&str; 5] = ["script_failed", "plugin_failed", "text_failed", "jump_failed", "state_dropped"];
+
     /// What it is, without anything that a user may have typed.
     pub fn kind(&self) -> &'static str {
         match self {

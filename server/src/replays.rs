@@ -121,8 +121,12 @@ impl Rig {
             return Err(Failure::usage(format!("the bot in {bot} has {errors}"), "mend that and try again"));
         };
         eprint!("{unread}");
-        let files = files::collect(config, &bundle, &choice.paths)?;
         let mut warnings = Faults::default();
+        let collected = files::collect(config, &bundle, &choice.paths, &mut warnings);
+        if collected.is_err() {
+            eprint!("{}", warnings.render(colour));
+        }
+        let files = collected?;
         let mut fixtures = reader::read(&files, &catalogue, &mut warnings);
         if warnings.has_errors() {
             eprint!("{}", warnings.render(colour));

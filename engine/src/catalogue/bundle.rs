@@ -30,6 +30,29 @@ pub(super) const FOLDERS: [(&str, &str, usize); 8] = [
 ];
 const MAX_DEPTH: usize = 4;
 
+/// A file that its author expects to count among those with this ending, and that does not.
+fn unread(path: &str, ending: &str) -> Option<Fault> {
+    let (why, hint) = match path.to_lowercase() {
+        lower if ending == ".yaml" && lower.ends_with(".yml") => {
+            ("the file is not read: it ends in .yml", "rename it to .yaml".to_owned())
+        }
+        lower if lower.ends_with(ending) && !path.ends_with(ending) => {
+            ("the file is not read: its ending has capitals", format!("rename it to end in {ending}"))
+        }
+        _ if ending == ".convo.txt" => return part_of_botium(path),
+        _ => return None,
+    };
+    Some(Fault::warning(Place { file: path.to_owned(), span: 0..0 }, why).hint(hint))
+}
+
+/// What Botium includes in several conversations is not mapped.
+pub fn part_of_botium(path: &str) -> Option<Fault> {
+    let place = Place { file: path.to_owned(), span: 0..0 };
+    let fault = Fault::warning(place, "parts of Botium's conversations are not mapped");
+    let is_one = path.to_lowercase().ends_with(".pconvo.txt");
+    is_one.then(|| fault.hint("write their lines into the conversations themselves"))
+}
+
 /// The files of a bot by their path inside its folder, with `/` between the parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
@@ -73,23 +96,12 @@ impl Bundle {
             .filter(|(name, _)| !name.starts_with('.'))
             .collect();
         names.sort();
-        for (name, _) in names.iter().filter(|(name, folder)| !folder && ending == ".yaml" && name.ends_with(".yml")) {
-            let fault = Fault::warning(place(&format!("{path}/{name}")), "the file is not read: it ends in .yml");
-            faults.push(fault.hint("rename it to .yaml"));
+        for (name, _) in names.iter().filter(|(_, folder)| !folder) {
+            if let Some(fault) = unread(&format!("{path}/{name}"), ending) {
+                faults.push(fault);
+            }
         }
-        let other_case = |name: &str| name.to_lowercase().ends_with(ending) && !name.ends_with(ending);
-        for (name, _) in names.iter().filter(|(name, folder)| !folder && other_case(name)) {
-            let fault =
-                Fault::warning(place(&format!("{path}/{name}")), "the file is not read: its ending has capitals");
-            faults.push(fault.hint(format!("rename it to end in {ending}")));
-        }
-        let is_part = |name: &str| ending == ".convo.txt" && name.to_lowercase().ends_with(".pconvo.txt");
-        for (name, _) in names.iter().filter(|(name, folder)| !folder && is_part(name)) {
-            let fault =
-                Fault::warning(place(&format!("{path}/{name}")), "parts of Botium's conversations are not mapped");
-            faults.push(fault.hint("write their lines into the conversations themselves"));
-        }
-        names.retain(|(name, folder)| *folder || (name.ends_with(ending) && !is_part(name)));
+        names.retain(|(name, folder)| *folder || name.ends_with(ending));
         for (name, folder) in names {
             let inner = format!("{path}/{name}");
             if folder && depth > 0 {

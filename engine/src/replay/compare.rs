@@ -159,6 +159,9 @@ pub fn suggestions(outputs: &[Output]) -> Value {
     last.unwrap_or_default().into()
 }
 
+/// Keys of what [`effects`] gives.
+pub const EFFECT_KEYS: [&str; 4] = ["say", "suggest", "image", "payload"];
+
 /// What is said and shown, one map each: `{say, suggest}`, `{image}`, `{payload}`.
 pub fn effects(outputs: &[Output]) -> Value {
     let effect = |output: &Output| match output {

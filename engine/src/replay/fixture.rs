@@ -70,7 +70,7 @@ impl Fixture {
         }
     }
 
-    /// Whether it passes whatever is said.
+    /// Whether it passes whatever is said, unless a handler fails.
     pub fn expects_nothing(&self) -> bool {
         self.steps.iter().all(|step| step.expectations.is_empty() && step.events.is_none())
     }

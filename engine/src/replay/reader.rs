@@ -30,12 +30,23 @@ use crate::text::shorten;
 const SHARED: &str = "shared/";
 /// The one user of a fixture that names none.
 const SOMEBODY: &str = "user";
+/// Stands, in files of others, for a message that cannot be said as it is meant. It is told, and not said at all; no text that may be sent
+/// is this one.
+const UNSAYABLE: &str = "\0";
 
 /// Reads fixtures: banter's own YAML, Rasa's end-to-end YAML, and Botium's `.convo.txt`. Faults that keep a file from being played are
 /// errors; what of another tool's file cannot be mapped is a warning.
 pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &mut Faults) -> Vec<Fixture> {
     let shared = shared_files(files);
-    let mut reader = Reader { files, shared, catalogue, faults, shape: Shape::lenient(), names: OnceCell::new() };
+    let mut reader = Reader {
+        files,
+        shared,
+        catalogue,
+        faults,
+        shape: Shape::lenient(),
+        names: OnceCell::new(),
+        handlers: OnceCell::new(),
+    };
     let mut fixtures = Vec::new();
     for (path, bytes) in files {
         let ending = path.to_lowercase();
@@ -51,7 +62,7 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &m
     }
     for fixture in fixtures.iter().filter(|fixture| fixture.expects_nothing()) {
         let place = SpanPlace { file: fixture.place.file.clone(), span: 0..0 };
-        let message = format!("`{}` expects nothing: it passes whatever is said", shorten(&fixture.name, 60));
+        let message = format!("`{}` expects nothing: only a handler that fails is noticed", shorten(&fixture.name, 60));
         reader.faults.push(Fault::warning(place, message).hint("write `expect:` at least at its last message"));
     }
     reader.faults.tell_once();
@@ -91,6 +102,7 @@ struct Reader<'a> {
     faults: &'a mut Faults,
     shape: Shape<FixtureFile>,
     names: OnceCell<BTreeSet<String>>,
+    handlers: OnceCell<BTreeSet<String>>,
 }
 
 impl Reader<'_> {
@@ -104,6 +116,19 @@ impl Reader<'_> {
                 _ => None,
             });
             slots.chain(scripts.flatten()).collect()
+        })
+    }
+
+    /// What may answer: the engine itself, and the handlers of intents.
+    fn handlers(&self) -> &BTreeSet<String> {
+        const OWN: [&str; 7] = ["reply", "form", "fallback", "clarify", "handoff", "cancelled", "dropped"];
+        self.handlers.get_or_init(|| {
+            let others = self.catalogue.intents.iter().filter_map(|intent| match &intent.handler {
+                Handler::Script { script, .. } => Some(script.path().trim_start_matches("scripts/").to_owned()),
+                Handler::Plugin(plugin) => Some(format!("plugin:{}", plugin.name())),
+                _ => None,
+            });
+            others.chain(OWN.map(str::to_owned)).collect()
         })
     }
 
@@ -122,9 +147,8 @@ impl Reader<'_> {
         // A key with a typo has been told; the one that was meant is not missing.
         let keys = || document.value.as_object().into_iter().flat_map(|fields| fields.keys());
         let lacks = |key: &str| keys().all(|other| did_you_mean(other, [key]).is_none());
-        if lacks("conversation")
-            || document.value["conversation"].is_null() && document.value.get("conversation").is_some()
-        {
+        let is_null = document.value.get("conversation").is_some_and(Value::is_null);
+        if is_null || lacks("conversation") {
             let fault = Fault::error(document.place(""), "the key `conversation` is missing");
             self.faults.push(
                 fault.hint("say in a few words what it shows; what several fixtures share lies in fixtures/shared/"),

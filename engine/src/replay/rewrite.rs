@@ -158,7 +158,8 @@ mod tests {
         }
         assert_eq!(one("a:\n  one_of: [a, b]\n", "/a").as_deref(), Some("a:\n  x y\n"));
         assert_eq!(one("a:\n  - 1 # why\n  - 2\n", "/a"), None, "the comment would be lost");
-        assert_eq!(one("a:\n  - don't # why\n", "/a"), None, "the comment would be lost");
+        assert_eq!(one("a:\n  - don't # why\n  - 2\n", "/a"), None, "the comment would be lost");
+        assert_eq!(one("a:\n  - 1 # why\n", "/a").as_deref(), Some("a:\n  x y # why\n"));
         assert_eq!(one("a: 'x # y' # z\n", "/a").as_deref(), Some("a: x y # z\n"));
         assert_eq!(one("a: |\n  x # y\nb: 1\n", "/a").as_deref(), Some("a: x y\nb: 1\n"));
         assert_eq!(one("a: &t [1]\nb: *t\n", "/a/0"), None, "the alias would change too");

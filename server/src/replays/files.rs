@@ -7,7 +7,10 @@ use std::{
 };
 
 use banter_engine::{
-    catalogue::bundle::{Bundle, MAX_FILE_BYTES, MAX_FILES},
+    catalogue::{
+        bundle::{Bundle, MAX_FILE_BYTES, MAX_FILES, part_of_botium},
+        fault::{Fault, Faults, Place},
+    },
     replay::reader::is_shared,
 };
 
@@ -19,9 +22,14 @@ const ENDINGS: [&str; 4] = [".yaml", ".yml", ".convo.txt", ".utterances.txt"];
 /// The fixtures' files by their paths, as a person would name them. What several fixtures begin with is always there.
 ///
 /// # Errors
-/// A path that is not there, is too large, or holds no fixture.
-pub fn collect(config: &Config, bundle: &Bundle, paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let mut found = Found::default();
+/// A path that is not there, is too large, or holds no fixture. What is passed over is told to `faults`.
+pub fn collect(
+    config: &Config,
+    bundle: &Bundle,
+    paths: &[PathBuf],
+    faults: &mut Faults,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut found = Found { files: BTreeMap::new(), seen: BTreeSet::new(), faults };
     let own = bundle.files.iter().filter(|(path, _)| path.starts_with("fixtures/"));
     for (path, bytes) in own.filter(|(path, _)| paths.is_empty() || is_shared(path)) {
         found.add(&config.bot.join(path), bytes.clone());
@@ -49,13 +57,13 @@ pub fn collect(config: &Config, bundle: &Bundle, paths: &[PathBuf]) -> Result<BT
 }
 
 /// Files that are fixtures, each once, by whichever paths it is reached.
-#[derive(Default)]
-struct Found {
+struct Found<'a> {
     files: BTreeMap<String, Vec<u8>>,
     seen: BTreeSet<PathBuf>,
+    faults: &'a mut Faults,
 }
 
-impl Found {
+impl Found<'_> {
     fn add(&mut self, path: &Path, bytes: Vec<u8>) {
         // A path that is none any more is told where the file is read.
         let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -78,14 +86,14 @@ impl Found {
             if path.is_dir() {
                 // It could lead in a circle.
                 if entry.file_type()?.is_symlink() {
-                    eprintln!("warning: {} is a link to a folder and is not followed", path.display());
-                    eprintln!("hint: name the folder itself beside the others");
+                    let place = Place { file: label(&path), span: 0..0 };
+                    let fault = Fault::warning(place, "a link to a folder is not followed");
+                    self.faults.push(fault.hint("name the folder itself beside the others"));
                     continue;
                 }
                 count += self.walk(&path)?;
-            } else if name.to_lowercase().ends_with(".pconvo.txt") {
-                eprintln!("warning: {}: parts of Botium's conversations are not mapped", path.display());
-                eprintln!("hint: write their lines into the conversations themselves");
+            } else if let Some(fault) = part_of_botium(&label(&path)) {
+                self.faults.push(fault);
             } else if ENDINGS.iter().any(|ending| name.to_lowercase().ends_with(ending)) {
                 if self.files.len() >= MAX_FILES {
                     return Err(io::Error::other(format!("there are more than {MAX_FILES} files")));

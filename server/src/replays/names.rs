@@ -2,58 +2,70 @@
 
 use regex::Regex;
 
-/// Names that are to be masked, and what stands in their places.
+/// Names that are to be masked.
 #[derive(Debug, Default)]
 pub struct Names {
     /// The longest first: a surname must not stay behind because the first name was found alone.
-    known: Vec<(String, String, Vec<Regex>)>,
-    people: usize,
+    known: Vec<Name>,
+}
+
+#[derive(Debug)]
+struct Name {
+    text: String,
+    /// What stands in its place.
+    other: String,
+    /// The name as a whole, then each of its words. None of a name too long for a pattern, which is looked for as it is.
+    patterns: Vec<Regex>,
 }
 
 impl Names {
     /// Takes a name of one or several words; each of them alone stands for the same person.
     pub fn learn(&mut self, name: &str) {
         let name = name.trim();
-        if name.chars().count() < 2 || self.known.iter().any(|(known, ..)| known == name) {
+        if name.chars().count() < 2 || self.known.iter().any(|known| known.text == name) {
             return;
         }
-        self.people += 1;
-        let words: Vec<&str> = name.split_whitespace().collect();
-        let whole = words.iter().map(|word| inflected(word)).collect::<Vec<_>>().join(r"\s+");
-        let long = words.iter().filter(|word| words.len() > 1 && word.chars().count() > 2).map(|word| inflected(word));
-        // A constant with escaped words in it: only its size could be too much, and a slot's value is bounded.
-        let patterns = std::iter::once(whole).chain(long).filter_map(|one| Regex::new(&format!(r"(?i)\b{one}\b")).ok());
-        self.known.push((name.to_owned(), format!("Person{}", self.people), patterns.collect()));
-        self.known.sort_by_key(|(name, ..)| std::cmp::Reverse(name.chars().count()));
+        let words: Vec<String> = name.split_whitespace().map(inflected).collect();
+        let alone = name.split_whitespace().zip(&words).filter(|(word, _)| word.chars().count() > 2 && *word != name);
+        let all = std::iter::once(words.join(r"\s+")).chain(alone.map(|(_, pattern)| pattern.clone()));
+        let patterns = all.map(|one| Regex::new(&format!(r"(?i)\b{one}\b"))).collect::<Result<_, _>>();
+        let other = format!("Person{}", self.known.len() + 1);
+        self.known.push(Name { text: name.to_owned(), other, patterns: patterns.unwrap_or_default() });
+        self.known.sort_by_key(|known| std::cmp::Reverse(known.text.chars().count()));
     }
 
     /// The text without them.
     pub fn mask(&self, text: &str) -> String {
-        let wholes = self.known.iter().filter_map(|(_, other, patterns)| Some((other, patterns.first()?)));
+        let mut out = text.to_owned();
+        for name in &self.known {
+            out = match name.patterns.first() {
+                Some(whole) => whole.replace_all(&out, &name.other).into_owned(),
+                None => out.replace(&name.text, &name.other),
+            };
+        }
         let words =
-            self.known.iter().flat_map(|(_, other, patterns)| patterns.iter().skip(1).map(move |one| (other, one)));
-        wholes.chain(words).fold(text.to_owned(), |text, (other, one)| one.replace_all(&text, other).into_owned())
+            self.known.iter().flat_map(|name| name.patterns.iter().skip(1).map(move |word| (word, &name.other)));
+        words.fold(out, |out, (word, other)| word.replace_all(&out, other).into_owned())
     }
 }
 
 /// A pattern for a word; for a Russian one, with the endings of its declension. Vowels that come and go (`Павел`, `Павла`) are beyond it.
 fn inflected(word: &str) -> String {
     let is_russian = word.chars().all(|c| matches!(c, 'а'..='я' | 'А'..='Я' | 'ё' | 'Ё'));
-    let mut stem = word.to_owned();
-    let last = stem.pop().and_then(|c| c.to_lowercase().next()).unwrap_or_default();
-    let endings = match last {
-        'а' | 'я' => "а|я|ы|и|е|у|ю|ой|ей|ёй|ою|ею",
-        'й' => "й|я|ю|ем|ём|е|и",
-        'ь' => "ь|я|ю|ем|ём|е|и|ью",
-        consonant if "бвгджзклмнпрстфхцчшщ".contains(consonant) => "|а|у|ом|ем|ым|е",
+    let last = word.chars().next_back().unwrap_or_default();
+    let without_last = &word[..word.len() - last.len_utf8()];
+    let (stem, endings) = match last.to_lowercase().next().unwrap_or(last) {
+        'а' | 'я' => (without_last, "а|я|ы|и|е|у|ю|ой|ей|ёй|ою|ею"),
+        'й' => (without_last, "й|я|ю|ем|ём|е|и"),
+        'ь' => (without_last, "ь|я|ю|ем|ём|е|и|ью"),
+        consonant if "бвгджзклмнпрстфхцчшщ".contains(consonant) => (word, "|а|у|ом|ем|ым|е"),
         _ => return regex::escape(word),
     };
-    let is_consonant = endings.starts_with('|');
-    let stem = if is_consonant { word } else { &stem };
+    // Of a short one too many other words begin with the stem.
     if !is_russian || stem.chars().count() < 3 {
         return regex::escape(word);
     }
-    format!("{}(?:{endings})", regex::escape(stem))
+    format!("{stem}(?:{endings})")
 }
 
 #[cfg(test)]
@@ -78,5 +90,7 @@ mod tests {
         check(&["Надя", "Толя", "Ева"], "мне надо только 10 евро, Надя", "мне надо только 10 евро, Person1");
         check(&["Ann Lee"], "ask Ann Lee or Ann, not Anna", "ask Person1 or Person1, not Anna");
         check(&["x"], "x", "x");
+        let long = "Анна ".repeat(20_000);
+        check(&[&long], &format!("я {}!", long.trim()), "я Person1!");
     }
 }

@@ -6,6 +6,7 @@ mod hostile;
 mod killed;
 mod logs;
 mod plugins;
+mod record;
 mod reload;
 mod replay;
 #[path = "../services/mod.rs"]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Reader, SOMEBODY, foreign};
+use super::{Reader, SOMEBODY, UNSAYABLE, foreign};
 use crate::{
     catalogue::{
         IntentId,
@@ -78,7 +78,6 @@ pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture
         convo.line(line.trim(), index + 1, span);
     }
     let Convo { name, mut steps, played_once, .. } = convo;
-    // What cannot be said as it was meant is not said at all.
     steps.retain(|step| step.text != UNSAYABLE);
     for (span, name, others) in played_once {
         let message = format!("of `{name}` the first utterance is said, the other {others} are not");
@@ -106,9 +105,6 @@ enum Section {
     Bot,
     Other,
 }
-
-/// Stands for a message with a variable in it.
-const UNSAYABLE: &str = "\0";
 
 /// Lists of utterances by their names.
 fn utterances(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<String>> {
@@ -253,15 +249,16 @@ impl Convo<'_, '_> {
             },
             "ENTITIES" => {
                 // `...` at the end: there may be others too.
+                let known = &self.reader.catalogue.entities;
                 let wanted: Vec<&str> =
                     names().map(|name| name.trim_end_matches("...")).filter(|n| !n.is_empty()).collect();
-                let unknown: Vec<&str> = wanted.iter().copied().filter(|name| !self.knows_entity(name)).collect();
+                let unknown: Vec<&str> = wanted.iter().copied().filter(|name| !known.contains_key(*name)).collect();
                 if !unknown.is_empty() {
                     return self.unmapped(span, format!("the bot has no entity `{}`", unknown.join("`, `")));
                 }
                 found.extend(wanted.iter().map(|name| (Subject::Entity((*name).to_owned()), Matcher::Anything)));
                 if !rest.trim_end().ends_with("...") {
-                    let others = self.reader.catalogue.entities.keys().filter(|name| !wanted.contains(&name.as_str()));
+                    let others = known.keys().filter(|name| !wanted.contains(&name.as_str()));
                     found.extend(others.map(|name| (Subject::Entity(name.clone()), Matcher::Equals(Value::Null))));
                 }
             }
@@ -304,10 +301,6 @@ impl Convo<'_, '_> {
             let matcher = if negated { Matcher::Not(Box::new(matcher)) } else { matcher };
             self.push(Expectation { subject, matcher, place: place.clone() }, &span);
         }
-    }
-
-    fn knows_entity(&self, name: &str) -> bool {
-        self.reader.catalogue.entities.contains_key(name.trim_end_matches("..."))
     }
 
     fn push(&mut self, expectation: Expectation, span: &Span) {

@@ -1,22 +1,23 @@
 //! `expect:` of a turn.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::Reader;
 use crate::{
     catalogue::{
-        Catalogue, Handler,
+        IntentId,
         document::{Document, child},
         fault::{Fault, choose_hint},
     },
     replay::{
+        EFFECT_KEYS,
         fixture::{Expectation, Place, Subject},
         matcher::{self, Lists, Matcher, check_bounds},
         wire::ExpectFile,
     },
-    turn::TurnKind,
+    turn::{Event, TurnKind},
 };
 
 /// Adds what a file expects; `negated` inside `not`.
@@ -79,9 +80,9 @@ pub fn read(
             let fault = Fault::error(document.key_place(&pointer), "`events` cannot stand inside `not`");
             reader.faults.push(fault.hint("no failure is expected anyway, unless `events` names one"));
         } else if let Some(matcher) = reader.matcher(document, &Value::Array(list.clone()), &pointer, Lists::Items) {
-            for name in matcher.literals().into_iter().filter(|name| !EVENTS.contains(name)) {
+            for name in matcher.literals().into_iter().filter(|name| !Event::KINDS.contains(name)) {
                 let fault = Fault::error(document.place(&pointer), format!("no event is of the kind `{name}`"));
-                reader.faults.push(fault.hint(choose_hint(name, EVENTS)));
+                reader.faults.push(fault.hint(choose_hint(name, Event::KINDS)));
             }
             *events = Some((matcher, reader.place(document, &pointer)));
         }
@@ -96,11 +97,6 @@ pub fn read(
         read(reader, document, inner, &pointer, true, out, events);
     }
 }
-
-/// Kinds of events.
-const EVENTS: [&str; 5] = ["script_failed", "plugin_failed", "text_failed", "jump_failed", "state_dropped"];
-/// What an effect may be.
-const EFFECTS: [&str; 4] = ["say", "suggest", "image", "payload"];
 
 struct Adding<'a, 'b> {
     reader: &'a mut Reader<'b>,
@@ -124,20 +120,24 @@ impl Adding<'_, '_> {
 
     /// A name with a typo would fail for a reason that nobody sees, and inside `not` pass for ever.
     fn check_names(&mut self, matcher: &Matcher, subject: &Subject, pointer: &str) {
-        let catalogue = self.reader.catalogue;
-        let (known, wrong): (Vec<String>, fn(&str) -> String) = match subject {
-            Subject::Intent => (catalogue.intents.iter().map(|intent| intent.id.to_string()).collect(), |name| {
-                format!("the bot has no intent `{name}`")
-            }),
-            Subject::Language => (catalogue.languages.iter().map(|one| one.code().to_owned()).collect(), |name| {
-                format!("the bot does not speak `{name}`")
-            }),
-            Subject::Handler => (handlers(catalogue), |name| format!("the bot has no handler `{name}`")),
-            _ => return,
-        };
-        for name in matcher.literals().into_iter().filter(|name| known.iter().all(|one| one != name)) {
-            let fault = Fault::error(self.document.place(pointer), wrong(name));
-            self.reader.faults.push(fault.hint(choose_hint(name, known.iter().map(String::as_str))));
+        for name in matcher.literals() {
+            let (catalogue, handlers) = (self.reader.catalogue, self.reader.handlers());
+            let (message, hint) = match subject {
+                Subject::Intent if catalogue.intent(&IntentId::new(name)).is_none() => {
+                    let known = catalogue.intents.iter().map(|intent| intent.id.as_str());
+                    (format!("the bot has no intent `{name}`"), choose_hint(name, known))
+                }
+                Subject::Language if catalogue.language(name).is_none() => {
+                    let known = catalogue.languages.iter().map(|language| language.code());
+                    (format!("the bot does not speak `{name}`"), choose_hint(name, known))
+                }
+                Subject::Handler if !handlers.contains(name) => {
+                    let known = handlers.iter().map(String::as_str);
+                    (format!("the bot has no handler `{name}`"), choose_hint(name, known))
+                }
+                _ => continue,
+            };
+            self.reader.faults.push(Fault::error(self.document.place(pointer), message).hint(hint));
         }
     }
 
@@ -148,10 +148,10 @@ impl Adding<'_, '_> {
             if keys().all(|key| matcher::KEYS.contains(&key.as_str())) {
                 continue;
             }
-            for key in keys().filter(|key| !EFFECTS.contains(&key.as_str())) {
+            for key in keys().filter(|key| !EFFECT_KEYS.contains(&key.as_str())) {
                 let place = self.document.key_place(&child(&child(pointer, index), key));
                 let fault = Fault::error(place, format!("unknown key `{key}`"));
-                self.reader.faults.push(fault.hint(choose_hint(key, EFFECTS)));
+                self.reader.faults.push(fault.hint(choose_hint(key, EFFECT_KEYS)));
             }
         }
     }
@@ -185,16 +185,4 @@ impl Adding<'_, '_> {
             }
         }
     }
-}
-
-/// What may answer: the engine itself, and the handlers of intents.
-fn handlers(catalogue: &Catalogue) -> Vec<String> {
-    const OWN: [&str; 7] = ["reply", "form", "fallback", "clarify", "handoff", "cancelled", "dropped"];
-    let others = catalogue.intents.iter().filter_map(|intent| match &intent.handler {
-        Handler::Script { script, .. } => Some(script.path().trim_start_matches("scripts/").to_owned()),
-        Handler::Plugin(plugin) => Some(format!("plugin:{}", plugin.name())),
-        _ => None,
-    });
-    let others: BTreeSet<String> = others.collect();
-    OWN.iter().map(|name| (*name).to_owned()).chain(others).collect()
 }

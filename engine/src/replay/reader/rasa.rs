@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
-use super::{Reader, foreign};
+use super::{Reader, UNSAYABLE, foreign};
 use crate::{
     catalogue::{
         IntentId,
@@ -21,9 +21,6 @@ use crate::{
 };
 
 const HINT: &str = "the rest of the file is played; say the same in a fixture of banter's own to have this compared";
-
-/// Stands for a message that names an intent.
-const UNSAYABLE: &str = "\0";
 
 /// Whether a document is one of Rasa's.
 pub fn is_one(value: &Value) -> bool {
@@ -49,12 +46,6 @@ pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
             let mut mapping = Mapping { reader, document, pointer: pointer.clone(), steps: Vec::new() };
             mapping.case(case, name);
             let mut steps = mapping.steps;
-            // What cannot be said as it was meant is not said at all, and has been told.
-            let all = steps.len();
-            steps.retain(|step| step.text != UNSAYABLE);
-            if steps.is_empty() && all > 0 {
-                continue;
-            }
             let title = match case.get(name) {
                 Some(Value::String(title)) => title.clone(),
                 Some(Value::Null) | None => "a story without a name".to_owned(),
@@ -62,6 +53,9 @@ pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
             };
             if steps.is_empty() {
                 wrong(reader, document, &pointer, "the story has no `user` step");
+            }
+            steps.retain(|step| step.text != UNSAYABLE);
+            if steps.is_empty() {
                 continue;
             }
             fixtures.push(Fixture { steps, ..foreign(title, reader.place(document, &pointer)) });

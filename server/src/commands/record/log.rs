@@ -39,9 +39,9 @@ pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
         true => Box::new(io::stdin().lock()),
         false => Box::new(BufReader::new(File::open(path).map_err(failed)?)),
     };
-    let mut order: Vec<String> = Vec::new();
-    let mut by_speaker: BTreeMap<String, Logged> = BTreeMap::new();
-    let mut cut: BTreeSet<String> = BTreeSet::new();
+    let mut all: Vec<Logged> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut cut: BTreeSet<usize> = BTreeSet::new();
     for number in 1.. {
         let mut line = Vec::new();
         let read = (&mut input).take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
@@ -72,19 +72,17 @@ pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
             || "somebody".to_owned(),
             |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
         );
-        if !by_speaker.contains_key(&speaker) {
-            if order.len() == MAX_CONVERSATIONS {
-                return Err(broken(format!("more than {MAX_CONVERSATIONS} people speak")));
-            }
-            order.push(speaker.clone());
+        let place = *places.entry(speaker).or_insert(all.len());
+        if place == MAX_CONVERSATIONS {
+            return Err(broken(format!("more than {MAX_CONVERSATIONS} people speak")));
         }
-        let name = || format!("{} {}", named(common, "from a log"), order.len());
-        let entry_of = by_speaker.entry(speaker);
-        let said = &mut entry_of
-            .or_insert_with(|| Logged { said: Said { name: name(), ..Said::default() }, line: number })
-            .said;
+        if place == all.len() {
+            let name = format!("{} {}", named(common, "from a log"), place + 1);
+            all.push(Logged { said: Said { name, ..Said::default() }, line: number });
+        }
+        let said = &mut all[place].said;
         if said.messages.len() == MAX_MESSAGES {
-            if cut.insert(said.name.clone()) {
+            if cut.insert(place) {
                 tell_cut(&format!("{}:{number}: `{}`", path.display(), said.name));
             }
             continue;
@@ -93,10 +91,10 @@ pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
         said.slots.extend(names.filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned()))));
         said.messages.push(Utterance { text: text.to_owned(), at });
     }
-    if order.is_empty() {
+    if all.is_empty() {
         return Err(Failure::usage(format!("{} is empty", path.display()), "name a log in JSON Lines"));
     }
-    Ok(order.into_iter().filter_map(|speaker| by_speaker.remove(&speaker)).collect())
+    Ok(all)
 }
 
 /// When a line of a log was written: a date with time, or seconds or milliseconds since 1970.
