@@ -126,6 +126,22 @@ impl Document {
     }
 }
 
+/// How many bytes at the beginning of `text` are a text in quotes, these included.
+fn quoted(text: &str) -> Option<usize> {
+    let quote = text.chars().next().filter(|c| ['"', '\''].contains(c))?;
+    let mut rest = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = rest.next() {
+        match c {
+            '\\' if quote == '"' => drop(rest.next()),
+            // Twice, it stands for itself.
+            '\'' if quote == '\'' && rest.peek().is_some_and(|(_, next)| *next == '\'') => drop(rest.next()),
+            c if c == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// A pointer one level down.
 pub fn child(pointer: &str, key: impl std::fmt::Display) -> String {
     format!("{pointer}/{}", key.to_string().replace('~', "~0").replace('/', "~1"))
@@ -202,7 +218,11 @@ impl<'a> Reader<'a> {
             let fault = self.fault(span, format!("the file nests deeper than {MAX_DEPTH} levels"));
             return Err(fault.hint("look for brackets that are never closed, or write it flatter"));
         }
-        let range = self.range(span);
+        let mut range = self.range(span);
+        // A text in quotes ends with them; the parser's span takes the comment behind it along.
+        if let Some(end) = self.text.get(range.start..).and_then(quoted) {
+            range.end = range.start + end;
+        }
         self.document.spans.insert(pointer.to_owned(), range);
         let (anchor, value) = match event {
             Event::Alias(anchor) => (0, self.alias(anchor, span)?),

@@ -160,7 +160,11 @@ mod tests {
         assert_eq!(one("a:\n  - 1 # why\n  - 2\n", "/a"), None, "the comment would be lost");
         assert_eq!(one("a:\n  - don't # why\n  - 2\n", "/a"), None, "the comment would be lost");
         assert_eq!(one("a:\n  - 1 # why\n", "/a").as_deref(), Some("a:\n  x y # why\n"));
-        assert_eq!(one("a: 'x # y' # z\n", "/a").as_deref(), Some("a: x y # z\n"));
+        for quoted in ["'x # y'", "'it''s'", "\"a \\\" b\"", "\"x\"", "''"] {
+            let text = format!("a: {quoted} # z\n");
+            assert_eq!(one(&text, "/a").as_deref(), Some("a: x y # z\n"), "{quoted}");
+        }
+        assert_eq!(one("a:\n  b: 'x' # z\n", "/a").as_deref(), Some("a:\n  x y # z\n"));
         assert_eq!(one("a: |\n  x # y\nb: 1\n", "/a").as_deref(), Some("a: x y\nb: 1\n"));
         assert_eq!(one("a: &t [1]\nb: *t\n", "/a/0"), None, "the alias would change too");
     }
