@@ -28,9 +28,14 @@ impl Server {
 
     /// With more in its environment; `BANTER_BOT` names another bot.
     pub fn start_with(data_dir: &Path, environment: &[(String, String)]) -> Self {
-        let port = free_port().unwrap_or_else(|error| fail(&format!("no free port: {error}")));
         let binary = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("banter")));
         let binary = binary.filter(|path| path.exists()).unwrap_or_else(|| fail("build the server first: make run"));
+        Self::start_binary(&binary, data_dir, environment)
+    }
+
+    /// Another build of the server.
+    pub fn start_binary(binary: &Path, data_dir: &Path, environment: &[(String, String)]) -> Self {
+        let port = free_port().unwrap_or_else(|error| fail(&format!("no free port: {error}")));
         let log = std::fs::create_dir_all(data_dir).and_then(|()| File::create(data_dir.join("log")));
         let log = log.unwrap_or_else(|error| fail(&format!("no log file: {error}")));
         let child = Command::new(binary)

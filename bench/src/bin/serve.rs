@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashSet,
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
@@ -29,6 +29,12 @@ struct Arguments {
     /// Only one new text at a time against the model, by turns.
     #[arg(long, conflicts_with = "json")]
     single: bool,
+    /// With --single: so many texts.
+    #[arg(long, value_name = "COUNT", requires = "single", default_value_t = SINGLE)]
+    texts: usize,
+    /// With --single: another build of the server, which gets each text too, so that the machine's drift meets both.
+    #[arg(long, value_name = "BINARY", requires = "single")]
+    against: Option<PathBuf>,
 }
 
 fn main() {
@@ -39,22 +45,18 @@ fn main() {
     first_answer(&folder);
     let second_start_s = first_answer(&folder);
 
-    let texts = new_texts(SINGLE + NEW);
-    let (single, many) = texts.split_at(SINGLE);
     let mut model = Model::load(&model_options()).unwrap_or_else(|error| fail(&error.to_string()));
-
     let mut server = Server::start(&folder);
     server.wait();
-    let tokens: Vec<String> = (0..CLIENTS)
-        .map(|i| server.log_in(&format!("user{i}")).unwrap_or_else(|error| fail(&error.to_string())))
-        .collect();
-    let (model_median, message_ms, overhead_ms) = one_at_a_time(&server, &tokens[0], single, &mut model);
     if arguments.single {
-        println!(
-            "a new text, alone: {message_ms:.2} ms; the model: {model_median:.2} ms; added (1 ms): {overhead_ms:.2} ms"
-        );
-        return;
+        return single(&arguments, &folder, &server, &mut model);
     }
+    let texts = new_texts(SINGLE + NEW);
+    let (single, many) = texts.split_at(SINGLE);
+    let tokens: Vec<String> = (0..CLIENTS).map(|i| log_in(&server, &format!("user{i}"))).collect();
+    let Single { mut model_ms, mut messages_ms } = one_at_a_time(&[(&server, &tokens[0])], single, &mut model);
+    let overhead_ms = median_added(&messages_ms[0], &model_ms);
+    let (model_median, message_ms) = (percentile(&mut model_ms, 0.5), percentile(&mut messages_ms[0], 0.5));
     let (batch_rate, many_rate) = many_at_a_time(&server, &tokens, many, &mut model);
     drop(model);
     let repeated_rate = repeated(&server, &tokens);
@@ -188,17 +190,64 @@ fn run(model: &mut Model, texts: &[String]) {
     }
 }
 
-/// The medians of the model, of a message, and of the difference for the same text. Each text is timed both ways by turns, since
-/// the speed of a machine drifts, and the model's caches are as cold after a message as before one.
-fn one_at_a_time(server: &Server, token: &str, texts: &[String], model: &mut Model) -> (f64, f64, f64) {
-    let mut connection = connect(server);
-    let (mut model_ms, mut message_ms) = (Vec::new(), Vec::new());
-    for text in texts {
-        model_ms.push(milliseconds(|| run(model, std::slice::from_ref(text))));
-        message_ms.push(milliseconds(|| send(&mut connection, token, text)));
+/// Milliseconds of each text: of the model, and of the message to each server.
+struct Single {
+    model_ms: Vec<f64>,
+    messages_ms: Vec<Vec<f64>>,
+}
+
+/// Each text is timed all ways by turns, since the speed of a machine drifts, and caches are as cold after one way as after
+/// another.
+fn one_at_a_time(servers: &[(&Server, &str)], texts: &[String], model: &mut Model) -> Single {
+    let mut connections: Vec<(Connection, &str)> =
+        servers.iter().map(|(server, token)| (connect(server), *token)).collect();
+    let mut single = Single { model_ms: Vec::new(), messages_ms: vec![Vec::new(); servers.len()] };
+    for (turn, text) in texts.iter().enumerate() {
+        single.model_ms.push(milliseconds(|| run(model, std::slice::from_ref(text))));
+        for place in 0..connections.len() {
+            let place = (place + turn) % connections.len();
+            let (connection, token) = &mut connections[place];
+            single.messages_ms[place].push(milliseconds(|| send(connection, token, text)));
+        }
     }
-    let mut added: Vec<f64> = message_ms.iter().zip(&model_ms).map(|(message, model)| message - model).collect();
-    (percentile(&mut model_ms, 0.5), percentile(&mut message_ms, 0.5), percentile(&mut added, 0.5))
+    single
+}
+
+/// The median of what is added text by text.
+fn median_added(longer: &[f64], shorter: &[f64]) -> f64 {
+    let mut added: Vec<f64> = longer.iter().zip(shorter).map(|(longer, shorter)| longer - shorter).collect();
+    percentile(&mut added, 0.5)
+}
+
+/// One new text at a time, to one build of the server or to two.
+fn single(arguments: &Arguments, folder: &Path, server: &Server, model: &mut Model) {
+    let texts = new_texts(arguments.texts);
+    let token = log_in(server, "single");
+    let other = arguments.against.as_ref().map(|binary| {
+        let mut other = Server::start_binary(binary, &folder.join("against"), &[]);
+        other.wait();
+        let token = log_in(&other, "single");
+        (other, token)
+    });
+    let mut servers = vec![(server, token.as_str())];
+    servers.extend(other.iter().map(|(other, token)| (other, token.as_str())));
+    let Single { model_ms, messages_ms } = one_at_a_time(&servers, &texts, model);
+    let median = |times: &[f64]| percentile(&mut times.to_vec(), 0.5);
+    for (name, message_ms) in ["this build", "the other"].into_iter().zip(&messages_ms) {
+        println!(
+            "{name}: a new text, alone: {:.2} ms; the model: {:.2} ms; added (1 ms): {:.3} ms",
+            median(message_ms),
+            median(&model_ms),
+            median_added(message_ms, &model_ms)
+        );
+    }
+    if let [this, other] = messages_ms.as_slice() {
+        println!("this build takes {:+.0} µs more than the other for the same text", 1e3 * median_added(this, other));
+    }
+}
+
+fn log_in(server: &Server, name: &str) -> String {
+    server.log_in(name).unwrap_or_else(|error| fail(&error.to_string()))
 }
 
 fn milliseconds(work: impl FnOnce()) -> f64 {
