@@ -17,7 +17,8 @@ const MAX_WORDS: usize = 400;
 pub struct Entity {
     /// Its name in bot.yaml.
     pub entity: String,
-    /// The value: the text that matched a pattern, or the key of the list.
+    /// The value: the text that matched a pattern (with Latin letters, where a code has Cyrillic ones that look the same), or the key
+    /// of the list.
     pub value: String,
     /// What was said.
     pub text: String,
@@ -109,17 +110,7 @@ impl EntitySpec {
     /// All places in a normalised text, left to right, without overlaps.
     pub fn find(&self, name: &str, text: &str) -> Vec<Entity> {
         match self {
-            Self::Pattern(regex) => regex
-                .find_iter(text)
-                .filter(|found| !found.is_empty())
-                .map(|found| Entity {
-                    entity: name.to_owned(),
-                    value: found.as_str().to_owned(),
-                    text: found.as_str().to_owned(),
-                    start: found.start(),
-                    end: found.end(),
-                })
-                .collect(),
+            Self::Pattern(regex) => find_pattern(name, text, regex),
             Self::Values { phrases, fuzzy } => find_values(name, text, phrases, *fuzzy),
         }
     }
@@ -137,6 +128,53 @@ pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity>
     }
     kept.sort_by_key(|entity| entity.start);
     kept
+}
+
+/// Matches in the text as it is, and those of codes whose letters were typed on a Russian keyboard.
+fn find_pattern(name: &str, text: &str, regex: &Regex) -> Vec<Entity> {
+    let entity = |value: &str, start: usize, end: usize| Entity {
+        entity: name.to_owned(),
+        value: value.to_owned(),
+        text: text[start..end].to_owned(),
+        start,
+        end,
+    };
+    let matches = regex.find_iter(text).filter(|found| !found.is_empty());
+    let mut found: Vec<Entity> = matches.map(|found| entity(found.as_str(), found.start(), found.end())).collect();
+    let Some((latin, places)) = latin_letters(text) else { return found };
+    for code in regex.find_iter(&latin).filter(|code| code.as_str().bytes().any(|byte| byte.is_ascii_digit())) {
+        let (start, end) = (places[code.start()], places[code.end()]);
+        if found.iter().all(|known| end <= known.start || start >= known.end) {
+            found.push(entity(code.as_str(), start, end));
+        }
+    }
+    found.sort_by_key(|entity| entity.start);
+    found
+}
+
+/// A text with digits whose Cyrillic letters that look like Latin ones are Latin, and for each of its bytes, and its end, the place
+/// in the text. `None` where nothing would change.
+fn latin_letters(text: &str) -> Option<(String, Vec<usize>)> {
+    let is_code = text.bytes().any(|byte| byte.is_ascii_digit()) && text.chars().any(|letter| latin(letter).is_some());
+    if !is_code {
+        return None;
+    }
+    let (mut out, mut places) = (String::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
+    for (at, letter) in text.char_indices() {
+        let letter = latin(letter).unwrap_or(letter);
+        out.push(letter);
+        places.extend(std::iter::repeat_n(at, letter.len_utf8()));
+    }
+    places.push(text.len());
+    Some((out, places))
+}
+
+/// The Latin letter that looks like a Cyrillic one.
+fn latin(letter: char) -> Option<char> {
+    const CYRILLIC: &str = "АВЕКМНОРСТУХавекмнорстух";
+    const LATIN: &[u8] = b"ABEKMHOPCTYXabekmhopctyx";
+    let place = CYRILLIC.chars().position(|known| known == letter)?;
+    LATIN.get(place).map(|byte| char::from(*byte))
 }
 
 fn find_values(name: &str, text: &str, phrases: &[(Vec<Folded>, String)], fuzzy: bool) -> Vec<Entity> {
@@ -247,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn a_russian_keyboard_types_codes() {
+        let spec = EntitySpec::pattern(r"\b[A-Z]-\d{4}\b").unwrap();
+        check(&spec, "заказ А-1042, или в-7 и к-2210", &[("A-1042", "А-1042"), ("k-2210", "к-2210")]);
+        check(&spec, "A-1042 и А-1043", &[("A-1042", "A-1042"), ("A-1043", "А-1043")]);
+        check(&spec, "Я-1042", &[]);
+        let words = EntitySpec::pattern(r"[A-Z]{2,}").unwrap();
+        check(&words, "СТОП 5", &[]);
+    }
+
+    #[test]
     fn overlaps_go_to_the_longer() {
         let specs = BTreeMap::from([
             ("digits".to_owned(), EntitySpec::pattern(r"\d+").unwrap()),
@@ -266,8 +314,9 @@ mod tests {
         }
 
         #[test]
-        fn places_are_inside_the_text(text in "\\PC{0,40}") {
-            for entity in cities(true).find("e", &text) {
+        fn places_are_inside_the_text(text in "(\\PC|[АВх19]){0,40}") {
+            let spec = EntitySpec::pattern(r"\w+\d").unwrap();
+            for entity in cities(true).find("e", &text).into_iter().chain(spec.find("e", &text)) {
                 prop_assert_eq!(&text[entity.start..entity.end], entity.text);
             }
         }

@@ -6,14 +6,15 @@ use super::{EngineError, Work};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
-    entities::phrase_words,
+    entities::{EntitySpec, phrase_words},
     state::Form,
     turn::{Event, TurnKind},
 };
 
-/// Ways out of a form, for bots without an intent of the role `cancel`.
-const CANCEL_WORDS: [&str; 14] = [
+/// Ways out of a form that mean nothing else, whatever a bot's intents are.
+const CANCEL_WORDS: [&str; 16] = [
     "cancel",
+    "cancel it",
     "stop",
     "quit",
     "exit",
@@ -23,21 +24,22 @@ const CANCEL_WORDS: [&str; 14] = [
     "отмена",
     "отмени",
     "отменить",
+    "отмени это",
     "стоп",
     "хватит",
     "не надо",
     "выход",
 ];
+/// A slot without an entity takes any answer; a message that is so probably another wish is none.
+const CERTAIN: f32 = 0.95;
 
 impl<'a> Work<'a> {
     /// A message in the middle of a form: an answer, a way out, or another wish.
     pub(super) fn go_on_with_form(&mut self, form: Form) -> Result<(), EngineError> {
         let Some((intent, slot)) = self.form_parts(&form) else { return self.drop_form(form) };
-        if self.is_plain_cancel() {
-            self.kind = TurnKind::Matched;
+        if self.is_plain_cancel(slot) {
             self.rule(format!("the form of `{}` is cancelled", intent.id));
-            self.handler = "cancelled".to_owned();
-            self.say(&self.catalogue().cancelled, Vec::new(), &[]);
+            self.cancel();
             return Ok(());
         }
         self.state.form = Some(form);
@@ -80,10 +82,24 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// A bot without an intent for it still lets users out of a form, at a word that is nothing else.
-    fn is_plain_cancel(&self) -> bool {
-        let has_own = self.catalogue().intents.iter().any(|intent| intent.cancels);
-        !has_own && CANCEL_WORDS.contains(&phrase_words(&self.text).join(" ").as_str())
+    /// A word that lets users out of every form, unless the author lists it among the answers.
+    fn is_plain_cancel(&self, slot: &SlotSpec) -> bool {
+        let spec = slot.entity.as_ref().and_then(|entity| self.catalogue().entities.get(entity));
+        let listed = matches!(spec, Some(EntitySpec::Values { .. })) && self.answer(slot).is_some();
+        !listed && CANCEL_WORDS.contains(&phrase_words(&self.text).join(" ").as_str())
+    }
+
+    /// The bot's own intent for it answers, where there is one.
+    fn cancel(&mut self) {
+        self.state.form = None;
+        self.kind = TurnKind::Matched;
+        match self.catalogue().intents.iter().find(|intent| intent.cancels) {
+            Some(own) => self.start_intent(own),
+            None => {
+                self.handler = "cancelled".to_owned();
+                self.say(&self.catalogue().cancelled, Vec::new(), &[]);
+            }
+        }
     }
 
     fn form_parts(&self, form: &Form) -> Option<(&'a Intent, &'a SlotSpec)> {
@@ -92,7 +108,7 @@ impl<'a> Work<'a> {
         Some((intent, slot))
     }
 
-    /// The user wants something else, or out. A slot without an entity takes any answer but a cancel.
+    /// The user wants something else, or out. A slot without an entity takes any answer but a cancel and what is certainly a wish.
     fn leave_form(&mut self, wanted: &crate::catalogue::IntentId, intent: &'a Intent, slot: &'a SlotSpec) {
         let Some(other) = self.catalogue().intent(wanted) else { return self.ask_again(intent, slot) };
         if other.cancels {
@@ -101,7 +117,8 @@ impl<'a> Work<'a> {
             self.kind = TurnKind::Matched;
             return self.start_intent(other);
         }
-        if slot.entity.is_none() {
+        let certain = other.id != intent.id && self.probability.is_some_and(|probability| probability >= CERTAIN);
+        if slot.entity.is_none() && !certain {
             return self.take_whole(intent, slot);
         }
         if other.id == intent.id {

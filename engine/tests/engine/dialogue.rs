@@ -167,6 +167,44 @@ fn a_form_is_left_at_a_plain_word() {
     assert_eq!(talk.state.form, None);
 }
 
+/// A bot's own intent answers the plain word too, though another one is nearer to it; a value of the slot is an answer.
+#[test]
+fn a_plain_word_leaves_a_form_whatever_it_is_near_to() {
+    let near = "intent: order_cancel\nexamples: { en: [cancel, cancel my order], ru: [отмена, отмени заказ] }\nhandler: { reply: Cancelled. }";
+    let mut files = vec![
+        ("bot.yaml", BOT),
+        ("intents/near.yaml", near),
+        ("intents/status.yaml", STATUS),
+        ("intents/stop.yaml", STOP),
+    ];
+    let mut talk = Talk::with(&files);
+    talk.check(&[("cancel", "Cancelled."), ("where is my order", "Which order?"), ("cancel", "Dropped.")]);
+    assert_eq!(talk.state.form, None);
+
+    let answers =
+        BOT.replace("order_id: { pattern: '[A-Z]-\\d{4}' }", "order_id: { values: { exit: [exit], stay: [stay] } }");
+    files[0].1 = &answers;
+    Talk::with(&files).check(&[("where is my order", "Which order?"), ("exit", "Order exit is fine.")]);
+}
+
+/// A slot without an entity takes what it is told, but not what is certainly another wish.
+#[test]
+fn a_question_is_no_free_text() {
+    let note = "intent: note\nexamples: { en: [leave a note, write a note down], ru: [оставь записку, запиши заметку] }\nslots: { note: { ask: { en: Which?, ru: Какую? } } }\nhandler: { reply: '[{note}]' }";
+    let files = [
+        ("bot.yaml", BOT),
+        ("intents/greet.yaml", GREET),
+        ("intents/status.yaml", STATUS),
+        ("intents/note.yaml", note),
+    ];
+    Talk::with(&files).check(&[
+        ("leave a note", "Which?"),
+        ("the order of things", "[the order of things]"),
+        ("leave a note", "Which?"),
+        ("where is my order", "Which order?"),
+    ]);
+}
+
 /// An intent that is jumped to asks for what it needs before its handler runs.
 #[test]
 fn a_jump_asks_for_slots() {
