@@ -128,6 +128,8 @@ pub struct Intent {
     pub cancels: bool,
     /// Where its name stands.
     pub place: Place,
+    /// Where the handler's own name stands.
+    pub handler_place: Place,
 }
 
 /// Something a handler needs.

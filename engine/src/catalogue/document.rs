@@ -27,6 +27,8 @@ pub struct Document {
     ends: HashMap<String, usize>,
     /// Bytes at which lines begin.
     lines: Vec<usize>,
+    /// Pointers of parts that are missing or wrong, which is told already.
+    gaps: Vec<String>,
 }
 
 impl Document {
@@ -37,19 +39,26 @@ impl Document {
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Fault> {
         let text = decode(file, bytes)?;
         let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-        let document = Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let document = Self { lines, gaps: Vec::new(), ..Self::unread(file) };
+        let mut reader =
+            Reader { parser: Parser::new_from_str(text), text, offsets, document, anchors: HashMap::new(), nodes: 0 };
+        reader.read()?;
+        Ok(reader.document)
+    }
+
+    /// The document of a file that is not there or cannot be parsed: everything of it is a gap.
+    pub fn unread(file: &str) -> Self {
+        Self {
             file: file.to_owned(),
             value: Value::Null,
             twins: Vec::new(),
             spans: HashMap::new(),
             keys: HashMap::new(),
             ends: HashMap::new(),
-            lines: std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect(),
-        };
-        let mut reader =
-            Reader { parser: Parser::new_from_str(text), text, offsets, document, anchors: HashMap::new(), nodes: 0 };
-        reader.read()?;
-        Ok(reader.document)
+            lines: Vec::new(),
+            gaps: vec![String::new()],
+        }
     }
 
     /// [`Document::parse`] for a reader of many files: the text and all that is wrong go into `faults`.
@@ -65,6 +74,53 @@ impl Document {
                 None
             }
         }
+    }
+
+    /// Notes that the value at a pointer is missing or wrong, and that this is told.
+    pub fn lack(&mut self, pointer: String) {
+        self.gaps.push(pointer);
+    }
+
+    /// Whether anything at a pointer, around it or inside it is missing or wrong, so that nothing follows from what is not there.
+    pub fn lacks(&self, pointer: &str) -> bool {
+        let within = |inner: &str, outer: &str| beneath(inner, outer, "").is_some();
+        self.gaps.iter().any(|gap| within(gap, pointer) || within(pointer, gap))
+    }
+
+    /// Takes the key `from` of the map at a pointer for `to`, places and all; false where the map has one already.
+    pub fn rename(&mut self, pointer: &str, from: &str, to: &str) -> bool {
+        let Some(map) = self.value.pointer_mut(pointer).and_then(Value::as_object_mut) else { return false };
+        if map.contains_key(to) || !map.contains_key(from) {
+            return false;
+        }
+        let named = |key: String| if key == from { to.to_owned() } else { key };
+        *map = std::mem::take(map).into_iter().map(|(key, value)| (named(key), value)).collect();
+        let (old, new) = (child(pointer, from), child(pointer, to));
+        for places in [&mut self.spans, &mut self.keys] {
+            let moved: Vec<(String, Range<usize>)> =
+                places.iter().filter_map(|(key, span)| Some((beneath(key, &old, &new)?, span.clone()))).collect();
+            places.extend(moved);
+        }
+        let ends: Vec<(String, usize)> =
+            self.ends.iter().filter_map(|(key, end)| Some((beneath(key, &old, &new)?, *end))).collect();
+        self.ends.extend(ends);
+        true
+    }
+
+    /// Where the bytes `part` of the text at a pointer stand in the file, or the text as a whole where it is not written there as it is
+    /// read.
+    pub fn place_inside(&self, pointer: &str, text: &str, part: Range<usize>, bytes: &[u8]) -> Place {
+        let place = self.place(pointer);
+        let find = || {
+            let (source, wanted) = (decode(&self.file, bytes).ok()?, text.get(part.clone())?);
+            let extent = self.extent(pointer, source)?;
+            let written = source.get(extent.clone())?;
+            // A text in several lines is written with indents.
+            let whole = || Some(written.find(text)? + part.start);
+            let at = extent.start + whole().or_else(|| written.find(wanted))?;
+            Some(Place { span: at..at + wanted.len(), ..place.clone() })
+        };
+        find().unwrap_or(place)
     }
 
     /// Where the value at a JSON pointer stands; for what has no place of its own, the nearest part around it.
@@ -124,6 +180,12 @@ impl Document {
         };
         Place { file: self.file.clone(), span }
     }
+}
+
+/// A pointer at or under `old`, as one at or under `new`.
+fn beneath(pointer: &str, old: &str, new: &str) -> Option<String> {
+    let rest = pointer.strip_prefix(old).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+    Some(format!("{new}{rest}"))
 }
 
 /// How many bytes at the beginning of `text` are a text in quotes, these included.

@@ -1,14 +1,15 @@
 //! Checks across files: what each file alone cannot show.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
 use super::{
     Catalogue, Handler, Intent, IntentId,
     fault::{Fault, Faults, Place, choose_hint},
-    template::Text,
+    template::Template,
 };
 use crate::{
     handlers::{script::Script, source::Reference},
@@ -18,41 +19,70 @@ use crate::{
 /// Fewer examples than this make an intent hard to find.
 const FEW_EXAMPLES: usize = 2;
 
-/// What is not in the catalogue for a fault of its own, which is told already.
-pub struct SpokenOf<'a> {
-    /// Whether there may be texts beside those of the catalogue.
-    pub texts_unknown: bool,
-    /// All plugins of bot.yaml.
-    pub plugins: &'a [String],
+/// Of what it is not known all that there is, since a file or a part of one could not be read. That is told already, and nothing is told
+/// that may but follow from it.
+#[derive(Debug, Default)]
+pub struct Gaps {
+    /// The bot's languages.
+    pub languages: bool,
+    /// Entities.
+    pub entities: bool,
+    /// Plugins.
+    pub plugins: bool,
+    /// Texts by key.
+    pub texts: bool,
+    /// Intents.
+    pub intents: bool,
+    /// Slots.
+    pub slots: bool,
+    /// Files of intents that have more examples than were read.
+    pub examples: BTreeSet<String>,
 }
 
-/// Runs all checks.
+/// Runs all checks. `plugins` are all those of bot.yaml.
 pub fn check(
     catalogue: &Catalogue,
     scripts: &BTreeMap<String, Arc<Script>>,
-    spoken_of: &SpokenOf<'_>,
+    plugins: &[String],
+    gaps: &Gaps,
     faults: &mut Faults,
 ) {
     check_unique_intents(&catalogue.intents, faults);
-    check_examples(catalogue, faults);
-    check_jumps(catalogue, faults);
+    check_examples(catalogue, gaps, faults);
+    check_jumps(catalogue, gaps, faults);
     for script in scripts.values() {
-        check_references(script, catalogue, spoken_of, faults);
+        check_references(script, catalogue, plugins, gaps, faults);
     }
 }
 
-/// Each name in braces must be one of `known`.
-pub fn check_names(text: &Text, known: &[&str], place: &Place, faults: &mut Faults) {
-    let unknown: HashSet<&str> =
-        text.templates().flat_map(|template| template.names()).filter(|name| !known.contains(name)).collect();
-    for name in unknown {
-        let fault = Fault::error(place.clone(), format!("the text names `{{{name}}}`, which has no value here"));
-        let hint = if known.is_empty() {
-            "write `{{` for a brace".to_owned()
-        } else {
-            choose_hint(name, known.iter().copied())
-        };
-        faults.push(fault.hint(hint));
+/// The names that a text may have in braces.
+#[derive(Clone, Copy)]
+pub enum Names<'a> {
+    /// Those that a script gives.
+    Any,
+    /// These.
+    Only(&'a [&'a str]),
+}
+
+impl Names<'_> {
+    /// Tells the names of a text's template that are none of these; `place` gives where some of its bytes stand.
+    pub fn check(self, template: &Template, text: &str, place: impl Fn(Range<usize>) -> Place, faults: &mut Faults) {
+        let Self::Only(known) = self else { return };
+        let mut told = BTreeSet::new();
+        for name in template.names().filter(|name| !known.contains(name)) {
+            if !told.insert(name) {
+                continue;
+            }
+            let message = format!("the text names `{{{name}}}`, which has no value here");
+            let hint = if known.is_empty() {
+                "write `{{` for a brace".to_owned()
+            } else {
+                choose_hint(name, known.iter().copied())
+            };
+            let braces = format!("{{{name}}}");
+            let part = text.find(&braces).map_or(0..text.len(), |at| at..at + braces.len());
+            faults.push(Fault::error(place(part), message).hint(hint));
+        }
     }
 }
 
@@ -68,7 +98,7 @@ fn check_unique_intents(intents: &[Intent], faults: &mut Faults) {
     }
 }
 
-fn check_examples(catalogue: &Catalogue, faults: &mut Faults) {
+fn check_examples(catalogue: &Catalogue, gaps: &Gaps, faults: &mut Faults) {
     let mut seen: HashMap<String, (&IntentId, &Place)> = HashMap::new();
     for intent in &catalogue.intents {
         for example in &intent.examples {
@@ -83,7 +113,9 @@ fn check_examples(catalogue: &Catalogue, faults: &mut Faults) {
                 faults.push(Fault::error(example.place.clone(), message).hint("keep it where it belongs"));
             }
         }
-        check_languages(intent, catalogue, faults);
+        if !gaps.languages && !gaps.examples.contains(&intent.place.file) {
+            check_languages(intent, catalogue, faults);
+        }
     }
 }
 
@@ -97,19 +129,24 @@ fn check_languages(intent: &Intent, catalogue: &Catalogue, faults: &mut Faults) 
     }
 }
 
-fn check_jumps(catalogue: &Catalogue, faults: &mut Faults) {
+fn check_jumps(catalogue: &Catalogue, gaps: &Gaps, faults: &mut Faults) {
     let known: Vec<&str> = catalogue.intents.iter().map(|intent| intent.id.as_str()).collect();
+    let mut told: BTreeSet<String> = BTreeSet::new();
     for intent in &catalogue.intents {
         let Handler::Jump(target) = &intent.handler else { continue };
+        let place = intent.handler_place.clone();
         if catalogue.intent(target).is_none() {
-            let fault =
-                Fault::error(intent.place.clone(), format!("`{}` jumps to an unknown intent `{target}`", intent.id));
-            faults.push(fault.hint(choose_hint(target.as_str(), known.iter().copied())));
+            if !gaps.intents {
+                let fault = Fault::error(place, format!("`{}` jumps to an unknown intent `{target}`", intent.id));
+                faults.push(fault.hint(choose_hint(target.as_str(), known.iter().copied())));
+            }
             continue;
         }
-        if let Some(cycle) = cycle_from(intent, catalogue) {
-            let fault = Fault::error(intent.place.clone(), format!("the jumps go round: {}", cycle.join(" → ")));
+        // A cycle is told once, at the first of its members.
+        if let Some(cycle) = cycle_from(intent, catalogue).filter(|_| !told.contains(intent.id.as_str())) {
+            let fault = Fault::error(place, format!("the jumps go round: {}", cycle.join(" → ")));
             faults.push(fault.hint("let one of them answer"));
+            told.extend(cycle);
         }
     }
 }
@@ -133,21 +170,20 @@ fn cycle_from(start: &Intent, catalogue: &Catalogue) -> Option<Vec<String>> {
     None
 }
 
-fn check_references(script: &Script, catalogue: &Catalogue, spoken_of: &SpokenOf<'_>, faults: &mut Faults) {
+fn check_references(script: &Script, catalogue: &Catalogue, plugins: &[String], gaps: &Gaps, faults: &mut Faults) {
     let intents: Vec<&str> = catalogue.intents.iter().map(|intent| intent.id.as_str()).collect();
     let texts: Vec<&str> = catalogue.texts.keys().map(String::as_str).collect();
     let slots: Vec<&str> =
         catalogue.intents.iter().flat_map(|intent| intent.slots.iter().map(|slot| slot.name.as_str())).collect();
-    let plugins: Vec<&str> = spoken_of.plugins.iter().map(String::as_str).collect();
+    let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
     for (reference, place) in script.references() {
-        let (kind, name, known) = match reference {
-            Reference::Text(_) if spoken_of.texts_unknown => continue,
-            Reference::Text(name) => ("text", name, &texts),
-            Reference::Intent(name) => ("intent", name, &intents),
-            Reference::Slot(name) => ("slot", name, &slots),
-            Reference::Plugin(name) => ("plugin", name, &plugins),
+        let (kind, name, known, gap) = match reference {
+            Reference::Text(name) => ("text", name, &texts, gaps.texts),
+            Reference::Intent(name) => ("intent", name, &intents, gaps.intents),
+            Reference::Slot(name) => ("slot", name, &slots, gaps.slots),
+            Reference::Plugin(name) => ("plugin", name, &plugins, gaps.plugins),
         };
-        if !known.contains(&name.as_str()) {
+        if !gap && !known.contains(&name.as_str()) {
             let fault = Fault::error(place.clone(), format!("the script names an unknown {kind} `{name}`"));
             faults.push(fault.hint(choose_hint(name, known.iter().copied())));
         }

@@ -11,16 +11,17 @@ use std::{
 };
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+use serde_json::json;
 
 use super::{
     Catalogue, Fallback, HttpPolicy,
     bundle::Bundle,
     document::{Document, child, decode},
     fault::{Fault, Faults, Place, choose_hint},
-    lint,
+    lint::{self, Gaps, Names},
     shape::Shape,
     template::{Template, Text},
-    wire::{BotFile, EntityFile, IntentFile, TextFile, TextsFile, ThenFile},
+    wire::{BotFile, EntityFile, TextFile, TextsFile, ThenFile},
 };
 use crate::{
     entities::{EntitySpec, phrase_words},
@@ -38,11 +39,17 @@ pub fn load(
     runtime: &dyn PluginRuntime,
     faults: &mut Faults,
 ) -> Option<Catalogue> {
-    let (languages, scripts, plugins) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let mut loader =
-        Loader { bundle, faults, languages, scripts, plugins, bot_plugins: Vec::new(), texts_unknown: false };
+    let (languages, scripts, plugins, gaps) = Default::default();
+    let mut loader = Loader { bundle, faults, languages, scripts, plugins, bot: Named::default(), gaps };
     let catalogue = loader.catalogue(scripting, runtime);
     catalogue.filter(|_| !faults.has_errors())
+}
+
+/// Names that bot.yaml gives, those of things that do not load too.
+#[derive(Default)]
+struct Named {
+    plugins: Vec<String>,
+    entities: Vec<String>,
 }
 
 /// The loading of one bot.
@@ -52,24 +59,19 @@ pub(super) struct Loader<'a> {
     languages: Vec<Language>,
     scripts: BTreeMap<String, Arc<Script>>,
     plugins: BTreeMap<String, Arc<dyn Plugin>>,
-    /// Names of all plugins of bot.yaml, those that do not load too.
-    bot_plugins: Vec<String>,
-    /// Whether a file of texts could not be read, so that it is not known which texts there are.
-    texts_unknown: bool,
+    bot: Named,
+    gaps: Gaps,
 }
 
 impl Loader<'_> {
     fn catalogue(&mut self, scripting: &Scripting, runtime: &dyn PluginRuntime) -> Option<Catalogue> {
-        let Some((bot, document)) = self.bot_file() else {
-            self.check_alone(scripting);
-            return None;
-        };
+        let (bot, document) = self.bot_file()?;
         self.languages = self.bot_languages(&bot, &document);
         let time_zone = self.time_zone(&bot, &document);
         let entities = self.entities(&bot, &document);
         let texts = self.texts();
         self.compile_scripts(scripting);
-        self.bot_plugins = bot.plugins.keys().cloned().collect();
+        self.bot.plugins = bot.plugins.keys().cloned().collect();
         self.load_plugins(&bot, &document, runtime);
         let intents = self.intents(&entities);
 
@@ -78,7 +80,10 @@ impl Loader<'_> {
             by_name.entry(intent.id.clone()).or_insert(index);
         }
         let mut text = |file: &Option<TextFile>, key: &str, default: &[(&str, &str)]| match file {
-            Some(file) => self.text(file.clone(), &document, key),
+            Some(file) => {
+                let names: &[&str] = if key == "/clarify" { &["first", "second"] } else { &[] };
+                self.text(file.clone(), &document, key, Names::Only(names))
+            }
             None => default_text(default),
         };
         let clarify = text(&bot.clarify, "/clarify", &DEFAULT_CLARIFY);
@@ -88,18 +93,8 @@ impl Loader<'_> {
         let fallback = Fallback {
             tries: bot.fallback.tries,
             then_hand_off: bot.fallback.then == ThenFile::Handoff,
-            text: self.text(bot.fallback.text.clone(), &document, "/fallback/text"),
+            text: self.text(bot.fallback.text.clone(), &document, "/fallback/text", Names::Only(&[])),
         };
-        lint::check_names(&clarify, &["first", "second"], &document.place("/clarify"), self.faults);
-        let fixed = [
-            (&handoff, "/handoff"),
-            (&cancelled, "/cancelled"),
-            (&dropped, "/dropped"),
-            (&fallback.text, "/fallback/text"),
-        ];
-        for (text, key) in fixed {
-            lint::check_names(text, &[], &document.place(key), self.faults);
-        }
         let catalogue = Catalogue {
             name: bot.name,
             version: version(self.bundle),
@@ -128,33 +123,28 @@ impl Loader<'_> {
             time_zone,
             by_name,
         };
-        let spoken_of = lint::SpokenOf { texts_unknown: self.texts_unknown, plugins: &self.bot_plugins };
-        lint::check(&catalogue, &self.scripts, &spoken_of, self.faults);
+        lint::check(&catalogue, &self.scripts, &self.bot.plugins, &self.gaps, self.faults);
         Some(catalogue)
     }
 
-    /// Without bot.yaml there are no languages and no entities to check against; what each file alone shows is told all the same.
-    fn check_alone(&mut self, scripting: &Scripting) {
-        let (intents, texts) = (Shape::<IntentFile>::new(), Shape::<TextsFile>::new());
-        for path in self.paths("intents/") {
-            let _ = self.document(&path).and_then(|document| intents.read(&document, self.faults));
-        }
-        for path in self.paths("texts/") {
-            let _ = self.document(&path).and_then(|document| texts.read(&document, self.faults));
-        }
-        self.compile_scripts(scripting);
-    }
-
+    /// What bot.yaml says; where it cannot be read, nothing but what the other files are looked at with.
     fn bot_file(&mut self) -> Option<(BotFile, Document)> {
-        if !self.bundle.files.contains_key("bot.yaml") {
-            let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
-            self.faults.push(
-                Fault::error(place, "the file is missing").hint("write one, or make a bot with `banter new <name>`"),
-            );
-            return None;
+        const FILE: &str = "bot.yaml";
+        let stand_ins = json!({ "name": "bot", "languages": ["en"], "fallback": { "text": "-" } });
+        let shape = Shape::<BotFile>::lenient(stand_ins.as_object().cloned()?);
+        if !self.bundle.files.contains_key(FILE) {
+            let fault = Fault::error(Place { file: FILE.to_owned(), span: 0..0 }, "the file is missing");
+            self.faults.push(fault.hint("write one, or make a bot with `banter new <name>`"));
         }
-        let document = self.document("bot.yaml")?;
-        let bot = Shape::<BotFile>::new().read(&document, self.faults)?;
+        let document = self.document(FILE);
+        let read = document.and_then(|mut document| Some((shape.read(&mut document, self.faults)?, document)));
+        let (bot, document) = match read {
+            Some(read) => read,
+            None => (shape.nothing()?, Document::unread(FILE)),
+        };
+        self.gaps.languages = document.lacks("/languages");
+        self.gaps.entities = document.lacks("/entities");
+        self.gaps.plugins = document.lacks("/plugins");
         Some((bot, document))
     }
 
@@ -164,6 +154,9 @@ impl Loader<'_> {
 
     fn bot_languages(&mut self, bot: &BotFile, document: &Document) -> Vec<Language> {
         let mut languages: Vec<Language> = Vec::new();
+        if document.lacks("/languages") {
+            return languages;
+        }
         for (index, code) in bot.languages.iter().enumerate() {
             let place = document.place(&format!("/languages/{index}"));
             match Language::new(code) {
@@ -171,6 +164,7 @@ impl Loader<'_> {
                     let known: Vec<&str> = Language::known().collect();
                     let fault = Fault::error(place, format!("`{code}` is no language that the engine detects"));
                     self.faults.push(fault.hint(choose_hint(code, known)));
+                    self.gaps.languages = true;
                 }
                 Some(language) if languages.contains(&language) => {
                     self.faults
@@ -193,8 +187,12 @@ impl Loader<'_> {
 
     fn entities(&mut self, bot: &BotFile, document: &Document) -> BTreeMap<String, EntitySpec> {
         let mut entities = BTreeMap::new();
+        self.bot.entities = bot.entities.keys().cloned().collect();
         for (name, file) in &bot.entities {
             let pointer = child("/entities", name);
+            if document.lacks(&pointer) {
+                continue;
+            }
             let mut report = |key: &str, message: String, hint: &str| {
                 let place =
                     if key.is_empty() { document.key_place(&pointer) } else { document.place(&child(&pointer, key)) };
@@ -208,17 +206,19 @@ impl Loader<'_> {
     }
 
     fn texts(&mut self) -> BTreeMap<String, Text> {
-        let shape = Shape::<TextsFile>::new();
+        let shape = Shape::<TextsFile>::lenient(serde_json::Map::new());
         let mut texts = BTreeMap::new();
         for path in self.paths("texts/") {
-            let read = self.document(&path).and_then(|document| Some((shape.read(&document, self.faults)?, document)));
+            let document = self.document(&path);
+            let read = document.and_then(|mut document| Some((shape.read(&mut document, self.faults)?, document)));
             let Some((file, document)) = read else {
-                self.texts_unknown = true;
+                self.gaps.texts = true;
                 continue;
             };
+            self.gaps.texts |= document.lacks("");
             for (key, text) in file.texts {
                 let pointer = child("", &key);
-                let text = self.text(text, &document, &pointer);
+                let text = self.text(text, &document, &pointer, Names::Any);
                 if texts.insert(key.clone(), text).is_some() {
                     let fault =
                         Fault::error(document.key_place(&pointer), format!("the text `{key}` is in another file too"));
@@ -243,46 +243,51 @@ impl Loader<'_> {
         }
     }
 
-    /// A text with a variant in each language of the bot.
-    fn text(&mut self, file: TextFile, document: &Document, pointer: &str) -> Text {
-        let neutral = match file {
-            TextFile::One(text) => vec![text],
-            TextFile::Many(texts) => texts,
-            TextFile::ByLanguage(map) => {
-                let mut by_language = BTreeMap::new();
-                for (code, variants) in map {
-                    let pointer = child(pointer, &code);
-                    let Some(language) = self.language(&code, document, &pointer) else { continue };
-                    by_language.insert(language, self.templates(variants.into_list(), document, &pointer));
-                }
-                for language in &self.languages {
-                    if !by_language.contains_key(language) {
-                        let fault =
-                            Fault::error(document.key_place(pointer), format!("the text is missing in `{language}`"));
-                        self.faults.push(fault.hint(format!("add `{language}: …`")));
-                    }
-                }
-                return Text::by_language(by_language);
-            }
+    /// A text with a variant in each language of the bot, which speaks of no other names.
+    fn text(&mut self, file: TextFile, document: &Document, pointer: &str, names: Names<'_>) -> Text {
+        let map = match file {
+            TextFile::One(text) => return Text::neutral(self.templates(vec![text], document, pointer, names)),
+            TextFile::Many(texts) => return Text::neutral(self.templates(texts, document, pointer, names)),
+            TextFile::ByLanguage(map) => map,
         };
-        Text::neutral(self.templates(neutral, document, pointer))
+        let mut by_language = BTreeMap::new();
+        for (code, variants) in map {
+            let pointer = child(pointer, &code);
+            let language = self.language(&code, document, &pointer);
+            let templates = self.templates(variants.into_list(), document, &pointer, names);
+            by_language.extend(language.map(|language| (language, templates)));
+        }
+        for language in self.languages.clone() {
+            if !by_language.contains_key(&language) && !document.lacks(pointer) {
+                let fault = Fault::error(document.key_place(pointer), format!("the text is missing in `{language}`"));
+                self.faults.push(fault.hint(format!("add `{language}: …`")));
+            }
+        }
+        Text::by_language(by_language)
     }
 
-    fn templates(&mut self, list: Vec<String>, document: &Document, pointer: &str) -> Vec<Template> {
+    fn templates(&mut self, list: Vec<String>, document: &Document, pointer: &str, names: Names<'_>) -> Vec<Template> {
         if list.is_empty() {
             self.faults
                 .push(Fault::error(document.place(pointer), "the text has no variant").hint("write at least one"));
         }
+        let is_list = document.value.pointer(pointer).is_some_and(serde_json::Value::is_array);
         let mut templates = Vec::new();
-        for text in list {
+        for (index, text) in list.into_iter().enumerate() {
+            let pointer = if is_list { child(pointer, index) } else { pointer.to_owned() };
             if text.trim().is_empty() {
-                let fault = Fault::error(document.place(pointer), "the text is empty");
+                let fault = Fault::error(document.place(&pointer), "the text is empty");
                 self.faults.push(fault.hint("write what the bot says, or remove the variant"));
             }
+            let bytes = self.bundle.files.get(&document.file).map_or(&[][..], Vec::as_slice);
+            let place = |part: std::ops::Range<usize>| document.place_inside(&pointer, &text, part, bytes);
             match Template::parse(&text) {
-                Ok(template) => templates.push(template),
+                Ok(template) => {
+                    names.check(&template, &text, place, self.faults);
+                    templates.push(template);
+                }
                 Err(fault) => {
-                    let fault = Fault::error(document.place(pointer), fault.message);
+                    let fault = Fault::error(place(fault.span), fault.message);
                     self.faults.push(fault.hint("a value is written as {name}, a brace itself as {{ or }}"));
                 }
             }
@@ -292,7 +297,8 @@ impl Loader<'_> {
 
     fn language(&mut self, code: &str, document: &Document, pointer: &str) -> Option<Language> {
         let found = self.languages.iter().find(|language| language.code() == code).cloned();
-        if found.is_none() {
+        let found = found.or_else(|| Language::new(code).filter(|_| self.gaps.languages));
+        if found.is_none() && !(self.gaps.languages && self.languages.is_empty()) {
             let known: Vec<&str> = self.languages.iter().map(Language::code).collect();
             let fault =
                 Fault::error(document.key_place(pointer), format!("`{code}` is not one of the bot's languages"));

@@ -6,21 +6,23 @@ use std::marker::PhantomData;
 use jsonschema::{ValidationError, Validator, error::TypeKind, error::ValidationErrorKind};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     document::{Document, child},
-    fault::{Fault, Faults, choose_hint},
+    fault::{Fault, Faults, choose_hint, did_you_mean},
 };
 
+/// Rounds of looking for typos; inside a key that was mended there may be more.
+const MAX_TYPOS: usize = 8;
 const SCHEMA_HINT: &str = "`banter schema` and docs/bots.md tell what may stand here";
 
 /// A compiled schema of `T`.
 pub struct Shape<T> {
     schema: Value,
     validator: Option<Validator>,
-    /// Whether a file is read on without one of its first keys.
-    lenient: bool,
+    /// What stands for first keys that are missing or wrong, where a file is read on without them.
+    stand_ins: Option<Map<String, Value>>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -35,12 +37,18 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     pub fn new() -> Self {
         let schema = schemars::schema_for!(T).to_value();
         let validator = jsonschema::validator_for(&schema).ok();
-        Self { schema, validator, lenient: false, kind: PhantomData }
+        Self { schema, validator, stand_ins: None, kind: PhantomData }
     }
 
-    /// One that reads on where a first key is wrong, for readers that do not tell a file to lack what it has.
-    pub fn lenient() -> Self {
-        Self { lenient: true, ..Self::new() }
+    /// One that reads on where first keys are wrong, or missing and among `stand_ins`, for readers that look for [`Document::lacks`]
+    /// before they tell what follows from it.
+    pub fn lenient(stand_ins: Map<String, Value>) -> Self {
+        Self { stand_ins: Some(stand_ins), ..Self::new() }
+    }
+
+    /// What is read of a file that is not there.
+    pub fn nothing(&self) -> Option<T> {
+        serde_json::from_value(Value::Object(self.stand_ins.clone()?)).ok()
     }
 
     /// The schema itself.
@@ -48,30 +56,79 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         &self.schema
     }
 
-    /// The document as a `T`, or all the ways in which it is none.
-    pub fn read(&self, document: &Document, faults: &mut Faults) -> Option<T> {
+    /// The document as a `T`, or all the ways in which it is none. A key with a typo is told and taken for the one that was meant.
+    pub fn read(&self, document: &mut Document, faults: &mut Faults) -> Option<T> {
+        self.mend_keys(document, faults);
         let errors: Vec<ValidationError<'_>> =
             self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value)).collect();
         errors.iter().for_each(|error| self.report(document, error, faults));
+        let good = errors.is_empty();
+        let wrongs: Vec<Wrong> = errors.iter().flat_map(Wrong::of).collect();
+        drop(errors);
         let mut value = document.value.clone();
         // Without what is wrong the file is still worth a look: all its faults are told at once.
-        for wrong in errors.iter().flat_map(Wrong::of) {
-            let (parent, key) = wrong.pointer.rsplit_once('/')?;
+        for wrong in wrongs {
+            let Some(pointer) = take_out(&mut value, &wrong.pointer) else { continue };
             // Without one of its first keys a file would be told to lack what it has.
-            if !self.lenient && !wrong.unknown && parent.matches('/').count() < 2 {
+            if self.stand_ins.is_none() && !wrong.unknown && pointer.matches('/').count() < 3 {
                 return None;
             }
-            // Something around it may be gone already.
-            let Some(around) = value.pointer_mut(parent) else { continue };
-            around.as_object_mut()?.remove(&key.replace("~1", "/").replace("~0", "~"));
+            if !wrong.unknown {
+                document.lack(pointer);
+            }
+        }
+        if let (Some(stand_ins), Some(fields)) = (&self.stand_ins, value.as_object_mut()) {
+            for (key, stand_in) in stand_ins {
+                if !fields.contains_key(key) {
+                    fields.insert(key.clone(), stand_in.clone());
+                    document.lack(child("", key));
+                }
+            }
         }
         match serde_json::from_value(value) {
             Ok(value) => Some(value),
-            Err(error) if errors.is_empty() => {
+            Err(error) if good => {
                 faults.push(Fault::error(document.place(""), error.to_string()).hint(SCHEMA_HINT));
                 None
             }
             Err(_) => None,
+        }
+    }
+
+    /// Takes unknown keys for those that were meant, where these are missing.
+    fn mend_keys(&self, document: &mut Document, faults: &mut Faults) {
+        for _ in 0..MAX_TYPOS {
+            let errors = self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value));
+            let slips: Vec<Slip> = errors.flat_map(|error| self.slips(&error)).collect();
+            let mut mended = false;
+            for Slip { pointer, key, meant } in slips {
+                let place = document.key_place(&child(&pointer, &key));
+                if document.rename(&pointer, &key, &meant) {
+                    let fault = Fault::error(place, format!("unknown key `{key}`"));
+                    faults.push(fault.hint(format!("did you mean `{meant}`?")));
+                    mended = true;
+                }
+            }
+            if !mended {
+                return;
+            }
+        }
+    }
+
+    fn slips(&self, error: &ValidationError<'_>) -> Vec<Slip> {
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let (pointer, known) = (error.instance_path().to_string(), self.known_keys(error));
+                let slip = |key: &String| {
+                    let meant = did_you_mean(key, known.iter().map(String::as_str))?;
+                    Some(Slip { pointer: pointer.clone(), key: key.clone(), meant: meant.to_owned() })
+                };
+                unexpected.iter().filter_map(slip).collect()
+            }
+            ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+                meant(error, context).into_iter().flatten().flat_map(|inner| self.slips(inner)).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -198,6 +255,26 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     fn parent(&self, error: &ValidationError<'_>) -> Option<&Value> {
         let path = error.schema_path().to_string();
         self.schema.pointer(path.rsplit_once('/')?.0)
+    }
+}
+
+/// A key that is written instead of another one.
+struct Slip {
+    pointer: String,
+    key: String,
+    meant: String,
+}
+
+/// Removes the value at a pointer, or, in a list, whose other entries would change their places, the list; the pointer of what is gone.
+fn take_out(value: &mut Value, pointer: &str) -> Option<String> {
+    let (parent, key) = pointer.rsplit_once('/')?;
+    // Something around it may be gone already.
+    match value.pointer_mut(parent)? {
+        Value::Object(fields) => {
+            fields.shift_remove(&key.replace("~1", "/").replace("~0", "~"));
+            Some(pointer.to_owned())
+        }
+        _ => take_out(value, parent),
     }
 }
 

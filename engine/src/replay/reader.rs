@@ -43,7 +43,7 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &m
         shared,
         catalogue,
         faults,
-        shape: Shape::lenient(),
+        shape: Shape::lenient(serde_json::Map::new()),
         names: OnceCell::new(),
         handlers: OnceCell::new(),
     };
@@ -133,28 +133,24 @@ impl Reader<'_> {
     }
 
     fn yaml(&mut self, path: &str, bytes: &[u8]) -> Vec<Fixture> {
-        let Some(document) = Document::read(path, bytes, self.faults) else { return Vec::new() };
+        let Some(mut document) = Document::read(path, bytes, self.faults) else { return Vec::new() };
         if rasa::is_one(&document.value) {
             return rasa::read(self, &document);
         }
-        self.own(&document).into_iter().collect()
+        self.own(&mut document).into_iter().collect()
     }
 
     /// A fixture of banter's own form.
-    fn own(&mut self, document: &Document) -> Option<Fixture> {
+    fn own(&mut self, document: &mut Document) -> Option<Fixture> {
         let before = self.faults.count(Severity::Error);
         let file = self.shape.read(document, self.faults)?;
-        // A key with a typo has been told; the one that was meant is not missing.
-        let keys = || document.value.as_object().into_iter().flat_map(|fields| fields.keys());
-        let lacks = |key: &str| keys().all(|other| did_you_mean(other, [key]).is_none());
-        let is_null = document.value.get("conversation").is_some_and(Value::is_null);
-        if is_null || lacks("conversation") {
+        if document.value.get("conversation").is_none_or(Value::is_null) {
             let fault = Fault::error(document.place(""), "the key `conversation` is missing");
             self.faults.push(
                 fault.hint("say in a few words what it shows; what several fixtures share lies in fixtures/shared/"),
             );
         }
-        if lacks("turns") || document.value["turns"].as_array().is_some_and(Vec::is_empty) {
+        if document.value.get("turns").is_none_or(|turns| turns.as_array().is_some_and(Vec::is_empty)) {
             let fault = Fault::error(document.place(""), "the fixture has no messages");
             self.faults.push(fault.hint("write `turns:` with at least one `- user: …`"));
         }
@@ -199,8 +195,8 @@ impl Reader<'_> {
     }
 
     fn begin_with(&mut self, path: &str, bytes: &[u8], fixture: &mut Fixture) {
-        let Some(shared) = Document::read(path, bytes, self.faults) else { return };
-        let Some(file) = self.shape.read(&shared, self.faults) else { return };
+        let Some(mut shared) = Document::read(path, bytes, self.faults) else { return };
+        let Some(file) = self.shape.read(&mut shared, self.faults) else { return };
         if file.conversation.is_some() {
             let place = shared.key_place("/conversation");
             let fault = Fault::error(place, "a file of a folder `shared/` is not played by itself, and has no name");

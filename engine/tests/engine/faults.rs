@@ -111,6 +111,62 @@ fn a_broken_bot_file_hides_nothing_else() {
 }
 
 /// One slip does not hide the others, neither in its own file nor elsewhere.
+/// One slip is told once: nothing is told that but follows from it, and nothing else goes untold.
+#[test]
+fn one_slip_is_one_fault() {
+    const TEXTS: &str = "hello: { en: 'Hello {name}', ru: 'Привет {name}' }";
+    const SCRIPT: &str = "fn handle(ctx) {\n    set_slot(\"order_id\", t(\"hello\"));\n    jump(\"status\")\n}";
+    const OTHER: &str =
+        "intent: other\nexamples: { en: [the other, another], ru: [другое, иное] }\nhandler: { script: a.rhai }";
+    let errors = |path: &str, content: &str, greet: &str| {
+        let mut changes = vec![
+            ("scripts/a.rhai", SCRIPT),
+            ("intents/other.yaml", OTHER),
+            ("intents/greet.yaml", greet),
+            ("texts/a.yaml", TEXTS),
+        ];
+        changes.retain(|(known, _)| *known != path);
+        changes.push((path, content));
+        let rendered = check(&changes);
+        (rendered.lines().filter(|line| line.starts_with("error: ")).count(), rendered)
+    };
+    let greet = GREET.replace("Hello!", "\"Hello {nmae}!\"");
+    let slips = [
+        ("bot.yaml", "fallback:", "fallbak:"),
+        ("bot.yaml", "fallback:", "else:"),
+        ("bot.yaml", "languages:", "langages:"),
+        ("bot.yaml", "languages: [en, ru]", "languages: en"),
+        ("bot.yaml", "languages: [en, ru]", "languages: [en, rru]"),
+        ("bot.yaml", "[A-Z]-", "([A-Z]-"),
+        ("bot.yaml", "pattern:", "pattern: 5 #"),
+        ("bot.yaml", "entities:", "entities: []\nhttp2:"),
+        ("bot.yaml", "name: test", "name: [test"),
+        ("intents/status.yaml", "intent: status", "intent: Status !"),
+        ("intents/status.yaml", "intent: status", ""),
+        ("intents/status.yaml", "examples:", "exmaples:"),
+        ("intents/status.yaml", "examples:", "examples: 5 #"),
+        ("intents/status.yaml", "slots:", "slots: [] #"),
+        ("intents/status.yaml", "slots:", "slts:"),
+        ("intents/status.yaml", "ask:", "aks:"),
+        ("intents/status.yaml", "ask: { en: Which order?", "ask: { en: 5"),
+        ("intents/status.yaml", "handler: {", "handler: { reply: [1] } #"),
+        ("intents/status.yaml", "handler: {", "handler: {{"),
+        ("texts/a.yaml", "hello: {", "hello: [{"),
+    ];
+    for (path, from, to) in slips {
+        let whole = [("bot.yaml", BOT), ("intents/status.yaml", STATUS), ("texts/a.yaml", TEXTS)];
+        let content = whole.iter().find(|(known, _)| *known == path).unwrap().1;
+        let broken = content.replacen(from, to, 1);
+        assert_ne!(content, broken, "{from}");
+        let (alone, rendered) = errors(path, &broken, GREET);
+        // A key that is another one entirely is there, and the one it stands for is not.
+        let expected = if ["else:", "entities: []\nhttp2:"].contains(&to) { 2 } else { 1 };
+        assert_eq!(alone, expected, "{path}: {to}:\n{rendered}");
+        let (both, rendered) = errors(path, &broken, &greet);
+        assert_eq!(both, expected + 1, "{path}: {to}:\n{rendered}");
+    }
+}
+
 #[test]
 fn all_faults_are_told_at_once() {
     let bot = format!("{BOT}\ncolour: red\nfallback: {{ text: twice }}\nentities_: {{}}\n");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Loader;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         document::{Document, child},
         example::{Example, Mark, parse_annotations},
         fault::{Fault, Faults, Place, choose_hint, did_you_mean},
-        lint,
+        lint::Names,
         shape::Shape,
         template::Text,
         wire::{HandlerFile, IntentFile, RoleFile, SlotFile, TextFile},
@@ -27,44 +27,55 @@ const MAX_EXAMPLE: usize = 2_000;
 impl Loader<'_> {
     /// All files of intents/.
     pub(super) fn intents(&mut self, entities: &BTreeMap<String, EntitySpec>) -> Vec<Intent> {
-        let shape = Shape::<IntentFile>::new();
+        let stand_ins = json!({ "intent": "-", "examples": {}, "handler": { "reply": "-" } });
+        let shape = Shape::<IntentFile>::lenient(stand_ins.as_object().cloned().unwrap_or_default());
         let mut intents = Vec::new();
         let paths = self.paths("intents/");
-        if paths.is_empty() {
+        if paths.is_empty() && self.bundle.files.contains_key("bot.yaml") {
             let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
             self.faults.push(Fault::error(place, "the bot has no intents").hint("write one in intents/<name>.yaml"));
         }
         let files = &self.bundle.files;
         let read = |path: &String| {
             let mut faults = Faults::default();
-            let document = Document::read(path, files.get(path)?, &mut faults);
-            let file = document.as_ref().and_then(|document| shape.read(document, &mut faults));
+            let mut document = Document::read(path, files.get(path)?, &mut faults);
+            let file = document.as_mut().and_then(|document| shape.read(document, &mut faults));
             Some((document, file, faults))
         };
         let parsed: Vec<_> = paths.par_iter().filter_map(read).collect();
         for (document, file, faults) in parsed {
             self.faults.append(faults);
-            if let (Some(document), Some(file)) = (document, file) {
-                intents.push(self.intent(file, &document, entities));
+            match (document, file) {
+                (Some(document), Some(file)) => intents.push(self.intent(file, &document, entities)),
+                _ => {
+                    self.gaps.intents = true;
+                    self.gaps.slots = true;
+                }
             }
         }
         intents
     }
 
     fn intent(&mut self, file: IntentFile, document: &Document, entities: &BTreeMap<String, EntitySpec>) -> Intent {
+        let unnamed = document.lacks("/intent");
+        self.gaps.intents |= unnamed;
+        self.gaps.slots |= document.lacks("/slots");
+        if document.lacks("/examples") {
+            self.gaps.examples.insert(document.file.clone());
+        }
         let examples = self.examples(&file.examples, document, entities);
         let mut slots = Vec::new();
         for (name, value) in file.slots {
-            slots.extend(self.slot(name, value, document, entities));
+            slots.push(self.slot(name, value, document, entities));
         }
         let names: Vec<&str> = slots.iter().map(|slot: &SlotSpec| slot.name.as_str()).collect();
-        let title = file.title.map(|title| self.text(title, document, "/title"));
-        if let Some(title) = &title {
-            lint::check_names(title, &[], &document.place("/title"), self.faults);
-        }
-        let handler = self.handler(file.handler, document, &names);
+        let names = if document.lacks("/slots") { Names::Any } else { Names::Only(&names) };
+        let title = file.title.map(|title| self.text(title, document, "/title", Names::Only(&[])));
+        let handler = self.handler(file.handler, document, names);
+        let answers = ["jump", "script", "plugin", "handoff", "reply"].map(|kind| child("/handler", kind));
+        let answer = answers.iter().find(|pointer| document.value.pointer(pointer).is_some());
         Intent {
-            id: IntentId::new(&file.intent),
+            id: IntentId::new(if unnamed { &document.file } else { &file.intent }),
             title,
             examples,
             slots,
@@ -72,6 +83,7 @@ impl Loader<'_> {
             threshold: file.threshold,
             cancels: file.role == Some(RoleFile::Cancel),
             place: document.place("/intent"),
+            handler_place: document.place(answer.map_or("/handler", String::as_str)),
         }
     }
 
@@ -95,7 +107,7 @@ impl Loader<'_> {
                 }
             }
         }
-        if examples.is_empty() {
+        if examples.is_empty() && !document.lacks("/examples") {
             let fault = Fault::error(document.key_place("/examples"), "the intent has no examples");
             self.faults.push(fault.hint("write at least two, as users say it"));
         }
@@ -121,6 +133,9 @@ impl Loader<'_> {
         }
         for mark in &marks {
             let Some(spec) = entities.get(&mark.entity) else {
+                if self.is_entity(&mark.entity) {
+                    continue;
+                }
                 let known: Vec<&str> = entities.keys().map(String::as_str).collect();
                 let fault =
                     Fault::error(place.clone(), format!("the example marks an unknown entity `{}`", mark.entity));
@@ -142,49 +157,48 @@ impl Loader<'_> {
         value: Value,
         document: &Document,
         entities: &BTreeMap<String, EntitySpec>,
-    ) -> Option<SlotSpec> {
+    ) -> SlotSpec {
         let pointer = child("/slots", &name);
         let file: SlotFile = match serde_json::from_value(value) {
             Ok(file) => file,
             Err(error) => {
                 let fault = Fault::error(document.place(&pointer), error.to_string());
                 self.faults.push(fault.hint("a slot has `entity`, `ask`, `retry`, `required` and `remember`"));
-                return None;
+                SlotFile { entity: None, ask: None, retry: None, required: false, remember: false }
             }
         };
         if let Some(entity) = &file.entity
             && !entities.contains_key(entity)
+            && !self.is_entity(entity)
         {
             let known: Vec<&str> = entities.keys().map(String::as_str).collect();
             let fault =
                 Fault::error(document.place(&child(&pointer, "entity")), format!("there is no entity `{entity}`"));
             self.faults.push(fault.hint(choose_hint(entity, known)));
         }
-        if file.required && file.ask.is_none() {
+        if file.required && file.ask.is_none() && !document.lacks(&pointer) {
             let fault =
                 Fault::error(document.key_place(&pointer), format!("the required slot `{name}` has no question"));
             self.faults.push(fault.hint("add `ask: …`, or `required: false`"));
         }
-        let mut text = |file: Option<TextFile>, key| {
-            let pointer = child(&pointer, key);
-            let text = self.text(file?, document, &pointer);
-            Some((text, document.place(&pointer)))
-        };
-        let (ask, retry) = (text(file.ask, "ask"), text(file.retry, "retry"));
-        for (text, place) in ask.iter().chain(&retry) {
-            lint::check_names(text, &[], place, self.faults);
-        }
-        Some(SlotSpec {
+        let mut text =
+            |file: Option<TextFile>, key| Some(self.text(file?, document, &child(&pointer, key), Names::Only(&[])));
+        SlotSpec {
+            ask: text(file.ask, "ask"),
+            retry: text(file.retry, "retry"),
             name,
             entity: file.entity,
-            ask: ask.map(|(text, _)| text),
-            retry: retry.map(|(text, _)| text),
             required: file.required,
             remember: file.remember,
-        })
+        }
     }
 
-    fn handler(&mut self, file: HandlerFile, document: &Document, slots: &[&str]) -> Handler {
+    /// Whether bot.yaml has the entity, as far as it could be read.
+    fn is_entity(&self, name: &str) -> bool {
+        self.gaps.entities || self.bot.entities.iter().any(|known| known == name)
+    }
+
+    fn handler(&mut self, file: HandlerFile, document: &Document, slots: Names<'_>) -> Handler {
         let given = [
             file.reply.is_some(),
             file.script.is_some(),
@@ -192,15 +206,15 @@ impl Loader<'_> {
             file.handoff.is_some(),
             file.jump.is_some(),
         ];
-        if given.iter().filter(|given| **given).count() != 1 {
+        if given.iter().filter(|given| **given).count() != 1 && !document.lacks("/handler") {
             let fault = Fault::error(document.key_place("/handler"), "the handler must be exactly one thing");
             self.faults.push(fault.hint("give one of `reply`, `script`, `plugin`, `handoff` and `jump`"));
         }
-        if file.function.is_some() && file.script.is_none() {
+        if file.function.is_some() && file.script.is_none() && !document.lacks("/handler") {
             let fault = Fault::error(document.key_place("/handler/function"), "`function` goes with `script`");
             self.faults.push(fault.hint("name the script too, or remove `function`"));
         }
-        if file.suggest.is_some() && file.reply.is_none() {
+        if file.suggest.is_some() && file.reply.is_none() && !document.lacks("/handler") {
             let fault = Fault::error(document.key_place("/handler/suggest"), "`suggest` goes with `reply`");
             self.faults.push(fault.hint("a script offers quick replies with `say(…).suggest([…])`"));
         }
@@ -217,15 +231,12 @@ impl Loader<'_> {
             return Handler::Jump(IntentId::new(&target));
         }
         if let Some(handoff) = file.handoff {
-            let text = self.text(handoff, document, "/handler/handoff");
-            lint::check_names(&text, slots, &document.place("/handler/handoff"), self.faults);
-            return Handler::HandOff { text };
+            return Handler::HandOff { text: self.text(handoff, document, "/handler/handoff", slots) };
         }
         let text = match file.reply {
-            Some(reply) => self.text(reply, document, "/handler/reply"),
+            Some(reply) => self.text(reply, document, "/handler/reply", slots),
             None => Text::default(),
         };
-        lint::check_names(&text, slots, &document.place("/handler/reply"), self.faults);
         if let Some(suggest) = &file.suggest {
             let missing = self.languages.iter().filter(|language| !suggest.contains_key(language.code()));
             let place = document.key_place("/handler/suggest");
@@ -254,7 +265,8 @@ impl Loader<'_> {
                 let known: Vec<&str> = known.iter().filter_map(|path| path.strip_prefix("scripts/")).collect();
                 let hint = match did_you_mean(name, known) {
                     Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("create {path}"),
+                    None if path.ends_with(".rhai") => format!("create {path}"),
+                    None => "write a file under scripts/ that ends in .rhai".to_owned(),
                 };
                 let place = document.place("/handler/script");
                 self.faults.push(Fault::error(place, "the handler names a missing script").hint(hint));

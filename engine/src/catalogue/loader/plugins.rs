@@ -22,14 +22,14 @@ use crate::{
 pub fn plugin_specs(bundle: &Bundle, faults: &mut Faults) -> BTreeMap<String, PluginSpec> {
     let Some(bytes) = bundle.files.get("bot.yaml") else { return BTreeMap::new() };
     faults.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
-    let document = match Document::parse("bot.yaml", bytes) {
+    let mut document = match Document::parse("bot.yaml", bytes) {
         Ok(document) => document,
         Err(fault) => {
             faults.push(fault);
             return BTreeMap::new();
         }
     };
-    let Some(bot) = Shape::<BotFile>::new().read(&document, faults) else { return BTreeMap::new() };
+    let Some(bot) = Shape::<BotFile>::new().read(&mut document, faults) else { return BTreeMap::new() };
     bot.plugins.iter().map(|(name, file)| (name.clone(), spec(name, file, &bot))).collect()
 }
 
@@ -104,9 +104,9 @@ impl Loader<'_> {
         document: &Document,
     ) -> Option<Arc<dyn crate::handlers::plugin::Plugin>> {
         let found = self.plugins.get(name).cloned();
-        let told = self.bot_plugins.iter().any(|known| known == name);
-        if found.is_none() && !told {
-            let known: Vec<&str> = self.bot_plugins.iter().map(String::as_str).collect();
+        let told = self.bot.plugins.iter().any(|known| known == name);
+        if found.is_none() && !told && !self.gaps.plugins {
+            let known: Vec<&str> = self.bot.plugins.iter().map(String::as_str).collect();
             let fault = Fault::error(document.place("/handler/plugin"), format!("there is no plugin `{name}`"));
             self.faults.push(fault.hint(choose_hint(name, known)));
         }
