@@ -248,9 +248,10 @@ impl Accounts {
     }
 }
 
-/// The address in lower case, if it is one: something, an `@`, a domain with no space in it.
+/// The address in lower case, if it is one, and nothing but one: no name before it.
 fn parse_email(text: &str) -> Option<String> {
     let email = text.trim().to_lowercase();
-    let valid = email.len() <= MAX_EMAIL && email_address::EmailAddress::is_valid(&email);
+    let bare = email_address::Options::default().without_display_text();
+    let valid = email.len() <= MAX_EMAIL && email_address::EmailAddress::parse_with_options(&email, bare).is_ok();
     valid.then_some(email)
 }

@@ -1,6 +1,7 @@
 //! Configuration: defaults < `Rocket.toml` < environment < command line. Passed down, never global; secrets are redacted by
 //! type; an unknown key is an error.
 
+mod check;
 mod environment;
 pub mod release;
 
@@ -17,15 +18,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use crate::secret::Secret;
+use check::{configuration_failure, refuse_unknown_profiles};
 use environment::{IGNORED, contract_environment, database_of_environment, secrets_of_environment};
 use release::{AdminConfig, ReloadConfig};
 
 use crate::{failure::Failure, stores::external::Urls};
-
-/// Secrets shorter than this are refused in `release`.
-const MIN_SECRET_BYTES: usize = 32;
-/// Words that mark a secret copied from an example.
-const EXAMPLE_WORDS: [&str; 6] = ["change", "example", "secret-key", "your", "password", "12345678"];
 
 /// Everything that can be set. `Rocket.toml` documents each key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -348,7 +345,7 @@ impl Config {
             .merge(secrets_of_environment())
             .select(profile)
             .extract()
-            .map_err(|error| configuration_failure(&error))?;
+            .map_err(|error| configuration_failure(&error, file))?;
         config.bot = overrides.bot.clone().unwrap_or(config.bot);
         config.data_dir = overrides.data_dir.clone().unwrap_or(config.data_dir);
         config.address = overrides.address.unwrap_or(config.address);
@@ -358,92 +355,10 @@ impl Config {
             config.front.map(|front| front.trim_end_matches('/').to_owned()).filter(|front| !front.is_empty());
         Ok((config, rules))
     }
-
-    /// Whether a server may start with it.
-    ///
-    /// # Errors
-    /// Values against the rules of the profile.
-    pub fn check(&self, rules: Rules) -> Result<(), Failure> {
-        if !["HS256", "HS384", "HS512"].contains(&self.auth.algorithm.as_str()) {
-            return Err(Failure::usage(
-                format!("auth.algorithm is `{}`", self.auth.algorithm),
-                "set it (or ALGORITHM) to HS256, HS384 or HS512",
-            ));
-        }
-        if rules == Rules::Dev && !self.address.is_loopback() {
-            return Err(Failure::usage(
-                format!("the dev profile does not listen on {}", self.address),
-                "use a loopback address, or set BANTER_PROFILE=release and give it secrets",
-            ));
-        }
-        if self.auth.secret.is_none() && self.stores.urls()?.is_some() {
-            return Err(Failure::usage(
-                "external stores are for many servers, and auth.secret (SECRET_KEY_JWT), which they share, is missing",
-                "give all of them the same random one, for example from: openssl rand -hex 32",
-            ));
-        }
-        if rules == Rules::Release {
-            check_secret("auth.secret (SECRET_KEY_JWT)", self.auth.secret.as_ref(), true)?;
-            check_secret("channel.key", self.channel.key.as_ref(), false)?;
-            check_secret("health.key (HEALTH_SECRET_KEY)", self.health.key.as_ref(), false)?;
-            check_secret("admin.key (BANTER_ADMIN__KEY)", self.admin.key.as_ref(), false)?;
-            for key in &self.admin.keys {
-                check_secret(&format!("admin.keys: {}", key.name), Some(&key.key), true)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(), Failure> {
-    let fail = |what: &str| {
-        Err(Failure::usage(
-            format!("{name} {what}"),
-            "give a random one of 32 bytes or more, for example from: openssl rand -hex 32",
-        ))
-    };
-    let Some(secret) = secret else {
-        return if required { fail("is missing") } else { Ok(()) };
-    };
-    let text = String::from_utf8_lossy(secret.expose()).to_lowercase();
-    if EXAMPLE_WORDS.iter().any(|word| text.contains(word)) {
-        return fail("looks like an example");
-    }
-    if secret.expose().len() < MIN_SECRET_BYTES {
-        return fail("is shorter than 32 bytes");
-    }
-    let distinct: std::collections::BTreeSet<u8> = secret.expose().iter().copied().collect();
-    if distinct.len() < 8 { fail("repeats itself") } else { Ok(()) }
-}
-
-/// A section of the file that no profile reads would be ignored without a word.
-fn refuse_unknown_profiles(file: &Path) -> Result<(), Failure> {
-    for profile in Figment::from(Toml::file(file).nested()).profiles() {
-        let name = profile.as_str().as_str();
-        if !["default", "dev", "release", "global"].contains(&name) {
-            return Err(Failure::usage(
-                format!("{} has an unknown section [{name}]", file.display()),
-                "sections begin with default, dev or release: [default.log]",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// A part of a URL (RFC 3986, section 2.1).
 pub fn percent_encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-fn configuration_failure(error: &figment::Error) -> Failure {
-    let path = error.path.join(".");
-    let source = error.metadata.as_ref().map_or(String::new(), |data| format!(" ({})", data.name));
-    let secret = path.ends_with("secret") || path.ends_with("key") || path.starts_with("stores");
-    let reason = if secret { "a secret is a text".to_owned() } else { error.kind.to_string() };
-    let place = if path.is_empty() { path } else { format!("{path}: ") };
-    Failure::usage(
-        format!("the configuration is wrong: {place}{reason}{source}"),
-        "Rocket.toml lists every key; in the environment write BANTER_EMBEDDING__THREADS for embedding.threads",
-    )
 }

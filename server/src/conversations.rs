@@ -35,6 +35,7 @@ use crate::{
         Appended, BusEvent, DialogId, KEY_LIFE, LastTurn, Millis, Recalled, Remembered, StoreError, StoredAnswer,
         Stores, USER_GONE, UserId,
     },
+    telemetry::log_later,
     time::{now, timestamp},
 };
 
@@ -281,9 +282,10 @@ impl Conversations {
         }
         Ok(match fate? {
             Appended::Stored => {
-                report(incoming.user, dialog, &turn, latency, handed_in.elapsed());
                 self.metrics.count(&turn, latency);
                 serving.count(&turn);
+                let (user, stored) = (incoming.user, handed_in.elapsed());
+                log_later(async move { report(user, dialog, &turn, latency, stored) });
                 self.remember(incoming, dialog, &last, &answer).await?;
                 Attempt::Answered(answer)
             }

@@ -2,12 +2,19 @@
 
 use std::io::IsTerminal;
 
+use tracing::Instrument;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
     config::{LogConfig, LogFormat},
     failure::Failure,
 };
+
+/// Writes down what a request has done once its task rests, so that the answer does not wait for a line in the log. Lines that are not
+/// written when the process ends are lost; a request that has not been answered has none.
+pub fn log_later(lines: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(lines.in_current_span());
+}
 
 /// Begins logging to standard error. A second call changes nothing.
 ///

@@ -174,6 +174,9 @@ impl<'a> Work<'a> {
         let mut target = None;
         for effect in effects {
             match effect {
+                Effect::Say { text, .. } if text.trim().is_empty() => {
+                    self.effect_failed("say: the text is empty".to_owned());
+                }
                 Effect::Say { text, suggestions } => self.outputs.push(Output::Text { text, suggestions }),
                 Effect::Image(url) => self.outputs.push(Output::Image { url }),
                 Effect::Payload(value) => self.outputs.push(Output::Payload { value }),

@@ -157,6 +157,7 @@ impl Scripting {
         engine
             .set_module_resolver(DummyModuleResolver::new())
             .disable_symbol("eval")
+            .disable_symbol("import")
             .set_max_operations(MAX_OPERATIONS)
             .set_max_call_levels(MAX_CALL_DEPTH)
             .set_max_expr_depths(64, 48)
@@ -217,6 +218,7 @@ impl Scripting {
                 rhai::ParseErrorType::VariableUndefined(name) => {
                     fault.hint(format!("write `let {name} = …;` before it"))
                 }
+                _ if word == "import" => fault.hint("a script has all its functions in its own file"),
                 _ if RESERVED.contains(&word) => {
                     fault.hint(format!("`{word}` is a word of the language; use another name"))
                 }

@@ -111,21 +111,28 @@ impl Chat {
         match line.trim() {
             "" => {}
             "/quit" | "/exit" => return Ok(false),
-            "/help" => print(HELP),
+            "/help" => self.tell(HELP),
             "/reset" => {
                 self.state = DialogueState::default();
                 self.last = None;
-                print("the dialogue begins anew");
+                self.tell("the dialogue begins anew");
             }
-            "/state" => print(pretty(&self.state)),
+            "/state" => self.tell(pretty(&self.state)),
             "/explain" => match &self.last {
-                Some(turn) => print(explain(turn)),
-                None => print("nothing has been said yet"),
+                Some(turn) => self.tell(explain(turn)),
+                None => self.tell("nothing has been said yet"),
             },
-            command if command.starts_with('/') => print(format!("there is no {command}; /help lists the commands")),
+            command if command.starts_with('/') => {
+                self.tell(format!("there is no {command}; /help lists the commands"));
+            }
             _ => self.say(line)?,
         }
         Ok(true)
+    }
+
+    /// What a command says; it is none of the objects that a program reads.
+    fn tell(&self, text: impl std::fmt::Display) {
+        if self.json { eprintln!("{text}") } else { print(text) }
     }
 
     fn say(&mut self, line: &str) -> Result<(), Failure> {

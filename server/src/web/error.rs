@@ -169,8 +169,8 @@ impl ApiError {
                 422,
                 "invalid_text",
                 "Unprocessable Content",
-                "A message has 1 to 2,000 characters.",
-                "Длина сообщения — от 1 до 2000 символов.",
+                "A message has 1 to 2,000 characters, a visible one among them, and no NUL.",
+                "В сообщении от 1 до 2000 символов, среди них хотя бы один видимый и ни одного NUL.",
             ),
             Self::InvalidIdempotencyKey => row(
                 422,

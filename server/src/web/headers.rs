@@ -8,6 +8,7 @@ use rocket::{
 };
 
 use super::context::Trace;
+use crate::telemetry::log_later;
 
 /// Request ids, safe defaults for browsers, the access log.
 pub struct ResponseHeaders;
@@ -32,14 +33,10 @@ impl Fairing for ResponseHeaders {
         }
         response.set_header(Header::new("Cache-Control", "no-store"));
         response.set_header(Header::new("X-Content-Type-Options", "nosniff"));
-        tracing::info!(
-            id = %trace.id,
-            method = %request.method(),
-            // The query may hold a token.
-            path = %request.uri().path(),
-            status = response.status().code,
-            us = u64::try_from(trace.start.elapsed().as_micros()).unwrap_or(u64::MAX),
-            "request"
-        );
+        let (id, method, status) = (trace.id.clone(), request.method(), response.status().code);
+        // The query may hold a token.
+        let path = request.uri().path().to_string();
+        let us = u64::try_from(trace.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        log_later(async move { tracing::info!(id, %method, path, status, us, "request") });
     }
 }

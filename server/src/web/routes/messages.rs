@@ -41,6 +41,9 @@ async fn send(
     context: Context,
     app: &State<Arc<App>>,
 ) -> Result<Json<Sent>, ApiError> {
+    if body.value.dialog_id.is_some_and(|dialog| dialog < 1) {
+        return Err(ApiError::InvalidField("dialog_id".to_owned()));
+    }
     let incoming = Incoming {
         user: sender.user,
         dialog: body.value.dialog_id.map(DialogId),

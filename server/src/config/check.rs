@@ -1,0 +1,181 @@
+//! What a configuration may not be, and how it is told.
+
+use std::{collections::BTreeSet, fs, ops::RangeInclusive, path::Path};
+
+use banter_engine::catalogue::fault::choose_hint;
+use figment::{
+    Figment, Source,
+    error::Kind,
+    providers::{Format, Toml},
+};
+
+use super::{Config, Rules, Secret};
+use crate::failure::Failure;
+
+/// Secrets shorter than this are refused in `release`.
+const MIN_SECRET_BYTES: usize = 32;
+/// Words that mark a secret copied from an example.
+const EXAMPLE_WORDS: [&str; 6] = ["change", "example", "secret-key", "your", "password", "12345678"];
+
+impl Config {
+    /// Whether a server may start with it.
+    ///
+    /// # Errors
+    /// Values against the rules of the profile.
+    pub fn check(&self, rules: Rules) -> Result<(), Failure> {
+        if !["HS256", "HS384", "HS512"].contains(&self.auth.algorithm.as_str()) {
+            return Err(Failure::usage(
+                format!("auth.algorithm is `{}`", self.auth.algorithm),
+                "set it (or ALGORITHM) to HS256, HS384 or HS512",
+            ));
+        }
+        self.check_bounds()?;
+        if rules == Rules::Dev && !self.address.is_loopback() {
+            return Err(Failure::usage(
+                format!("the dev profile does not listen on {}", self.address),
+                "use a loopback address, or set BANTER_PROFILE=release and give it secrets",
+            ));
+        }
+        if self.auth.secret.is_none() && self.stores.urls()?.is_some() {
+            return Err(Failure::usage(
+                "external stores are for many servers, and auth.secret (SECRET_KEY_JWT), which they share, is missing",
+                "give all of them the same random one, for example from: openssl rand -hex 32",
+            ));
+        }
+        if rules == Rules::Release {
+            check_secret("auth.secret (SECRET_KEY_JWT)", self.auth.secret.as_ref(), true)?;
+            check_secret("channel.key", self.channel.key.as_ref(), false)?;
+            check_secret("health.key (HEALTH_SECRET_KEY)", self.health.key.as_ref(), false)?;
+            check_secret("admin.key (BANTER_ADMIN__KEY)", self.admin.key.as_ref(), false)?;
+            for key in &self.admin.keys {
+                check_secret(&format!("admin.keys: {}", key.name), Some(&key.key), true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A number with which the server would be of no use, or would not come up.
+    fn check_bounds(&self) -> Result<(), Failure> {
+        const MANY: u64 = 1 << 30;
+        let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
+        let bounds: [(&str, u64, RangeInclusive<u64>); 18] = [
+            ("workers", self.workers as u64, 0..=512),
+            ("embedding.threads", embedding.threads as u64, 0..=256),
+            ("embedding.queue", embedding.queue as u64, 1..=1_000_000),
+            ("embedding.recent", embedding.recent as u64, 0..=10_000_000),
+            ("embedding.max_tokens", embedding.max_tokens as u64, 8..=8_192),
+            ("auth.access_minutes", auth.access_minutes.into(), 1..=525_600),
+            ("auth.refresh_days", auth.refresh_days.into(), 1..=3_650),
+            ("auth.parallel_hashes", auth.parallel_hashes as u64, 0..=512),
+            ("auth.waiting_hashes", auth.waiting_hashes as u64, 0..=1_000_000),
+            ("auth.logins_per_email", auth.logins_per_email.into(), 1..=MANY),
+            ("auth.logins_per_address", auth.logins_per_address.into(), 1..=MANY),
+            ("limits.body_bytes", limits.body_bytes, 256..=MANY),
+            ("limits.body_seconds", limits.body_seconds, 1..=3_600),
+            ("limits.parallel_turns", limits.parallel_turns as u64, 1..=100_000),
+            ("sqlite.readers", self.sqlite.readers.into(), 1..=256),
+            ("stores.pool", self.stores.pool.into(), 1..=1_000),
+            ("stores.timeout_ms", self.stores.timeout_ms, 10..=600_000),
+            ("stores.redis_timeout_ms", self.stores.redis_timeout_ms, 10..=600_000),
+        ];
+        for (name, value, bound) in bounds {
+            if !bound.contains(&value) {
+                return Err(Failure::usage(
+                    format!("{name} is {value}"),
+                    format!("set it to a number from {} to {}", bound.start(), bound.end()),
+                ));
+            }
+        }
+        let is_origin = |front: &String| {
+            let host = front.strip_prefix("https://").or_else(|| front.strip_prefix("http://"));
+            host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ']))
+        };
+        match self.front.as_ref().filter(|front| !is_origin(front)) {
+            Some(front) => Err(Failure::usage(
+                format!("front (ADDRESS_FRONT) is `{front}`"),
+                "set it to the front-end's origin, such as https://shop.example",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(), Failure> {
+    let fail = |what: &str| {
+        Err(Failure::usage(
+            format!("{name} {what}"),
+            "give a random one of 32 bytes or more, for example from: openssl rand -hex 32",
+        ))
+    };
+    let Some(secret) = secret else {
+        return if required { fail("is missing") } else { Ok(()) };
+    };
+    let text = String::from_utf8_lossy(secret.expose()).to_lowercase();
+    if EXAMPLE_WORDS.iter().any(|word| text.contains(word)) {
+        return fail("looks like an example");
+    }
+    if secret.expose().len() < MIN_SECRET_BYTES {
+        return fail("is shorter than 32 bytes");
+    }
+    let distinct: BTreeSet<u8> = secret.expose().iter().copied().collect();
+    if distinct.len() < 8 { fail("repeats itself") } else { Ok(()) }
+}
+
+/// A section of the file that no profile reads would be ignored without a word.
+pub(super) fn refuse_unknown_profiles(file: &Path) -> Result<(), Failure> {
+    for profile in Figment::from(Toml::file(file).nested()).profiles() {
+        let name = profile.as_str().as_str();
+        if !["default", "dev", "release", "global"].contains(&name) {
+            return Err(Failure::usage(
+                format!("{} has an unknown section [{name}]", file.display()),
+                "sections begin with default, dev or release: [default.log]",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with the configuration, and where: the file with its line, or the variable.
+pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Failure {
+    let mut path = error.path.clone();
+    let mut hint = "Rocket.toml lists every key".to_owned();
+    let secret = |path: &[String]| {
+        let name = path.join(".");
+        name.ends_with("secret") || name.ends_with("key") || name.starts_with("stores")
+    };
+    let reason = match &error.kind {
+        Kind::UnknownField(name, known) => {
+            hint = choose_hint(name, known.iter().copied());
+            path.push(name.clone());
+            format!("there is no key `{name}`")
+        }
+        _ if secret(&path) => "a secret is a text".to_owned(),
+        kind => kind.to_string(),
+    };
+    let source = error.metadata.as_ref().map_or(String::new(), |data| match &data.source {
+        Some(Source::File(_)) => place_in_file(file, &path),
+        _ if data.name.contains("environment") => {
+            format!("the environment (BANTER_{})", path.join("__").to_uppercase())
+        }
+        _ => data.name.to_string(),
+    });
+    let key = if path.is_empty() || matches!(error.kind, Kind::UnknownField(..)) {
+        String::new()
+    } else {
+        format!("`{}`: ", path.join("."))
+    };
+    let source = if source.is_empty() { source } else { format!(" in {source}") };
+    Failure::usage(format!("the configuration{source} is wrong: {key}{reason}"), hint)
+}
+
+/// The file, and the line of a key in it; the first of several sections, since the parser tells no line.
+fn place_in_file(file: &Path, path: &[String]) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let key = path.last().map_or("", String::as_str);
+    let is_key =
+        |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', '.']));
+    let section = |line: &str| path.len() > 1 && line.trim().ends_with(&format!("{}]", path[path.len() - 2]));
+    let begin = text.lines().position(section).unwrap_or(0);
+    let line = text.lines().skip(begin).position(is_key).map(|at| begin + at + 1);
+    line.map_or(file.display().to_string(), |line| format!("{}:{line}", file.display()))
+}
