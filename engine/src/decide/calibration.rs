@@ -12,15 +12,17 @@ const PRIOR: [f64; 2] = [1.8, 6.0];
 const PRIOR_STRENGTH: f64 = 6.0;
 /// How steeply the gate rises with each of its inputs, in standard deviations.
 const SLOPE: f64 = 2.0;
+/// So many intents are asked for as often as everything else that people say: the more a bot knows, the less is outside.
+const OUTSIDE: f64 = 10.0;
 
-/// Scores of one example by a classifier that has not seen it.
+/// Scores of one example by a classifier that has not seen it; of one that is out of its scope, by one without any of its intent.
 #[derive(Clone, Debug)]
 pub struct HeldOut {
     /// The head's logits.
     pub logits: Vec<f32>,
     /// The evidence of each class.
     pub evidence: Vec<f32>,
-    /// The true class.
+    /// The true class; of no meaning for what is out of scope.
     pub class: usize,
 }
 
@@ -28,7 +30,8 @@ pub struct HeldOut {
 ///
 /// Z = b₁·logits + b₂·evidence; P(class | text) = P(in scope | text) · softmax(Z). The gate P(in scope) is a logistic function
 /// of the greatest evidence and of logsumexp(Z), each standardised by its held-out distribution; its offset makes its mean on
-/// held-out examples τ = 0.97 - 0.12 / (examples an intent).
+/// held-out examples τ = 0.97 - 0.12 / (examples an intent). Where examples of intents that were left out are given, it is no higher than
+/// what tells these from the others best (least cross-entropy): few intents say little of what lies outside of them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibration {
     weights: [f64; 2],
@@ -47,18 +50,21 @@ struct Gate {
 const BLIND_GATE: Gate = Gate { mean: [0.43, 0.0], deviation: [0.16, 1.0], slope: [4.0, 0.0], offset: 5.0 };
 
 impl Calibration {
-    /// Fits to held-out scores of examples of which there are `per_intent` an intent on average.
-    pub fn fit(held_out: &[HeldOut], per_intent: f64) -> Self {
+    /// Fits to held-out scores of examples of which there are `per_intent` an intent on average, and to those of examples `outside` the
+    /// scope of the intents that scored them, if there are any.
+    pub fn fit(held_out: &[HeldOut], outside: &[HeldOut], per_intent: f64) -> Self {
         if held_out.is_empty() {
             return Self { weights: PRIOR, gate: BLIND_GATE };
         }
         let weights = fit_weights(held_out);
-        let inputs: Vec<[f64; 2]> = held_out
-            .iter()
-            .map(|row| gate_inputs(&row.evidence, &combine(weights, &row.logits, &row.evidence)))
-            .collect();
+        let inputs = |rows: &[HeldOut]| -> Vec<[f64; 2]> {
+            let of = |row: &HeldOut| gate_inputs(&row.evidence, &combine(weights, &row.logits, &row.evidence));
+            rows.iter().map(of).collect()
+        };
         let share = (0.97 - 0.12 / per_intent.max(1.0)).clamp(0.5, 0.99);
-        Self { weights, gate: Gate::fit(&inputs, share) }
+        let intents = held_out.first().map_or(0, |row| row.logits.len()) as f64;
+        let weight = OUTSIDE / (OUTSIDE + intents);
+        Self { weights, gate: Gate::fit(&inputs(held_out), (&inputs(outside), weight), share) }
     }
 
     /// The probability of each class, and that of being in scope, which is their sum.
@@ -75,24 +81,38 @@ impl Calibration {
 }
 
 impl Gate {
-    fn fit(inputs: &[[f64; 2]], share: f64) -> Self {
-        let count = inputs.len() as f64;
+    fn fit(inside: &[[f64; 2]], (outside, weight): (&[[f64; 2]], f64), share: f64) -> Self {
+        let count = inside.len() as f64;
         let moment = |j: usize| {
-            let mean = inputs.iter().map(|input| input[j]).sum::<f64>() / count;
-            let variance = inputs.iter().map(|input| (input[j] - mean).powi(2)).sum::<f64>() / count;
+            let mean = inside.iter().map(|input| input[j]).sum::<f64>() / count;
+            let variance = inside.iter().map(|input| (input[j] - mean).powi(2)).sum::<f64>() / count;
             (mean, variance.sqrt() + 1e-3)
         };
         let (first, second) = (moment(0), moment(1));
         let mut gate =
             Self { mean: [first.0, second.0], deviation: [first.1, second.1], slope: [SLOPE, SLOPE], offset: 0.0 };
-        // The mean rises with the offset, so halving finds it.
+        gate.offset = gate.offset_at(|gate| share - gate.mean(inside));
+        if !outside.is_empty() {
+            // Where the derivative of the cross-entropy is zero.
+            let best = gate.offset_at(|gate| (1.0 - gate.mean(inside)) - weight * gate.mean(outside));
+            gate.offset = gate.offset.min(best);
+        }
+        gate
+    }
+
+    /// The offset at which a function that falls with it is zero.
+    fn offset_at(&self, function: impl Fn(&Self) -> f64) -> f64 {
+        let mut gate = self.clone();
         let (mut low, mut high) = (-60.0, 60.0);
         for _ in 0..80 {
             gate.offset = (low + high) / 2.0;
-            let mean = inputs.iter().map(|input| gate.open(*input)).sum::<f64>() / count;
-            if mean < share { low = gate.offset } else { high = gate.offset }
+            if function(&gate) > 0.0 { low = gate.offset } else { high = gate.offset }
         }
-        gate
+        gate.offset
+    }
+
+    fn mean(&self, inputs: &[[f64; 2]]) -> f64 {
+        inputs.iter().map(|input| self.open(*input)).sum::<f64>() / inputs.len() as f64
     }
 
     fn open(&self, input: [f64; 2]) -> f64 {
@@ -195,18 +215,38 @@ mod tests {
 
     #[test]
     fn what_looks_like_the_examples_is_in_scope_and_what_does_not_is_not() {
-        let calibration = Calibration::fit(&held_out(4, 40), 10.0);
+        let calibration = Calibration::fit(&held_out(4, 40), &[], 10.0);
         let (near, inside) = calibration.probabilities(&[3.0, 0.5, 0.5, 0.5], &[0.6, 0.1, 0.1, 0.1]);
         let (_, outside) = calibration.probabilities(&[0.5, 0.4, 0.5, 0.5], &[0.1, 0.1, 0.1, 0.1]);
         assert!(inside > 0.8 && near[0] > 0.7, "{near:?}");
         assert!(outside < 0.2, "{outside}");
     }
 
+    #[test]
+    fn what_is_left_out_closes_the_gate_and_never_opens_it() {
+        let outside = |score: f32| {
+            let row = HeldOut { logits: vec![5.0 * score; 4], evidence: vec![score; 4], class: 0 };
+            vec![row; 10]
+        };
+        let scope = |outside: &[HeldOut]| {
+            let calibration = Calibration::fit(&held_out(4, 40), outside, 10.0);
+            calibration.probabilities(&[2.5, 0.5, 0.5, 0.5], &[0.5, 0.1, 0.1, 0.1]).1
+        };
+        let free = scope(&[]);
+        assert!(scope(&outside(0.5)) < free - 0.1, "{} and {free}", scope(&outside(0.5)));
+        assert_eq!(scope(&outside(-0.5)), free);
+    }
+
     proptest! {
         #[test]
         fn probabilities_sum_to_the_scope(scores in proptest::collection::vec((-20.0f32..20.0, -1.0f32..1.0), 1..9)) {
             let (logits, evidence): (Vec<f32>, Vec<f32>) = scores.into_iter().unzip();
-            for calibration in [Calibration::fit(&[], 1.0), Calibration::fit(&held_out(logits.len(), 20), 5.0)] {
+            let rows = held_out(logits.len(), 20);
+            for calibration in [
+                Calibration::fit(&[], &[], 1.0),
+                Calibration::fit(&rows, &[], 5.0),
+                Calibration::fit(&rows, &rows[..3], 5.0),
+            ] {
                 let (probabilities, in_scope) = calibration.probabilities(&logits, &evidence);
                 prop_assert!((0.0..=1.0).contains(&in_scope));
                 prop_assert!((probabilities.iter().sum::<f32>() - in_scope).abs() < 1e-4);

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Changes with every change of the mathematics, so that no old fit is read by new code.
-pub const RECIPE: &str = "whitened+ngrams+softmax-3";
+pub const RECIPE: &str = "whitened+ngrams+softmax-4";
 /// Steps of the solver.
 const ITERATIONS: u64 = 40;
 /// Neighbours of each new example that are settled with it.
@@ -33,6 +33,8 @@ const MAX_DRIFT: f64 = 0.05;
 /// Past so many examples one fold in five is held out, once; up to it each fold is, in turn.
 const ONE_FOLD_FROM: usize = 3_000;
 const MAX_FOLDS: usize = 5;
+/// So many groups of intents are left out in turn, so that their examples show what lies outside of the others.
+const GROUPS: usize = 8;
 
 /// An example: its text and the class of its intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +70,8 @@ pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &
     let all: Vec<usize> = (0..samples.len()).collect();
     let folds = data.folds();
     let used = if samples.len() > ONE_FOLD_FROM { &folds[..folds.len().min(1)] } else { &folds[..] };
-    let steps = used.len() + 1;
+    let groups = if classes < 3 || samples.len() > ONE_FOLD_FROM { 0 } else { classes.min(GROUPS) };
+    let steps = used.len() + groups + 1;
 
     let mut held_out = Vec::new();
     let mut warm = None;
@@ -79,9 +82,24 @@ pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &
         held_out.extend(data.score(&part, fold));
         warm = (samples.len() > ONE_FOLD_FROM).then_some(part.head);
     }
-    progress(used.len(), steps);
+    let mut outside = Vec::new();
+    for group in 0..groups {
+        progress(used.len() + group, steps);
+        let is_left_out = |class: usize| class % groups == group;
+        let (members, others): (Vec<usize>, Vec<usize>) = all.iter().partition(|i| is_left_out(samples[**i].class));
+        let part = data.fit(&others, None);
+        let known = |scores: Vec<f32>| {
+            scores.into_iter().enumerate().filter_map(|(class, score)| (!is_left_out(class)).then_some(score)).collect()
+        };
+        outside.extend(data.score(&part, &members).into_iter().map(|row| HeldOut {
+            logits: known(row.logits),
+            evidence: known(row.evidence),
+            class: row.class,
+        }));
+    }
+    progress(steps - 1, steps);
     let per_intent = samples.len() as f64 / classes.max(1) as f64;
-    let calibration = Calibration::fit(&held_out, per_intent);
+    let calibration = Calibration::fit(&held_out, &outside, per_intent);
     let part = data.fit(&all, warm.as_ref());
     progress(steps, steps);
     Fitted { whitening: part.whitening, ngrams: part.ngrams, head: part.head, calibration, drift: 0 }

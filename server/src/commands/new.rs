@@ -6,12 +6,13 @@ use super::{print, schema::Kind};
 use crate::failure::Failure;
 
 /// The files of the new bot; `{{name}}` stands for its name.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("bot.yaml", include_str!("../../template/bot.yaml")),
     ("intents/hello.yaml", include_str!("../../template/intents/hello.yaml")),
     ("intents/bye.yaml", include_str!("../../template/intents/bye.yaml")),
     ("intents/book_table.yaml", include_str!("../../template/intents/book_table.yaml")),
     ("intents/stop.yaml", include_str!("../../template/intents/stop.yaml")),
+    ("intents/thanks.yaml", include_str!("../../template/intents/thanks.yaml")),
     ("scripts/book_table.rhai", include_str!("../../template/scripts/book_table.rhai")),
     ("texts/booking.yaml", include_str!("../../template/texts/booking.yaml")),
     ("fixtures/book_table.yaml", include_str!("../../template/fixtures/book_table.yaml")),
