@@ -65,9 +65,17 @@ pub enum EmbeddingError {
         /// What ONNX Runtime or the tokenizer said.
         reason: String,
     },
-    /// A name that fastembed does not know, or cannot download.
+    /// A name that fastembed does not know.
     #[error("the embedding model \"{name}\" cannot be used: {reason}")]
     Name {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A model that fastembed knows and could not get.
+    #[error("the embedding model \"{name}\" could not be downloaded: {reason}")]
+    Download {
         /// The name.
         name: String,
         /// Why.
@@ -86,6 +94,9 @@ impl EmbeddingError {
             }
             Self::File { .. } | Self::Broken { .. } => {
                 "run `make setup` in banter's folder, or set embedding.path to a folder with model.onnx and its tokenizer files"
+            }
+            Self::Download { .. } => {
+                "it comes from the model hub: check the network, or set embedding.path to a folder with the model"
             }
             Self::Name { .. } => "use a name that fastembed knows, such as MultilingualE5Small, or set embedding.path",
         }

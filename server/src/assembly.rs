@@ -63,8 +63,8 @@ pub struct Assembly {
     pub app: App,
     /// To be closed at the end.
     pub backend: Backend,
-    /// For `serve` to tell.
-    pub intents: usize,
+    /// The bot, for `serve` to tell of.
+    pub catalogue: Arc<Catalogue>,
 }
 
 /// The stores that are in use.
@@ -150,9 +150,9 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
     let releases = parts.releases(&engine, origin).await?;
     let line = releases.line();
     let snapshot = &line.stable.snapshot;
-    let intents = snapshot.catalogue.intents.len();
+    let catalogue = Arc::clone(&snapshot.catalogue);
     tracing::info!(
-        intents,
+        intents = catalogue.intents.len(),
         index = snapshot.classifier.index_name(),
         version = line.stable.id,
         catalogue = snapshot.catalogue.version,
@@ -165,7 +165,7 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
     tokio::spawn(async move { conversations.follow_bus().await });
     tokio::spawn(async move { releases.keep_following().await });
     tokio::spawn(async move { signs.keep_announcing().await });
-    Ok(Assembly { app, backend, intents })
+    Ok(Assembly { app, backend, catalogue })
 }
 
 /// Whether the server follows the bot's folder: where its author works on it, and nobody else.
@@ -207,6 +207,8 @@ impl Parts<'_> {
             Some(record) if bundle.manifest().id() == record.id => Ok(Origin::Store(Box::new(record))),
             stored => {
                 let (scripting, sandbox) = (&self.scripting, &*self.sandbox);
+                // Plugins that are new are compiled.
+                let _bar = BuildBar::default();
                 let loaded = catalogs::load_bundle(&self.config.bot, &bundle, &faults, scripting, sandbox, colour);
                 match (loaded, stored.map(Box::new)) {
                     (Ok(catalogue), stored) => Ok(Origin::Folder(Box::new(catalogue), bundle, faults, stored)),

@@ -1,23 +1,31 @@
 //! Progress bars for work over a second, on terminals only.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use banter_engine::snapshot::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::catalogs::gate::{GateStage, Step};
 
-/// Shows the stages of building a snapshot. Nothing is drawn when standard error is no terminal.
-pub struct BuildBar(ProgressBar);
+/// Shows the stages of building a snapshot. When standard error is no terminal, the log tells of each.
+pub struct BuildBar {
+    bar: ProgressBar,
+    stage: Mutex<&'static str>,
+}
 
 impl Default for BuildBar {
     fn default() -> Self {
         let bar = ProgressBar::new(0);
-        if let Ok(style) = ProgressStyle::with_template("{msg:>20} {bar:30} {pos}/{len} {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{msg:>20} {elapsed}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self(bar)
+        let bar = Self { bar, stage: Mutex::new("") };
+        bar.begin("loading");
+        bar
     }
 }
 
@@ -32,15 +40,33 @@ impl BuildBar {
     }
 
     fn draw(&self, name: &'static str, done: usize, total: usize) {
-        self.0.set_message(name);
-        self.0.set_length(total as u64);
-        self.0.set_position(done as u64);
+        if self.begin(name)
+            && let Ok(style) = ProgressStyle::with_template("{msg:>20} {bar:30} {pos}/{len} {elapsed}")
+        {
+            self.bar.set_style(style);
+        }
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+    }
+
+    /// Whether this stage is another than before.
+    fn begin(&self, name: &'static str) -> bool {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = *stage != name;
+        if new {
+            *stage = name;
+            self.bar.set_message(name);
+            if self.bar.is_hidden() {
+                tracing::info!("{name}");
+            }
+        }
+        new
     }
 }
 
 impl Drop for BuildBar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

@@ -224,17 +224,19 @@ mod tests {
 
     #[test]
     fn what_is_left_out_closes_the_gate_and_never_opens_it() {
-        let outside = |score: f32| {
-            let row = HeldOut { logits: vec![5.0 * score; 4], evidence: vec![score; 4], class: 0 };
-            vec![row; 10]
+        let row = |score: f32, class: usize| {
+            let scores: Vec<f32> = (0..4).map(|other| if other == class { score } else { 0.1 }).collect();
+            HeldOut { logits: scores.iter().map(|score| 5.0 * score).collect(), evidence: scores, class }
         };
+        let rows = |around: f32| (0..40).map(|i| row(around + 0.02 * (i % 9) as f32, i % 4)).collect::<Vec<_>>();
         let scope = |outside: &[HeldOut]| {
-            let calibration = Calibration::fit(&held_out(4, 40), outside, 10.0);
-            calibration.probabilities(&[2.5, 0.5, 0.5, 0.5], &[0.5, 0.1, 0.1, 0.1]).1
+            let calibration = Calibration::fit(&rows(0.5), outside, 10.0);
+            let HeldOut { logits, evidence, .. } = row(0.55, 0);
+            calibration.probabilities(&logits, &evidence).1
         };
         let free = scope(&[]);
-        assert!(scope(&outside(0.5)) < free - 0.1, "{} and {free}", scope(&outside(0.5)));
-        assert_eq!(scope(&outside(-0.5)), free);
+        assert!(scope(&rows(0.45)) < free - 0.1, "{} and {free}", scope(&rows(0.45)));
+        assert_eq!(scope(&rows(0.0)), free);
     }
 
     proptest! {

@@ -153,14 +153,15 @@ fn from_name(
     environment: Environment,
     options: &ModelOptions,
 ) -> Result<(TextEmbedding, String), EmbeddingError> {
-    let failed = |reason: String| EmbeddingError::Name { name: name.to_owned(), reason };
-    let model: fastembed::EmbeddingModel = name.parse().map_err(failed)?;
+    let unknown = |reason: String| EmbeddingError::Name { name: name.to_owned(), reason };
+    let model: fastembed::EmbeddingModel = name.parse().map_err(unknown)?;
     let settings = fastembed::TextInitOptions::new(model)
         .with_environment(environment)
         .with_cache_dir(cache.to_owned())
         .with_max_length(options.max_tokens)
         .with_intra_threads(options.threads)
         .with_session_config(SPINNING.0, SPINNING.1);
+    let failed = |reason: String| EmbeddingError::Download { name: name.to_owned(), reason };
     let embedding = TextEmbedding::try_new(settings).map_err(|error| failed(error.to_string()))?;
     Ok((embedding, name.to_owned()))
 }

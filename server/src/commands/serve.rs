@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use banter_engine::catalogue::{Catalogue, Intent};
 use rocket::fairing::AdHoc;
 
 use super::{colour, print, runtime};
@@ -21,7 +22,7 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         // Before the folder is read, so that no save is missed.
         let watch = if assembly::watches(config, rules) { begin_watch(config) } else { None };
         let assembly = assembly::assemble(config, rules, colour()).await?;
-        let (backend, intents) = (assembly.backend, assembly.intents);
+        let (backend, catalogue) = (assembly.backend, assembly.catalogue);
         let releases = assembly.app.releases.clone();
         if let Some(watch) = watch {
             drop(tokio::spawn(releases.clone().follow_folder(watch, print)));
@@ -30,7 +31,7 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |rocket| {
             Box::pin(async move {
                 let address = format!("http://{}", SocketAddr::new(rocket.config().address, rocket.config().port));
-                greet(&address, intents, open_channel);
+                greet(&address, &catalogue, open_channel);
             })
         }));
         let served = rocket.launch().await;
@@ -63,12 +64,27 @@ fn plain(error: &rocket::Error) -> String {
     }
 }
 
-fn greet(address: &str, intents: usize, open_channel: bool) {
-    print(format!("banter answers on {address} with {intents} intents"));
+fn greet(address: &str, catalogue: &Catalogue, open_channel: bool) {
+    print(format!("banter answers on {address} with {} intents", catalogue.intents.len()));
     if open_channel {
+        let example = example(catalogue);
         print("try it:");
         print(format!(
-            "  curl -s {address}/webhooks/rest/webhook -H 'Content-Type: application/json' \\\n       -d '{{\"sender\": \"me\", \"message\": \"where is my order\"}}'"
+            "  curl -s {address}/webhooks/rest/webhook -H 'Content-Type: application/json' \\\n       -d '{{\"sender\": \"me\", \"message\": \"{example}\"}}'"
         ));
     }
+}
+
+/// Something to try: an example in the bot's first language, of an intent that asks for something where there is one, without signs
+/// that a shell or JSON reads.
+fn example(catalogue: &Catalogue) -> String {
+    let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | ',' | '?' | '-'));
+    let language = catalogue.default_language();
+    let of = |intent: &Intent| {
+        let mut examples = intent.examples.iter().filter(|example| &example.language == language);
+        examples.find(|example| plain(&example.text)).map(|example| example.text.clone())
+    };
+    let (asking, others): (Vec<&Intent>, Vec<&Intent>) =
+        catalogue.intents.iter().partition(|intent| intent.slots.iter().any(|slot| slot.required));
+    asking.into_iter().chain(others).find_map(of).unwrap_or_else(|| "hello".to_owned())
 }

@@ -48,6 +48,7 @@ async fn bounds() {
     for (email, password, code) in [
         ("no address", "x", "invalid_email"),
         ("a@", "x", "invalid_email"),
+        ("Ann <ann@mail.example>", "x", "invalid_email"),
         ("a@b.example", "", "invalid_password"),
         ("a@b.example", &"x".repeat(1_025), "invalid_password"),
     ] {

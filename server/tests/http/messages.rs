@@ -57,9 +57,13 @@ async fn a_dialog_must_be_the_users_own() {
         server.post("/messages/send", &[("Authorization", &bearer)], body).await
     };
     assert_eq!(send(&ann, 1).await.status, 200);
-    for (token, dialog) in [(&bob, 1), (&ann, 99), (&ann, -1)] {
+    for (token, dialog) in [(&bob, 1), (&ann, 99)] {
         let answer = send(token, dialog).await;
         assert_eq!((answer.status, answer.code()), (403, "foreign_dialog"));
+    }
+    for dialog in [0, -1] {
+        let answer = send(&ann, dialog).await;
+        assert_eq!((answer.status, answer.code()), (422, "invalid_field"), "an id is positive");
     }
 }
 

@@ -56,8 +56,9 @@ fn chat_reads_a_pipe() {
     ] {
         assert!(ran.out.replace(", expect it tomorrow", "").contains(expected), "{expected} is not in {}", ran.out);
     }
-    let json = chat(folder.path(), &["--json"], "привет\n");
+    let json = chat(folder.path(), &["--json"], "/state\nпривет\n/explain\n/reset\n");
     let turn: Value = serde_json::from_str(json.out.trim()).unwrap();
+    assert!(json.err.contains("begins anew"), "{}", json.err);
     assert_eq!((turn["language"].as_str(), turn["intent"].as_str()), (Some("ru"), Some("greet")));
 }
 
@@ -133,8 +134,12 @@ fn wrong_configuration_is_refused() {
     let good = "kq7Zt0Wm3xV9bN2cR5yU8pL1sD4fG6hJ";
     for (environment, expected) in [
         (vec![("BANTER_PROT", "1")], "PROT".to_lowercase()),
-        (vec![("BANTER_EMBEDDING__TREADS", "1")], "treads".to_owned()),
-        (vec![("BANTER_PORT", "many")], "port".to_owned()),
+        (vec![("BANTER_EMBEDDING__TREADS", "1")], "hint: did you mean `threads`?".to_owned()),
+        (vec![("BANTER_PORT", "many")], "the environment (BANTER_PORT)".to_owned()),
+        (vec![("BANTER_AUTH__ACCESS_MINUTES", "0")], "auth.access_minutes is 0".to_owned()),
+        (vec![("BANTER_AUTH__PARALLEL_HASHES", "10000000000000000000")], "from 0 to 512".to_owned()),
+        (vec![("BANTER_EMBEDDING__THREADS", "1000")], "from 0 to 256".to_owned()),
+        (vec![("ADDRESS_FRONT", "shop")], "front (ADDRESS_FRONT) is `shop`".to_owned()),
         (vec![("BANTER_PROFILE", "test")], "BANTER_PROFILE is `test`".to_owned()),
         (vec![("BANTER_ADDRESS", "0.0.0.0")], "the dev profile does not listen on 0.0.0.0".to_owned()),
         (vec![("BANTER_PROFILE", "release")], "auth.secret (SECRET_KEY_JWT) is missing".to_owned()),
@@ -165,6 +170,27 @@ fn wrong_configuration_is_refused() {
         assert_eq!(ran.code, 2, "{environment:?}: {}", ran.err);
         assert!(ran.err.contains(&expected) && ran.err.contains("hint:"), "{environment:?}: {}", ran.err);
         assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    }
+}
+
+/// A typo in the file is told with its line.
+#[test]
+fn wrong_lines_of_the_file_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Rocket.toml");
+    for (content, expected) in [
+        ("[default]\nport = 0\nprot = 1\n", "Rocket.toml:3 is wrong: there is no key `prot`"),
+        (
+            "[default.embedding]\nqueue = 5\n\n[default.auth]\nqueue = 5\n",
+            "Rocket.toml:5 is wrong: there is no key `queue`",
+        ),
+        ("[default.limits]\nbody_bytes = \"many\"\n", "Rocket.toml:2 is wrong: `limits.body_bytes`: "),
+        ("[default\n", "Rocket.toml"),
+    ] {
+        fs::write(&file, content).unwrap();
+        let ran = run(banter(folder.path()).arg("serve").arg("--config").arg(&file));
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains(expected) && ran.err.contains("hint:"), "{content}: {}", ran.err);
     }
 }
 
