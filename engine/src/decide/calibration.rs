@@ -12,8 +12,10 @@ const PRIOR: [f64; 2] = [1.8, 6.0];
 const PRIOR_STRENGTH: f64 = 6.0;
 /// How steeply the gate rises with each of its inputs, in standard deviations.
 const SLOPE: f64 = 2.0;
-/// So many intents are asked for as often as everything else that people say: the more a bot knows, the less is outside.
-const OUTSIDE: f64 = 10.0;
+/// Up to so many intents say too little of what lies outside of them.
+pub const FEW_INTENTS: usize = 32;
+/// How much what lies outside weighs beside what lies inside, for the smallest bot; it falls to nothing at [`FEW_INTENTS`].
+const OUTSIDE: f64 = 0.6;
 
 /// Scores of one example by a classifier that has not seen it; of one that is out of its scope, by one without any of its intent.
 #[derive(Clone, Debug)]
@@ -63,7 +65,7 @@ impl Calibration {
         };
         let share = (0.97 - 0.12 / per_intent.max(1.0)).clamp(0.5, 0.99);
         let intents = held_out.first().map_or(0, |row| row.logits.len()) as f64;
-        let weight = OUTSIDE / (OUTSIDE + intents);
+        let weight = OUTSIDE * (1.0 - intents / FEW_INTENTS as f64).max(0.0);
         Self { weights, gate: Gate::fit(&inputs(held_out), (&inputs(outside), weight), share) }
     }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    calibration::{Calibration, HeldOut},
+    calibration::{Calibration, FEW_INTENTS, HeldOut},
     evidence::{Centres, NEIGHBOURS},
     features::{Sparse, Whitening},
     head::{Head, Row, Rows},
@@ -33,8 +33,7 @@ const MAX_DRIFT: f64 = 0.05;
 /// Past so many examples one fold in five is held out, once; up to it each fold is, in turn.
 const ONE_FOLD_FROM: usize = 3_000;
 const MAX_FOLDS: usize = 5;
-/// Up to so many intents they are left out in turn, in so many groups, so that their examples show what lies outside of the others.
-const FEW_INTENTS: usize = 64;
+/// Few intents are left out in turn, in so many groups, so that their examples show what lies outside of the others.
 const GROUPS: usize = 8;
 
 /// An example: its text and the class of its intent.
@@ -71,7 +70,7 @@ pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &
     let all: Vec<usize> = (0..samples.len()).collect();
     let folds = data.folds();
     let used = if samples.len() > ONE_FOLD_FROM { &folds[..folds.len().min(1)] } else { &folds[..] };
-    let few = (3..=FEW_INTENTS).contains(&classes) && samples.len() <= ONE_FOLD_FROM;
+    let few = (3..FEW_INTENTS).contains(&classes) && samples.len() <= ONE_FOLD_FROM;
     let groups = if few { classes.min(GROUPS) } else { 0 };
     let steps = used.len() + groups + 1;
 

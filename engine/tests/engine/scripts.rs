@@ -183,12 +183,21 @@ fn slots_do_not_grow_for_ever() {
 /// A store that is away leaves no turn: it could not be stored, and the client asks again.
 #[test]
 fn a_store_that_is_away_ends_the_turn() {
-    let mut talk = talk("let n = (); try { n = kv_get(\"n\"); } catch { n = 0; } `${n}`", TestHost::default());
+    let mut talk = talk("let n = (); try { n = kv_get(\"n\"); } catch { n = 0; } `${n == ()}`", TestHost::default());
     talk.host.away.store(true, std::sync::atomic::Ordering::Relaxed);
     let error = talk.try_to_say("run the script now").unwrap_err();
     assert_eq!(error.to_string(), "the store is away");
     talk.host.away.store(false, std::sync::atomic::Ordering::Relaxed);
-    talk.check(&[("run the script now", "")]);
+    talk.check(&[("run the script now", "true")]);
+}
+
+/// Words that are none are the script's fault, and the user hears the fallback.
+#[test]
+fn an_empty_text_is_a_failure() {
+    for body in ["say(\" \")", "\"\""] {
+        let turn = run(body);
+        assert_eq!((turn.text().as_str(), turn.events.len()), ("Pardon?", 1), "{body}: {:?}", turn.events);
+    }
 }
 
 #[test]

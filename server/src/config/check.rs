@@ -146,7 +146,9 @@ pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Fail
     let reason = match &error.kind {
         Kind::UnknownField(name, known) => {
             hint = choose_hint(name, known.iter().copied());
-            path.push(name.clone());
+            if path.last() != Some(name) {
+                path.push(name.clone());
+            }
             format!("there is no key `{name}`")
         }
         _ if secret(&path) => "a secret is a text".to_owned(),

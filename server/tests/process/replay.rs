@@ -170,7 +170,7 @@ fn broken_fixtures_end_with_2_and_a_line() {
     let many = format!("conversation: x\nturns:\n{}", "  - user: hi\n".repeat(100_000));
     for (name, text, expected) in [
         ("types.yaml", "conversation: 1\nturns: [{ user: x }]\n", "a text was expected here, not the number 1"),
-        ("keys.yaml", "conversation: x\nturn: []\n", "did you mean `turns`?"),
+        ("keys.yaml", "conversation: x\nturn: [{ user: hello }]\n", "did you mean `turns`?"),
         ("bomb.yaml", &bomb, "stands for more than"),
         ("date.yaml", "conversation: x\nnow: 2026-13-45T99:00:00Z\nturns: [{ user: x }]\n", "is no date with time"),
         ("many.yaml", &many, "many.yaml:"),
