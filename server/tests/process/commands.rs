@@ -82,6 +82,15 @@ fn a_new_bot_is_good_and_answers() {
         ran.out,
         "How many guests?\nA table for 4 on Saturday: done!\nНа какой день?\nСколько гостей?\nУ нас столики на 1–12 гостей. Сколько вас будет?\nСтолик на 2 завтра: готово!\n"
     );
+    // Few intents say little of what lies outside of them; it is not taken for their own all the same.
+    let kinds = |lines: &str| -> Vec<String> {
+        let ran = chat(folder.path(), &["--json", "--bot", bot_name], lines);
+        let turns = ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        turns.map(|turn| turn["type"].as_str().unwrap().to_owned()).collect()
+    };
+    let foreign = "как приготовить борщ\nwhat is the weather\nwho won the world cup\nкак дела\ntell me a joke\nsdfgh\n";
+    assert_eq!(kinds(foreign), ["unknown"; 6]);
+    assert_eq!(kinds("thanks a lot\ngood evening\nдо встречи\nне нужно\nhi!\n"), ["matched"; 5]);
     let again = run(banter(folder.path()).arg("new").arg(&bot));
     assert_eq!(again.code, 2);
     assert!(again.err.contains("exists already") && again.err.contains("hint:"), "{}", again.err);
