@@ -1,15 +1,9 @@
 //! Putting the parts together: the only place that knows which backend and which model are used.
 
+mod folder;
 mod model;
 
-use std::{
-    fs::{DirBuilder, OpenOptions},
-    io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
 use banter_engine::{
     Engine,
@@ -50,6 +44,8 @@ use crate::{
     web::{App, ChannelAccess, cores, guard::admin::AdminKeys},
 };
 
+pub use folder::make_data_folder;
+use folder::{lock, private_file};
 pub use model::embedder;
 
 /// The embedded store's file in the data folder.
@@ -65,6 +61,8 @@ pub struct Assembly {
     pub backend: Backend,
     /// The bot, for `serve` to tell of.
     pub catalogue: Arc<Catalogue>,
+    /// Keeps others from the embedded store as long as it lives.
+    pub lock: Option<File>,
 }
 
 /// The stores that are in use.
@@ -138,6 +136,7 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
     // The model takes the longest to load; files and store are read meanwhile.
     let (embedding, data_dir) = (config.embedding.clone(), config.data_dir.clone());
     let loading = tokio::task::spawn_blocking(move || embedder(&embedding, &data_dir));
+    let lock = if config.stores.urls()?.is_none() { Some(lock(&config.data_dir)?) } else { None };
     let backend = Backend::open(config).await?;
     let stores = backend.stores(config);
     let scripting = Arc::new(Scripting::new());
@@ -165,7 +164,7 @@ pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Ass
     tokio::spawn(async move { conversations.follow_bus().await });
     tokio::spawn(async move { releases.keep_following().await });
     tokio::spawn(async move { signs.keep_announcing().await });
-    Ok(Assembly { app, backend, catalogue })
+    Ok(Assembly { app, backend, catalogue, lock })
 }
 
 /// Whether the server follows the bot's folder: where its author works on it, and nobody else.
@@ -328,24 +327,6 @@ fn sandbox(config: &Config, runtime: Handle) -> Sandbox {
 /// Where commands call plugins that a server may be running too.
 pub fn observing_sandbox(config: &Config, runtime: Handle) -> Sandbox {
     Sandbox::observing(runtime, Some(config.data_dir.join("plugins")))
-}
-
-/// Makes the data folder, readable to nobody else.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn make_data_folder(config: &Config) -> Result<(), Failure> {
-    DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).map_err(|error| {
-        Failure::usage(
-            format!("the data folder {} cannot be made: {error}", config.data_dir.display()),
-            "name another with --data-dir",
-        )
-    })
-}
-
-/// A file that nobody else reads: it holds conversations.
-fn private_file(path: &Path) -> io::Result<()> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }
 
 /// The use-cases over given stores and engine.

@@ -2,15 +2,13 @@
 //!
 //! Bounded on purpose: a document has a limit of nodes and of depth, and an alias counts as all that it stands for.
 
-use std::{borrow::Cow, collections::HashMap, ops::Range};
+mod reader;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
-use serde_json::{Map, Number, Value};
+use std::{collections::HashMap, ops::Range};
+
+use serde_json::Value;
 
 use super::fault::{Fault, Faults, Place};
-
-const MAX_NODES: usize = 200_000;
-const MAX_DEPTH: usize = 32;
 
 /// A parsed file.
 #[derive(Debug)]
@@ -38,13 +36,9 @@ impl Document {
     /// The first fault of syntax or of bounds, which ends the reading of the file.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Fault> {
         let text = decode(file, bytes)?;
-        let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let document = Self { lines, gaps: Vec::new(), ..Self::unread(file) };
-        let mut reader =
-            Reader { parser: Parser::new_from_str(text), text, offsets, document, anchors: HashMap::new(), nodes: 0 };
-        reader.read()?;
-        Ok(reader.document)
+        reader::read(document, text)
     }
 
     /// The document of a file that is not there or cannot be parsed: everything of it is a gap.
@@ -188,22 +182,6 @@ fn beneath(pointer: &str, old: &str, new: &str) -> Option<String> {
     Some(format!("{new}{rest}"))
 }
 
-/// How many bytes at the beginning of `text` are a text in quotes, these included.
-fn quoted(text: &str) -> Option<usize> {
-    let quote = text.chars().next().filter(|c| ['"', '\''].contains(c))?;
-    let mut rest = text.char_indices().skip(1).peekable();
-    while let Some((at, c)) = rest.next() {
-        match c {
-            '\\' if quote == '"' => drop(rest.next()),
-            // Twice, it stands for itself.
-            '\'' if quote == '\'' && rest.peek().is_some_and(|(_, next)| *next == '\'') => drop(rest.next()),
-            c if c == quote => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
-}
-
 /// A pointer one level down.
 pub fn child(pointer: &str, key: impl std::fmt::Display) -> String {
     format!("{pointer}/{}", key.to_string().replace('~', "~0").replace('/', "~1"))
@@ -218,217 +196,4 @@ pub fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Fault> {
         Fault::error(place, format!("line {line} is not UTF-8")).hint("save the file as UTF-8")
     })?;
     Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
-}
-
-struct Reader<'a> {
-    parser: Parser<'a, StrInput<'a>>,
-    text: &'a str,
-    offsets: Vec<usize>,
-    document: Document,
-    anchors: HashMap<usize, Value>,
-    nodes: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn read(&mut self) -> Result<(), Fault> {
-        let mut seen = false;
-        loop {
-            let (event, span) = self.next()?;
-            match event {
-                Event::StreamEnd => return Ok(()),
-                Event::DocumentStart(_) if seen => {
-                    return Err(self.fault(span, "the file has more than one YAML document").hint("remove the `---`"));
-                }
-                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
-                other => {
-                    seen = true;
-                    self.document.value = self.node(other, span, "", 0)?;
-                }
-            }
-        }
-    }
-
-    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
-        match self.parser.next_event() {
-            Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => {
-                let at = self.byte(error.marker().index());
-                let place = Place { file: self.document.file.clone(), span: at..at };
-                Err(Fault::error(place, format!("this is not YAML: {}", error.info())).hint(self.syntax_hint(at)))
-            }
-            None => Ok((Event::StreamEnd, Span::default())),
-        }
-    }
-
-    fn syntax_hint(&self, at: usize) -> &'static str {
-        let before = &self.text[..at];
-        let start = before.rfind('\n').map_or(0, |end| end + 1);
-        let line = self.text[start..].lines().next().unwrap_or("").trim_start();
-        // The commonest slip of all: a marked entity at the head of an example.
-        if line.starts_with("- [") {
-            return "an example that begins with `[` needs quotes: '[laptop](product) is broken'";
-        }
-        if line.contains('\t') {
-            return "YAML is indented with spaces, not with tabs";
-        }
-        "look for a missing quote, or an indent that differs from its neighbours"
-    }
-
-    fn node(&mut self, event: Event<'a>, span: Span, pointer: &str, depth: usize) -> Result<Value, Fault> {
-        self.count(1, span)?;
-        if depth > MAX_DEPTH {
-            let fault = self.fault(span, format!("the file nests deeper than {MAX_DEPTH} levels"));
-            return Err(fault.hint("look for brackets that are never closed, or write it flatter"));
-        }
-        let mut range = self.range(span);
-        // A text in quotes ends with them; the parser's span takes the comment behind it along.
-        if let Some(end) = self.text.get(range.start..).and_then(quoted) {
-            range.end = range.start + end;
-        }
-        self.document.spans.insert(pointer.to_owned(), range);
-        let (anchor, value) = match event {
-            Event::Alias(anchor) => (0, self.alias(anchor, span)?),
-            Event::Scalar(text, style, anchor, tag) => (anchor, self.scalar(&text, style, tag, span)?),
-            Event::SequenceStart(anchor, _) => (anchor, self.sequence(pointer, depth)?),
-            Event::MappingStart(anchor, _) => (anchor, self.mapping(pointer, depth)?),
-            _ => {
-                return Err(self
-                    .fault(span, "this is not YAML: a value was expected")
-                    .hint("write one, or remove the key"));
-            }
-        };
-        if anchor > 0 {
-            self.anchors.insert(anchor, value.clone());
-        }
-        Ok(value)
-    }
-
-    fn sequence(&mut self, pointer: &str, depth: usize) -> Result<Value, Fault> {
-        let mut items = Vec::new();
-        loop {
-            let (event, span) = self.next()?;
-            if event == Event::SequenceEnd {
-                self.end(pointer, span);
-                return Ok(Value::Array(items));
-            }
-            let inner = child(pointer, items.len());
-            items.push(self.node(event, span, &inner, depth + 1)?);
-        }
-    }
-
-    fn mapping(&mut self, pointer: &str, depth: usize) -> Result<Value, Fault> {
-        let mut fields = Map::new();
-        loop {
-            let (event, span) = self.next()?;
-            let key = match event {
-                Event::MappingEnd => {
-                    self.end(pointer, span);
-                    return Ok(Value::Object(fields));
-                }
-                Event::Scalar(text, ..) => text.into_owned(),
-                _ => return Err(self.fault(span, "a key must be a text").hint("put the key in quotes")),
-            };
-            if fields.contains_key(&key) {
-                let twin = self.fault(span, format!("the key `{key}` stands twice")).hint("merge both, or rename one");
-                self.document.twins.push(twin);
-                let (event, span) = self.next()?;
-                // Its places would hide those of the first.
-                self.node(event, span, &child(pointer, format!("{key} (again)")), depth + 1)?;
-                continue;
-            }
-            let inner = child(pointer, &key);
-            let range = self.range(span);
-            self.document.keys.insert(inner.clone(), range);
-            let (event, span) = self.next()?;
-            let value = self.node(event, span, &inner, depth + 1)?;
-            fields.insert(key, value);
-        }
-    }
-
-    /// A collection has ended; one without brackets ends where something else begins, which tells nothing.
-    fn end(&mut self, pointer: &str, span: Span) {
-        let start = self.range(span).start;
-        if self.text.get(start..).is_some_and(|text| text.starts_with([']', '}'])) {
-            self.document.ends.insert(pointer.to_owned(), start + 1);
-        }
-    }
-
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<Value, Fault> {
-        let Some(value) = self.anchors.get(&anchor) else {
-            return Err(self
-                .fault(span, "the alias names no anchor before it")
-                .hint("a text that begins with `*` needs quotes"));
-        };
-        let size = weigh(value);
-        self.count(size, span)?;
-        Ok(self.anchors[&anchor].clone())
-    }
-
-    fn count(&mut self, more: usize, span: Span) -> Result<(), Fault> {
-        self.nodes = self.nodes.saturating_add(more);
-        if self.nodes <= MAX_NODES {
-            return Ok(());
-        }
-        Err(self
-            .fault(span, format!("the file stands for more than {MAX_NODES} values"))
-            .hint(if self.anchors.is_empty() { "split the file" } else { "write fewer aliases, or split the file" }))
-    }
-
-    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<Cow<'a, Tag>>, span: Span) -> Result<Value, Fault> {
-        match tag {
-            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(Value::String(text.to_owned())),
-            Some(tag) if !tag.is_yaml_core_schema() => {
-                let fault = self.fault(span, format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix));
-                Err(fault.hint("remove it; a text that begins with `!` needs quotes"))
-            }
-            _ if style != ScalarStyle::Plain => Ok(Value::String(text.to_owned())),
-            _ => Ok(plain(text)),
-        }
-    }
-
-    fn fault(&self, span: Span, message: impl Into<String>) -> Fault {
-        Fault::error(Place { file: self.document.file.clone(), span: self.range(span) }, message)
-    }
-
-    fn range(&self, span: Span) -> Range<usize> {
-        self.byte(span.start.index())..self.byte(span.end.index())
-    }
-
-    /// The parser counts characters.
-    fn byte(&self, index: usize) -> usize {
-        self.offsets.get(index).or(self.offsets.last()).copied().unwrap_or(0)
-    }
-}
-
-/// YAML 1.2's core schema: `no` is a text, as an author of a bot means it.
-fn plain(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        _ => {}
-    }
-    let digits = text.trim_start_matches(['-', '+']);
-    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !digits.ends_with(['e', 'E']);
-    // "007" and "+7" are codes, not numbers.
-    let padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.") || text.starts_with('+');
-    if numeric && !padded {
-        if let Ok(number) = text.parse::<i64>() {
-            return Value::Number(number.into());
-        }
-        if let Some(number) = text.parse::<f64>().ok().and_then(Number::from_f64) {
-            return Value::Number(number);
-        }
-    }
-    Value::String(text.to_owned())
-}
-
-/// How many values a copy takes the room of; a long text counts as several.
-fn weigh(value: &Value) -> usize {
-    match value {
-        Value::String(text) => 1 + text.len() / 16,
-        Value::Array(items) => 1 + items.iter().map(weigh).sum::<usize>(),
-        Value::Object(fields) => 1 + fields.values().map(weigh).sum::<usize>(),
-        _ => 1,
-    }
 }

@@ -48,6 +48,12 @@ pub fn check(
     faults: &mut Faults,
 ) {
     check_unique_intents(&catalogue.intents, faults);
+    if let ([only], false) = (catalogue.intents.as_slice(), gaps.intents) {
+        let message = "the bot has one intent, and nothing that it could tell it from";
+        faults.push(
+            Fault::warning(only.place.clone(), message).hint("add what else people say: greetings, thanks, goodbyes"),
+        );
+    }
     check_examples(catalogue, gaps, faults);
     check_jumps(catalogue, gaps, faults);
     for script in scripts.values() {

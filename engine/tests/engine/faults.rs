@@ -26,6 +26,12 @@ fn a_good_bot_has_none() {
 }
 
 #[test]
+fn one_intent_alone_is_a_warning() {
+    let (_, rendered) = load(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET)]);
+    assert!(rendered.starts_with("warning: the bot has one intent"), "{rendered}");
+}
+
+#[test]
 fn unknown_keys() {
     assert_snapshot!(check(&[(
         "intents/greet.yaml",

@@ -42,12 +42,13 @@ fn model_options(config: &EmbeddingConfig, data_dir: &Path) -> ModelOptions {
     }
 }
 
-/// A relative path as it is found from here or, since a bot may lie anywhere, from a folder above the program.
+/// A relative path as it is found from here or, since a bot may lie anywhere, from a folder above the program; where it is nowhere, what
+/// it would be from here, to be told.
 fn nearest(path: &Path) -> PathBuf {
     if path.is_absolute() || path.exists() {
         return path.to_owned();
     }
     let program = std::env::current_exe().unwrap_or_default();
     let found = program.ancestors().skip(1).map(|folder| folder.join(path)).find(|found| found.exists());
-    found.unwrap_or_else(|| path.to_owned())
+    found.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.to_owned())
 }

@@ -22,7 +22,7 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         // Before the folder is read, so that no save is missed.
         let watch = if assembly::watches(config, rules) { begin_watch(config) } else { None };
         let assembly = assembly::assemble(config, rules, colour()).await?;
-        let (backend, catalogue) = (assembly.backend, assembly.catalogue);
+        let (backend, catalogue, _lock) = (assembly.backend, assembly.catalogue, assembly.lock);
         let releases = assembly.app.releases.clone();
         if let Some(watch) = watch {
             drop(tokio::spawn(releases.clone().follow_folder(watch, print)));

@@ -558,8 +558,11 @@ async fn progress_is_told_as_it_happens() {
     let answer = admin.upload_with("", &events, &tar).await;
     let text = answer.body.as_str().unwrap();
     assert!(answer.header("content-type").starts_with("text/event-stream"), "{text}");
-    assert!(text.contains("event:progress\ndata:{\"stage\":\"load\""), "{text}");
+    assert!(text.starts_with("event:progress\ndata:{\"stage\":\"load\""), "{text}");
     assert!(text.trim_end().ends_with('}') && text.contains("event:result\n"), "{text}");
+    let whole =
+        |event: &str| event.starts_with("event:") && event.lines().nth(1).is_some_and(|l| l.starts_with("data:"));
+    assert!(text.trim_end().split("\n\n").all(whole), "nothing falls into the middle of an event: {text}");
     let answer = admin.upload_with("", &events, &bot(&[("bot.yaml", None)])).await;
     let text = answer.body.as_str().unwrap();
     assert!(text.contains("event:problem\n") && text.contains("\"code\":\"version_refused\""), "{text}");

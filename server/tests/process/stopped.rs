@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{stores::with_urls, support::Running};
+use crate::{
+    commands::run,
+    stores::with_urls,
+    support::{Running, banter},
+};
 
 const CLIENTS: usize = 16;
 
@@ -21,6 +25,18 @@ fn in_flight_turns_finish() {
 #[test]
 fn in_flight_turns_finish_on_external_stores() {
     with_urls(check);
+}
+
+/// Sessions and limits are a server's own. The folder of one that has died is free at once.
+#[test]
+fn an_embedded_folder_is_for_one_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path(), &[]);
+    let second = run(banter(folder.path()).args(["serve", "--port", "0"]));
+    assert_eq!(second.code, 2, "{}", second.err);
+    assert!(second.err.contains("another server has it") && second.err.contains("hint:"), "{}", second.err);
+    drop(server);
+    drop(Running::start(folder.path(), &[]));
 }
 
 /// Whether the server has read all requests; on a busy machine that takes a while.

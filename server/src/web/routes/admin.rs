@@ -1,6 +1,6 @@
 //! Versions of the bot, for administrators.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use banter_engine::catalogue::{diff::CatalogueDiff, fault::Faults, manifest::Manifest};
 use futures::{
@@ -20,7 +20,7 @@ use rocket::{
     serde::json::Json,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tracing::Instrument;
 
 use crate::{
@@ -45,6 +45,8 @@ use crate::{
 const ROWS: (u32, u32) = (50, 100);
 /// Steps that a slow reader may be behind; more are left out.
 const STEPS: usize = 64;
+/// After so long without an event a comment keeps the connection.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -218,8 +220,13 @@ async fn publish(
         drop(place);
     };
     tokio::spawn(work.instrument(tracing::Span::current()));
-    let events = unfold(receive, async |mut receive| receive.recv().await.map(|event| (event, receive)));
-    Ok(PublishReply::Stream(EventStream::from(events.boxed())))
+    let events = unfold(receive, async |mut receive| {
+        let next = timeout(HEARTBEAT, receive.recv()).await;
+        let event = next.unwrap_or_else(|_| Some(Event::comment("still at work")))?;
+        Some((event, receive))
+    });
+    // Rocket's own heartbeat falls into the middle of events, and a client reads these as two.
+    Ok(PublishReply::Stream(EventStream::from(events.boxed()).heartbeat(None)))
 }
 
 async fn work_with_events(
