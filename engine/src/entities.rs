@@ -142,7 +142,7 @@ fn find_pattern(name: &str, text: &str, regex: &Regex) -> Vec<Entity> {
     let matches = regex.find_iter(text).filter(|found| !found.is_empty());
     let mut found: Vec<Entity> = matches.map(|found| entity(found.as_str(), found.start(), found.end())).collect();
     let Some((latin, places)) = latin_letters(text) else { return found };
-    for code in regex.find_iter(&latin).filter(|code| code.as_str().bytes().any(|byte| byte.is_ascii_digit())) {
+    for code in regex.find_iter(&latin).filter(|code| !code.is_empty()) {
         let (start, end) = (places[code.start()], places[code.end()]);
         if found.iter().all(|known| end <= known.start || start >= known.end) {
             found.push(entity(code.as_str(), start, end));
@@ -152,21 +152,27 @@ fn find_pattern(name: &str, text: &str, regex: &Regex) -> Vec<Entity> {
     found
 }
 
-/// A text with digits whose Cyrillic letters that look like Latin ones are Latin, and for each of its bytes, and its end, the place
-/// in the text. `None` where nothing would change.
+/// A text in which the codes, words with a digit and without a letter that is but Cyrillic, have Latin letters for those that look the
+/// same, and for each of its bytes, and its end, the place in the text. `None` where nothing would change.
 fn latin_letters(text: &str) -> Option<(String, Vec<usize>)> {
-    let is_code = text.bytes().any(|byte| byte.is_ascii_digit()) && text.chars().any(|letter| latin(letter).is_some());
-    if !is_code {
-        return None;
-    }
+    let inside = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
+    let looks_latin = |c: char| !c.is_alphabetic() || c.is_ascii() || latin(c).is_some();
+    let is_code = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit()) && word.chars().all(looks_latin);
     let (mut out, mut places) = (String::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
-    for (at, letter) in text.char_indices() {
-        let letter = latin(letter).unwrap_or(letter);
-        out.push(letter);
-        places.extend(std::iter::repeat_n(at, letter.len_utf8()));
+    let mut changed = false;
+    let mut at = 0;
+    for word in text.split_inclusive(|c| !inside(c)) {
+        let code = is_code(word.trim_end_matches(|c| !inside(c)));
+        for letter in word.chars() {
+            let kept = latin(letter).filter(|_| code).unwrap_or(letter);
+            changed |= kept != letter;
+            out.push(kept);
+            places.extend(std::iter::repeat_n(at, kept.len_utf8()));
+            at += letter.len_utf8();
+        }
     }
     places.push(text.len());
-    Some((out, places))
+    changed.then_some((out, places))
 }
 
 /// The Latin letter that looks like a Cyrillic one.
@@ -292,6 +298,11 @@ mod tests {
         check(&spec, "Я-1042", &[]);
         let words = EntitySpec::pattern(r"[A-Z]{2,}").unwrap();
         check(&words, "СТОП 5", &[]);
+        let spaced = EntitySpec::pattern(r"\b[A-Z]{1,2}[ -]?\d{3,4}\b").unwrap();
+        check(&spaced, "привет, в 2024 году", &[]);
+        check(&spaced, "цена с 1200 рублей, код ВС-1200.", &[("BC-1200", "ВС-1200")]);
+        let sizes = EntitySpec::pattern(r"\d+ ?(m|km|x)").unwrap();
+        check(&sizes, "2 хлеба за 5 минут", &[]);
     }
 
     #[test]

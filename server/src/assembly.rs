@@ -133,10 +133,10 @@ fn session_life(config: &Config) -> Duration {
 /// Whatever keeps the server from answering.
 pub async fn assemble(config: &Config, rules: Rules, colour: bool) -> Result<Assembly, Failure> {
     make_data_folder(config)?;
+    let lock = if config.stores.urls()?.is_none() { Some(lock(&config.data_dir)?) } else { None };
     // The model takes the longest to load; files and store are read meanwhile.
     let (embedding, data_dir) = (config.embedding.clone(), config.data_dir.clone());
     let loading = tokio::task::spawn_blocking(move || embedder(&embedding, &data_dir));
-    let lock = if config.stores.urls()?.is_none() { Some(lock(&config.data_dir)?) } else { None };
     let backend = Backend::open(config).await?;
     let stores = backend.stores(config);
     let scripting = Arc::new(Scripting::new());

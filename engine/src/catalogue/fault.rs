@@ -93,7 +93,8 @@ impl Faults {
 
     /// Makes the text of a file known, for the lines in reports.
     pub fn add_source(&mut self, file: &str, text: &str) {
-        self.sources.insert(file.to_owned(), text.to_owned());
+        // Places count from behind a byte-order mark.
+        self.sources.insert(file.to_owned(), text.strip_prefix('\u{FEFF}').unwrap_or(text).to_owned());
     }
 
     /// Whether any fault refuses the bot.

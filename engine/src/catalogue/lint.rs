@@ -71,11 +71,11 @@ pub enum Names<'a> {
 }
 
 impl Names<'_> {
-    /// Tells the names of a text's template that are none of these; `place` gives where some of its bytes stand.
-    pub fn check(self, template: &Template, text: &str, place: impl Fn(Range<usize>) -> Place, faults: &mut Faults) {
+    /// Tells the names of a text that are none of these; `place` gives where some of its bytes stand.
+    pub fn check(self, template: &Template, place: impl Fn(Range<usize>) -> Place, faults: &mut Faults) {
         let Self::Only(known) = self else { return };
         let mut told = BTreeSet::new();
-        for name in template.names().filter(|name| !known.contains(name)) {
+        for (name, bytes) in template.names().filter(|(name, _)| !known.contains(name)) {
             if !told.insert(name) {
                 continue;
             }
@@ -85,9 +85,7 @@ impl Names<'_> {
             } else {
                 choose_hint(name, known.iter().copied())
             };
-            let braces = format!("{{{name}}}");
-            let part = text.find(&braces).map_or(0..text.len(), |at| at..at + braces.len());
-            faults.push(Fault::error(place(part), message).hint(hint));
+            faults.push(Fault::error(place(bytes), message).hint(hint));
         }
     }
 }

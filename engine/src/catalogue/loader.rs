@@ -283,7 +283,7 @@ impl Loader<'_> {
             let place = |part: std::ops::Range<usize>| document.place_inside(&pointer, &text, part, bytes);
             match Template::parse(&text) {
                 Ok(template) => {
-                    names.check(&template, &text, place, self.faults);
+                    names.check(&template, place, self.faults);
                     templates.push(template);
                 }
                 Err(fault) => {

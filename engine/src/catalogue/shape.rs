@@ -77,7 +77,9 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
                 document.lack(pointer);
             }
         }
-        if let (Some(stand_ins), Some(fields)) = (&self.stand_ins, value.as_object_mut()) {
+        // What is missing has been told.
+        let stand_ins = self.stand_ins.as_ref().filter(|_| !good);
+        if let (Some(stand_ins), Some(fields)) = (stand_ins, value.as_object_mut()) {
             for (key, stand_in) in stand_ins {
                 if !fields.contains_key(key) {
                     fields.insert(key.clone(), stand_in.clone());

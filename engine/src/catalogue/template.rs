@@ -13,7 +13,8 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    Name(String),
+    /// And the bytes of the text at which it stands, braces included.
+    Name(String, Range<usize>),
 }
 
 /// Why a text is no template: what, and at which bytes of the text.
@@ -49,7 +50,7 @@ impl Template {
                 return Err(fault("a `}` without its `{`; write `}}` for a brace", start + 1));
             }
             let Some(end) = rest.find('}') else {
-                return Err(fault("a `{` without its `}`; write `{{` for a brace", text.len()));
+                return Err(fault("a `{` without its `}`; write `{{` for a brace", start + 1));
             };
             let name = rest[..end].trim();
             if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
@@ -58,7 +59,7 @@ impl Template {
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
-            parts.push(Part::Name(name.to_owned()));
+            parts.push(Part::Name(name.to_owned(), start..start + end + 2));
             rest = &rest[end + 1..];
         }
         literal.push_str(rest);
@@ -68,10 +69,10 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// The names in braces.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    /// The names in braces, and the bytes of the text at which each stands with its braces.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Name(name) => Some(name.as_str()),
+            Part::Name(name, place) => Some((name.as_str(), place.clone())),
             Part::Literal(_) => None,
         })
     }
@@ -86,7 +87,7 @@ impl Template {
                         last.push_str(text);
                     }
                 }
-                Part::Name(_) => out.push(String::new()),
+                Part::Name(..) => out.push(String::new()),
             }
         }
         out
@@ -101,7 +102,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
-                Part::Name(name) => out.push_str(&value(name).ok_or_else(|| name.clone())?),
+                Part::Name(name, _) => out.push_str(&value(name).ok_or_else(|| name.clone())?),
             }
         }
         Ok(out)
@@ -113,7 +114,7 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.iter().try_for_each(|part| match part {
             Part::Literal(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}")),
-            Part::Name(name) => write!(f, "{{{name}}}"),
+            Part::Name(name, _) => write!(f, "{{{name}}}"),
         })
     }
 }

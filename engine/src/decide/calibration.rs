@@ -12,7 +12,7 @@ const PRIOR: [f64; 2] = [1.8, 6.0];
 const PRIOR_STRENGTH: f64 = 6.0;
 /// How steeply the gate rises with each of its inputs, in standard deviations.
 const SLOPE: f64 = 2.0;
-/// Up to so many intents say too little of what lies outside of them.
+/// Fewer intents than this say too little of what lies outside of them.
 pub const FEW_INTENTS: usize = 32;
 /// How much what lies outside weighs beside what lies inside, for the smallest bot; it falls to nothing at [`FEW_INTENTS`].
 const OUTSIDE: f64 = 0.6;

@@ -8,6 +8,7 @@ use crate::{
     decide::Decision,
     entities::{EntitySpec, phrase_words},
     state::Form,
+    text::fold,
     turn::{Event, TurnKind},
 };
 
@@ -89,11 +90,13 @@ impl<'a> Work<'a> {
         !listed && CANCEL_WORDS.contains(&phrase_words(&self.text).join(" ").as_str())
     }
 
-    /// The bot's own intent for it answers, where there is one.
+    /// The bot's own intent for it answers, where there is one; of several the one that has the word as an example, or the first.
     fn cancel(&mut self) {
-        self.state.form = None;
         self.kind = TurnKind::Matched;
-        match self.catalogue().intents.iter().find(|intent| intent.cancels) {
+        let word = fold(&self.text);
+        let has_word = |intent: &&Intent| intent.examples.iter().any(|example| fold(&example.text) == word);
+        let mut own = self.catalogue().intents.iter().filter(|intent| intent.cancels);
+        match own.clone().find(has_word).or_else(|| own.next()) {
             Some(own) => self.start_intent(own),
             None => {
                 self.handler = "cancelled".to_owned();

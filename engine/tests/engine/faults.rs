@@ -25,6 +25,23 @@ fn a_good_bot_has_none() {
     assert_eq!(check(&[]), "");
 }
 
+/// Places are those of the text that an editor shows.
+#[test]
+fn carets_stand_at_the_fault() {
+    let texts = |content: &str| check(&[("texts/a.yaml", content)]);
+    for (content, line, caret) in [
+        ("\u{FEFF}x: 'при{вет'", 1, 8),
+        ("x: '{{nam}} { nam }'\ny: {en: '{', ru: b}", 2, 10),
+        ("z:\n  en: |\n    ab\n    cd{ef\n  ru: b", 4, 7),
+    ] {
+        let rendered = texts(content);
+        assert!(rendered.contains(&format!("--> texts/a.yaml:{line}:{caret}\n")), "{content}: {rendered}");
+    }
+    let greet = GREET.replace("Hello!", "'{{nam}} and { nam }!'");
+    let rendered = check(&[("intents/greet.yaml", &greet)]);
+    assert!(rendered.contains("names `{nam}`") && rendered.contains("intents/greet.yaml:4:38\n"), "{rendered}");
+}
+
 #[test]
 fn one_intent_alone_is_a_warning() {
     let (_, rendered) = load(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET)]);
@@ -116,7 +133,6 @@ fn a_broken_bot_file_hides_nothing_else() {
     assert!(rendered.contains("bot.yaml:1") && rendered.contains("intents/greet.yaml:2"), "{rendered}");
 }
 
-/// One slip does not hide the others, neither in its own file nor elsewhere.
 /// One slip is told once: nothing is told that but follows from it, and nothing else goes untold.
 #[test]
 fn one_slip_is_one_fault() {
@@ -173,6 +189,7 @@ fn one_slip_is_one_fault() {
     }
 }
 
+/// One slip does not hide the others, neither in its own file nor elsewhere.
 #[test]
 fn all_faults_are_told_at_once() {
     let bot = format!("{BOT}\ncolour: red\nfallback: {{ text: twice }}\nentities_: {{}}\n");

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, fs, ops::RangeInclusive, path::Path};
 
 use banter_engine::catalogue::fault::choose_hint;
 use figment::{
-    Figment, Source,
+    Figment, Profile, Source,
     error::Kind,
     providers::{Format, Toml},
 };
 
-use super::{Config, Rules, Secret};
+use super::{Config, Rules, Secret, environment::NAMES};
 use crate::failure::Failure;
 
 /// Secrets shorter than this are refused in `release`.
@@ -58,7 +58,7 @@ impl Config {
     fn check_bounds(&self) -> Result<(), Failure> {
         const MANY: u64 = 1 << 30;
         let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 18] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 21] = [
             ("workers", self.workers as u64, 0..=512),
             ("embedding.threads", embedding.threads as u64, 0..=256),
             ("embedding.queue", embedding.queue as u64, 1..=1_000_000),
@@ -75,6 +75,9 @@ impl Config {
             ("limits.parallel_turns", limits.parallel_turns as u64, 1..=100_000),
             ("sqlite.readers", self.sqlite.readers.into(), 1..=256),
             ("stores.pool", self.stores.pool.into(), 1..=1_000),
+            ("stores.start_seconds", self.stores.start_seconds, 1..=3_600),
+            ("shutdown_seconds", self.shutdown_seconds.into(), 0..=3_600),
+            ("reload.upload_seconds", self.reload.upload_seconds, 1..=86_400),
             ("stores.timeout_ms", self.stores.timeout_ms, 10..=600_000),
             ("stores.redis_timeout_ms", self.stores.redis_timeout_ms, 10..=600_000),
         ];
@@ -141,7 +144,8 @@ pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Fail
     let mut hint = "Rocket.toml lists every key".to_owned();
     let secret = |path: &[String]| {
         let name = path.join(".");
-        name.ends_with("secret") || name.ends_with("key") || name.starts_with("stores")
+        let is_url = ["stores.postgres", "stores.mongo", "stores.redis"].contains(&name.as_str());
+        is_url || name.ends_with("secret") || name.ends_with("key")
     };
     let reason = match &error.kind {
         Kind::UnknownField(name, known) => {
@@ -155,9 +159,12 @@ pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Fail
         kind => kind.to_string(),
     };
     let source = error.metadata.as_ref().map_or(String::new(), |data| match &data.source {
-        Some(Source::File(_)) => place_in_file(file, &path),
+        Some(Source::File(_)) => place_in_file(file, error.profile.as_ref(), &path),
         _ if data.name.contains("environment") => {
-            format!("the environment (BANTER_{})", path.join("__").to_uppercase())
+            let own = NAMES.iter().find(|(_, set)| *set == path.join(".") && !data.name.contains("BANTER_"));
+            let name =
+                own.map_or_else(|| format!("BANTER_{}", path.join("__").to_uppercase()), |(own, _)| (*own).to_owned());
+            format!("the environment ({name})")
         }
         _ => data.name.to_string(),
     });
@@ -170,14 +177,20 @@ pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Fail
     Failure::usage(format!("the configuration{source} is wrong: {key}{reason}"), hint)
 }
 
-/// The file, and the line of a key in it; the first of several sections, since the parser tells no line.
-fn place_in_file(file: &Path, path: &[String]) -> String {
+/// The file, and the line of a key in it where that is plain: the parser tells none.
+fn place_in_file(file: &Path, profile: Option<&Profile>, path: &[String]) -> String {
     let text = fs::read_to_string(file).unwrap_or_default();
-    let key = path.last().map_or("", String::as_str);
+    let (key, tables) = path.split_last().map_or(("", &[][..]), |(key, tables)| (key.as_str(), tables));
+    let profile = profile.map_or("default", |profile| profile.as_str().as_str());
+    let header = format!("[{}]", [&[profile.to_owned()], tables].concat().join("."));
+    let is_header = |line: &&str| line.trim_start().starts_with('[');
     let is_key =
-        |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', '.']));
-    let section = |line: &str| path.len() > 1 && line.trim().ends_with(&format!("{}]", path[path.len() - 2]));
-    let begin = text.lines().position(section).unwrap_or(0);
-    let line = text.lines().skip(begin).position(is_key).map(|at| begin + at + 1);
-    line.map_or(file.display().to_string(), |line| format!("{}:{line}", file.display()))
+        |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+    let lines: Vec<&str> = text.lines().collect();
+    let begin = lines.iter().position(|line| line.trim_start().starts_with(&header)).map(|at| at + 1);
+    let found = begin.and_then(|begin| {
+        let section = lines[begin..].iter().take_while(|line| !is_header(line));
+        section.enumerate().find(|(_, line)| is_key(line)).map(|(at, _)| begin + at + 1)
+    });
+    found.map_or(file.display().to_string(), |line| format!("{}:{line}", file.display()))
 }

@@ -32,9 +32,11 @@ const SECRETS: [(&str, &str); 9] = [
     ("BANTER_STORES__REDIS", "stores.redis"),
 ];
 
-/// The other names of `api.md` that have a meaning here.
+/// The names of `api.md` that are no secrets, and what they set.
+pub(super) const NAMES: [(&str, &str); 2] = [("ALGORITHM", "auth.algorithm"), ("ADDRESS_FRONT", "front")];
+
+/// The settings of [`NAMES`].
 pub(super) fn contract_environment() -> Env {
-    const NAMES: [(&str, &str); 2] = [("ALGORITHM", "auth.algorithm"), ("ADDRESS_FRONT", "front")];
     Env::raw()
         .filter(|name| NAMES.iter().any(|(known, _)| name == *known))
         .map(|name| {

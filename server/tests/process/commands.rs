@@ -149,6 +149,7 @@ fn wrong_configuration_is_refused() {
         (vec![("BANTER_AUTH__PARALLEL_HASHES", "10000000000000000000")], "from 0 to 512".to_owned()),
         (vec![("BANTER_EMBEDDING__THREADS", "1000")], "from 0 to 256".to_owned()),
         (vec![("ADDRESS_FRONT", "shop")], "front (ADDRESS_FRONT) is `shop`".to_owned()),
+        (vec![("ADDRESS_FRONT", "5")], "the environment (ADDRESS_FRONT)".to_owned()),
         (vec![("BANTER_PROFILE", "test")], "BANTER_PROFILE is `test`".to_owned()),
         (vec![("BANTER_ADDRESS", "0.0.0.0")], "the dev profile does not listen on 0.0.0.0".to_owned()),
         (vec![("BANTER_PROFILE", "release")], "auth.secret (SECRET_KEY_JWT) is missing".to_owned()),
@@ -190,11 +191,16 @@ fn wrong_lines_of_the_file_are_told() {
     for (content, expected) in [
         ("[default]\nport = 0\nprot = 1\n", "Rocket.toml:3 is wrong: there is no key `prot`"),
         (
-            "[default.embedding]\nqueue = 5\n\n[default.auth]\nqueue = 5\n",
+            "[default.embedding]\nqueue = 5\n\n[default.auth] # [x]\nqueue = 5\n",
             "Rocket.toml:5 is wrong: there is no key `queue`",
         ),
+        ("[default.stores]\npool = \"x\"\n", "Rocket.toml:2 is wrong: `stores.pool`: invalid type"),
+        (
+            "[default.limits]\nbody_seconds = 9\n[dev.limits]\nbody_seconds = \"x\"\n",
+            "Rocket.toml:4 is wrong: `limits.body_seconds`",
+        ),
         ("[default.limits]\nbody_bytes = \"many\"\n", "Rocket.toml:2 is wrong: `limits.body_bytes`: "),
-        ("[default\n", "Rocket.toml"),
+        ("[default\n", "Rocket.toml is wrong: "),
     ] {
         fs::write(&file, content).unwrap();
         let ran = run(banter(folder.path()).arg("serve").arg("--config").arg(&file));
