@@ -75,7 +75,7 @@ impl Config {
             ("limits.parallel_turns", limits.parallel_turns as u64, 1..=100_000),
             ("sqlite.readers", self.sqlite.readers.into(), 1..=256),
             ("stores.pool", self.stores.pool.into(), 1..=1_000),
-            ("stores.start_seconds", self.stores.start_seconds, 1..=3_600),
+            ("stores.start_seconds", self.stores.start_seconds, 0..=3_600),
             ("shutdown_seconds", self.shutdown_seconds.into(), 0..=3_600),
             ("reload.upload_seconds", self.reload.upload_seconds, 1..=86_400),
             ("stores.timeout_ms", self.stores.timeout_ms, 10..=600_000),
