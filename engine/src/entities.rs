@@ -155,6 +155,10 @@ fn find_pattern(name: &str, text: &str, regex: &Regex) -> Vec<Entity> {
 /// A text in which the codes, words with a digit and without a letter that is but Cyrillic, have Latin letters for those that look the
 /// same, and for each of its bytes, and its end, the place in the text. `None` where nothing would change.
 fn latin_letters(text: &str) -> Option<(String, Vec<usize>)> {
+    // Most messages have no code, and each pattern asks.
+    if text.is_ascii() || !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
     let looks_latin = |c: char| !c.is_alphabetic() || c.is_ascii() || latin(c).is_some();
     let is_code = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit()) && word.chars().all(looks_latin);

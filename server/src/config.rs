@@ -353,6 +353,7 @@ impl Config {
         // An origin has no path; with a slash behind it, none would ever be equal.
         config.front =
             config.front.map(|front| front.trim_end_matches('/').to_owned()).filter(|front| !front.is_empty());
+        config.check_bounds()?;
         Ok((config, rules))
     }
 }

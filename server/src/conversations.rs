@@ -4,6 +4,7 @@
 //! until the turn is handed to the store, not until it is on the disk: the next turn may build on it at once, and fails with it.
 
 mod lane;
+mod message;
 mod record;
 
 use std::{
@@ -15,25 +16,26 @@ use std::{
 use banter_engine::{
     Engine, EngineError,
     embedding::EmbeddingError,
-    turn::{Message, Output, Turn},
+    turn::{Message, Turn},
 };
 use futures::FutureExt;
 use moka::sync::Cache;
-use thiserror::Error;
 use tokio::{
     sync::{Semaphore, broadcast::error::RecvError},
     task::block_in_place,
 };
 
 use lane::Lane;
+use message::again;
+pub use message::{Answer, ConversationError, Incoming};
 use record::{new_turn, report};
 
 use crate::{
     catalogs::{Catalogs, serving::Serving},
     metrics::Metrics,
     stores::{
-        Appended, BusEvent, DialogId, KEY_LIFE, LastTurn, Millis, Recalled, Remembered, StoreError, StoredAnswer,
-        Stores, USER_GONE, UserId,
+        Appended, BusEvent, DialogId, KEY_LIFE, LastTurn, Millis, Remembered, StoreError, StoredAnswer, Stores,
+        USER_GONE, UserId,
     },
     telemetry::log_later,
     time::{now, timestamp},
@@ -53,58 +55,6 @@ pub const FRESH: Duration = Duration::from_secs(1);
 const COLLISION_PAUSE: Duration = Duration::from_millis(30);
 /// For each turn that runs so many may wait.
 const WAITING_PER_TURN: usize = 4;
-
-/// Why there is no answer.
-#[derive(Debug, Error)]
-pub enum ConversationError {
-    /// Empty or too long.
-    #[error("the text is empty or too long")]
-    Text,
-    /// Somebody else's dialogue, or none.
-    #[error("not this user's dialogue")]
-    ForeignDialog,
-    /// The user was deleted while the message was on its way.
-    #[error("the user is gone")]
-    UserGone,
-    /// The key was used with another request.
-    #[error("the idempotency key was used with another request")]
-    KeyMismatch,
-    /// Too much at once; try again.
-    #[error("too many messages at once")]
-    Busy,
-    /// A store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Something that should not happen.
-    #[error("{0}")]
-    Internal(String),
-}
-
-/// A message as a client sends it.
-#[derive(Clone, Debug)]
-pub struct Incoming {
-    /// Who.
-    pub user: UserId,
-    /// Where; the default dialogue without it.
-    pub dialog: Option<DialogId>,
-    /// What.
-    pub text: String,
-    /// A key for repeats, and the hash of the request.
-    pub idempotency: Option<(String, [u8; 32])>,
-    /// What the cache remembers, when it has been asked already.
-    pub recalled: Option<Recalled>,
-    /// When it was known that the user is there.
-    pub proved: Instant,
-}
-
-/// What a client is told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    /// The reply as one text.
-    pub response: String,
-    /// What was said and shown.
-    pub outputs: Vec<Output>,
-}
 
 /// Turns.
 pub struct Conversations {
@@ -384,16 +334,6 @@ enum Attempt {
     Answered(Answer),
     Repeated,
     Collided,
-}
-
-/// What a request that comes again is told.
-fn again(stored: StoredAnswer, hash: &[u8; 32]) -> Result<Answer, ConversationError> {
-    if stored.request_hash != *hash {
-        return Err(ConversationError::KeyMismatch);
-    }
-    let outputs = serde_json::from_value(stored.outputs)
-        .map_err(|error| ConversationError::Internal(format!("stored outputs cannot be read: {error}")))?;
-    Ok(Answer { response: stored.response, outputs })
 }
 
 /// The chance of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the same.

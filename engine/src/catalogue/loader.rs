@@ -154,7 +154,7 @@ impl Loader<'_> {
 
     fn bot_languages(&mut self, bot: &BotFile, document: &Document) -> Vec<Language> {
         let mut languages: Vec<Language> = Vec::new();
-        if document.lacks("/languages") {
+        if self.gaps.languages {
             return languages;
         }
         for (index, code) in bot.languages.iter().enumerate() {

@@ -85,9 +85,11 @@ impl<'a> Work<'a> {
 
     /// A word that lets users out of every form, unless the author lists it among the answers.
     fn is_plain_cancel(&self, slot: &SlotSpec) -> bool {
+        if !CANCEL_WORDS.contains(&phrase_words(&self.text).join(" ").as_str()) {
+            return false;
+        }
         let spec = slot.entity.as_ref().and_then(|entity| self.catalogue().entities.get(entity));
-        let listed = matches!(spec, Some(EntitySpec::Values { .. })) && self.answer(slot).is_some();
-        !listed && CANCEL_WORDS.contains(&phrase_words(&self.text).join(" ").as_str())
+        !matches!(spec, Some(EntitySpec::Values { .. })) || self.answer(slot).is_none()
     }
 
     /// The bot's own intent for it answers, where there is one; of several the one that has the word as an example, or the first.

@@ -37,7 +37,7 @@ fn model_options(config: &EmbeddingConfig, data_dir: &Path) -> ModelOptions {
         library: nearest(&config.library),
         source,
         prefix,
-        max_tokens: config.max_tokens.max(8),
+        max_tokens: config.max_tokens,
         threads: if config.threads == 0 { cores() } else { config.threads },
     }
 }

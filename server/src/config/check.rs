@@ -29,7 +29,6 @@ impl Config {
                 "set it (or ALGORITHM) to HS256, HS384 or HS512",
             ));
         }
-        self.check_bounds()?;
         if rules == Rules::Dev && !self.address.is_loopback() {
             return Err(Failure::usage(
                 format!("the dev profile does not listen on {}", self.address),
@@ -55,7 +54,7 @@ impl Config {
     }
 
     /// A number with which the server would be of no use, or would not come up.
-    fn check_bounds(&self) -> Result<(), Failure> {
+    pub(super) fn check_bounds(&self) -> Result<(), Failure> {
         const MANY: u64 = 1 << 30;
         let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
         let bounds: [(&str, u64, RangeInclusive<u64>); 21] = [
