@@ -1,6 +1,6 @@
 //! Finding entities in a text: by pattern, or by a list of values with synonyms and, if wanted, typo tolerance.
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -109,16 +109,42 @@ impl EntitySpec {
 
     /// All places in a normalised text, left to right, without overlaps.
     pub fn find(&self, name: &str, text: &str) -> Vec<Entity> {
+        self.find_in(name, &Utterance::new(text))
+    }
+
+    fn find_in(&self, name: &str, utterance: &Utterance<'_>) -> Vec<Entity> {
         match self {
-            Self::Pattern(regex) => find_pattern(name, text, regex),
-            Self::Values { phrases, fuzzy } => find_values(name, text, phrases, *fuzzy),
+            Self::Pattern(regex) => find_pattern(name, utterance, regex),
+            Self::Values { phrases, fuzzy } => find_values(name, utterance, phrases, *fuzzy),
         }
+    }
+}
+
+/// A text, and what each entity would otherwise make of it anew.
+struct Utterance<'t> {
+    text: &'t str,
+    words: OnceCell<Vec<Word>>,
+    latin: OnceCell<Option<Latin>>,
+}
+
+impl<'t> Utterance<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, words: OnceCell::new(), latin: OnceCell::new() }
+    }
+
+    fn words(&self) -> &[Word] {
+        self.words.get_or_init(|| words(self.text))
+    }
+
+    fn latin(&self) -> Option<&Latin> {
+        self.latin.get_or_init(|| latin_letters(self.text)).as_ref()
     }
 }
 
 /// All entities of a text: overlaps go to the longer one, then to the earlier.
 pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity> {
-    let mut found: Vec<Entity> = specs.iter().flat_map(|(name, spec)| spec.find(name, text)).collect();
+    let utterance = Utterance::new(text);
+    let mut found: Vec<Entity> = specs.iter().flat_map(|(name, spec)| spec.find_in(name, &utterance)).collect();
     found.sort_by_key(|entity| (std::cmp::Reverse(entity.end - entity.start), entity.start));
     let mut kept: Vec<Entity> = Vec::new();
     for entity in found {
@@ -131,7 +157,8 @@ pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity>
 }
 
 /// Matches in the text as it is, and those of codes whose letters were typed on a Russian keyboard.
-fn find_pattern(name: &str, text: &str, regex: &Regex) -> Vec<Entity> {
+fn find_pattern(name: &str, utterance: &Utterance<'_>, regex: &Regex) -> Vec<Entity> {
+    let text = utterance.text;
     let entity = |value: &str, start: usize, end: usize| Entity {
         entity: name.to_owned(),
         value: value.to_owned(),
@@ -141,8 +168,8 @@ fn find_pattern(name: &str, text: &str, regex: &Regex) -> Vec<Entity> {
     };
     let matches = regex.find_iter(text).filter(|found| !found.is_empty());
     let mut found: Vec<Entity> = matches.map(|found| entity(found.as_str(), found.start(), found.end())).collect();
-    let Some((latin, places)) = latin_letters(text) else { return found };
-    for code in regex.find_iter(&latin).filter(|code| !code.is_empty()) {
+    let Some(Latin { text: latin, places }) = utterance.latin() else { return found };
+    for code in regex.find_iter(latin).filter(|code| !code.is_empty()) {
         let (start, end) = (places[code.start()], places[code.end()]);
         if found.iter().all(|known| end <= known.start || start >= known.end) {
             found.push(entity(code.as_str(), start, end));
@@ -153,9 +180,16 @@ fn find_pattern(name: &str, text: &str, regex: &Regex) -> Vec<Entity> {
 }
 
 /// A text in which the codes, words with a digit and without a letter that is but Cyrillic, have Latin letters for those that look the
-/// same, and for each of its bytes, and its end, the place in the text. `None` where nothing would change.
-fn latin_letters(text: &str) -> Option<(String, Vec<usize>)> {
-    // Most messages have no code, and each pattern asks.
+/// same.
+struct Latin {
+    text: String,
+    /// For each of its bytes, and its end, the place in the text as it was.
+    places: Vec<usize>,
+}
+
+/// `None` where nothing would change.
+fn latin_letters(text: &str) -> Option<Latin> {
+    // Most messages have no code.
     if text.is_ascii() || !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -176,7 +210,7 @@ fn latin_letters(text: &str) -> Option<(String, Vec<usize>)> {
         }
     }
     places.push(text.len());
-    changed.then_some((out, places))
+    changed.then_some(Latin { text: out, places })
 }
 
 /// The Latin letter that looks like a Cyrillic one.
@@ -187,8 +221,8 @@ fn latin(letter: char) -> Option<char> {
     LATIN.get(place).map(|byte| char::from(*byte))
 }
 
-fn find_values(name: &str, text: &str, phrases: &[(Vec<Folded>, String)], fuzzy: bool) -> Vec<Entity> {
-    let words = words(text);
+fn find_values(name: &str, utterance: &Utterance<'_>, phrases: &[(Vec<Folded>, String)], fuzzy: bool) -> Vec<Entity> {
+    let (text, words) = (utterance.text, utterance.words());
     let mut found = Vec::new();
     let mut at = 0;
     while at < words.len() {

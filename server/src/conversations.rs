@@ -235,7 +235,7 @@ impl Conversations {
                 self.metrics.count(&turn, latency);
                 serving.count(&turn);
                 let (user, stored) = (incoming.user, handed_in.elapsed());
-                log_later(async move { report(user, dialog, &turn, latency, stored) });
+                log_later(move || report(user, dialog, &turn, latency, stored));
                 self.remember(incoming, dialog, &last, &answer).await?;
                 Attempt::Answered(answer)
             }

@@ -37,6 +37,7 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         let served = rocket.launch().await;
         releases.withdraw().await;
         backend.close().await;
+        telemetry::flush();
         served.map_err(|error| {
             Failure::usage(
                 format!("the server cannot listen on {}:{}: {}", config.address, config.port, plain(&error)),

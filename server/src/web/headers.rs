@@ -37,6 +37,6 @@ impl Fairing for ResponseHeaders {
         // The query may hold a token.
         let path = request.uri().path().to_string();
         let us = u64::try_from(trace.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        log_later(async move { tracing::info!(%id, %method, %path, status, us, "request") });
+        log_later(move || tracing::info!(%id, %method, %path, status, us, "request"));
     }
 }

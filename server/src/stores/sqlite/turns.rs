@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use serde_json::Value;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{Either, Executor, QueryBuilder, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 use tokio::time::timeout;
 
 use super::{SqliteStore, failed, writer::Statements};
@@ -250,7 +250,7 @@ async fn append(connection: &mut SqliteConnection, row: TurnRow) -> Result<Appen
         .execute(&mut *connection)
         .await?;
     }
-    let inserted = sqlx::query(
+    let insert = sqlx::query(
         "INSERT INTO turns (id, dialog_id, user_id, seq, created_at, text, response, classification, outputs, state,
                             idempotency_key, request_hash)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
@@ -269,10 +269,8 @@ async fn append(connection: &mut SqliteConnection, row: TurnRow) -> Result<Appen
     .bind(&row.outputs)
     .bind(&row.state)
     .bind(turn.idempotency.as_ref().map(|(key, _)| key))
-    .bind(turn.idempotency.as_ref().map(|(_, hash)| hash.to_vec()))
-    .execute(&mut *connection)
-    .await?;
-    if inserted.rows_affected() == 0 {
+    .bind(turn.idempotency.as_ref().map(|(_, hash)| hash.to_vec()));
+    if execute(connection, insert).await? == 0 {
         return why_not(connection, turn).await;
     }
     for (key, value) in &row.kept {
@@ -287,6 +285,21 @@ async fn append(connection: &mut SqliteConnection, row: TurnRow) -> Result<Appen
         .await?;
     }
     Ok(Appended::Stored)
+}
+
+/// Runs one statement without rows; the number of rows that it changed. sqlx's own `execute` waits for the connection's thread once more,
+/// after the result is known, which on a busy core costs several changes of thread.
+async fn execute(
+    connection: &mut SqliteConnection,
+    statement: Query<'_, Sqlite, SqliteArguments>,
+) -> Result<u64, sqlx::Error> {
+    let mut results = connection.fetch_many(statement);
+    while let Some(result) = results.try_next().await? {
+        if let Either::Left(done) = result {
+            return Ok(done.rows_affected());
+        }
+    }
+    Ok(0)
 }
 
 async fn why_not(connection: &mut SqliteConnection, turn: &NewTurn) -> Result<Appended, sqlx::Error> {
