@@ -25,6 +25,11 @@ pub trait Embedder: Send + Sync {
     /// Whether texts can still be embedded.
     fn is_alive(&self) -> bool;
 
+    /// Whether the model need not be run for a text.
+    fn remembers(&self, _text: &str) -> bool {
+        false
+    }
+
     /// One vector for each text, in order. Texts are expected to be normalised (`text::normalize`).
     ///
     /// # Errors

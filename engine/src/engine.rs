@@ -14,14 +14,13 @@ use crate::{
     catalogue::{Catalogue, Intent, IntentId, template::Text},
     decide::Decision,
     embedding::{Embedder, EmbeddingError},
-    entities::{Entity, find_all},
     handlers::script::Scripting,
     host::{Host, TurnHost},
     language::{Language, detect},
     random::Random,
+    reading::Reading,
     snapshot::Snapshot,
     state::DialogueState,
-    text::normalize,
     turn::{Event, Explain, Footprint, Message, Output, Timings, Turn, TurnKind},
 };
 
@@ -80,7 +79,24 @@ impl Engine {
         message: &Message<'_>,
         now: jiff::Timestamp,
     ) -> Result<Turn, EngineError> {
-        self.reply_at(snapshot, state, message, now.to_zoned(snapshot.catalogue.time_zone.clone()))
+        let reading = Arc::new(Reading::of(snapshot, message.text));
+        self.reply_read(snapshot, &reading, state, message, now)
+    }
+
+    /// [`Engine::reply`] to a message whose text, by the same snapshot, another thread may be reading meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`Engine::reply`].
+    pub fn reply_read(
+        &self,
+        snapshot: &Snapshot,
+        reading: &Arc<Reading>,
+        state: &DialogueState,
+        message: &Message<'_>,
+        now: jiff::Timestamp,
+    ) -> Result<Turn, EngineError> {
+        let now = now.to_zoned(snapshot.catalogue.time_zone.clone());
+        self.run(Work::new(self, snapshot, reading, state, message, now))
     }
 
     /// [`Engine::reply`] in another time zone than the bot's.
@@ -94,8 +110,11 @@ impl Engine {
         message: &Message<'_>,
         now: jiff::Zoned,
     ) -> Result<Turn, EngineError> {
-        let text = normalize(message.text);
-        let mut turn = Work::new(self, snapshot, state, message, text, now);
+        let reading = Arc::new(Reading::of(snapshot, message.text));
+        self.run(Work::new(self, snapshot, &reading, state, message, now))
+    }
+
+    fn run(&self, mut turn: Work<'_>) -> Result<Turn, EngineError> {
         turn.run()?;
         match turn.outside.away() {
             Some((part, reason)) => Err(EngineError::Outside { part, reason: reason.to_owned() }),
@@ -114,7 +133,7 @@ struct Work<'a> {
     now: jiff::Zoned,
     random: Random,
     language: Language,
-    entities: Vec<Entity>,
+    reading: Arc<Reading>,
     state: DialogueState,
     kind: TurnKind,
     intent: Option<IntentId>,
@@ -133,25 +152,24 @@ impl<'a> Work<'a> {
     fn new(
         engine: &'a Engine,
         snapshot: &'a Snapshot,
+        reading: &Arc<Reading>,
         state: &DialogueState,
         message: &'a Message<'a>,
-        text: String,
         now: jiff::Zoned,
     ) -> Self {
-        let entities = find_all(&snapshot.catalogue.entities, &text);
         let mut state = state.clone();
         state.age_contexts();
-        let language = speak(&snapshot.catalogue, &mut state, &text, &entities);
+        let language = speak(&snapshot.catalogue, &mut state, reading);
         Self {
             engine,
             snapshot,
             message,
             outside: Arc::new(TurnHost::new(engine.host.clone())),
-            text,
+            text: reading.text().to_owned(),
             now,
             random: Random::new(message.seed),
             language,
-            entities,
+            reading: Arc::clone(reading),
             state,
             kind: TurnKind::Unknown,
             intent: None,
@@ -186,7 +204,7 @@ impl<'a> Work<'a> {
         {
             self.rule(format!("the answer to \"did you mean\" was `{}`", intent.id));
             self.kind = TurnKind::Matched;
-            self.entities = find_all(&self.catalogue().entities, &clarify.text);
+            self.reading = Arc::new(Reading::of(self.snapshot, &clarify.text));
             self.start_intent(intent);
             return Ok(());
         }
@@ -262,7 +280,7 @@ impl<'a> Work<'a> {
             language: self.language,
             intent: self.intent,
             probability: self.probability,
-            entities: self.entities,
+            entities: self.reading.entities().to_vec(),
             handler: self.handler,
             outputs: std::mem::take(&mut self.outputs),
             hand_off: self.hand_off,
@@ -281,13 +299,14 @@ impl<'a> Work<'a> {
 }
 
 /// The language of the reply. An answer to a form's question that is but an entity ("Moscow") says nothing of the language.
-fn speak(catalogue: &Catalogue, state: &mut DialogueState, text: &str, entities: &[Entity]) -> Language {
+fn speak(catalogue: &Catalogue, state: &mut DialogueState, reading: &Reading) -> Language {
+    let text = reading.text();
     let known = state.language.clone().filter(|language| catalogue.languages.contains(language));
     if let Some(language) = known.clone().filter(|_| state.language_pinned) {
         return language;
     }
     let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
-    let only_entity = state.form.is_some() && entities.iter().any(|entity| entity.text == bare);
+    let only_entity = state.form.is_some() && reading.entities().iter().any(|entity| entity.text == bare);
     let heard = if only_entity { None } else { detect(text, &catalogue.languages) };
     let language = heard.or(known).unwrap_or_else(|| catalogue.default_language().clone());
     state.language = Some(language.clone());

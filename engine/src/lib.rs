@@ -17,6 +17,7 @@ pub mod host;
 pub mod index;
 pub mod language;
 pub mod random;
+pub mod reading;
 pub mod replay;
 pub mod snapshot;
 pub mod state;

@@ -16,6 +16,7 @@ use std::{
 use banter_engine::{
     Engine, EngineError,
     embedding::EmbeddingError,
+    reading::Reading,
     turn::{Message, Turn},
 };
 use futures::FutureExt;
@@ -310,11 +311,15 @@ impl Conversations {
         let permit = self.running.acquire().await;
         let permit = permit.map_err(|error| ConversationError::Internal(error.to_string()))?;
         let engine = &self.engine;
+        let reading = Arc::new(Reading::of(&serving.snapshot, &incoming.text));
+        if !engine.embedder().remembers(reading.text()) {
+            read_beside(&reading);
+        }
         // Other tasks move to another thread while this one blocks; for the turn itself that costs no change of thread.
         let result = block_in_place(|| {
             let message =
                 Message { text: &incoming.text, user: incoming.user.0, dialog: dialog.0, seed: seed(dialog, last.seq) };
-            engine.reply(&serving.snapshot, &last.state, &message, timestamp(made))
+            engine.reply_read(&serving.snapshot, &reading, &last.state, &message, timestamp(made))
         });
         drop(permit);
         match result {
@@ -334,6 +339,17 @@ enum Attempt {
     Answered(Answer),
     Repeated,
     Collided,
+}
+
+/// Lets the thread that takes over this one's tasks, and mostly finds none, read a text while the model's tokenizer uses one core.
+fn read_beside(reading: &Arc<Reading>) {
+    let reading = Arc::downgrade(reading);
+    tokio::spawn(async move {
+        // Of a turn that has ended meanwhile nothing is left to read.
+        if let Some(reading) = reading.upgrade() {
+            reading.read();
+        }
+    });
 }
 
 /// The chance of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the same.

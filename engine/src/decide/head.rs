@@ -77,7 +77,7 @@ impl Head {
     }
 
     /// One logit for each class.
-    pub fn logits(&self, dense: &[f32], sparse: &Sparse) -> Vec<f32> {
+    pub fn logits(&self, dense: &[f32], sparse: &[(u32, f32)]) -> Vec<f32> {
         let k = self.classes;
         let mut out = self.weights[self.weights.len() - k..].to_vec();
         for (value, row) in dense.iter().zip(self.weights.chunks_exact(k.max(1))) {

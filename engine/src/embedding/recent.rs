@@ -40,6 +40,10 @@ impl Embedder for RecentTexts {
         self.inner.is_alive()
     }
 
+    fn remembers(&self, text: &str) -> bool {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).contains(text)
+    }
+
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         let mut out: Vec<Option<Vector>> = texts.iter().map(|text| self.recall(text)).collect();
         let missing: Vec<usize> = (0..texts.len()).filter(|i| out[*i].is_none()).collect();

@@ -1,5 +1,7 @@
 //! Forms: the slots of an intent, filled from messages and asked for one by one.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{EngineError, Work};
@@ -145,7 +147,7 @@ impl<'a> Work<'a> {
     /// The entity that a slot wants, if the message has it.
     fn answer(&self, slot: &SlotSpec) -> Option<Value> {
         let wanted = slot.entity.as_ref()?;
-        let found = self.entities.iter().find(|entity| &entity.entity == wanted);
+        let found = self.reading.entities().iter().find(|entity| &entity.entity == wanted);
         // An overlap may have gone to another entity; in a form, the slot's own has the better right.
         let found = found
             .cloned()
@@ -176,18 +178,19 @@ impl<'a> Work<'a> {
     pub(super) fn fill_from_message(&mut self, intent: &Intent) {
         let filled: Vec<String> = self.state.form.as_ref().map_or_else(Vec::new, |form| form.filled.clone());
         let fresh = self.state.form.is_none();
-        let mut used: Vec<bool> = vec![false; self.entities.len()];
+        let reading = Arc::clone(&self.reading);
+        let entities = reading.entities();
+        let mut used: Vec<bool> = vec![false; entities.len()];
         for slot in &intent.slots {
             if filled.contains(&slot.name) {
                 continue;
             }
             let wanted = slot.entity.as_deref();
-            let place =
-                self.entities.iter().enumerate().position(|(i, e)| !used[i] && Some(e.entity.as_str()) == wanted);
+            let place = entities.iter().enumerate().position(|(i, e)| !used[i] && Some(e.entity.as_str()) == wanted);
             match place {
                 Some(place) => {
                     used[place] = true;
-                    let value = Value::String(self.entities[place].value.clone());
+                    let value = Value::String(entities[place].value.clone());
                     self.fill(&slot.name, value);
                 }
                 None if fresh && !slot.remember => {

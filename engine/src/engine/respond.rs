@@ -160,7 +160,7 @@ impl<'a> Work<'a> {
             language: self.language.clone(),
             intent: intent.id.clone(),
             probability: self.probability.unwrap_or(1.0),
-            entities: self.entities.clone(),
+            entities: self.reading.entities().to_vec(),
             slots,
             contexts: self.state.contexts.keys().cloned().collect(),
             user: self.message.user,

@@ -70,7 +70,8 @@ impl Later {
     }
 
     fn take(&self, entry: Entry) {
-        if let Err(mpsc::TrySendError::Full(entry) | mpsc::TrySendError::Disconnected(entry)) = self.queue.try_send(entry)
+        if let Err(mpsc::TrySendError::Full(entry) | mpsc::TrySendError::Disconnected(entry)) =
+            self.queue.try_send(entry)
         {
             entry.write();
         }
