@@ -1,6 +1,6 @@
 //! Conversations: languages, forms, clarification, fallback.
 
-use banter_engine::turn::TurnKind;
+use banter_engine::turn::{Timings, Turn, TurnKind};
 
 use crate::support::{BOT, GREET, STATUS, STOP, Talk};
 
@@ -23,6 +23,17 @@ fn a_missing_slot_is_asked_for() {
     talk().check(&[("where is my order", "Which order?"), ("A-1042", "Order A-1042 is fine.")]);
     talk().check(&[("track order B-7000", "Order B-7000 is fine.")]);
     talk().check(&[("где мой заказ", "Какой заказ?"), ("A-1042", "Заказ A-1042 в порядке.")]);
+}
+
+#[test]
+fn who_reads_the_text_changes_nothing() {
+    let (mut alone, mut together) = (talk(), talk());
+    for text in ["привет тебе", "track order A-1042", "where is my order", "it is b-7000", "заказ А-1042", "qwertz"]
+    {
+        let turns = [alone.say(text), together.say_read(text)];
+        let [one, other] = turns.map(|turn| format!("{:?}", Turn { timings: Timings::default(), ..turn }));
+        assert_eq!(one, other, "{text}");
+    }
 }
 
 #[test]

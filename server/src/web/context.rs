@@ -1,6 +1,10 @@
 //! What belongs to one request: its id, its time, its log span, and the language to speak to its sender.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use ipnet::IpNet;
 
@@ -20,19 +24,24 @@ pub struct Trace {
     pub id: String,
     /// When it came.
     pub start: Instant,
+    span: OnceLock<Span>,
 }
 
 impl Trace {
     /// The request's trace, made when it is first asked for.
     pub fn of<'r>(request: &'r Request<'_>) -> &'r Self {
-        request.local_cache(|| Self { id: Uuid::new_v4().simple().to_string(), start: Instant::now() })
+        request.local_cache(|| Self {
+            id: Uuid::new_v4().simple().to_string(),
+            start: Instant::now(),
+            span: OnceLock::new(),
+        })
     }
 }
 
 impl Trace {
     /// The span of the request's log lines.
     pub fn span(&self) -> Span {
-        tracing::info_span!("request", id = %self.id)
+        self.span.get_or_init(|| tracing::info_span!("request", id = %self.id)).clone()
     }
 }
 
