@@ -139,8 +139,10 @@ fn built(name: &str) -> Vec<u8> {
 fn delivery_spec() -> PluginSpec {
     let mut faults = Faults::default();
     let bundle = Bundle::read(root(), &mut faults).unwrap_or_else(|error| fail(&format!("the demo bot: {error}")));
-    let mut specs = loader::plugin_specs(&bundle, &mut faults);
-    specs.remove("delivery").unwrap_or_else(|| fail("the demo bot has no plugin `delivery`"))
+    let specs = loader::plugin_specs(&bundle, &mut faults);
+    specs
+        .and_then(|mut specs| specs.remove("delivery"))
+        .unwrap_or_else(|| fail("the demo bot has no plugin `delivery`"))
 }
 
 fn context() -> Context {

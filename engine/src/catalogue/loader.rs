@@ -130,8 +130,7 @@ impl Loader<'_> {
     /// What bot.yaml says; where it cannot be read, nothing but what the other files are looked at with.
     fn bot_file(&mut self) -> Option<(BotFile, Document)> {
         const FILE: &str = "bot.yaml";
-        let stand_ins = json!({ "name": "bot", "languages": ["en"], "fallback": { "text": "-" } });
-        let shape = Shape::<BotFile>::lenient(stand_ins.as_object().cloned()?);
+        let shape = bot_shape();
         if !self.bundle.files.contains_key(FILE) {
             let fault = Fault::error(Place { file: FILE.to_owned(), span: 0..0 }, "the file is missing");
             self.faults.push(fault.hint("write one, or make a bot with `banter new <name>`"));
@@ -349,6 +348,15 @@ fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Opti
             Some(EntitySpec::values(values, file.fuzzy))
         }
     }
+}
+
+/// How bot.yaml is read: what is wrong or missing does not hide the rest.
+fn bot_shape() -> Shape<BotFile> {
+    let mut stand_ins = serde_json::Map::new();
+    stand_ins.insert("name".to_owned(), json!("bot"));
+    stand_ins.insert("languages".to_owned(), json!(["en"]));
+    stand_ins.insert("fallback".to_owned(), json!({ "text": "-" }));
+    Shape::lenient(stand_ins)
 }
 
 fn version(bundle: &Bundle) -> String {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use banter_engine::{
+    catalogue::{bundle::Bundle, fault::Faults, loader::plugin_specs},
     handlers::{
         Effect,
         plugin::{FailureKind, LoadFailure, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
@@ -135,4 +136,18 @@ fn a_file_that_is_not_there_is_forgiven_where_the_bot_says_so() {
     for expected in ["this is no component", "the plugin `gone` has no file plugins/gone.wasm", "banter plugin build"] {
         assert!(faults.contains(expected), "{expected} is not in {faults}");
     }
+}
+
+#[test]
+fn grants_are_read_whatever_is_wrong_elsewhere() {
+    let specs = |plugins: &str| {
+        let yaml = format!("nmae: test\nlanguages: [tlh, 5]\nplugins: {plugins}\n");
+        let mut faults = Faults::default();
+        let specs = plugin_specs(&Bundle::of(&[("bot.yaml", yaml.as_str())]), &mut faults);
+        assert!(faults.has_errors());
+        specs
+    };
+    let known = specs("{ tax: { file: plugins/tax.wasm, allow: { clock: true } } }").unwrap();
+    assert!(known["tax"].grants.clock && !known["tax"].grants.kv);
+    assert!(specs("{ tax: { file: 7 } }").is_none(), "what is granted is not known");
 }

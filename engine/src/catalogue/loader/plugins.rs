@@ -4,33 +4,33 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::Loader;
+use super::{Loader, bot_shape};
 use crate::{
     catalogue::{
         HttpPolicy,
         bundle::Bundle,
         document::{Document, child},
         fault::{Fault, Faults, Place, choose_hint},
-        shape::Shape,
         wire::{BotFile, LimitsFile, PluginFile},
     },
     handlers::plugin::{Grants, Limits, MissingPlugin, PluginRuntime, PluginSpec},
 };
 
-/// What bot.yaml says of its plugins, by name, whatever is wrong elsewhere; for work on one plugin alone. Faults of bot.yaml's form
-/// are in `faults`.
-pub fn plugin_specs(bundle: &Bundle, faults: &mut Faults) -> BTreeMap<String, PluginSpec> {
-    let Some(bytes) = bundle.files.get("bot.yaml") else { return BTreeMap::new() };
+/// What bot.yaml says of its plugins, by name, whatever is wrong elsewhere; for work on one plugin alone. `None` when just that cannot be
+/// read. Faults of bot.yaml's form are in `faults`.
+pub fn plugin_specs(bundle: &Bundle, faults: &mut Faults) -> Option<BTreeMap<String, PluginSpec>> {
+    let Some(bytes) = bundle.files.get("bot.yaml") else { return Some(BTreeMap::new()) };
     faults.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
     let mut document = match Document::parse("bot.yaml", bytes) {
         Ok(document) => document,
         Err(fault) => {
             faults.push(fault);
-            return BTreeMap::new();
+            return None;
         }
     };
-    let Some(bot) = Shape::<BotFile>::new().read(&mut document, faults) else { return BTreeMap::new() };
-    bot.plugins.iter().map(|(name, file)| (name.clone(), spec(name, file, &bot))).collect()
+    let bot = bot_shape().read(&mut document, faults)?;
+    let known = !document.lacks("/plugins");
+    known.then(|| bot.plugins.iter().map(|(name, file)| (name.clone(), spec(name, file, &bot))).collect())
 }
 
 /// A plugin that bot.yaml does not name: without any grant, with the usual limits.

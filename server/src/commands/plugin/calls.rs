@@ -71,6 +71,9 @@ impl Subject {
         if faults.has_errors() {
             eprint!("{}", faults.render(colour()));
         }
+        let specs = specs.ok_or_else(|| {
+            Failure::check(format!("what bot.yaml grants to `{name}` cannot be read"), "mend what is told above")
+        })?;
         let named = specs.contains_key(name);
         let spec = specs.get(name).cloned().unwrap_or_else(|| loader::ungranted_spec(name));
         let path = config.bot.join(&spec.file);
