@@ -2,15 +2,17 @@
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-/// The form in which a text is embedded, compared and searched for entities: Unicode NFC, invisible and control
-/// characters removed, every run of white space one space, no space at the ends.
+/// The form in which a text is embedded, compared and searched for entities: invisible and control characters removed, Unicode NFC, every
+/// run of white space one space, no space at the ends.
 ///
 /// The stored text of a message is the one that the user sent, not this.
 pub fn normalize(text: &str) -> String {
+    // Before composing: what stands to the two sides of an invisible character may belong together.
+    let visible = || text.chars().filter(|character| character.is_whitespace() || !is_invisible(*character));
     // Most texts are composed already, which costs less to see than to do again.
-    match is_nfc_quick(text.chars()) {
-        IsNormalized::Yes => tidy(text.chars(), text.len()),
-        _ => tidy(text.nfc(), text.len()),
+    match is_nfc_quick(visible()) {
+        IsNormalized::Yes => tidy(visible(), text.len()),
+        _ => tidy(visible().nfc(), text.len()),
     }
 }
 
@@ -20,7 +22,7 @@ fn tidy(characters: impl Iterator<Item = char>, length: usize) -> String {
     for character in characters {
         if character.is_whitespace() {
             space = true;
-        } else if !is_invisible(character) {
+        } else {
             if space && !out.is_empty() {
                 out.push(' ');
             }
@@ -62,6 +64,7 @@ mod tests {
         assert_eq!(normalize("  a\u{0}\u{200B}\t b \n"), "a b");
         assert_eq!(normalize("и\u{0306}"), "й", "composed to NFC");
         assert_eq!(normalize("\u{0}\u{FEFF} \u{7}"), "");
+        assert_eq!(normalize("и\u{200B}\u{0306}"), "й", "composed across what is not seen");
     }
 
     #[test]

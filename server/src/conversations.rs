@@ -54,6 +54,8 @@ const MAX_ATTEMPTS: usize = 20;
 pub const FRESH: Duration = Duration::from_secs(1);
 /// The longest pause before a turn is run again.
 const COLLISION_PAUSE: Duration = Duration::from_millis(30);
+/// Longer texts, in bytes, are read by their own turn.
+const READ_BESIDE: usize = 500;
 /// For each turn that runs so many may wait.
 const WAITING_PER_TURN: usize = 4;
 
@@ -70,6 +72,7 @@ pub struct Conversations {
     lanes: Vec<Lane>,
     places: Semaphore,
     running: Semaphore,
+    parallel: usize,
 }
 
 impl Conversations {
@@ -93,6 +96,7 @@ impl Conversations {
             lanes: (0..LANES).map(|_| Lane::default()).collect(),
             places: Semaphore::new(parallel * (1 + WAITING_PER_TURN)),
             running: Semaphore::new(parallel),
+            parallel,
         }
     }
 
@@ -299,6 +303,11 @@ impl Conversations {
         }
     }
 
+    /// With one turn that runs, the thread that takes over its thread's tasks finds none.
+    fn has_idle_thread(&self) -> bool {
+        self.running.available_permits() + 1 >= self.parallel
+    }
+
     /// The engine blocks: on the model, on scripts and on what these fetch.
     async fn run_engine(
         &self,
@@ -312,7 +321,7 @@ impl Conversations {
         let permit = permit.map_err(|error| ConversationError::Internal(error.to_string()))?;
         let engine = &self.engine;
         let reading = Arc::new(Reading::of(&serving.snapshot, &incoming.text));
-        if !engine.embedder().remembers(reading.text()) {
+        if self.has_idle_thread() && is_read_beside(&reading, &last) && !engine.embedder().remembers(reading.text()) {
             read_beside(&reading);
         }
         // Other tasks move to another thread while this one blocks; for the turn itself that costs no change of thread.
@@ -341,7 +350,13 @@ enum Attempt {
     Collided,
 }
 
-/// Lets the thread that takes over this one's tasks, and mostly finds none, read a text while the model's tokenizer uses one core.
+/// Whether a text is short enough to be read on a thread that others may come to want, and is not asked for its entities at once, as in
+/// a form.
+fn is_read_beside(reading: &Reading, last: &LastTurn) -> bool {
+    reading.text().len() <= READ_BESIDE && last.state.form.is_none()
+}
+
+/// Lets the thread that takes over this one's tasks read a text while the model's tokenizer uses one core.
 fn read_beside(reading: &Arc<Reading>) {
     let reading = Arc::downgrade(reading);
     tokio::spawn(async move {

@@ -23,7 +23,9 @@ pub fn start(config: &LogConfig) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(format!("notify=off,{}", config.filter)).map_err(|error| {
         Failure::usage(format!("log.filter is wrong: {error}"), "write one such as info or info,banter_server=debug")
     })?;
-    let builder = fmt().with_env_filter(filter).with_timer(EventTime).with_writer(std::io::stderr);
+    // A log that cannot be written is told of nowhere: the one place for it is the log.
+    let builder =
+        fmt().with_env_filter(filter).with_timer(EventTime).with_writer(std::io::stderr).log_internal_errors(false);
     let result = match config.format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),

@@ -139,10 +139,10 @@ fn built(name: &str) -> Vec<u8> {
 fn delivery_spec() -> PluginSpec {
     let mut faults = Faults::default();
     let bundle = Bundle::read(root(), &mut faults).unwrap_or_else(|error| fail(&format!("the demo bot: {error}")));
-    let specs = loader::plugin_specs(&bundle, &mut faults);
-    specs
-        .and_then(|mut specs| specs.remove("delivery"))
-        .unwrap_or_else(|| fail("the demo bot has no plugin `delivery`"))
+    match loader::said_of("delivery", &bundle, &mut faults) {
+        loader::SaidOf::Known(spec) => *spec,
+        other => fail(&format!("the demo bot's plugin `delivery`: {other:?}")),
+    }
 }
 
 fn context() -> Context {

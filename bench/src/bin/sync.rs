@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(6);
 
 #[derive(Parser)]
 struct Arguments {
-    /// A folder on the file system that is measured; that of the data folder's cache without it.
+    /// A folder on the file system that is measured; the project's .cache without it.
     folder: Option<PathBuf>,
     /// One JSON object on standard output.
     #[arg(long)]

@@ -3,7 +3,7 @@
 mod intents;
 mod plugins;
 
-pub use plugins::{plugin_specs, ungranted_spec};
+pub use plugins::{SaidOf, said_of, ungranted_spec};
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use banter_engine::{
-    catalogue::{bundle::Bundle, fault::Faults, loader::plugin_specs},
+    catalogue::{
+        bundle::Bundle,
+        fault::Faults,
+        loader::{SaidOf, said_of},
+    },
     handlers::{
         Effect,
         plugin::{FailureKind, LoadFailure, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
@@ -140,14 +144,18 @@ fn a_file_that_is_not_there_is_forgiven_where_the_bot_says_so() {
 
 #[test]
 fn grants_are_read_whatever_is_wrong_elsewhere() {
-    let specs = |plugins: &str| {
-        let yaml = format!("nmae: test\nlanguages: [tlh, 5]\nplugins: {plugins}\n");
+    let said = |plugins: &str| {
+        let yaml = format!("nmae: test\nlanguages: [tlh, 5]\nhttp: {{ max_bytes: many }}\nplugins: {plugins}\n");
         let mut faults = Faults::default();
-        let specs = plugin_specs(&Bundle::of(&[("bot.yaml", yaml.as_str())]), &mut faults);
+        let said = said_of("tax", &Bundle::of(&[("bot.yaml", yaml.as_str())]), &mut faults);
         assert!(faults.has_errors());
-        specs
+        said
     };
-    let known = specs("{ tax: { file: plugins/tax.wasm, allow: { clock: true } } }").unwrap();
-    assert!(known["tax"].grants.clock && !known["tax"].grants.kv);
-    assert!(specs("{ tax: { file: 7 } }").is_none(), "what is granted is not known");
+    let known = said("{ tax: { file: plugins/tax.wasm, allow: { clock: true } }, other: { file: 7 } }");
+    let SaidOf::Known(spec) = known else { panic!("{known:?}") };
+    assert!(spec.grants.clock && !spec.grants.kv);
+    assert!(matches!(said("{ other: { file: 7 } }"), SaidOf::Unnamed));
+    assert!(matches!(said("{ tax: { file: 7 } }"), SaidOf::Unreadable), "what is granted is not known");
+    let fetching = "{ tax: { file: plugins/tax.wasm, allow: { http: [api.example] } } }";
+    assert!(matches!(said(fetching), SaidOf::Unreadable), "how much it may fetch is not known");
 }

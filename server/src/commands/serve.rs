@@ -18,7 +18,8 @@ use crate::{
 pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
     config.check(rules)?;
     telemetry::start(&config.log)?;
-    runtime(config.workers)?.block_on(async {
+    let runtime = runtime(config.workers)?;
+    let served = runtime.block_on(async {
         // Before the folder is read, so that no save is missed.
         let watch = if assembly::watches(config, rules) { begin_watch(config) } else { None };
         let assembly = assembly::assemble(config, rules, colour()).await?;
@@ -37,16 +38,19 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         let served = rocket.launch().await;
         releases.withdraw().await;
         backend.close().await;
-        telemetry::flush();
-        served.map_err(|error| {
+        served.map(drop).map_err(|error| {
             Failure::usage(
                 format!("the server cannot listen on {}:{}: {}", config.address, config.port, plain(&error)),
                 "is another one running? take another port with --port",
             )
-        })?;
+        })
+    });
+    // What the last tasks have to say comes before the last line.
+    drop(runtime);
+    if telemetry::flush() && served.is_ok() {
         tracing::info!("stopped");
-        Ok(0)
-    })
+    }
+    served.map(|()| 0)
 }
 
 fn begin_watch(config: &Config) -> Option<Watch> {

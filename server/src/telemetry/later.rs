@@ -1,15 +1,17 @@
 //! Lines that are written once the answer is on its way: writing one costs 30 to 50 µs with cold caches, and waking a thread for it, or
-//! writing it on the core on which the client waits, costs the client as much.
+//! writing it on the core on which the client waits, costs the client as much. While there are messages at all, the thread that writes looks
+//! for lines by itself; only the first after a second of silence wakes it.
 
 use std::{
     cell::Cell,
     fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         OnceLock,
-        mpsc::{self, Receiver, SyncSender, TryRecvError},
+        mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -33,7 +35,7 @@ thread_local! {
 }
 
 /// Writes down what a request has done when its answer does not have to wait for that any more. A process that is killed loses the lines
-/// of its last 10 ms.
+/// that wait: those of its last 10 ms, and under load up to [`QUEUE`].
 pub fn log_later(lines: impl FnOnce() + Send + 'static) {
     let entry = Entry { at: Timestamp::now(), span: Span::current(), lines: Box::new(lines) };
     match LATER.get() {
@@ -42,16 +44,26 @@ pub fn log_later(lines: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Waits until all lines so far are written.
-pub fn flush() {
-    let Some(later) = LATER.get() else { return };
+/// Waits until all lines so far are written; false when the log takes none for [`FLUSH_TIME`].
+pub fn flush() -> bool {
+    let Some(later) = LATER.get() else { return true };
+    let until = Instant::now() + FLUSH_TIME;
     let (done, wait) = mpsc::channel();
     let tell = move || {
         // Who has given up waiting wants no answer.
         let _ = done.send(());
     };
-    later.take(Entry { at: Timestamp::now(), span: Span::none(), lines: Box::new(tell) });
-    let _ = wait.recv_timeout(FLUSH_TIME);
+    let mut last = Entry { at: Timestamp::now(), span: Span::none(), lines: Box::new(tell) };
+    loop {
+        match later.queue.try_send(last) {
+            Ok(()) => return wait.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok(),
+            Err(TrySendError::Full(again)) if Instant::now() < until => {
+                last = again;
+                thread::sleep(PAUSE);
+            }
+            Err(_) => return false,
+        }
+    }
 }
 
 /// The thread's end of the queue that others see.
@@ -107,9 +119,10 @@ struct Entry {
 }
 
 impl Entry {
+    /// A line that cannot be written is lost, and nothing else with it.
     fn write(self) {
         AT.set(Some(self.at));
-        self.span.in_scope(self.lines);
+        let _ = catch_unwind(AssertUnwindSafe(|| self.span.in_scope(self.lines)));
         AT.set(None);
     }
 }
@@ -139,7 +152,8 @@ mod tests {
             log_later(move || seen.lock().unwrap().push((number, AT.get().unwrap())));
         }
         let after = Timestamp::now();
-        flush();
+        log_later(|| panic!("a log that is gone"));
+        assert!(flush());
         let seen = seen.lock().unwrap();
         assert_eq!(seen.len(), QUEUE * 2);
         assert!(seen.iter().all(|(_, at)| (before..=after).contains(at)));

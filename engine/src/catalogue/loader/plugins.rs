@@ -1,6 +1,6 @@
 //! Plugins: components with grants, limits and settings.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -16,21 +16,39 @@ use crate::{
     handlers::plugin::{Grants, Limits, MissingPlugin, PluginRuntime, PluginSpec},
 };
 
-/// What bot.yaml says of its plugins, by name, whatever is wrong elsewhere; for work on one plugin alone. `None` when just that cannot be
-/// read. Faults of bot.yaml's form are in `faults`.
-pub fn plugin_specs(bundle: &Bundle, faults: &mut Faults) -> Option<BTreeMap<String, PluginSpec>> {
-    let Some(bytes) = bundle.files.get("bot.yaml") else { return Some(BTreeMap::new()) };
+/// What bot.yaml says of one plugin.
+#[derive(Debug)]
+pub enum SaidOf {
+    /// What it is and may.
+    Known(Box<PluginSpec>),
+    /// Nothing.
+    Unnamed,
+    /// Something that cannot be read.
+    Unreadable,
+}
+
+/// What bot.yaml says of a plugin, whatever is wrong elsewhere; for work on that one alone. Faults of bot.yaml's form are in `faults`.
+pub fn said_of(name: &str, bundle: &Bundle, faults: &mut Faults) -> SaidOf {
+    let Some(bytes) = bundle.files.get("bot.yaml") else { return SaidOf::Unnamed };
     faults.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
     let mut document = match Document::parse("bot.yaml", bytes) {
         Ok(document) => document,
         Err(fault) => {
             faults.push(fault);
-            return None;
+            return SaidOf::Unreadable;
         }
     };
-    let bot = bot_shape().read(&mut document, faults)?;
-    let known = !document.lacks("/plugins");
-    known.then(|| bot.plugins.iter().map(|(name, file)| (name.clone(), spec(name, file, &bot))).collect())
+    let Some(bot) = bot_shape().read(&mut document, faults) else { return SaidOf::Unreadable };
+    if document.lacks(&child("/plugins", name)) {
+        return SaidOf::Unreadable;
+    }
+    let Some(file) = bot.plugins.get(name) else { return SaidOf::Unnamed };
+    let spec = spec(name, file, &bot);
+    // The bot's bounds on fetching are the plugin's too.
+    if !spec.grants.http.allow.is_empty() && document.lacks("/http") {
+        return SaidOf::Unreadable;
+    }
+    SaidOf::Known(Box::new(spec))
 }
 
 /// A plugin that bot.yaml does not name: without any grant, with the usual limits.

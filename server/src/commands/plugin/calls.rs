@@ -8,7 +8,12 @@ use std::{
 };
 
 use banter_engine::{
-    catalogue::{IntentId, bundle::Bundle, fault::Faults, loader},
+    catalogue::{
+        IntentId,
+        bundle::Bundle,
+        fault::Faults,
+        loader::{self, SaidOf},
+    },
     handlers::{
         Effect,
         api::Context,
@@ -67,15 +72,18 @@ impl Subject {
                 "name one with --bot DIR",
             )
         })?;
-        let specs = loader::plugin_specs(&bundle, &mut faults);
+        let said = loader::said_of(name, &bundle, &mut faults);
         if faults.has_errors() {
             eprint!("{}", faults.render(colour()));
         }
-        let specs = specs.ok_or_else(|| {
-            Failure::check(format!("what bot.yaml grants to `{name}` cannot be read"), "mend what is told above")
-        })?;
-        let named = specs.contains_key(name);
-        let spec = specs.get(name).cloned().unwrap_or_else(|| loader::ungranted_spec(name));
+        let (named, spec) = match said {
+            SaidOf::Known(spec) => (true, *spec),
+            SaidOf::Unnamed => (false, loader::ungranted_spec(name)),
+            SaidOf::Unreadable => {
+                let message = format!("what bot.yaml grants to `{name}` cannot be read");
+                return Err(Failure::check(message, "mend what is told above"));
+            }
+        };
         let path = config.bot.join(&spec.file);
         let component = fs::read(&path).map_err(|error| {
             Failure::usage(
