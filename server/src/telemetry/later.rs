@@ -35,7 +35,7 @@ thread_local! {
 }
 
 /// Writes down what a request has done when its answer does not have to wait for that any more. A process that is killed loses the lines
-/// that wait: those of its last 10 ms, and under load up to [`QUEUE`].
+/// that wait: those of its last 10 ms, and under load up to 4,096.
 pub fn log_later(lines: impl FnOnce() + Send + 'static) {
     let entry = Entry { at: Timestamp::now(), span: Span::current(), lines: Box::new(lines) };
     match LATER.get() {
@@ -44,7 +44,7 @@ pub fn log_later(lines: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Waits until all lines so far are written; false when the log takes none for [`FLUSH_TIME`].
+/// Waits until all lines so far are written; false when the log does not take them within two seconds.
 pub fn flush() -> bool {
     let Some(later) = LATER.get() else { return true };
     let until = Instant::now() + FLUSH_TIME;
