@@ -27,7 +27,8 @@ pub enum SaidOf {
     Unreadable,
 }
 
-/// What bot.yaml says of a plugin, whatever is wrong elsewhere; for work on that one alone. Faults of bot.yaml's form are in `faults`.
+/// What bot.yaml says of a plugin, whatever is wrong elsewhere; for work on that one alone. Faults of bot.yaml's form
+/// are in `faults`, but for those of other plugins.
 pub fn said_of(name: &str, bundle: &Bundle, faults: &mut Faults) -> SaidOf {
     let Some(bytes) = bundle.files.get("bot.yaml") else { return SaidOf::Unnamed };
     faults.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
@@ -38,6 +39,10 @@ pub fn said_of(name: &str, bundle: &Bundle, faults: &mut Faults) -> SaidOf {
             return SaidOf::Unreadable;
         }
     };
+    // What is wrong with the others is theirs.
+    if let Some(plugins) = document.value.pointer_mut("/plugins").and_then(Value::as_object_mut) {
+        plugins.retain(|other, _| other == name);
+    }
     let Some(bot) = bot_shape().read(&mut document, faults) else { return SaidOf::Unreadable };
     if document.lacks(&child("/plugins", name)) {
         return SaidOf::Unreadable;
