@@ -82,9 +82,7 @@ impl Later {
     }
 
     fn take(&self, entry: Entry) {
-        if let Err(mpsc::TrySendError::Full(entry) | mpsc::TrySendError::Disconnected(entry)) =
-            self.queue.try_send(entry)
-        {
+        if let Err(TrySendError::Full(entry) | TrySendError::Disconnected(entry)) = self.queue.try_send(entry) {
             entry.write();
         }
     }

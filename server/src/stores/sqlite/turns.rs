@@ -241,14 +241,13 @@ impl TurnRow {
 async fn append(connection: &mut SqliteConnection, row: TurnRow) -> Result<Appended, sqlx::Error> {
     let turn = &row.turn;
     if let Some((key, _)) = &turn.idempotency {
-        sqlx::query(
+        let free = sqlx::query(
             "UPDATE turns SET idempotency_key = NULL WHERE user_id = ? AND idempotency_key = ? AND created_at <= ?",
         )
         .bind(turn.user.0)
         .bind(key)
-        .bind(turn.created_at - KEY_LIFE)
-        .execute(&mut *connection)
-        .await?;
+        .bind(turn.created_at - KEY_LIFE);
+        execute(connection, free).await?;
     }
     let insert = sqlx::query(
         "INSERT INTO turns (id, dialog_id, user_id, seq, created_at, text, response, classification, outputs, state,
@@ -274,15 +273,14 @@ async fn append(connection: &mut SqliteConnection, row: TurnRow) -> Result<Appen
         return why_not(connection, turn).await;
     }
     for (key, value) in &row.kept {
-        sqlx::query(
+        let keep = sqlx::query(
             "INSERT INTO kept_values (user_id, key, value) VALUES (?, ?, ?)
              ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value",
         )
         .bind(turn.user.0)
         .bind(key)
-        .bind(value)
-        .execute(&mut *connection)
-        .await?;
+        .bind(value);
+        execute(connection, keep).await?;
     }
     Ok(Appended::Stored)
 }
