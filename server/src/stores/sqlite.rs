@@ -2,6 +2,7 @@
 
 mod catalog;
 mod dialogs;
+mod line;
 mod turns;
 mod users;
 mod writer;
@@ -13,8 +14,9 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::ErrorCode;
 use sqlx::{
-    ConnectOptions, SqliteConnection, SqlitePool,
+    SqlitePool,
     error::ErrorKind,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -25,6 +27,7 @@ use crate::{
     catalogs::contents::Contents,
     config::{SqliteConfig, Synchronous},
 };
+use line::Line;
 use writer::Writer;
 
 const BUSY: Duration = Duration::from_secs(5);
@@ -59,12 +62,12 @@ impl SqliteStore {
             .busy_timeout(BUSY)
             .pragma("temp_store", "memory")
             .pragma("mmap_size", "134217728");
-        let mut writing = options.clone().connect().await.map_err(failed)?;
+        let mut line = Line::open(&options).await?;
         let mut migrations: Migrator = sqlx::migrate!("../migrations/sqlite");
         // The binary before a migration works with it.
         migrations.set_ignore_missing(true);
-        migrations.run(&mut writing).await.map_err(|error| StoreError::outage("sqlite", error.to_string()))?;
-        preallocate(&mut writing).await.map_err(failed)?;
+        migrations.run(&mut line.connection).await.map_err(|error| StoreError::outage("sqlite", error.to_string()))?;
+        preallocate(&line.direct).map_err(failed_directly)?;
         let classifiers = Contents::new(path.with_file_name("classifiers"));
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers.max(1))
@@ -74,7 +77,7 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "on"))
             .await
             .map_err(failed)?;
-        Ok(Self { readers, writer: Writer::start(writing), classifiers, servers: Arc::default() })
+        Ok(Self { readers, writer: Writer::start(line)?, classifiers, servers: Arc::default() })
     }
 
     /// Ends the writer when all that was handed in is stored.
@@ -86,20 +89,22 @@ impl SqliteStore {
 
 /// Grows the write-ahead log to the size at which it is begun anew. A commit that makes a file longer waits for the file
 /// system's own journal too, which doubles its time.
-async fn preallocate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    for statement in [
-        "CREATE TABLE IF NOT EXISTS preallocation (filler BLOB) STRICT",
-        "INSERT INTO preallocation VALUES (zeroblob(3800000))",
-        "DROP TABLE preallocation",
-        "PRAGMA wal_checkpoint(RESTART)",
-    ] {
-        sqlx::query(statement).execute(&mut *connection).await?;
-    }
-    Ok(())
+fn preallocate(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS preallocation (filler BLOB) STRICT;
+         INSERT INTO preallocation VALUES (zeroblob(3800000));
+         DROP TABLE preallocation;
+         PRAGMA wal_checkpoint(RESTART);",
+    )
 }
 
 fn failed(error: sqlx::Error) -> StoreError {
     // A user that is deleted meanwhile breaks a constraint; the file is well.
     let constraint = error.as_database_error().is_some_and(|cause| cause.kind() != ErrorKind::Other);
+    StoreError { store: "sqlite", message: error.to_string(), outage: !constraint }
+}
+
+fn failed_directly(error: rusqlite::Error) -> StoreError {
+    let constraint = error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation);
     StoreError { store: "sqlite", message: error.to_string(), outage: !constraint }
 }

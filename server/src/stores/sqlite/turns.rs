@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
+use rusqlite::{Connection, params};
 use serde_json::Value;
-use sqlx::{Either, Executor, QueryBuilder, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
+use sqlx::{QueryBuilder, Sqlite};
 use tokio::time::timeout;
 
 use super::{SqliteStore, failed, writer::Statements};
@@ -34,7 +35,7 @@ impl TurnStore for SqliteStore {
         let row = TurnRow::from_turn(turn)?;
         let several = row.turn.idempotency.is_some() || !row.kept.is_empty();
         let statements = if several { Statements::Several } else { Statements::One };
-        self.writer.submit(statements, move |connection| Box::pin(append(connection, row))).await
+        self.writer.submit(statements, move |connection| append(connection, &row)).await
     }
 
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {
@@ -237,84 +238,58 @@ impl TurnRow {
     }
 }
 
+const FREE_KEY: &str =
+    "UPDATE turns SET idempotency_key = NULL WHERE user_id = ? AND idempotency_key = ? AND created_at <= ?";
+const INSERT: &str =
+    "INSERT INTO turns (id, dialog_id, user_id, seq, created_at, text, response, classification, outputs, state,
+                        idempotency_key, request_hash)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+     WHERE ?4 = 1 + COALESCE((SELECT MAX(seq) FROM turns WHERE dialog_id = ?2), 0)
+       AND EXISTS (SELECT 1 FROM users WHERE id = ?3 AND deleting_since IS NULL)
+     ON CONFLICT DO NOTHING";
+const KEEP: &str = "INSERT INTO kept_values (user_id, key, value) VALUES (?, ?, ?)
+                    ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
+const IS_THERE: &str = "SELECT 1 FROM users WHERE id = ? AND deleting_since IS NULL";
+const HAS_KEY: &str = "SELECT 1 FROM turns WHERE user_id = ? AND idempotency_key = ?";
+
 /// Stores a turn if it is the next one of its dialogue: no hole, no twin.
-async fn append(connection: &mut SqliteConnection, row: TurnRow) -> Result<Appended, sqlx::Error> {
+fn append(connection: &Connection, row: &TurnRow) -> rusqlite::Result<Appended> {
     let turn = &row.turn;
-    if let Some((key, _)) = &turn.idempotency {
-        let free = sqlx::query(
-            "UPDATE turns SET idempotency_key = NULL WHERE user_id = ? AND idempotency_key = ? AND created_at <= ?",
-        )
-        .bind(turn.user.0)
-        .bind(key)
-        .bind(turn.created_at - KEY_LIFE);
-        execute(connection, free).await?;
+    let user = turn.user.0;
+    let (key, hash) = turn.idempotency.as_ref().map(|(key, hash)| (key, &hash[..])).unzip();
+    if let Some(key) = key {
+        connection.prepare_cached(FREE_KEY)?.execute(params![user, key, turn.created_at - KEY_LIFE])?;
     }
-    let insert = sqlx::query(
-        "INSERT INTO turns (id, dialog_id, user_id, seq, created_at, text, response, classification, outputs, state,
-                            idempotency_key, request_hash)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
-         WHERE ?4 = 1 + COALESCE((SELECT MAX(seq) FROM turns WHERE dialog_id = ?2), 0)
-           AND EXISTS (SELECT 1 FROM users WHERE id = ?3 AND deleting_since IS NULL)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&turn.id)
-    .bind(turn.dialog.0)
-    .bind(turn.user.0)
-    .bind(turn.seq)
-    .bind(turn.created_at)
-    .bind(&turn.text)
-    .bind(&turn.response)
-    .bind(&row.classification)
-    .bind(&row.outputs)
-    .bind(&row.state)
-    .bind(turn.idempotency.as_ref().map(|(key, _)| key))
-    .bind(turn.idempotency.as_ref().map(|(_, hash)| hash.to_vec()));
-    if execute(connection, insert).await? == 0 {
-        return why_not(connection, turn).await;
+    let inserted = connection.prepare_cached(INSERT)?.execute(params![
+        turn.id,
+        turn.dialog.0,
+        user,
+        turn.seq,
+        turn.created_at,
+        turn.text,
+        turn.response,
+        row.classification,
+        row.outputs,
+        row.state,
+        key,
+        hash,
+    ])?;
+    if inserted == 0 {
+        return why_not(connection, user, key);
     }
     for (key, value) in &row.kept {
-        let keep = sqlx::query(
-            "INSERT INTO kept_values (user_id, key, value) VALUES (?, ?, ?)
-             ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value",
-        )
-        .bind(turn.user.0)
-        .bind(key)
-        .bind(value);
-        execute(connection, keep).await?;
+        connection.prepare_cached(KEEP)?.execute(params![user, key, value])?;
     }
     Ok(Appended::Stored)
 }
 
-/// Runs one statement without rows; the number of rows that it changed. sqlx's own `execute` waits for the connection's thread once more,
-/// after the result is known, which on a busy core costs several changes of thread.
-async fn execute(
-    connection: &mut SqliteConnection,
-    statement: Query<'_, Sqlite, SqliteArguments>,
-) -> Result<u64, sqlx::Error> {
-    let mut results = connection.fetch_many(statement);
-    while let Some(result) = results.try_next().await? {
-        if let Either::Left(done) = result {
-            return Ok(done.rows_affected());
-        }
-    }
-    Ok(0)
-}
-
-async fn why_not(connection: &mut SqliteConnection, turn: &NewTurn) -> Result<Appended, sqlx::Error> {
-    let user: Option<(i64,)> = sqlx::query_as("SELECT id FROM users WHERE id = ? AND deleting_since IS NULL")
-        .bind(turn.user.0)
-        .fetch_optional(&mut *connection)
-        .await?;
-    if user.is_none() {
+fn why_not(connection: &Connection, user: i64, key: Option<&String>) -> rusqlite::Result<Appended> {
+    if !connection.prepare_cached(IS_THERE)?.exists([user])? {
         return Ok(Appended::Gone);
     }
-    let Some((key, _)) = &turn.idempotency else { return Ok(Appended::Conflict) };
-    let twin: Option<(i64,)> = sqlx::query_as("SELECT seq FROM turns WHERE user_id = ? AND idempotency_key = ?")
-        .bind(turn.user.0)
-        .bind(key)
-        .fetch_optional(connection)
-        .await?;
-    Ok(if twin.is_some() { Appended::Duplicate } else { Appended::Conflict })
+    let Some(key) = key else { return Ok(Appended::Conflict) };
+    let twin = connection.prepare_cached(HAS_KEY)?.exists(params![user, key])?;
+    Ok(if twin { Appended::Duplicate } else { Appended::Conflict })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, StoreError> {
@@ -327,7 +302,7 @@ fn damaged(message: &str) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{AssertSqlSafe, Connection, Executor};
+    use sqlx::{AssertSqlSafe, Connection as _, Executor, SqliteConnection};
 
     use super::*;
 

@@ -1,17 +1,25 @@
 //! The one writer. What is handed in while a commit is on its way to the disk shares the next one, so that durable writes cost
 //! a fraction of a sync each. Jobs run in the order in which they were handed in. A single statement that finds the writer idle is run
-//! by whoever hands it in, which saves two changes of task.
+//! by whoever hands it in, on its own thread: no other has to be woken, there and back.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    future::ready,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
-use futures::future::BoxFuture;
-use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use futures::{executor::block_on, future::BoxFuture};
+use rusqlite::{Transaction, TransactionBehavior};
+use sqlx::SqliteConnection;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::block_in_place,
+};
 
-use super::{StoreError, failed};
+use super::{StoreError, failed, failed_directly, line::Line};
 
 /// Jobs that may wait.
 const QUEUE: usize = 4_096;
@@ -20,7 +28,6 @@ const GROUP: usize = 256;
 
 /// Told whether the transaction was committed.
 type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-type Run = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ended> + Send>;
 
 /// A job whose statements have run.
 struct Ended {
@@ -28,9 +35,11 @@ struct Ended {
     finish: Finish,
 }
 
-struct Job {
-    statements: Statements,
-    run: Run,
+enum Job {
+    /// Statements of sqlx, all or none.
+    Queries(Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ended> + Send>),
+    /// Statements on this thread.
+    Calls { statements: Statements, run: Box<dyn FnOnce(&rusqlite::Connection) -> Ended + Send> },
 }
 
 /// How many statements a job is: a single one that is alone in its group needs no transaction around it.
@@ -42,62 +51,81 @@ pub enum Statements {
     Several,
 }
 
-/// A handle to the writer's task.
+/// A handle to the writer's thread.
 #[derive(Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
-    connection: Arc<Mutex<SqliteConnection>>,
-    /// Jobs that have been handed to the task and not ended.
+    line: Arc<Mutex<Line>>,
+    /// Jobs that have been handed to the thread and not ended.
     pending: Arc<AtomicUsize>,
 }
 
 impl Writer {
-    /// Starts the task on a connection.
-    pub fn start(connection: SqliteConnection) -> Self {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(line: Line) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (connection, pending) = (Arc::new(Mutex::new(connection)), Arc::new(AtomicUsize::new(0)));
-        tokio::spawn(work(connection.clone(), queue, pending.clone()));
-        Self { jobs, connection, pending }
+        let (line, pending) = (Arc::new(Mutex::new(line)), Arc::new(AtomicUsize::new(0)));
+        let (shared, counted) = (line.clone(), pending.clone());
+        thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || work(&shared, queue, &counted))
+            .map_err(|error| StoreError::outage("sqlite", error.to_string()))?;
+        Ok(Self { jobs, line, pending })
     }
 
-    /// Hands a job in, and waits until its transaction is on the disk.
+    /// Hands a job for sqlx in, and waits until its transaction is on the disk.
     pub async fn write<T: Send + 'static>(
         &self,
         job: impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(Statements::Several, job).await?.await
+        let (answer, done) = oneshot::channel();
+        let run = Job::Queries(Box::new(move |connection| {
+            Box::pin(async move { ended(job(connection).await.map_err(failed), answer) })
+        }));
+        self.hand_in(run).await?;
+        done.await.map_err(|_| stopped())?
     }
 
-    /// Hands a job in; the inner future waits for the disk.
+    /// Hands a job in; the inner future waits for the disk. In a runtime of several threads.
     pub async fn submit<T: Send + 'static>(
         &self,
         statements: Statements,
-        job: impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
+        job: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<BoxFuture<'static, Result<T, StoreError>>, StoreError> {
-        // The lock is taken here: what is handed in later comes later.
-        if statements == Statements::One
-            && self.pending.load(Ordering::Acquire) == 0
-            && let Ok(mut connection) = self.connection.clone().try_lock_owned()
-        {
-            return Ok(Box::pin(async move { job(&mut connection).await.map_err(failed) }));
-        }
+        let job = match self.idle_line(statements) {
+            Some(line) => {
+                let done = block_in_place(|| job(&line.direct)).map_err(failed_directly);
+                return Ok(Box::pin(ready(done)));
+            }
+            None => job,
+        };
         let (answer, done) = oneshot::channel();
-        let run: Run = Box::new(move |connection| {
-            Box::pin(async move {
-                let result = job(connection).await.map_err(failed);
-                let good = result.is_ok();
-                let finish: Finish = Box::new(move |committed| {
-                    // A caller that is gone wants no answer.
-                    let _ = answer.send(committed.and(result));
-                });
-                Ended { good, finish }
-            })
-        });
+        let run = Box::new(move |direct: &rusqlite::Connection| ended(job(direct).map_err(failed_directly), answer));
+        self.hand_in(Job::Calls { statements, run }).await?;
+        Ok(Box::pin(async move { done.await.map_err(|_| stopped())? }))
+    }
+
+    /// The line, for a single statement, if nobody has it or waits for it.
+    fn idle_line(&self, statements: Statements) -> Option<MutexGuard<'_, Line>> {
+        if statements != Statements::One || self.pending.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        match self.line.try_lock() {
+            Ok(line) => Some(line),
+            Err(TryLockError::Poisoned(line)) => Some(line.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    async fn hand_in(&self, job: Job) -> Result<(), StoreError> {
         // A caller that is dropped while it waits for room has not been counted.
         let room = self.jobs.reserve().await.map_err(|_| stopped())?;
         self.pending.fetch_add(1, Ordering::AcqRel);
-        room.send(Job { statements, run });
-        Ok(Box::pin(async move { done.await.map_err(|_| stopped())? }))
+        room.send(job);
+        Ok(())
     }
 
     /// Waits until everything handed in so far is stored.
@@ -107,17 +135,24 @@ impl Writer {
     }
 }
 
+fn ended<T: Send + 'static>(result: Result<T, StoreError>, answer: oneshot::Sender<Result<T, StoreError>>) -> Ended {
+    let good = result.is_ok();
+    let finish: Finish = Box::new(move |committed| {
+        // A caller that is gone wants no answer.
+        let _ = answer.send(committed.and(result));
+    });
+    Ended { good, finish }
+}
+
 fn stopped() -> StoreError {
     StoreError::outage("sqlite", "the writer has stopped")
 }
 
-async fn work(connection: Arc<Mutex<SqliteConnection>>, mut queue: mpsc::Receiver<Job>, pending: Arc<AtomicUsize>) {
+fn work(line: &Mutex<Line>, mut queue: mpsc::Receiver<Job>, pending: &AtomicUsize) {
     let mut group = Vec::with_capacity(GROUP);
-    loop {
+    while let Some(first) = queue.blocking_recv() {
         // While somebody else writes, the group grows.
-        let first = queue.recv().await;
-        let mut connection = connection.lock().await;
-        let Some(first) = first else { return };
+        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
         group.push(first);
         while group.len() < GROUP
             && let Ok(job) = queue.try_recv()
@@ -125,46 +160,48 @@ async fn work(connection: Arc<Mutex<SqliteConnection>>, mut queue: mpsc::Receive
             group.push(job);
         }
         let count = group.len();
-        write_group(&mut connection, &mut group).await;
+        write_group(&mut line, &mut group);
         pending.fetch_sub(count, Ordering::AcqRel);
     }
 }
 
-async fn write_group(connection: &mut SqliteConnection, group: &mut Vec<Job>) {
-    if let [Job { statements: Statements::One, .. }] = group.as_slice() {
-        for job in group.drain(..) {
-            ((job.run)(connection).await.finish)(Ok(()));
-        }
+fn write_group(line: &mut Line, group: &mut Vec<Job>) {
+    if let [Job::Calls { statements: Statements::One, .. }] = group.as_slice()
+        && let Some(Job::Calls { run, .. }) = group.pop()
+    {
+        (run(&line.direct).finish)(Ok(()));
         return;
     }
     // The jobs of a group that fails are dropped or told so; the next group tries anew.
-    if let Err(error) = run_group(connection, group).await {
+    if let Err(error) = run_group(line, group) {
         tracing::error!(%error, "the embedded store cannot write");
         group.clear();
     }
 }
 
 /// All jobs in one transaction. A single statement that fails undoes itself; several run in a savepoint of their own.
-async fn run_group(connection: &mut SqliteConnection, group: &mut Vec<Job>) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+fn run_group(line: &mut Line, group: &mut Vec<Job>) -> rusqlite::Result<()> {
+    let mut transaction = Transaction::new_unchecked(&line.direct, TransactionBehavior::Immediate)?;
     let mut finishes = Vec::with_capacity(group.len());
     for job in group.drain(..) {
-        let ended = match job.statements {
-            Statements::One => (job.run)(&mut transaction).await,
-            Statements::Several => {
-                let mut savepoint = transaction.begin().await?;
-                let ended = (job.run)(&mut savepoint).await;
-                if ended.good {
-                    savepoint.commit().await?
-                } else {
-                    savepoint.rollback().await?
-                }
+        let ended = match job {
+            Job::Calls { statements: Statements::One, run } => run(&transaction),
+            Job::Calls { statements: Statements::Several, run } => {
+                let savepoint = transaction.savepoint()?;
+                let ended = run(&savepoint);
+                if ended.good { savepoint.commit()? } else { savepoint.finish()? }
+                ended
+            }
+            Job::Queries(run) => {
+                let savepoint = transaction.savepoint()?;
+                let ended = block_on(run(&mut line.connection));
+                if ended.good { savepoint.commit()? } else { savepoint.finish()? }
                 ended
             }
         };
         finishes.push(ended.finish);
     }
-    let committed = transaction.commit().await.map_err(failed);
+    let committed = transaction.commit().map_err(failed_directly);
     for finish in finishes {
         finish(committed.clone());
     }
