@@ -355,7 +355,8 @@ pub fn application(
     let accounts = Accounts::new(stores.clone(), tokens, passwords, &config.auth);
     let metrics = Arc::new(metrics);
     let parallel = config.limits.parallel_turns;
-    let conversations = Conversations::new(engine, releases.catalogs(), stores.clone(), metrics.clone(), parallel);
+    let conversations = Conversations::new(engine, releases.catalogs(), stores.clone(), metrics.clone(), parallel)
+        .map_err(|error| Failure::usage(format!("no thread: {error}"), "check the limits of this process"))?;
     Ok(App {
         accounts: Arc::new(accounts),
         conversations: Arc::new(conversations),

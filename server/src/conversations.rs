@@ -3,12 +3,13 @@
 //! The state after a turn lies in the turn itself, so a turn is one write. Turns of one dialogue go through a lane that is held
 //! until the turn is handed to the store, not until it is on the disk: the next turn may build on it at once, and fails with it.
 
+mod companion;
 mod lane;
 mod message;
 mod record;
 
 use std::{
-    mem,
+    io, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,10 +23,12 @@ use banter_engine::{
 use futures::FutureExt;
 use moka::sync::Cache;
 use tokio::{
+    runtime::Handle,
     sync::{Semaphore, broadcast::error::RecvError},
     task::block_in_place,
 };
 
+use companion::Companion;
 use lane::Lane;
 use message::again;
 pub use message::{Answer, ConversationError, Incoming};
@@ -73,19 +76,25 @@ pub struct Conversations {
     places: Semaphore,
     running: Semaphore,
     parallel: usize,
+    workers: usize,
+    companion: Companion,
 }
 
 impl Conversations {
-    /// Conversations over these; `parallel` turns run at a time.
+    /// Conversations over these, in the runtime that calls; `parallel` turns run at a time.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
     pub fn new(
         engine: Arc<Engine>,
         catalogs: Arc<Catalogs>,
         stores: Stores,
         metrics: Arc<Metrics>,
         parallel: usize,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let parallel = parallel.max(1);
-        Self {
+        let runtime = Handle::current();
+        Ok(Self {
             engine,
             catalogs,
             stores,
@@ -97,7 +106,9 @@ impl Conversations {
             places: Semaphore::new(parallel * (1 + WAITING_PER_TURN)),
             running: Semaphore::new(parallel),
             parallel,
-        }
+            workers: runtime.metrics().num_workers(),
+            companion: Companion::start(runtime)?,
+        })
     }
 
     /// Answers a message. When this returns, the turn is stored.
@@ -303,9 +314,9 @@ impl Conversations {
         }
     }
 
-    /// With one turn that runs, the thread that takes over its thread's tasks finds none.
-    fn has_idle_thread(&self) -> bool {
-        self.running.available_permits() + 1 >= self.parallel
+    /// Whether one turn runs, and so leaves a worker to others.
+    fn is_alone(&self) -> bool {
+        self.running.available_permits() + 1 >= self.parallel && self.workers > 1
     }
 
     /// The engine blocks: on the model, on scripts and on what these fetch.
@@ -321,15 +332,18 @@ impl Conversations {
         let permit = permit.map_err(|error| ConversationError::Internal(error.to_string()))?;
         let engine = &self.engine;
         let reading = Arc::new(Reading::of(&serving.snapshot, &incoming.text));
-        if self.has_idle_thread() && is_read_beside(&reading, &last) && !engine.embedder().remembers(reading.text()) {
-            read_beside(&reading);
-        }
-        // Other tasks move to another thread while this one blocks; for the turn itself that costs no change of thread.
-        let result = block_in_place(|| {
+        let reply = || {
             let message =
                 Message { text: &incoming.text, user: incoming.user.0, dialog: dialog.0, seed: seed(dialog, last.seq) };
             engine.reply_read(&serving.snapshot, &reading, &last.state, &message, timestamp(made))
-        });
+        };
+        let read = is_read_beside(&reading, &last) && !engine.embedder().remembers(reading.text());
+        let result = if self.is_alone() && self.companion.come(read.then_some(&reading)) {
+            reply()
+        } else {
+            // Other tasks move to another thread while this one blocks; for the turn itself that costs no change of thread.
+            block_in_place(reply)
+        };
         drop(permit);
         match result {
             Ok(turn) => Ok(turn),
@@ -354,17 +368,6 @@ enum Attempt {
 /// a form.
 fn is_read_beside(reading: &Reading, last: &LastTurn) -> bool {
     reading.text().len() <= READ_BESIDE && last.state.form.is_none()
-}
-
-/// Lets the thread that takes over this one's tasks read a text while the model's tokenizer uses one core.
-fn read_beside(reading: &Arc<Reading>) {
-    let reading = Arc::downgrade(reading);
-    tokio::spawn(async move {
-        // Of a turn that has ended meanwhile nothing is left to read.
-        if let Some(reading) = reading.upgrade() {
-            reading.read();
-        }
-    });
 }
 
 /// The chance of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the same.

@@ -13,7 +13,7 @@ use banter_engine::{
     host::{Host, HostError, HttpAnswer},
 };
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
+use tokio::{runtime::Handle, sync::Semaphore, task::block_in_place, time::timeout};
 use ureq::{
     Agent,
     http::{Uri, header::LOCATION},
@@ -68,7 +68,8 @@ impl ServerHost {
 
 impl Host for ServerHost {
     fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError> {
-        self.runtime.block_on(self.turns.kept(UserId(user), key)).map_err(|error| match error.outage {
+        let kept = block_in_place(|| self.runtime.block_on(self.turns.kept(UserId(user), key)));
+        kept.map_err(|error| match error.outage {
             true => HostError::Unavailable { part: error.store, reason: error.message },
             false => HostError::Failed(error.to_string()),
         })
@@ -76,11 +77,13 @@ impl Host for ServerHost {
 
     fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
         let limit = Duration::from_millis(policy.timeout_ms);
-        let place = self.runtime.block_on(async { timeout(limit, self.fetches.acquire()).await });
-        let Ok(Ok(_place)) = place else {
-            return Err(HostError::Failed(format!("no place was free within {} ms", policy.timeout_ms)));
-        };
-        self.http.get(url, policy)
+        block_in_place(|| {
+            let place = self.runtime.block_on(async { timeout(limit, self.fetches.acquire()).await });
+            let Ok(Ok(_place)) = place else {
+                return Err(HostError::Failed(format!("no place was free within {} ms", policy.timeout_ms)));
+            };
+            self.http.get(url, policy)
+        })
     }
 
     fn log(&self, source: &str, message: &str) {
@@ -88,7 +91,7 @@ impl Host for ServerHost {
     }
 
     fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        plugin.call(call)
+        block_in_place(|| plugin.call(call))
     }
 }
 

@@ -16,7 +16,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 use sqlx::SqliteConnection;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::block_in_place,
+
 };
 
 use super::{StoreError, failed, failed_directly, line::Line};
@@ -97,7 +97,7 @@ impl Writer {
     ) -> Result<BoxFuture<'static, Result<T, StoreError>>, StoreError> {
         let job = match self.idle_line(statements) {
             Some(line) => {
-                let done = block_in_place(|| job(&line.direct)).map_err(failed_directly);
+                let done = job(&line.direct).map_err(failed_directly);
                 return Ok(Box::pin(ready(done)));
             }
             None => job,
