@@ -201,7 +201,7 @@ impl Accounts {
         let user = claims.user().ok_or(AccountError::Token)?;
         let (listed, recalled) = match claims.typ {
             TokenKind::Access => {
-                let session = Session { user, family: claims.fam };
+                let session = Session { user, family: claims.fam.clone() };
                 let (alive, recalled) = self.stores.sessions.open(&claims.jti, &session, purpose).await?;
                 (alive.then_some(user), recalled)
             }

@@ -24,7 +24,7 @@ use futures::FutureExt;
 use moka::sync::Cache;
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, broadcast::error::RecvError},
+    sync::{Semaphore, SemaphorePermit, broadcast::error::RecvError},
     task::block_in_place,
 };
 
@@ -220,7 +220,7 @@ impl Conversations {
         let made = now();
         // A turn ends on the version that it begins with.
         let serving = self.catalogs.for_user(incoming.user);
-        let mut turn = self.run_engine(&serving, incoming, dialog, last, made).await?;
+        let (mut turn, alone) = self.run_engine(&serving, incoming, dialog, last, made).await?;
         let answer = Answer { response: turn.text(), outputs: turn.outputs.clone() };
         let latency = start.elapsed();
         let stored = new_turn(incoming, dialog, seq, made, &turn, latency)?;
@@ -228,7 +228,9 @@ impl Conversations {
             return Err(ConversationError::UserGone);
         }
         let handed_in = Instant::now();
-        let mut receipt = self.stores.turns.submit(stored).await?;
+        let turns = &self.stores.turns;
+        let mut receipt = if alone.is_some() { turns.submit_here(stored).await? } else { turns.submit(stored).await? };
+        drop(alone);
         let last = Arc::new(LastTurn { seq, state: mem::take(&mut turn.state) });
         // What is known to have failed is built on by nobody; what is not known yet takes along what is built on it.
         let known = (&mut receipt).now_or_never();
@@ -314,12 +316,8 @@ impl Conversations {
         }
     }
 
-    /// Whether one turn runs, and so leaves a worker to others.
-    fn is_alone(&self) -> bool {
-        self.running.available_permits() + 1 >= self.parallel && self.workers > 1
-    }
-
-    /// The engine blocks: on the model, on scripts and on what these fetch.
+    /// The engine blocks: on the model, on scripts and on what these fetch. With the permit of a turn that is the only one, and whose
+    /// thread may be held up as long as it has that.
     async fn run_engine(
         &self,
         serving: &Serving,
@@ -327,7 +325,7 @@ impl Conversations {
         dialog: DialogId,
         last: Arc<LastTurn>,
         made: Millis,
-    ) -> Result<Turn, ConversationError> {
+    ) -> Result<(Turn, Option<SemaphorePermit<'_>>), ConversationError> {
         let permit = self.running.acquire().await;
         let permit = permit.map_err(|error| ConversationError::Internal(error.to_string()))?;
         let engine = &self.engine;
@@ -338,15 +336,17 @@ impl Conversations {
             engine.reply_read(&serving.snapshot, &reading, &last.state, &message, timestamp(made))
         };
         let read = is_read_beside(&reading, &last) && !engine.embedder().remembers(reading.text());
-        let result = if self.is_alone() && self.companion.come(read.then_some(&reading)) {
-            reply()
+        let alone = self.running.available_permits() + 1 >= self.parallel && self.workers > 1;
+        let (result, alone) = if alone && self.companion.come(read.then_some(&reading)) {
+            (reply(), Some(permit))
         } else {
             // Other tasks move to another thread while this one blocks; for the turn itself that costs no change of thread.
-            block_in_place(reply)
+            let result = block_in_place(reply);
+            drop(permit);
+            (result, None)
         };
-        drop(permit);
         match result {
-            Ok(turn) => Ok(turn),
+            Ok(turn) => Ok((turn, alone)),
             Err(EngineError::Embedding(EmbeddingError::Busy)) => Err(ConversationError::Busy),
             Err(EngineError::Embedding(error)) if !self.is_ready() => {
                 tracing::error!(%error, "the model does not answer");

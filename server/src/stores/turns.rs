@@ -139,6 +139,12 @@ pub trait TurnStore: Send + Sync {
     /// is handed in later may wait until then.
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError>;
 
+    /// [`Self::submit`] on a thread that may be held up: others look after its tasks. A store that writes on the caller's thread need not
+    /// hand these on.
+    async fn submit_here(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
+        self.submit(turn).await
+    }
+
     /// The answer that a user's idempotency key has had since a time.
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError>;
 

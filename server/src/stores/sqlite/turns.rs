@@ -9,7 +9,10 @@ use serde_json::Value;
 use sqlx::{QueryBuilder, Sqlite};
 use tokio::time::timeout;
 
-use super::{SqliteStore, failed, writer::Statements};
+use super::{
+    SqliteStore, failed,
+    writer::{Statements, Thread},
+};
 use crate::stores::{
     Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, SEARCHED, StoreError,
     StoredAnswer, TurnStore, UserId, Utterances,
@@ -33,9 +36,12 @@ impl TurnStore for SqliteStore {
 
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
         let row = TurnRow::from_turn(turn)?;
-        let several = row.turn.idempotency.is_some() || !row.kept.is_empty();
-        let statements = if several { Statements::Several } else { Statements::One };
-        self.writer.submit(statements, move |connection| append(connection, &row)).await
+        self.writer.submit(row.statements(), Thread::HandedOn, move |connection| append(connection, &row)).await
+    }
+
+    async fn submit_here(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
+        let row = TurnRow::from_turn(turn)?;
+        self.writer.submit(row.statements(), Thread::Kept, move |connection| append(connection, &row)).await
     }
 
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {
@@ -235,6 +241,11 @@ impl TurnRow {
             kept,
             turn,
         })
+    }
+
+    fn statements(&self) -> Statements {
+        let several = self.turn.idempotency.is_some() || !self.kept.is_empty();
+        if several { Statements::Several } else { Statements::One }
     }
 }
 

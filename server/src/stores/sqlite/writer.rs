@@ -16,7 +16,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 use sqlx::SqliteConnection;
 use tokio::{
     sync::{mpsc, oneshot},
-
+    task::block_in_place,
 };
 
 use super::{StoreError, failed, failed_directly, line::Line};
@@ -49,6 +49,15 @@ pub enum Statements {
     One,
     /// All or none of them.
     Several,
+}
+
+/// What becomes of a caller's thread while it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thread {
+    /// It may be held up.
+    Kept,
+    /// Its other tasks go to another thread, in a runtime of several.
+    HandedOn,
 }
 
 /// A handle to the writer's thread.
@@ -89,15 +98,20 @@ impl Writer {
         done.await.map_err(|_| stopped())?
     }
 
-    /// Hands a job in; the inner future waits for the disk. In a runtime of several threads.
+    /// Hands a job in; the inner future waits for the disk.
     pub async fn submit<T: Send + 'static>(
         &self,
         statements: Statements,
+        thread: Thread,
         job: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<BoxFuture<'static, Result<T, StoreError>>, StoreError> {
         let job = match self.idle_line(statements) {
             Some(line) => {
-                let done = job(&line.direct).map_err(failed_directly);
+                let run = || job(&line.direct).map_err(failed_directly);
+                let done = match thread {
+                    Thread::Kept => run(),
+                    Thread::HandedOn => block_in_place(run),
+                };
                 return Ok(Box::pin(ready(done)));
             }
             None => job,
@@ -189,13 +203,21 @@ fn run_group(line: &mut Line, group: &mut Vec<Job>) -> rusqlite::Result<()> {
             Job::Calls { statements: Statements::Several, run } => {
                 let savepoint = transaction.savepoint()?;
                 let ended = run(&savepoint);
-                if ended.good { savepoint.commit()? } else { savepoint.finish()? }
+                if ended.good {
+                    savepoint.commit()?
+                } else {
+                    savepoint.finish()?
+                }
                 ended
             }
             Job::Queries(run) => {
                 let savepoint = transaction.savepoint()?;
                 let ended = block_on(run(&mut line.connection));
-                if ended.good { savepoint.commit()? } else { savepoint.finish()? }
+                if ended.good {
+                    savepoint.commit()?
+                } else {
+                    savepoint.finish()?
+                }
                 ended
             }
         };
