@@ -21,7 +21,7 @@ mod services;
 
 const TURNS: i64 = 1_200;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn embedded() {
     check(|_| {}).await;
 }

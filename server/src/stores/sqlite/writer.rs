@@ -1,6 +1,6 @@
 //! The one writer. What is handed in while a commit is on its way to the disk shares the next one, so that durable writes cost
-//! a fraction of a sync each. Jobs run in the order in which they were handed in. A single statement that finds the writer idle is run
-//! by whoever hands it in, on its own thread: no other has to be woken, there and back.
+//! a fraction of a sync each. Jobs run in the order in which they were handed in. A job that finds the writer idle is run by whoever hands it
+//! in, on its own thread: no other has to be woken, there and back.
 
 use std::{
     future::ready,
@@ -29,6 +29,11 @@ const GROUP: usize = 256;
 /// Told whether the transaction was committed.
 type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
+/// Statements of sqlx.
+type Queries = dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ended> + Send;
+/// Statements on the thread that calls.
+type Calls = dyn FnOnce(&rusqlite::Connection) -> Ended + Send;
+
 /// A job whose statements have run.
 struct Ended {
     good: bool,
@@ -36,10 +41,12 @@ struct Ended {
 }
 
 enum Job {
-    /// Statements of sqlx, all or none.
-    Queries(Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ended> + Send>),
-    /// Statements on this thread.
-    Calls { statements: Statements, run: Box<dyn FnOnce(&rusqlite::Connection) -> Ended + Send> },
+    /// All or none of them.
+    Queries(Box<Queries>),
+    Calls {
+        statements: Statements,
+        run: Box<Calls>,
+    },
 }
 
 /// How many statements a job is: a single one that is alone in its group needs no transaction around it.
@@ -105,9 +112,12 @@ impl Writer {
         thread: Thread,
         job: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<BoxFuture<'static, Result<T, StoreError>>, StoreError> {
-        let job = match self.idle_line(statements) {
+        let job = match self.idle_line() {
             Some(line) => {
-                let run = || job(&line.direct).map_err(failed_directly);
+                let run = || match statements {
+                    Statements::One => job(&line.direct).map_err(failed_directly),
+                    Statements::Several => all_or_none(&line.direct, job).map_err(failed_directly),
+                };
                 let done = match thread {
                     Thread::Kept => run(),
                     Thread::HandedOn => block_in_place(run),
@@ -122,9 +132,9 @@ impl Writer {
         Ok(Box::pin(async move { done.await.map_err(|_| stopped())? }))
     }
 
-    /// The line, for a single statement, if nobody has it or waits for it.
-    fn idle_line(&self, statements: Statements) -> Option<MutexGuard<'_, Line>> {
-        if statements != Statements::One || self.pending.load(Ordering::Acquire) > 0 {
+    /// The line, if nobody has it or waits for it.
+    fn idle_line(&self) -> Option<MutexGuard<'_, Line>> {
+        if self.pending.load(Ordering::Acquire) > 0 {
             return None;
         }
         match self.line.try_lock() {
@@ -160,6 +170,16 @@ fn ended<T: Send + 'static>(result: Result<T, StoreError>, answer: oneshot::Send
 
 fn stopped() -> StoreError {
     StoreError::outage("sqlite", "the writer has stopped")
+}
+
+fn all_or_none<T>(
+    connection: &rusqlite::Connection,
+    job: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let done = job(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
 }
 
 fn work(line: &Mutex<Line>, mut queue: mpsc::Receiver<Job>, pending: &AtomicUsize) {
