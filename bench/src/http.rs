@@ -28,9 +28,7 @@ impl Connection {
     /// # Errors
     /// Those of the network, and an answer that is no HTTP.
     pub fn post(&mut self, path: &str, token: &str, body: &serde_json::Value) -> io::Result<(u16, String)> {
-        let authorization = format!("Bearer {token}");
-        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
-        self.send("POST", path, &headers, body.to_string().as_bytes())
+        self.exchange(&posting(path, token, body))
     }
 
     /// Sends a request; the status and the body.
@@ -44,11 +42,15 @@ impl Connection {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<(u16, String)> {
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
-        let stream = self.stream.get_mut();
-        stream.write_all(&[head.as_bytes(), body].concat())?;
+        self.exchange(&request(method, path, headers, body))
+    }
+
+    /// Sends what a request is on the wire; the status and the body.
+    ///
+    /// # Errors
+    /// Those of the network, and an answer that is no HTTP.
+    pub fn exchange(&mut self, request: &[u8]) -> io::Result<(u16, String)> {
+        self.stream.get_mut().write_all(request)?;
         self.answer()
     }
 
@@ -73,4 +75,18 @@ impl Connection {
         self.stream.read_exact(&mut body)?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
+}
+
+/// A request with JSON, as it goes over the wire.
+pub fn posting(path: &str, token: &str, body: &serde_json::Value) -> Vec<u8> {
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    request("POST", path, &headers, body.to_string().as_bytes())
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }

