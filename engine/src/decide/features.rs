@@ -25,7 +25,8 @@ pub type Sparse = Vec<(u32, f32)>;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Whitening {
     mean: Vec<f32>,
-    /// Rows of the transposed map, so that a component is one inner product.
+    /// The map is the inverse of a lower triangle, and so one itself: its rows of 1, 2, 3… components, so that each component of a result
+    /// is one inner product, and memory is read from one end to the other.
     rows: Vec<f32>,
 }
 
@@ -42,9 +43,8 @@ impl Whitening {
     /// The features of a vector: L2-normalised, of the vector's dimension.
     pub fn apply(&self, vector: &[f32]) -> Vec<f32> {
         let centred = centre(vector, &self.mean);
-        // The map is the inverse of a lower triangle, and so one itself: half of it need not be read.
-        let rows = self.rows.chunks_exact(self.mean.len().max(1)).enumerate();
-        let mut out: Vec<f32> = rows.map(|(i, row)| dot(&row[..=i], &centred[..=i])).collect();
+        let row = |i: usize| self.rows.get(i * (i + 1) / 2..).and_then(|rows| rows.get(..=i)).unwrap_or_default();
+        let mut out: Vec<f32> = (0..centred.len()).map(|i| dot(row(i), &centred[..=i])).collect();
         normalize(&mut out);
         out
     }
@@ -65,7 +65,7 @@ fn centre(vector: &[f32], mean: &[f32]) -> Vec<f32> {
     out
 }
 
-/// Σ = (1 - a)·I + a·S/(tr S / d) = L·Lᵀ, a growing with the degrees of freedom; the rows of L⁻¹.
+/// Σ = (1 - a)·I + a·S/(tr S / d) = L·Lᵀ, a growing with the degrees of freedom; the rows of L⁻¹ up to its diagonal.
 fn whitening_rows(centred: &[Vec<f32>], class_of: &[usize], classes: usize, dimension: usize) -> Vec<f32> {
     let mut counts = vec![0usize; classes];
     let mut means = vec![vec![0.0f32; dimension]; classes];
@@ -82,11 +82,10 @@ fn whitening_rows(centred: &[Vec<f32>], class_of: &[usize], classes: usize, dime
         .zip(class_of)
         .flat_map(|(row, &class)| row.iter().zip(&means[class]).map(|(x, m)| x - m).collect::<Vec<f32>>())
         .collect();
-    let identity = || {
-        let mut rows = vec![0.0f32; dimension * dimension];
-        (0..dimension).for_each(|i| rows[i * dimension + i] = 1.0);
-        rows
+    let triangle = |component: &dyn Fn(usize, usize) -> f32| {
+        (0..dimension).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| component(i, j)).collect::<Vec<f32>>()
     };
+    let identity = || triangle(&|i, j| if i == j { 1.0 } else { 0.0 });
     if freedom == 0 {
         return identity();
     }
@@ -100,7 +99,7 @@ fn whitening_rows(centred: &[Vec<f32>], class_of: &[usize], classes: usize, dime
     });
     let inverse = covariance.cholesky().and_then(|cholesky| cholesky.l().try_inverse());
     match inverse {
-        Some(inverse) => inverse.transpose().iter().map(|x| *x as f32).collect(),
+        Some(inverse) => triangle(&|i, j| inverse[(i, j)] as f32),
         None => identity(),
     }
 }

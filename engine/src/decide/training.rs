@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Changes with every change of the mathematics, so that no old fit is read by new code.
-pub const RECIPE: &str = "whitened+ngrams+softmax-5";
+pub const RECIPE: &str = "whitened+ngrams+softmax-6";
 /// Steps of the solver.
 const ITERATIONS: u64 = 40;
 /// Neighbours of each new example that are settled with it.
