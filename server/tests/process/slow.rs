@@ -1,12 +1,19 @@
-//! A sender that stops in the middle of a body is not waited for.
+//! Who is slow holds nobody else up: a sender that stops in the middle of a body, and a script that takes all the time that it may.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
+    thread,
     time::Duration,
 };
 
-use crate::support::Running;
+use serde_json::json;
+
+use crate::{
+    client::{log_in, post},
+    support::Running,
+};
 
 #[test]
 fn a_body_that_does_not_come_is_given_up() {
@@ -21,4 +28,40 @@ fn a_body_that_does_not_come_is_given_up() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 400");
+}
+
+/// A turn that is the only one keeps its thread; another must look after the sockets meanwhile.
+#[test]
+fn others_are_served_while_a_turn_that_is_alone_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    let bot = folder.path().join("bot");
+    for (path, content) in [
+        ("bot.yaml", "name: slow\nlanguages: [en]\nfallback: { text: No. }\n"),
+        (
+            "intents/count.yaml",
+            "intent: count\nexamples: { en: [count sheep, please count the sheep] }\nhandler: { script: count.rhai }\n",
+        ),
+        ("intents/hello.yaml", "intent: hello\nexamples: { en: [hello, good morning] }\nhandler: { reply: Hello! }\n"),
+        ("scripts/count.rhai", "fn handle(ctx) { let sheep = 0; loop { sheep += 1; } }\n"),
+    ] {
+        let path = bot.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let server = Running::start(folder.path(), &[("BANTER_BOT", bot.to_str().unwrap())]);
+    let (address, token) = (&server.address, log_in(&server.address, "ann@mail.example").unwrap());
+    let mut answered = 0;
+    for _ in 0..20 {
+        thread::scope(|scope| {
+            // One worker waits for the sockets, all others for that one.
+            thread::sleep(Duration::from_millis(20));
+            let sent = scope.spawn(|| post(address, "/messages/send", &token, &json!({ "text": "count sheep" })));
+            thread::sleep(Duration::from_millis(5));
+            assert_eq!(ureq::get(format!("{address}/live")).call().unwrap().status(), 200);
+            answered += usize::from(!sent.is_finished());
+            assert_eq!(sent.join().unwrap().unwrap()["response"], "No.", "the script ends at its bounds");
+        });
+    }
+    // Were the sockets left alone, none would be answered before the message.
+    assert!(answered > 5, "{answered} others were answered meanwhile");
 }
