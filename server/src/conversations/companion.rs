@@ -14,8 +14,8 @@ use std::{
 use banter_engine::reading::Reading;
 use tokio::runtime::Handle;
 
-/// Of a turn that is alone there is one call at a time; one more may be on its way.
-const CALLS: usize = 2;
+/// A call is taken by a companion that waits for one, or not at all.
+const CALLS: usize = 0;
 
 /// The thread's end of the queue that turns see.
 pub struct Companion {

@@ -12,7 +12,10 @@ use std::{
 };
 
 use futures::{executor::block_on, future::BoxFuture};
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::{
+    Transaction, TransactionBehavior,
+    ffi::{Error, SQLITE_ABORT},
+};
 use sqlx::SqliteConnection;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -241,6 +244,10 @@ fn run_group(line: &mut Line, group: &mut Vec<Job>) -> rusqlite::Result<()> {
                 ended
             }
         };
+        // A full disk undoes more than its statement: what came after would be stored, and told otherwise.
+        if transaction.is_autocommit() {
+            return Err(rusqlite::Error::SqliteFailure(Error::new(SQLITE_ABORT), None));
+        }
         finishes.push(ended.finish);
     }
     let committed = transaction.commit().map_err(failed_directly);
