@@ -16,7 +16,7 @@ use std::{
 
 use rusqlite::ErrorCode;
 use sqlx::{
-    SqlitePool,
+    SqliteConnection, SqlitePool,
     error::ErrorKind,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -67,7 +67,7 @@ impl SqliteStore {
         // The binary before a migration works with it.
         migrations.set_ignore_missing(true);
         migrations.run(&mut line.connection).await.map_err(|error| StoreError::outage("sqlite", error.to_string()))?;
-        preallocate(&line.direct).map_err(failed_directly)?;
+        preallocate(&mut line.connection).await.map_err(failed)?;
         let classifiers = Contents::new(path.with_file_name("classifiers"));
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers.max(1))
@@ -89,13 +89,13 @@ impl SqliteStore {
 
 /// Grows the write-ahead log to the size at which it is begun anew. A commit that makes a file longer waits for the file
 /// system's own journal too, which doubles its time.
-fn preallocate(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS preallocation (filler BLOB) STRICT;
-         INSERT INTO preallocation VALUES (zeroblob(3800000));
-         DROP TABLE preallocation;
-         PRAGMA wal_checkpoint(RESTART);",
-    )
+async fn preallocate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let statements = "CREATE TABLE IF NOT EXISTS preallocation (filler BLOB) STRICT;
+                      INSERT INTO preallocation VALUES (zeroblob(3800000));
+                      DROP TABLE preallocation;
+                      PRAGMA wal_checkpoint(RESTART);";
+    sqlx::raw_sql(statements).execute(connection).await?;
+    Ok(())
 }
 
 fn failed(error: sqlx::Error) -> StoreError {

@@ -62,6 +62,6 @@ fn others_are_served_while_a_turn_that_is_alone_computes() {
             assert_eq!(sent.join().unwrap().unwrap()["response"], "No.", "the script ends at its bounds");
         });
     }
-    // Were the sockets left alone, none would be answered before the message.
+    // Were all threads held up, none would be answered before the message; on a busy machine a script may end before others come.
     assert!(answered > 5, "{answered} others were answered meanwhile");
 }

@@ -35,13 +35,11 @@ impl TurnStore for SqliteStore {
     }
 
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
-        let row = TurnRow::from_turn(turn)?;
-        self.writer.submit(row.statements(), Thread::HandedOn, move |connection| append(connection, &row)).await
+        self.write_turn(turn, Thread::HandedOn).await
     }
 
     async fn submit_here(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
-        let row = TurnRow::from_turn(turn)?;
-        self.writer.submit(row.statements(), Thread::Kept, move |connection| append(connection, &row)).await
+        self.write_turn(turn, Thread::Kept).await
     }
 
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {
@@ -156,6 +154,13 @@ impl TurnStore for SqliteStore {
         sqlx::query("SELECT 1 FROM turns LIMIT 1").execute(&self.readers).await.map_err(failed)?;
         let written = timeout(PING_TIME, self.writer.write(|_| Box::pin(async { Ok(()) }))).await;
         written.map_err(|_| StoreError::outage("sqlite", "the writer does not answer"))?
+    }
+}
+
+impl SqliteStore {
+    async fn write_turn(&self, turn: NewTurn, thread: Thread) -> Result<Receipt, StoreError> {
+        let row = TurnRow::from_turn(turn)?;
+        self.writer.submit(row.statements(), thread, move |connection| append(connection, &row)).await
     }
 }
 

@@ -223,19 +223,12 @@ fn run_group(line: &mut Line, group: &mut Vec<Job>) -> rusqlite::Result<()> {
     for job in group.drain(..) {
         let ended = match job {
             Job::Calls { statements: Statements::One, run } => run(&transaction),
-            Job::Calls { statements: Statements::Several, run } => {
+            several => {
                 let savepoint = transaction.savepoint()?;
-                let ended = run(&savepoint);
-                if ended.good {
-                    savepoint.commit()?
-                } else {
-                    savepoint.finish()?
-                }
-                ended
-            }
-            Job::Queries(run) => {
-                let savepoint = transaction.savepoint()?;
-                let ended = block_on(run(&mut line.connection));
+                let ended = match several {
+                    Job::Calls { run, .. } => run(&savepoint),
+                    Job::Queries(run) => block_on(run(&mut line.connection)),
+                };
                 if ended.good {
                     savepoint.commit()?
                 } else {
