@@ -26,9 +26,7 @@ pub trait Embedder: Send + Sync {
     fn is_alive(&self) -> bool;
 
     /// Whether the model need not be run for a text.
-    fn remembers(&self, _text: &str) -> bool {
-        false
-    }
+    fn remembers(&self, text: &str) -> bool;
 
     /// One vector for each text, in order. Texts are expected to be normalised (`text::normalize`).
     ///

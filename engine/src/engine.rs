@@ -21,6 +21,7 @@ use crate::{
     reading::Reading,
     snapshot::Snapshot,
     state::DialogueState,
+    text::normalize,
     turn::{Event, Explain, Footprint, Message, Output, Timings, Turn, TurnKind},
 };
 
@@ -68,7 +69,13 @@ impl Engine {
         Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }
     }
 
-    /// Answers one message. May block: on the model, and on what handlers fetch.
+    /// Whether a text needs no run of the model: its vector is remembered.
+    pub fn knows(&self, text: &str) -> bool {
+        self.embedder.remembers(&normalize(text))
+    }
+
+    /// Answers one message; `now` is in the time zone of the reply. Blocks: on the model, unless it [knows](Self::knows) the text, and on
+    /// what handlers fetch.
     ///
     /// # Errors
     /// [`EngineError::Embedding`] when the model is busy or broken, [`EngineError::Outside`] when a store that a handler asked is away.
@@ -77,44 +84,9 @@ impl Engine {
         snapshot: &Snapshot,
         state: &DialogueState,
         message: &Message<'_>,
-        now: jiff::Timestamp,
-    ) -> Result<Turn, EngineError> {
-        let reading = Arc::new(Reading::of(snapshot, message.text));
-        self.reply_read(snapshot, &reading, state, message, now)
-    }
-
-    /// [`Engine::reply`] to a message whose text, by the same snapshot, another thread may be reading meanwhile.
-    ///
-    /// # Errors
-    /// Those of [`Engine::reply`].
-    pub fn reply_read(
-        &self,
-        snapshot: &Snapshot,
-        reading: &Arc<Reading>,
-        state: &DialogueState,
-        message: &Message<'_>,
-        now: jiff::Timestamp,
-    ) -> Result<Turn, EngineError> {
-        let now = now.to_zoned(snapshot.catalogue.time_zone.clone());
-        self.run(Work::new(self, snapshot, reading, state, message, now))
-    }
-
-    /// [`Engine::reply`] in another time zone than the bot's.
-    ///
-    /// # Errors
-    /// Those of [`Engine::reply`].
-    pub fn reply_at(
-        &self,
-        snapshot: &Snapshot,
-        state: &DialogueState,
-        message: &Message<'_>,
         now: jiff::Zoned,
     ) -> Result<Turn, EngineError> {
-        let reading = Arc::new(Reading::of(snapshot, message.text));
-        self.run(Work::new(self, snapshot, &reading, state, message, now))
-    }
-
-    fn run(&self, mut turn: Work<'_>) -> Result<Turn, EngineError> {
+        let mut turn = Work::new(self, snapshot, state, message, now);
         turn.run()?;
         match turn.outside.away() {
             Some((part, reason)) => Err(EngineError::Outside { part, reason: reason.to_owned() }),
@@ -133,7 +105,7 @@ struct Work<'a> {
     now: jiff::Zoned,
     random: Random,
     language: Language,
-    reading: Arc<Reading>,
+    reading: Reading,
     state: DialogueState,
     kind: TurnKind,
     intent: Option<IntentId>,
@@ -152,14 +124,14 @@ impl<'a> Work<'a> {
     fn new(
         engine: &'a Engine,
         snapshot: &'a Snapshot,
-        reading: &Arc<Reading>,
         state: &DialogueState,
         message: &'a Message<'a>,
         now: jiff::Zoned,
     ) -> Self {
         let mut state = state.clone();
         state.age_contexts();
-        let language = speak(&snapshot.catalogue, &mut state, reading);
+        let reading = Reading::of(snapshot, message.text);
+        let language = speak(&snapshot.catalogue, &mut state, &reading);
         Self {
             engine,
             snapshot,
@@ -169,7 +141,7 @@ impl<'a> Work<'a> {
             now,
             random: Random::new(message.seed),
             language,
-            reading: Arc::clone(reading),
+            reading,
             state,
             kind: TurnKind::Unknown,
             intent: None,
@@ -204,7 +176,7 @@ impl<'a> Work<'a> {
         {
             self.rule(format!("the answer to \"did you mean\" was `{}`", intent.id));
             self.kind = TurnKind::Matched;
-            self.reading = Arc::new(Reading::of(self.snapshot, &clarify.text));
+            self.reading = Reading::of(self.snapshot, &clarify.text);
             self.start_intent(intent);
             return Ok(());
         }

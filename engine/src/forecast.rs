@@ -71,8 +71,10 @@ pub fn of_utterance(
     let state = DialogueState::default();
     let message = Message { text, user: 2, dialog: 1, seed: 0 };
     let [from, to] = snapshots;
-    let from = Answered::of(&engine.reply(from, &state, &message, now)?);
-    let to = Answered::of(&engine.reply(to, &state, &message, now)?);
+    let reply = |snapshot: &Snapshot| {
+        engine.reply(snapshot, &state, &message, snapshot.local(now)).map(|turn| Answered::of(&turn))
+    };
+    let (from, to) = (reply(from)?, reply(to)?);
     Ok((!from.is_like(&to)).then(|| Changed { text: text.to_owned(), place: None, from, to }))
 }
 

@@ -3,7 +3,7 @@
 //! No HTTP, SQL, sockets, environment or clock: time, chance and state come in as arguments, effects go out as data, and what
 //! a handler must fetch goes through the [`host::Host`] that the caller gives.
 
-#![warn(clippy::unwrap_used)]
+#![warn(clippy::unwrap_used, missing_docs)]
 
 pub mod cache;
 pub mod catalogue;

@@ -177,7 +177,7 @@ fn take_turn(
     let host = Arc::new(StubHost::new(Arc::clone(&snapshot.catalogue), Arc::clone(stubs), speaker.kept.clone()));
     let seed = seed_of(fixture.seed, speaker.dialog, speaker.said);
     let message = Message { text: &step.text, user: speaker.id, dialog: speaker.dialog, seed };
-    let turn = engine.with_host(host.clone()).reply_at(snapshot, &speaker.state, &message, now.clone())?;
+    let turn = engine.with_host(host.clone()).reply(snapshot, &speaker.state, &message, now.clone())?;
     speaker.said += 1;
     speaker.state = turn.state.clone();
     speaker.kept.extend(turn.kept.clone());

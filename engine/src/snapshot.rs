@@ -84,6 +84,11 @@ pub enum Stage {
 }
 
 impl Snapshot {
+    /// A time in the bot's time zone.
+    pub fn local(&self, now: jiff::Timestamp) -> jiff::Zoned {
+        now.to_zoned(self.catalogue.time_zone.clone())
+    }
+
     /// Embeds what is new, and fits the classifier or takes it from `folder`, where vectors, index and classifier are kept.
     /// With no folder, nothing is kept.
     ///

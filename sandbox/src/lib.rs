@@ -3,6 +3,8 @@
 //!
 //! The contract is `plugins/wit/plugin.wit`; what a plugin is to the engine is `banter_engine::handlers::plugin`.
 
+#![warn(missing_docs)]
+
 mod background;
 mod clock;
 mod contract;

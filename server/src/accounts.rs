@@ -1,13 +1,14 @@
 //! Who is who: log-in, refresh, and the proof that a token is alive.
 
+use banter_stores::{
+    Millis, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId, clock::SharedClock,
+};
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
     config::AuthConfig,
     passwords::{PasswordError, Passwords, Verdict},
-    stores::{Millis, Provider, Purpose, Recalled, RefreshToken, Session, Spending, StoreError, Stores, UserId},
-    time::now,
     tokens::{TokenKind, Tokens, token_hash},
 };
 
@@ -34,6 +35,9 @@ pub enum AccountError {
     /// The token is not good.
     #[error("the token is not good")]
     Token,
+    /// The refresh token is not good.
+    #[error("the refresh token is not good")]
+    RefreshToken,
     /// Too many hashes wait.
     #[error("too many log-ins at once")]
     Busy,
@@ -71,6 +75,7 @@ pub struct Accounts {
     stores: Stores,
     tokens: Tokens,
     passwords: Passwords,
+    clock: SharedClock,
     access_life: Millis,
     refresh_life: Millis,
     logins_per_email: u32,
@@ -79,11 +84,12 @@ pub struct Accounts {
 
 impl Accounts {
     /// Accounts over these stores.
-    pub fn new(stores: Stores, tokens: Tokens, passwords: Passwords, config: &AuthConfig) -> Self {
+    pub fn new(stores: Stores, tokens: Tokens, passwords: Passwords, clock: SharedClock, config: &AuthConfig) -> Self {
         Self {
             stores,
             tokens,
             passwords,
+            clock,
             access_life: Millis::from(config.access_minutes) * 60_000,
             refresh_life: Millis::from(config.refresh_days) * 86_400_000,
             logins_per_email: config.logins_per_email,
@@ -116,7 +122,7 @@ impl Accounts {
         let users = &self.stores.users;
         if users.find_identity(Provider::Password, email).await?.is_none() {
             let secret = self.passwords.hash(password.clone()).await?;
-            let made = users.create_user(Provider::Password, email, Some(&secret), now()).await;
+            let made = users.create_user(Provider::Password, email, Some(&secret), self.clock.now()).await;
             let made = made.map_err(|error| match error.outage {
                 true => AccountError::Store(error),
                 false => AccountError::NotCreated(error.to_string()),
@@ -146,40 +152,40 @@ impl Accounts {
         if !users.add_refresh_token(&stored).await? {
             return Err(AccountError::WrongPassword);
         }
-        let access = self.listed_access(&stored).await.map_err(|error| match error {
-            AccountError::Token => AccountError::WrongPassword,
-            other => other,
-        })?;
+        let access = self.listed_access(&stored).await?.ok_or(AccountError::WrongPassword)?;
         Ok(TokenPair { access, refresh })
     }
 
-    /// A session for the family of a stored refresh token, unless a revocation or a deletion has ended the family meanwhile.
-    async fn listed_access(&self, refresh: &RefreshToken) -> Result<String, AccountError> {
+    /// A session for the family of a stored refresh token; `None` when a revocation or a deletion has ended the family meanwhile.
+    async fn listed_access(&self, refresh: &RefreshToken) -> Result<Option<String>, AccountError> {
         let access = self.new_access(refresh.user, &refresh.family).await?;
-        if self.stores.users.find_refresh_token(&refresh.hash, now()).await?.is_none() {
+        if self.stores.users.find_refresh_token(&refresh.hash, self.clock.now()).await?.is_none() {
             self.stores.sessions.revoke_family(&refresh.family).await?;
-            return Err(AccountError::Token);
+            return Ok(None);
         }
-        Ok(access)
+        Ok(Some(access))
     }
 
     /// Spends a refresh token. One that was spent before ends its whole family: it was stolen, or its successor was.
     ///
     /// # Errors
-    /// [`AccountError::Token`] when it is not good.
+    /// [`AccountError::RefreshToken`] when it is not good.
     pub async fn refresh(&self, token: &str) -> Result<TokenPair, AccountError> {
-        let claims = self.tokens.read(token).filter(|claims| claims.typ == TokenKind::Refresh);
-        let claims = claims.ok_or(AccountError::Token)?;
-        let user = claims.user().ok_or(AccountError::Token)?;
+        let claims = self.tokens.read(token, self.clock.now()).filter(|claims| claims.typ == TokenKind::Refresh);
+        let claims = claims.ok_or(AccountError::RefreshToken)?;
+        let user = claims.user().ok_or(AccountError::RefreshToken)?;
         let (refresh, stored) = self.new_refresh(user, &claims.fam)?;
         // A session opens its family again, so none is listed before the token is spent: the family may be revoked.
-        match self.stores.users.spend_refresh_token(&token_hash(token), &stored, now()).await? {
-            Spending::Spent => Ok(TokenPair { access: self.listed_access(&stored).await?, refresh }),
-            Spending::Unknown => Err(AccountError::Token),
+        match self.stores.users.spend_refresh_token(&token_hash(token), &stored, self.clock.now()).await? {
+            Spending::Spent => {
+                let access = self.listed_access(&stored).await?.ok_or(AccountError::RefreshToken)?;
+                Ok(TokenPair { access, refresh })
+            }
+            Spending::Unknown => Err(AccountError::RefreshToken),
             Spending::Reused { family } => {
                 tracing::warn!(user = user.0, "a spent refresh token came again; its family is revoked");
                 self.stores.sessions.revoke_family(&family).await?;
-                Err(AccountError::Token)
+                Err(AccountError::RefreshToken)
             }
         }
     }
@@ -189,25 +195,25 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::Token`] for a token that is unknown, expired, revoked, spent, or signed by somebody else.
     pub async fn authenticate(&self, token: &str) -> Result<UserId, AccountError> {
-        Ok(self.open(token, Purpose::Other).await?.0)
+        let now = self.clock.now();
+        let claims = self.tokens.read(token, now).ok_or(AccountError::Token)?;
+        let user = claims.user().ok_or(AccountError::Token)?;
+        let alive = match claims.typ {
+            TokenKind::Access => {
+                let session = Session { user, family: claims.fam };
+                self.stores.sessions.is_alive(&claims.jti, &session).await?
+            }
+            TokenKind::Refresh => self.stores.users.find_refresh_token(&token_hash(token), now).await? == Some(user),
+        };
+        if alive { Ok(user) } else { Err(AccountError::Token) }
     }
 
-    /// As [`Self::authenticate`], and what the cache remembers for a message, if it was asked in the same round trip.
+    /// Whether the user is an administrator.
     ///
     /// # Errors
-    /// Those of [`Self::authenticate`].
-    pub async fn open(&self, token: &str, purpose: Purpose<'_>) -> Result<(UserId, Option<Recalled>), AccountError> {
-        let claims = self.tokens.read(token).ok_or(AccountError::Token)?;
-        let user = claims.user().ok_or(AccountError::Token)?;
-        let (listed, recalled) = match claims.typ {
-            TokenKind::Access => {
-                let session = Session { user, family: claims.fam.clone() };
-                let (alive, recalled) = self.stores.sessions.open(&claims.jti, &session, purpose).await?;
-                (alive.then_some(user), recalled)
-            }
-            TokenKind::Refresh => (self.stores.users.find_refresh_token(&token_hash(token), now()).await?, None),
-        };
-        if listed == Some(user) { Ok((user, recalled)) } else { Err(AccountError::Token) }
+    /// [`AccountError::Store`].
+    pub async fn is_admin(&self, user: UserId) -> Result<bool, AccountError> {
+        Ok(self.stores.users.is_admin(user).await?)
     }
 
     /// The user behind a sender's id of the REST channel, made when there is none.
@@ -219,7 +225,7 @@ impl Accounts {
         if let Some(identity) = users.find_identity(Provider::Channel, sender).await? {
             return Ok(identity.user);
         }
-        if let Some(user) = users.create_user(Provider::Channel, sender, None, now()).await? {
+        if let Some(user) = users.create_user(Provider::Channel, sender, None, self.clock.now()).await? {
             return Ok(user);
         }
         let identity = users.find_identity(Provider::Channel, sender).await?;
@@ -231,7 +237,7 @@ impl Accounts {
     async fn new_access(&self, user: UserId, family: &str) -> Result<String, AccountError> {
         let (token, claims) = self
             .tokens
-            .issue(TokenKind::Access, user, family, now(), self.access_life)
+            .issue(TokenKind::Access, user, family, self.clock.now(), self.access_life)
             .ok_or_else(|| AccountError::Internal("the token could not be signed".to_owned()))?;
         self.stores.sessions.put(&claims.jti, Session { user, family: family.to_owned() }).await?;
         Ok(token)
@@ -240,7 +246,7 @@ impl Accounts {
     fn new_refresh(&self, user: UserId, family: &str) -> Result<(String, RefreshToken), AccountError> {
         let (token, claims) = self
             .tokens
-            .issue(TokenKind::Refresh, user, family, now(), self.refresh_life)
+            .issue(TokenKind::Refresh, user, family, self.clock.now(), self.refresh_life)
             .ok_or_else(|| AccountError::Internal("the token could not be signed".to_owned()))?;
         let stored =
             RefreshToken { hash: token_hash(&token), family: family.to_owned(), user, expires_at: claims.exp * 1000 };

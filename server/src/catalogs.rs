@@ -1,34 +1,37 @@
 //! Which bot answers: the versions in use, and the way of a new one into use.
 //!
-//! `gate` lets nothing through that is not good in every respect; `releases` are what admins do; `follower` makes this server run what
-//! the store says; `watch` follows a folder.
+//! `gate` refuses what is not good in every respect; `releases` is what admins do; `follower` makes this server run what the store's
+//! pointer names; `source` builds stored versions; `watch` follows a folder; `terms` are the words that they share.
 
 pub mod archive;
-pub mod contents;
 pub mod follower;
 pub mod gate;
 pub mod releases;
 pub mod serving;
-pub mod show;
 pub mod source;
+pub mod terms;
 pub mod watch;
 
 use std::{
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
 
 use banter_engine::{
     Engine, Snapshot,
-    catalogue::{Catalogue, bundle::Bundle, fault::Faults, loader},
+    catalogue::{
+        Catalogue,
+        bundle::Bundle,
+        fault::{Faults, Severity},
+        loader,
+    },
     handlers::{plugin::PluginRuntime, script::Scripting},
-    snapshot::{BuildReport, Stage},
+    snapshot::{BuildError, BuildReport, Stage},
 };
+use banter_stores::{Millis, UserId};
+use thiserror::Error;
 
-use crate::{
-    failure::{Failure, counted},
-    stores::UserId,
-};
 use serving::{Line, Serving};
 
 /// The versions in use. Turns take a reference and keep it to their end; what nobody refers to any more is freed.
@@ -60,77 +63,57 @@ impl Catalogs {
     }
 }
 
+/// Why a bot's folder gives no bot.
+#[derive(Debug, Error)]
+pub enum BotError {
+    #[error("the bot's folder {} cannot be read: {reason}", folder.display())]
+    Unreadable { folder: PathBuf, reason: io::Error },
+    /// Its files have errors, which a command prints.
+    #[error("the bot in {} has errors", folder.display())]
+    Faulty { folder: PathBuf, faults: Faults },
+    /// The model failed, or what it has made could not be kept.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
 /// Reads a bot's folder.
 ///
 /// # Errors
-/// When it cannot be read.
-pub fn read(folder: &Path, faults: &mut Faults) -> Result<Bundle, Failure> {
-    Bundle::read(folder, faults).map_err(|error| {
-        Failure::usage(
-            format!("the bot's folder {} cannot be read: {error}", folder.display()),
-            "name one with --bot DIR, or make one with `banter new <name>`",
-        )
-    })
-}
-
-/// Reads and checks a bot's folder.
-///
-/// # Errors
-/// When the folder cannot be read. Faults of the files are in the second value.
-pub fn load(
-    folder: &Path,
-    scripting: &Scripting,
-    plugins: &dyn PluginRuntime,
-) -> Result<(Option<Catalogue>, Faults), Failure> {
-    let mut faults = Faults::default();
-    let bundle = read(folder, &mut faults)?;
-    let catalogue = loader::load(&bundle, scripting, plugins, &mut faults);
-    Ok((catalogue, faults))
+/// [`BotError::Unreadable`].
+pub fn read(folder: &Path, faults: &mut Faults) -> Result<Bundle, BotError> {
+    Bundle::read(folder, faults).map_err(|reason| BotError::Unreadable { folder: folder.to_owned(), reason })
 }
 
 /// Loads a bot that must be without errors; warnings go to the log.
 ///
 /// # Errors
-/// All faults, rendered.
-pub fn load_good(
-    folder: &Path,
-    scripting: &Scripting,
-    plugins: &dyn PluginRuntime,
-    colour: bool,
-) -> Result<Catalogue, Failure> {
+/// [`BotError::Unreadable`] and [`BotError::Faulty`].
+pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRuntime) -> Result<Catalogue, BotError> {
     let mut faults = Faults::default();
     let bundle = read(folder, &mut faults)?;
-    load_bundle(folder, &bundle, &faults, scripting, plugins, colour)
+    load_bundle(folder, &bundle, &faults, scripting, plugins)
 }
 
 /// [`load_good`] of what was read from `folder`, with the faults that were found then.
 ///
 /// # Errors
-/// All faults, rendered.
+/// [`BotError::Faulty`].
 pub fn load_bundle(
     folder: &Path,
     bundle: &Bundle,
     faults: &Faults,
     scripting: &Scripting,
     plugins: &dyn PluginRuntime,
-    colour: bool,
-) -> Result<Catalogue, Failure> {
+) -> Result<Catalogue, BotError> {
     let mut faults = faults.clone();
-    let catalogue = loader::load(bundle, scripting, plugins, &mut faults);
-    let warnings = faults.count(banter_engine::catalogue::fault::Severity::Warning);
-    match catalogue {
-        Some(catalogue) => {
-            if warnings > 0 {
-                tracing::warn!("the bot has {}; see `banter check`", counted(warnings, "warning"));
-            }
-            Ok(catalogue)
-        }
-        None => {
-            let errors = counted(faults.count(banter_engine::catalogue::fault::Severity::Error), "error");
-            eprint!("{}", faults.render(colour));
-            Err(Failure::check(format!("the bot in {} has {errors}", folder.display()), "mend that and try again"))
-        }
+    let Some(catalogue) = loader::load(bundle, scripting, plugins, &mut faults) else {
+        return Err(BotError::Faulty { folder: folder.to_owned(), faults });
+    };
+    let warnings = faults.count(Severity::Warning);
+    if warnings > 0 {
+        tracing::warn!(warnings, "the bot's files have warnings; `banter check` lists them");
     }
+    Ok(catalogue)
 }
 
 /// Makes a snapshot, keeping vectors and classifier under `folder`.
@@ -142,7 +125,12 @@ pub fn build(
     engine: &Engine,
     folder: Option<&Path>,
     progress: &mut dyn FnMut(Stage),
-) -> Result<(Snapshot, BuildReport), Failure> {
-    Snapshot::build(Arc::new(catalogue), &**engine.embedder(), folder, progress)
-        .map_err(|error| Failure::usage(error.to_string(), "see the log; `make setup` fetches the model anew"))
+) -> Result<(Snapshot, BuildReport), BotError> {
+    Ok(Snapshot::build(Arc::new(catalogue), &**engine.embedder(), folder, progress)?)
+}
+
+/// A time in milliseconds as the engine wants it.
+pub(crate) fn timestamp(millis: Millis) -> jiff::Timestamp {
+    // Beyond the year 9999 there is no other.
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX)
 }

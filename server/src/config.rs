@@ -3,13 +3,20 @@
 
 mod check;
 mod environment;
+mod paths;
 pub mod release;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use banter_stores::{
+    backend::BackendOptions,
+    config::{SqliteConfig, StoresConfig, Urls},
+    secret::Secret,
+};
 use figment::{
     Figment, Profile,
     providers::{Env, Format, Serialized, Toml},
@@ -17,12 +24,12 @@ use figment::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use crate::secret::Secret;
 use check::{configuration_failure, refuse_unknown_profiles};
 use environment::{IGNORED, contract_environment, database_of_environment, secrets_of_environment};
+use paths::resolve_paths;
 use release::{AdminConfig, ReloadConfig};
 
-use crate::{failure::Failure, stores::external::Urls};
+use crate::setup::SetupError;
 
 /// Everything that can be set. `Rocket.toml` documents each key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,8 +111,7 @@ pub struct PluginsConfig {
 pub struct AuthConfig {
     /// Signs tokens. `dev` makes one and keeps it in the data folder.
     pub secret: Option<Secret>,
-    /// HS256, HS384 or HS512.
-    pub algorithm: String,
+    pub algorithm: Algorithm,
     /// Life of an access token.
     pub access_minutes: u32,
     /// Life of a refresh token.
@@ -120,6 +126,14 @@ pub struct AuthConfig {
     pub logins_per_address: u32,
 }
 
+/// How tokens are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    HS256,
+    HS384,
+    HS512,
+}
+
 /// Bounds on requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,79 +144,6 @@ pub struct LimitsConfig {
     pub body_seconds: u64,
     /// Turns computed at a time; more wait, and past four times as many are refused with 503.
     pub parallel_turns: usize,
-}
-
-/// The embedded store.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SqliteConfig {
-    /// `full` survives a power cut, `normal` only the death of the process.
-    pub synchronous: Synchronous,
-    /// Connections for reading.
-    pub readers: u32,
-}
-
-/// The external stores.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoresConfig {
-    /// `postgres://…`
-    pub postgres: Option<Secret>,
-    /// `mongodb://…`
-    pub mongo: Option<Secret>,
-    /// `redis://…` or `rediss://…`
-    pub redis: Option<Secret>,
-    /// A file with the certificates (PEM) of those who may sign for Redis; the public ones without it.
-    pub redis_ca: Option<PathBuf>,
-    /// Before each key and channel in Redis.
-    pub redis_prefix: String,
-    /// Connections to PostgreSQL, and as many to MongoDB.
-    pub pool: u32,
-    /// Milliseconds that a statement or a connection to PostgreSQL or MongoDB may take.
-    pub timeout_ms: u64,
-    /// Milliseconds that a command to Redis may take.
-    pub redis_timeout_ms: u64,
-    /// Seconds that the stores have at the server's start.
-    pub start_seconds: u64,
-}
-
-impl StoresConfig {
-    /// The URLs, if external stores are wanted.
-    ///
-    /// # Errors
-    /// When some of them are missing.
-    pub fn urls(&self) -> Result<Option<Urls>, Failure> {
-        match (&self.postgres, &self.mongo, &self.redis) {
-            (None, None, None) => Ok(None),
-            (Some(postgres), Some(mongo), Some(redis)) => {
-                Ok(Some(Urls { postgres: postgres.clone(), mongo: mongo.clone(), redis: redis.clone() }))
-            }
-            (postgres, mongo, redis) => {
-                let missing: Vec<&str> = [
-                    ("stores.postgres (BANTER_STORES__POSTGRES)", postgres.is_none()),
-                    ("stores.mongo (BANTER_STORES__MONGO)", mongo.is_none()),
-                    ("stores.redis (BANTER_STORES__REDIS)", redis.is_none()),
-                ]
-                .into_iter()
-                .filter_map(|(name, missing)| missing.then_some(name))
-                .collect();
-                Err(Failure::usage(
-                    format!("external stores are asked for, and {} is not set", missing.join(" and ")),
-                    "set all three, or none to use the embedded store; DATABASE_HOST and its like count as stores.postgres",
-                ))
-            }
-        }
-    }
-}
-
-/// SQLite's `synchronous`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Synchronous {
-    /// Each commit reaches the disk.
-    Full,
-    /// Each commit reaches the system.
-    Normal,
 }
 
 /// Rasa's REST channel.
@@ -260,8 +201,8 @@ impl Default for Config {
             bot: PathBuf::from("."),
             data_dir: PathBuf::from(".banter"),
             embedding: EmbeddingConfig {
-                library: PathBuf::from(".cache/onnxruntime/libonnxruntime.so"),
-                path: PathBuf::from(".cache/model"),
+                library: PathBuf::from(paths::LIBRARY),
+                path: PathBuf::from(paths::MODEL),
                 model: None,
                 prefix: None,
                 threads: 0,
@@ -271,7 +212,7 @@ impl Default for Config {
             },
             auth: AuthConfig {
                 secret: None,
-                algorithm: "HS256".to_owned(),
+                algorithm: Algorithm::HS256,
                 access_minutes: 15,
                 refresh_days: 30,
                 parallel_hashes: 0,
@@ -280,21 +221,11 @@ impl Default for Config {
                 logins_per_address: 60,
             },
             limits: LimitsConfig { body_bytes: 65_536, body_seconds: 15, parallel_turns: 64 },
-            sqlite: SqliteConfig { synchronous: Synchronous::Full, readers: 4 },
-            stores: StoresConfig {
-                postgres: None,
-                mongo: None,
-                redis: None,
-                redis_ca: None,
-                redis_prefix: "banter:".to_owned(),
-                pool: 16,
-                timeout_ms: 700,
-                redis_timeout_ms: 250,
-                start_seconds: 30,
-            },
+            sqlite: SqliteConfig::default(),
+            stores: StoresConfig::default(),
             channel: ChannelConfig::default(),
             health: HealthConfig::default(),
-            plugins: PluginsConfig { tools: ".cache/plugin-tools".into() },
+            plugins: PluginsConfig { tools: paths::TOOLS.into() },
             admin: AdminConfig::default(),
             reload: ReloadConfig::default(),
             front: None,
@@ -326,26 +257,26 @@ impl Config {
     ///
     /// # Errors
     /// Unknown keys, values of the wrong type.
-    pub fn load(file: &Path, overrides: &Overrides) -> Result<(Self, Rules), Failure> {
+    pub fn load(file: &Path, overrides: &Overrides) -> Result<(Self, Rules), SetupError> {
         let profile = Profile::from_env_or("BANTER_PROFILE", "dev");
         let rules = match profile.as_str().as_str() {
             "dev" => Rules::Dev,
             "release" => Rules::Release,
             other => {
-                return Err(Failure::usage(format!("BANTER_PROFILE is `{other}`"), "set it to dev or release"));
+                return Err(SetupError::new(format!("BANTER_PROFILE is `{other}`"), "set it to dev or release"));
             }
         };
         refuse_unknown_profiles(file)?;
-        let mut config: Self = Figment::new()
+        let figment = Figment::new()
             .merge(Serialized::defaults(Self::default()))
-            .merge(Toml::file(file).nested())
+            .merge(Toml::file_exact(file).nested())
             .merge(contract_environment())
             .merge(Env::prefixed("BANTER_").ignore(&IGNORED).split("__").global())
             .merge(database_of_environment()?)
             .merge(secrets_of_environment())
-            .select(profile)
-            .extract()
-            .map_err(|error| configuration_failure(&error, file))?;
+            .select(profile);
+        let mut config: Self = figment.extract().map_err(|error| configuration_failure(&error, file))?;
+        resolve_paths(&mut config, &figment);
         config.bot = overrides.bot.clone().unwrap_or(config.bot);
         config.data_dir = overrides.data_dir.clone().unwrap_or(config.data_dir);
         config.address = overrides.address.unwrap_or(config.address);
@@ -358,8 +289,42 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The URLs of the external stores, or `None` for the embedded store.
+    ///
+    /// # Errors
+    /// When only some of the three are set.
+    pub fn store_urls(&self) -> Result<Option<Urls>, SetupError> {
+        self.stores.urls().map_err(|missing| {
+            SetupError::new(
+                format!("the external stores need three URLs, and {} is not set", missing.join(" and ")),
+                "set all three, or none to use the embedded store; DATABASE_HOST and its like count as stores.postgres",
+            )
+        })
+    }
+
+    /// What opening the stores needs.
+    ///
+    /// # Errors
+    /// Those of [`Self::store_urls`].
+    pub fn backend(&self) -> Result<BackendOptions, SetupError> {
+        Ok(BackendOptions {
+            urls: self.store_urls()?,
+            stores: self.stores.clone(),
+            sqlite: self.sqlite.clone(),
+            data_dir: self.data_dir.clone(),
+            session_life: Duration::from_secs(u64::from(self.auth.access_minutes) * 60),
+        })
+    }
+}
+
 /// A part of a URL (RFC 3986, section 2.1).
 pub fn percent_encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// Cores of this machine.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -23,7 +23,7 @@ use ureq::{
     },
 };
 
-use crate::stores::{TurnStore, UserId};
+use banter_stores::{TurnStore, UserId};
 
 const MAX_REDIRECTS: usize = 3;
 /// Fetches at a time: a slow host must not hold all turns that may run.

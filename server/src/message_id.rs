@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::stores::Millis;
+use banter_stores::Millis;
 
 static PROCESS: LazyLock<u64> = LazyLock::new(|| rand::random::<u64>() & 0xFF_FFFF_FFFF);
 static COUNTER: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(rand::random::<u32>() >> 8));

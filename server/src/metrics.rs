@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::catalogs::{releases::Releases, serving::Counts, show::short};
+use crate::catalogs::{
+    follower::Follower,
+    serving::{Counts, short},
+};
 use banter_engine::turn::{Turn, TurnKind};
 use banter_sandbox::{PluginState, Sandbox};
 use prometheus_client::{
@@ -56,8 +59,8 @@ impl Metrics {
     }
 
     /// Tells also which versions are served, and how their turns go.
-    pub fn watch(&mut self, releases: Arc<Releases>) {
-        self.registry.register_collector(Box::new(Versions(releases)));
+    pub fn watch(&mut self, follower: Arc<Follower>) {
+        self.registry.register_collector(Box::new(Versions(follower)));
     }
 
     /// A turn was made in so much time.
@@ -87,7 +90,7 @@ impl Metrics {
 }
 
 /// Reads what is in use when it is asked.
-struct Versions(Arc<Releases>);
+struct Versions(Arc<Follower>);
 
 impl fmt::Debug for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,9 @@ use std::{
     path::Path,
 };
 
-use crate::{config::Secret, failure::Failure};
+use banter_stores::secret::Secret;
+
+use crate::setup::SetupError;
 
 /// Signs tokens.
 pub const SECRET: &str = "secret";
@@ -18,10 +20,10 @@ pub const ADMIN_KEY: &str = "admin.key";
 ///
 /// # Errors
 /// When the file can be neither read nor made, or others could have read it.
-pub fn read_or_make(data_dir: &Path, name: &str) -> Result<Secret, Failure> {
+pub fn read_or_make(data_dir: &Path, name: &str) -> Result<Secret, SetupError> {
     let path = data_dir.join(name);
     let failed = |error: std::io::Error| {
-        Failure::usage(
+        SetupError::new(
             format!("the secret {} cannot be used: {error}", path.display()),
             "check who owns the data folder",
         )
@@ -35,14 +37,14 @@ pub fn read_or_make(data_dir: &Path, name: &str) -> Result<Secret, Failure> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
             if mode & 0o077 != 0 {
-                return Err(Failure::usage(
+                return Err(SetupError::new(
                     format!("the secret {} can be read by others", path.display()),
                     format!("chmod 600 {}, or delete it to have a new one made", path.display()),
                 ));
             }
             let text = fs::read_to_string(&path).map_err(failed)?;
             if text.len() < 32 {
-                return Err(Failure::usage(
+                return Err(SetupError::new(
                     format!("the secret {} is too short", path.display()),
                     "delete it to have a new one made",
                 ));

@@ -1,39 +1,37 @@
 //! Logs: for people on a terminal, JSON for machines. Never message texts or secrets at the default level.
 
-mod later;
+use std::io::{IsTerminal, stderr};
 
-use std::io::IsTerminal;
-
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
     config::{LogConfig, LogFormat},
-    failure::Failure,
+    setup::SetupError,
 };
-use later::{EventTime, Later};
 
-pub use later::{flush, log_later};
+/// Writes the lines that still wait when it is dropped.
+pub struct LogGuard(#[expect(dead_code, reason = "it writes when it is dropped")] WorkerGuard);
 
-/// Begins logging to standard error. A second call changes nothing.
+/// Begins logging to standard error. A thread writes the lines, so that a slow reader holds nobody up; if it falls behind by more than
+/// 128,000 lines, further ones are dropped. A second call changes nothing.
 ///
 /// # Errors
 /// When the filter cannot be read.
-pub fn start(config: &LogConfig) -> Result<(), Failure> {
-    // A folder that goes while it is watched is told of by the watch itself.
+pub fn start(config: &LogConfig) -> Result<LogGuard, SetupError> {
+    // The watch itself reports a folder that vanishes while it is watched.
     let filter = EnvFilter::try_new(format!("notify=off,{}", config.filter)).map_err(|error| {
-        Failure::usage(format!("log.filter is wrong: {error}"), "write one such as info or info,banter_server=debug")
+        let hint = "write a filter such as info or info,banter_server=debug";
+        SetupError::new(format!("log.filter is wrong: {error}"), hint)
     })?;
-    // A log that cannot be written is told of nowhere: the one place for it is the log.
-    let builder =
-        fmt().with_env_filter(filter).with_timer(EventTime).with_writer(std::io::stderr).log_internal_errors(false);
+    let (writer, guard) = NonBlockingBuilder::default().thread_name("log").finish(stderr());
+    // A log that cannot be written is reported nowhere: the one place for it is the log.
+    let builder = fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     let result = match config.format {
-        LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Human => builder.with_ansi(stderr().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
     // Only tests start twice in one process, and want the first.
     drop(result);
-    if let Err(error) = Later::start() {
-        tracing::warn!(%error, "the log has no thread; its lines are written before the answers");
-    }
-    Ok(())
+    Ok(LogGuard(guard))
 }

@@ -14,11 +14,9 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{
-    stores::{
-        Appended, AuditEntry, DialogRecord, Import, Millis, NewTurn, StoreError, Stores, USER_GONE, UserId, UserRecord,
-    },
-    time::now,
+use banter_stores::{
+    Appended, AuditEntry, DialogRecord, Import, Millis, NewTurn, StoreError, Stores, USER_GONE, UserId, UserRecord,
+    clock::Clock,
 };
 
 /// The format of an export.
@@ -94,6 +92,7 @@ pub struct Moved {
 /// [`UserDataError`].
 pub async fn export(
     stores: &Stores,
+    clock: &dyn Clock,
     user: UserId,
     out: &mut (impl Write + Send),
     progress: &(dyn Fn(u64) + Sync),
@@ -104,7 +103,7 @@ pub async fn export(
         writeln!(out, "{text}")?;
         Ok(())
     };
-    put(&Line::Export { format: FORMAT, id: Uuid::new_v4(), user, at: now() })?;
+    put(&Line::Export { format: FORMAT, id: Uuid::new_v4(), user, at: clock.now() })?;
     put(&Line::User(record))?;
     for dialog in stores.dialogs.of_user(user).await? {
         put(&Line::Dialog(dialog))?;
@@ -123,7 +122,7 @@ pub async fn export(
     }
     put(&Line::End { turns })?;
     out.flush()?;
-    audit(stores, "user_exported", user, json!({ "turns": turns })).await?;
+    audit(stores, clock.now(), "user_exported", user, json!({ "turns": turns })).await?;
     Ok(Moved { user, turns })
 }
 
@@ -170,6 +169,7 @@ pub fn check(input: impl BufRead) -> Result<u64, UserDataError> {
 /// [`UserDataError`].
 pub async fn import(
     stores: &Stores,
+    clock: &dyn Clock,
     input: impl BufRead,
     turns: u64,
     progress: &(dyn Fn(u64) + Sync),
@@ -205,7 +205,7 @@ pub async fn import(
         }
     }
     let user = user.ok_or(UserDataError::Line { line: 2, reason: "the user is missing".to_owned() })?;
-    audit(stores, "user_imported", user, json!({ "turns": done, "resumed": resumed })).await?;
+    audit(stores, clock.now(), "user_imported", user, json!({ "turns": done, "resumed": resumed })).await?;
     Ok(Moved { user, turns: done })
 }
 
@@ -226,10 +226,10 @@ async fn import_turn(stores: &Stores, turn: NewTurn, resumed: bool) -> Result<()
 ///
 /// # Errors
 /// [`UserDataError`].
-pub async fn delete(stores: &Stores, user: UserId) -> Result<(), UserDataError> {
+pub async fn delete(stores: &Stores, clock: &dyn Clock, user: UserId) -> Result<(), UserDataError> {
     // First nobody can prove to be this user any more, on any server; then everything goes; the user itself goes last, so that
     // an interrupted deletion is known to be one.
-    let families = stores.users.begin_deletion(user, now()).await?.ok_or(UserDataError::Unknown(user))?;
+    let families = stores.users.begin_deletion(user, clock.now()).await?.ok_or(UserDataError::Unknown(user))?;
     for family in families {
         stores.sessions.revoke_family(&family).await?;
     }
@@ -238,13 +238,20 @@ pub async fn delete(stores: &Stores, user: UserId) -> Result<(), UserDataError> 
     tokio::time::sleep(IN_FLIGHT).await;
     while stores.turns.remove_some(user).await? {}
     stores.cache.forget(user).await?;
-    let entry = AuditEntry { at: now(), actor: None, action: "user_deleted", subject: Some(user), detail: json!({}) };
+    let entry =
+        AuditEntry { at: clock.now(), actor: None, action: "user_deleted", subject: Some(user), detail: json!({}) };
     stores.users.finish_deletion(user, &entry).await?;
     Ok(())
 }
 
-async fn audit(stores: &Stores, action: &'static str, user: UserId, detail: Value) -> Result<(), StoreError> {
-    stores.users.audit(&AuditEntry { at: now(), actor: None, action, subject: Some(user), detail }).await
+async fn audit(
+    stores: &Stores,
+    at: Millis,
+    action: &'static str,
+    user: UserId,
+    detail: Value,
+) -> Result<(), StoreError> {
+    stores.users.audit(&AuditEntry { at, actor: None, action, subject: Some(user), detail }).await
 }
 
 /// The lines of an export with their numbers.

@@ -3,23 +3,31 @@
 use std::{
     collections::BTreeMap,
     io::{BufReader, Read},
+    sync::Arc,
     time::Duration,
 };
 
 use banter_engine::state::DialogueState;
 use banter_server::{
-    assembly::Backend,
+    assembly::open_backend,
     config::Config,
-    stores::{HistoryQuery, NewTurn, Provider, Purpose, RefreshToken, Session, Stores, UserId},
     user_data::{self, UserDataError},
+};
+use banter_stores::{
+    HistoryQuery, NewTurn, Provider, RefreshToken, Session, Stores, UserId,
+    clock::{ManualClock, SystemClock},
 };
 use serde_json::json;
 use tokio::time::timeout;
 
-#[path = "services/mod.rs"]
+#[path = "../../stores/tests/services/mod.rs"]
 mod services;
 
 const TURNS: i64 = 1_200;
+
+fn clock() -> ManualClock {
+    ManualClock::at(1_000)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded() {
@@ -36,16 +44,16 @@ async fn check(change: impl FnOnce(&mut Config)) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
     change(&mut config);
-    let backend = Backend::open(&config).await.unwrap_or_else(|failure| panic!("{failure}"));
-    let stores = backend.stores(&config);
+    let backend = open_backend(&config, Arc::new(SystemClock)).await.unwrap_or_else(|error| panic!("{error}"));
+    let stores = backend.stores();
     let (ann, bob) = (talk(&stores, "ann@mail.example", TURNS).await, talk(&stores, "bob@mail.example", 3).await);
     let before = texts(&stores, ann).await;
 
     let file = export(&stores, ann).await;
     assert_eq!(user_data::check(&file[..]).unwrap(), TURNS as u64);
-    let unknown = user_data::export(&stores, UserId(999), &mut Vec::new(), &|_| {}).await;
+    let unknown = user_data::export(&stores, &clock(), UserId(999), &mut Vec::new(), &|_| {}).await;
     assert!(matches!(unknown, Err(UserDataError::Unknown(_))), "{unknown:?}");
-    let taken = user_data::import(&stores, &file[..], TURNS as u64, &|_| {}).await;
+    let taken = user_data::import(&stores, &clock(), &file[..], TURNS as u64, &|_| {}).await;
     assert!(matches!(taken, Err(UserDataError::Taken { .. })), "{taken:?}");
 
     delete_with_an_interruption(&stores, ann).await;
@@ -71,7 +79,7 @@ async fn check(change: impl FnOnce(&mut Config)) {
 
 async fn export(stores: &Stores, user: UserId) -> Vec<u8> {
     let mut file = Vec::new();
-    user_data::export(stores, user, &mut file, &|_| {}).await.unwrap();
+    user_data::export(stores, &clock(), user, &mut file, &|_| {}).await.unwrap();
     file
 }
 
@@ -115,22 +123,22 @@ async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
 async fn delete_with_an_interruption(stores: &Stores, user: UserId) {
     // Cut off at many places: before the mark, between the stores, amid the turns, before the last step.
     for millis in [1, 5, 10, 20, 40, 80, 300, 3_050] {
-        let interrupted = timeout(Duration::from_millis(millis), user_data::delete(stores, user)).await;
+        let interrupted = timeout(Duration::from_millis(millis), user_data::delete(stores, &clock(), user)).await;
         if interrupted.is_ok() {
             break;
         }
     }
     // However far it came: whoever begins anew ends it.
-    let ended = user_data::delete(stores, user).await;
+    let ended = user_data::delete(stores, &clock(), user).await;
     assert!(matches!(ended, Ok(()) | Err(UserDataError::Unknown(_))), "{ended:?}");
     assert!(stores.users.unfinished_deletions().await.unwrap().is_empty());
-    assert!(matches!(user_data::delete(stores, user).await, Err(UserDataError::Unknown(_))));
+    assert!(matches!(user_data::delete(stores, &clock(), user).await, Err(UserDataError::Unknown(_))));
     assert_eq!(texts(stores, user).await, Vec::<String>::new());
     assert!(stores.turns.all_kept(user).await.unwrap().is_empty());
     assert!(stores.users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().is_none());
     assert_eq!(stores.users.find_refresh_token(&[user.0 as u8; 32], 0).await.unwrap(), None);
     let session = Session { user, family: "ann@mail.example".to_owned() };
-    assert!(!stores.sessions.open("ann@mail.example", &session, Purpose::Other).await.unwrap().0);
+    assert!(!stores.sessions.is_alive("ann@mail.example", &session).await.unwrap());
     assert!(stores.dialogs.of_user(user).await.unwrap().is_empty());
 }
 
@@ -145,9 +153,9 @@ impl Read for Broken<'_> {
 
 async fn import_with_an_interruption(stores: &Stores, file: &[u8]) -> UserId {
     let part = BufReader::new(Broken(&file[..file.len() / 2]));
-    let broken = user_data::import(stores, part, TURNS as u64, &|_| {}).await;
+    let broken = user_data::import(stores, &clock(), part, TURNS as u64, &|_| {}).await;
     assert!(matches!(broken, Err(UserDataError::Line { .. } | UserDataError::Io(_))), "{broken:?}");
-    let moved = user_data::import(stores, file, TURNS as u64, &|_| {}).await.unwrap();
+    let moved = user_data::import(stores, &clock(), file, TURNS as u64, &|_| {}).await.unwrap();
     assert_eq!(moved.turns, TURNS as u64);
     moved.user
 }

@@ -12,7 +12,6 @@ use rayon::prelude::*;
 use super::{
     Candidate, Classification,
     evidence::{Centres, NEIGHBOURS},
-    features::Sparse,
     ngrams::Grams,
     training::{Change, Fitted, Sample},
 };
@@ -109,30 +108,15 @@ impl Classifier {
         Self { fitted, intents, centres, index, samples: nodes.examples, classes, features, recent }
     }
 
-    /// What is seen of a normalised text beside its embedding.
-    pub fn grams(&self, text: &str) -> Sparse {
-        self.fitted.ngrams.apply(&Grams::of(text))
-    }
-
     /// Classifies a normalised text with its embedding.
     pub fn classify(&self, text: &str, vector: &[f32]) -> Classification {
-        self.classify_with(text, vector, || self.grams(text))
-    }
-
-    /// The same where somebody else may have the [`grams`](Self::grams); they are asked for only when the text is a new one.
-    pub fn classify_with<G: AsRef<[(u32, f32)]>>(
-        &self,
-        text: &str,
-        vector: &[f32],
-        grams: impl FnOnce() -> G,
-    ) -> Classification {
         let mut hash = blake3::Hasher::new();
         hash.update(bytemuck::cast_slice(vector)).update(text.as_bytes());
         let key = *hash.finalize().as_bytes();
         if let Some(known) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }
-        let found = self.find(vector, grams().as_ref());
+        let found = self.find(vector, &self.fitted.ngrams.apply(&Grams::of(text)));
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).put(key, found.clone());
         found
     }

@@ -50,6 +50,11 @@ impl Embedder for HashedEmbedder {
         true
     }
 
+    // Hashing costs as little as remembering.
+    fn remembers(&self, _: &str) -> bool {
+        true
+    }
+
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         Ok(texts.iter().map(|text| self.vector(text)).collect())
     }

@@ -146,7 +146,6 @@ fn from_folder(
     Ok((embedding, mark))
 }
 
-#[cfg(feature = "hub")]
 fn from_name(
     name: &str,
     cache: &Path,
@@ -164,17 +163,4 @@ fn from_name(
     let failed = |reason: String| EmbeddingError::Download { name: name.to_owned(), reason };
     let embedding = TextEmbedding::try_new(settings).map_err(|error| failed(error.to_string()))?;
     Ok((embedding, name.to_owned()))
-}
-
-#[cfg(not(feature = "hub"))]
-fn from_name(
-    name: &str,
-    _: &Path,
-    _: Environment,
-    _: &ModelOptions,
-) -> Result<(TextEmbedding, String), EmbeddingError> {
-    Err(EmbeddingError::Name {
-        name: name.to_owned(),
-        reason: "this build has no model hub (feature \"hub\")".to_owned(),
-    })
 }

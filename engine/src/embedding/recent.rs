@@ -79,6 +79,9 @@ mod tests {
         fn is_alive(&self) -> bool {
             true
         }
+        fn remembers(&self, _: &str) -> bool {
+            false
+        }
         fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
             self.1.fetch_add(texts.len(), Ordering::Relaxed);
             self.0.embed(texts)

@@ -158,6 +158,10 @@ impl Embedder for EmbeddingWorker {
         !matches!(self.lock().model, Place::Lost)
     }
 
+    fn remembers(&self, _: &str) -> bool {
+        false
+    }
+
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         let answers = self.enqueue(texts)?;
         let mut out: Vec<Option<Vector>> = vec![None; texts.len()];

@@ -24,7 +24,7 @@ impl<'a> Work<'a> {
         let Some(vector) = vectors.first() else { return Ok(Decision::Unknown) };
 
         let start = Instant::now();
-        let classification = self.snapshot.classifier.classify_with(&self.text, vector, || self.reading.grams());
+        let classification = self.snapshot.classifier.classify(&self.text, vector);
         let (decision, rule) = decide(&classification, self.catalogue());
         self.timings.decide_us = micros(start);
         self.probability = classification.candidates.first().map(|best| best.probability);

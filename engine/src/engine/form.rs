@@ -178,8 +178,7 @@ impl<'a> Work<'a> {
     pub(super) fn fill_from_message(&mut self, intent: &Intent) {
         let filled: Vec<String> = self.state.form.as_ref().map_or_else(Vec::new, |form| form.filled.clone());
         let fresh = self.state.form.is_none();
-        let reading = Arc::clone(&self.reading);
-        let entities = reading.entities();
+        let entities = Arc::clone(self.reading.entities());
         let mut used: Vec<bool> = vec![false; entities.len()];
         for slot in &intent.slots {
             if filled.contains(&slot.name) {

@@ -69,6 +69,10 @@ impl Embedder for Single<'_> {
         self.0.is_alive()
     }
 
+    fn remembers(&self, text: &str) -> bool {
+        self.0.remembers(text)
+    }
+
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         texts.iter().try_fold(Vec::with_capacity(texts.len()), |mut all, text| {
             all.extend(self.0.embed(std::slice::from_ref(text))?);
@@ -88,6 +92,10 @@ impl Embedder for PinnedEmbedder {
 
     fn is_alive(&self) -> bool {
         self.inner.is_alive()
+    }
+
+    fn remembers(&self, text: &str) -> bool {
+        self.known.contains_key(text) || self.inner.remembers(text)
     }
 
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {

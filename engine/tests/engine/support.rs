@@ -17,7 +17,6 @@ use banter_engine::{
         script::Scripting,
     },
     host::{Host, HostError, HttpAnswer},
-    reading::Reading,
     state::DialogueState,
     turn::{Message, Turn},
 };
@@ -134,25 +133,10 @@ impl Talk {
         self.turns += 1;
         let message = Message { text, user: 7, dialog: 3, seed: self.turns };
         let now = jiff::Timestamp::from_second(NOW).unwrap();
-        let turn = self.engine.reply(&self.snapshot, &self.state, &message, now)?;
+        let turn = self.engine.reply(&self.snapshot, &self.state, &message, self.snapshot.local(now))?;
         self.state = turn.state.clone();
         self.host.kept.lock().unwrap().extend(turn.kept.clone());
         Ok(turn)
-    }
-
-    /// The same as [`say`](Self::say), the text being read by another thread meanwhile.
-    pub fn say_read(&mut self, text: &str) -> Turn {
-        self.turns += 1;
-        let message = Message { text, user: 7, dialog: 3, seed: self.turns };
-        let now = jiff::Timestamp::from_second(NOW).unwrap();
-        let reading = Arc::new(Reading::of(&self.snapshot, text));
-        let turn = std::thread::scope(|scope| {
-            scope.spawn(|| reading.read());
-            self.engine.reply_read(&self.snapshot, &reading, &self.state, &message, now)
-        });
-        let turn = turn.expect("a turn");
-        self.state = turn.state.clone();
-        turn
     }
 
     /// Each line of the user and what the bot must say to it.

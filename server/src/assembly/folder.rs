@@ -2,12 +2,11 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
 
-use crate::{config::Config, failure::Failure};
+use crate::{config::Config, setup::SetupError};
 
 /// Locked by the server that has the embedded store.
 const LOCK: &str = "server.lock";
@@ -16,9 +15,9 @@ const LOCK: &str = "server.lock";
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn make_data_folder(config: &Config) -> Result<(), Failure> {
+pub fn make_data_folder(config: &Config) -> Result<(), SetupError> {
     DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).map_err(|error| {
-        Failure::usage(
+        SetupError::new(
             format!("the data folder {} cannot be made: {error}", config.data_dir.display()),
             "name another with --data-dir",
         )
@@ -30,10 +29,10 @@ pub fn make_data_folder(config: &Config) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When another has it.
-pub fn lock(data_dir: &Path) -> Result<File, Failure> {
+pub fn lock(data_dir: &Path) -> Result<File, SetupError> {
     let path = data_dir.join(LOCK);
     let failed = |error: String| {
-        Failure::usage(
+        SetupError::new(
             format!("the data folder {} cannot be used: {error}", data_dir.display()),
             "stop the other server, name another folder with --data-dir, or give both the external stores",
         )
@@ -45,12 +44,4 @@ pub fn lock(data_dir: &Path) -> Result<File, Failure> {
         TryLockError::Error(error) => failed(error.to_string()),
     })?;
     Ok(file)
-}
-
-/// A file that nobody else reads: it holds conversations.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn private_file(path: &Path) -> io::Result<()> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }

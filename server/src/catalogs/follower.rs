@@ -1,14 +1,17 @@
-//! This server runs what the store's pointer says: told by the bus at once, or found by a look every few seconds. A version that cannot be
-//! built here changes nothing: the old one stays, and everybody can see why.
+//! This server runs what the store's pointer names: the bus tells it at once, or a look every few seconds finds it. A version that
+//! cannot be built here changes nothing: the old one stays, and everybody can see why.
 
 use std::{
-    collections::BTreeSet,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use banter_engine::Snapshot;
+use banter_stores::{
+    BusEvent,
+    catalog::{Activation, ServerRecord},
+};
 use futures::FutureExt;
 use serde_json::json;
 use tokio::{
@@ -17,12 +20,10 @@ use tokio::{
 };
 
 use super::{
-    releases::{ACTIVATED, ReleaseError, Releases},
+    Catalogs,
     serving::{Line, Serving},
-};
-use crate::stores::{
-    BusEvent,
-    catalog::{Activation, ServerRecord},
+    source::Source,
+    terms::{ACTIVATED, ReleaseError},
 };
 
 /// Between two looks at the pointer, and two signs of life.
@@ -32,19 +33,24 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// After a version could not be built: the first pause, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
-/// How this server follows.
-pub struct Following {
+/// Makes this server serve what the pointer names.
+pub struct Follower {
+    source: Arc<Source>,
+    catalogs: Arc<Catalogs>,
     /// Made anew at each start.
     id: String,
+    /// For people.
     name: String,
     /// One change at a time.
     changing: tokio::sync::Mutex<Retry>,
     problem: Mutex<Option<String>>,
+    /// The version that has just passed here, so that it is not built a second time.
+    prepared: Mutex<Option<Arc<Serving>>>,
     /// What is to be written down for the next start.
     to_keep: Arc<Mutex<Option<Arc<Snapshot>>>>,
 }
 
-/// When what failed is tried again.
+/// When a version that could not be built is tried again.
 #[derive(Default)]
 struct Retry {
     generation: i64,
@@ -64,11 +70,29 @@ impl Retry {
     }
 }
 
-impl Following {
-    /// Of a server with this name, for people.
-    pub fn new(name: String) -> Self {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        Self { id, name, changing: tokio::sync::Mutex::default(), problem: Mutex::default(), to_keep: Arc::default() }
+impl Follower {
+    /// A server with this name, for people.
+    pub fn new(source: Arc<Source>, catalogs: Arc<Catalogs>, name: String) -> Self {
+        Self {
+            source,
+            catalogs,
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            name,
+            changing: tokio::sync::Mutex::default(),
+            problem: Mutex::default(),
+            prepared: Mutex::default(),
+            to_keep: Arc::default(),
+        }
+    }
+
+    /// What is in use here.
+    pub fn line(&self) -> Arc<Line> {
+        self.catalogs.line()
+    }
+
+    /// The versions in use here.
+    pub fn catalogs(&self) -> Arc<Catalogs> {
+        Arc::clone(&self.catalogs)
     }
 
     /// Why this server is behind, if it is.
@@ -79,12 +103,10 @@ impl Following {
     fn set_problem(&self, problem: Option<String>) {
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
-}
 
-impl Releases {
     /// Follows the pointer as long as the process lives.
     pub async fn keep_following(&self) {
-        let mut events = self.stores.bus.subscribe();
+        let mut events = self.source.stores.bus.subscribe();
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -115,19 +137,19 @@ impl Releases {
 
     /// Takes this server off the list, at its end.
     pub async fn withdraw(&self) {
-        if let Err(error) = self.stores.catalog.withdraw(&self.following.id).await {
+        if let Err(error) = self.source.stores.catalog.withdraw(&self.id).await {
             tracing::warn!(%error, "this server stays on the list until it is missed");
         }
     }
 
-    /// Looks at the pointer and, where it has moved, serves what it points to.
+    /// Looks at the pointer and, if it has moved, serves what it names.
     pub async fn follow(&self) {
-        let mut retry = self.following.changing.lock().await;
-        let activation = match self.stores.catalog.activation().await {
+        let mut retry = self.changing.lock().await;
+        let activation = match self.source.stores.catalog.activation().await {
             Ok(Some(activation)) => activation,
             Ok(None) => return,
             Err(error) => {
-                // What is served stays; that the store is away is told by others.
+                // What is served stays; other parts report that the store is away.
                 tracing::debug!(%error, "the pointer cannot be read");
                 return;
             }
@@ -141,7 +163,7 @@ impl Releases {
         match served.unwrap_or_else(panicked) {
             Ok(()) => {
                 *retry = Retry::default();
-                self.following.set_problem(None);
+                self.set_problem(None);
                 let (version, generation) = (&activation.version, activation.generation);
                 tracing::info!(version, generation, reason = activation.reason, "serving");
             }
@@ -149,7 +171,7 @@ impl Releases {
                 retry.later(activation.generation);
                 let version = &activation.version;
                 tracing::error!(version, %error, "a version cannot be served here; the old one stays");
-                self.following.set_problem(Some(told(&error)));
+                self.set_problem(Some(first_line(&error)));
             }
         }
         drop(retry);
@@ -162,35 +184,31 @@ impl Releases {
             Some(canary) => Some((self.get(&canary.version).await?, canary.percent)),
             None => None,
         };
-        let in_use = [Some(&stable), canary.as_ref().map(|(serving, _)| serving)];
-        let mut hashes = BTreeSet::new();
-        for serving in in_use.into_iter().flatten() {
-            if let Some(record) = self.stores.catalog.version(&serving.id).await? {
-                hashes.extend(record.manifest.files.into_values().map(|part| part.hash));
-            }
-        }
+        let mut in_use = vec![stable.id.clone()];
+        in_use.extend(canary.as_ref().map(|(serving, _)| serving.id.clone()));
         let before = Arc::clone(&self.catalogs.line().stable.snapshot.classifier);
         let keep = (!Arc::ptr_eq(&before, &stable.snapshot.classifier)).then(|| Arc::clone(&stable.snapshot));
         self.catalogs.swap(Line { generation: activation.generation, stable, canary });
-        self.contents.keep(&hashes);
+        self.source.keep_only(&in_use.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         if let Some(snapshot) = keep {
             self.keep(snapshot);
         }
         Ok(())
     }
 
-    /// For the next start of this server; nobody waits for it. Of several that follow each other fast, only the last is kept.
+    /// Writes a version down for the next start of this server; nobody waits for it. Of several that follow each other fast, only the
+    /// last is kept.
     fn keep(&self, snapshot: Arc<Snapshot>) {
-        let next = Arc::clone(&self.following.to_keep);
+        let next = Arc::clone(&self.to_keep);
         let busy = next.lock().unwrap_or_else(PoisonError::into_inner).replace(snapshot).is_some();
         if busy {
             return;
         }
-        let (embedder, folder) = (Arc::clone(self.engine.embedder()), self.index_folder.clone());
+        let source = Arc::clone(&self.source);
         tokio::task::spawn_blocking(move || {
             std::thread::sleep(SETTLED);
             let last = next.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(Err(error)) = last.map(|snapshot| snapshot.keep(&*embedder, &folder)) {
+            if let Some(Err(error)) = last.map(|snapshot| source.keep_classifier(&snapshot)) {
                 tracing::warn!(%error, "the classifier could not be kept; the next start takes longer");
             }
         });
@@ -198,10 +216,8 @@ impl Releases {
 
     /// A version that is in use here, has just passed here, or is built.
     async fn get(&self, id: &str) -> Result<Arc<Serving>, ReleaseError> {
-        let line = self.catalogs.line();
-        let canary = line.canary.as_ref().map(|(serving, _)| serving);
-        if let Some(known) = [Some(&line.stable), canary].into_iter().flatten().find(|serving| serving.id == id) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.catalogs.line().find(id) {
+            return Ok(known);
         }
         if let Some(prepared) = self.take_prepared(id) {
             return Ok(prepared);
@@ -210,34 +226,48 @@ impl Releases {
     }
 
     /// Builds a stored version.
-    pub(super) async fn build(&self, id: &str) -> Result<Serving, ReleaseError> {
-        let record = self.stores.catalog.version(id).await?.ok_or_else(|| ReleaseError::Unknown(id.to_owned()))?;
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be built here.
+    pub async fn build(&self, id: &str) -> Result<Serving, ReleaseError> {
+        let record = self.source.record(id).await?;
         let base = self.catalogs.line();
-        self.source().build(&record, Some(&base.stable.snapshot), &self.index_folder, &|_| {}).await
+        self.source.build(&record, Some(&base.stable.snapshot), &|_| {}).await
     }
 
-    /// Tells the others what this server serves.
+    /// Has a version at hand for when the pointer names it.
+    pub fn prepare(&self, serving: Serving) {
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(serving));
+    }
+
+    /// The prepared version, if it is this one. One that was prepared for something else is dropped.
+    fn take_prepared(&self, id: &str) -> Option<Arc<Serving>> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        prepared.filter(|serving| serving.id == id)
+    }
+
+    /// Tells the other servers what this one serves.
     async fn announce(&self) {
         let line = self.catalogs.line();
         let record = ServerRecord {
-            id: self.following.id.clone(),
-            name: self.following.name.clone(),
-            // The store knows the time.
+            id: self.id.clone(),
+            name: self.name.clone(),
+            // The store fills in the time.
             seen_at: 0,
             generation: line.generation,
             version: line.stable.id.clone(),
             canary: line.canary.as_ref().map(|(serving, _)| serving.id.clone()),
-            problem: self.following.problem(),
+            problem: self.problem(),
             counts: json!(line.counts()),
         };
-        if let Err(error) = self.stores.catalog.announce(&record).await {
-            tracing::debug!(%error, "this server cannot tell what it serves");
+        if let Err(error) = self.source.stores.catalog.announce(&record).await {
+            tracing::debug!(%error, "this server cannot announce what it serves");
         }
     }
 }
 
 /// An error as an admin of another server may read it: the cause in one line.
-fn told(error: &ReleaseError) -> String {
+fn first_line(error: &ReleaseError) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().chars().take(300).collect()
 }

@@ -55,6 +55,15 @@ pub enum GateStage {
     Replay,
 }
 
+impl From<Stage> for Step {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Embedding(done, total) => Self { stage: GateStage::Embed, done, total },
+            Stage::Training(done, total) => Self { stage: GateStage::Train, done, total },
+        }
+    }
+}
+
 /// Called at each step.
 pub type Progress<'a> = &'a (dyn Fn(Step) + Sync);
 
@@ -154,7 +163,7 @@ impl Gate {
             }
         };
         let pool = rayon::ThreadPoolBuilder::new().thread_name(|n| format!("gate-{n}")).start_handler(lower);
-        let pool = pool.num_threads(crate::web::cores()).build();
+        let pool = pool.num_threads(crate::config::cores()).build();
         Ok(Self {
             embedder: Arc::clone(engine.embedder()),
             scripting,
@@ -225,13 +234,7 @@ impl Gate {
 
     fn build(&self, catalogue: Arc<Catalogue>, base: &Snapshot, run: &mut Run<'_>) -> Result<Snapshot, GateError> {
         let progress = run.progress;
-        let mut show = |stage| {
-            let (stage, done, total) = match stage {
-                Stage::Embedding(done, total) => (GateStage::Embed, done, total),
-                Stage::Training(done, total) => (GateStage::Train, done, total),
-            };
-            progress(Step { stage, done, total });
-        };
+        let mut show = |stage: Stage| progress(stage.into());
         let folder = Some(self.index_folder.as_path());
         let built = base.succeed(catalogue, &*self.embedder, folder, &mut show);
         let (snapshot, report) = built.map_err(|error| GateError::Broken(error.to_string()))?;

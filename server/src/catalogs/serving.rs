@@ -14,7 +14,7 @@ use banter_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::stores::UserId;
+use banter_stores::UserId;
 
 /// A version, ready to answer.
 pub struct Serving {
@@ -88,6 +88,14 @@ impl Serving {
     }
 }
 
+/// Digits of a version that people are shown.
+pub const SHORT: usize = 12;
+
+/// The first digits of a version.
+pub fn short(version: &str) -> &str {
+    version.get(..SHORT).unwrap_or(version)
+}
+
 /// What is in use at one time.
 pub struct Line {
     /// The activation that it follows; 0 before the first.
@@ -105,6 +113,12 @@ impl Line {
             Some((canary, percent)) if draw(&canary.id, user) < *percent => canary,
             _ => &self.stable,
         }
+    }
+
+    /// A version that is in use.
+    pub fn find(&self, version: &str) -> Option<Arc<Serving>> {
+        let canary = self.canary.iter().map(|(canary, _)| canary);
+        canary.chain([&self.stable]).find(|serving| serving.id == version).map(Arc::clone)
     }
 
     /// The versions with their counts.

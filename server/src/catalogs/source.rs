@@ -1,6 +1,6 @@
-//! Stored versions: their files, pulled and verified, and what is built of them.
+//! Stored versions: their files, pulled and verified, and what is built from them.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use banter_engine::{
     Engine, Snapshot,
@@ -8,32 +8,57 @@ use banter_engine::{
     decide::training::RECIPE,
     snapshot::{BuildError, Stage},
 };
+use banter_stores::{Stores, catalog::VersionRecord, contents::Contents};
 use tokio::task::block_in_place;
 
-use super::{contents::Contents, gate::Gate, releases::ReleaseError, serving::Serving};
-use crate::stores::{Stores, catalog::VersionRecord};
+use super::{gate::Gate, serving::Serving, terms::ReleaseError};
 
 /// Where versions come from, and what builds them.
-pub struct Source<'a> {
-    /// The stores.
-    pub stores: &'a Stores,
+pub struct Source {
+    pub stores: Stores,
     /// What is on this disk already.
-    pub contents: &'a Contents,
-    /// Loads files.
-    pub gate: &'a Gate,
-    /// For the model.
-    pub engine: &'a Engine,
+    contents: Contents,
+    pub gate: Gate,
+    pub engine: Arc<Engine>,
+    /// Where vectors and classifiers are kept between starts.
+    index_folder: PathBuf,
 }
 
-/// Told of each stage.
+/// Called at each stage.
 pub type Stages<'a> = &'a (dyn Fn(Stage) + Sync);
 
-/// What a classifier belongs to beside its version: the model, and the mathematics.
-pub fn recipe(engine: &Engine) -> String {
-    format!("{} {RECIPE}", engine.embedder().id())
-}
+impl Source {
+    /// A source that keeps its caches in the data folder.
+    pub fn new(stores: Stores, gate: Gate, engine: Arc<Engine>, data_dir: &std::path::Path) -> Self {
+        let (contents, index_folder) = (Contents::new(data_dir.join("catalogue")), data_dir.join("index"));
+        Self { stores, contents, gate, engine, index_folder }
+    }
 
-impl Source<'_> {
+    /// The id of a version, from its first digits.
+    ///
+    /// # Errors
+    /// When there is none, or several.
+    pub async fn resolve(&self, beginning: &str) -> Result<String, ReleaseError> {
+        let unknown = || ReleaseError::Unknown(beginning.chars().take(80).collect());
+        let digits = beginning.len() >= 4 && beginning.len() <= 64 && beginning.bytes().all(|b| b.is_ascii_hexdigit());
+        if !digits {
+            return Err(unknown());
+        }
+        let mut found = self.stores.catalog.versions_like(&beginning.to_lowercase()).await?;
+        match (found.pop(), found.pop()) {
+            (Some(id), None) => Ok(id),
+            _ => Err(unknown()),
+        }
+    }
+
+    /// A version by its whole id.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn record(&self, id: &str) -> Result<VersionRecord, ReleaseError> {
+        self.stores.catalog.version(id).await?.ok_or_else(|| ReleaseError::Unknown(id.to_owned()))
+    }
+
     /// The files of a version.
     ///
     /// # Errors
@@ -52,8 +77,10 @@ impl Source<'_> {
     }
 
     async fn content(&self, hash: &str) -> Result<Option<Vec<u8>>, ReleaseError> {
-        if let Some(bytes) = self.contents.get(hash) {
-            return Ok(Some(bytes));
+        match self.contents.get(hash) {
+            Ok(Some(bytes)) => return Ok(Some(bytes)),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a kept content cannot be read; it is fetched again"),
         }
         let bytes = self.stores.catalog.blob(hash).await?;
         if let Some(bytes) = &bytes
@@ -65,8 +92,23 @@ impl Source<'_> {
         Ok(bytes)
     }
 
+    /// Forgets the contents on this disk that belong to none of these versions.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn keep_only(&self, versions: &[&str]) -> Result<(), ReleaseError> {
+        let mut hashes = std::collections::BTreeSet::new();
+        for version in versions {
+            if let Some(record) = self.stores.catalog.version(version).await? {
+                hashes.extend(record.manifest.files.into_values().map(|part| part.hash));
+            }
+        }
+        self.contents.keep(&hashes);
+        Ok(())
+    }
+
     /// A version, ready to answer, with the classifier that all servers share. It passed the gate where it was published. What is
-    /// known of `base` is not computed again.
+    /// known from `base` is not computed again.
     ///
     /// # Errors
     /// When anything is missing or damaged, or the files do not load here.
@@ -74,29 +116,40 @@ impl Source<'_> {
         &self,
         record: &VersionRecord,
         base: Option<&Snapshot>,
-        folder: &Path,
         stages: Stages<'_>,
     ) -> Result<Serving, ReleaseError> {
         let bundle = self.bundle(record).await?;
         let shared = self.classifier(record).await?;
-        let (snapshot, adopted) = self.snapshot(&bundle, shared.as_deref(), base, folder, stages)?;
+        let (snapshot, adopted) = self.snapshot(&bundle, shared.as_deref(), base, stages)?;
         if adopted {
             return Ok(Serving::new(record.id.clone(), snapshot));
         }
-        // No longer kept, or of another model: made anew, which no fixture has seen yet, and shared. Whoever was faster counts.
+        // The shared classifier is no longer kept, or belongs to another model. A new one is trained, checked with the fixtures, and
+        // shared. If two servers train the same version, the first result wins.
         block_in_place(|| self.gate.replay_again(&record.id, &bundle, &snapshot))?;
-        let own = share(self.stores, self.engine, &record.id, &snapshot).await?;
+        let own = self.share(&record.id, &snapshot).await?;
         let agreed = self.classifier(record).await?;
         let snapshot = match agreed.filter(|bytes| hash_of(bytes) != own) {
-            Some(bytes) => self.snapshot(&bundle, Some(&bytes), Some(&snapshot), folder, stages)?.0,
+            Some(bytes) => self.snapshot(&bundle, Some(&bytes), Some(&snapshot), stages)?.0,
             None => snapshot,
         };
         Ok(Serving::new(record.id.clone(), snapshot))
     }
 
+    /// The shared classifier of a version. A damaged one counts as absent: a new one is trained.
     async fn classifier(&self, record: &VersionRecord) -> Result<Option<Vec<u8>>, ReleaseError> {
-        let stored = self.stores.catalog.classifier(&record.id, &recipe(self.engine)).await?;
-        Ok(stored.filter(|(hash, bytes)| hash_of(bytes) == *hash).map(|(_, bytes)| bytes))
+        let stored = self.stores.catalog.classifier(&record.id, &self.recipe()).await?;
+        let Some((hash, bytes)) = stored else { return Ok(None) };
+        if hash_of(&bytes) == hash {
+            return Ok(Some(bytes));
+        }
+        tracing::warn!(version = record.id, "the stored classifier is damaged; it is trained again");
+        Ok(None)
+    }
+
+    /// What a classifier belongs to beside its version: the model, and the mathematics.
+    fn recipe(&self) -> String {
+        format!("{} {RECIPE}", self.engine.embedder().id())
     }
 
     /// A snapshot, and whether its classifier is the one that was given.
@@ -105,26 +158,26 @@ impl Source<'_> {
         bundle: &Bundle,
         classifier: Option<&[u8]>,
         base: Option<&Snapshot>,
-        folder: &Path,
         stages: Stages<'_>,
     ) -> Result<(Snapshot, bool), ReleaseError> {
         let embedder = &**self.engine.embedder();
+        let folder = Some(self.index_folder.as_path());
         let work = || {
             let mut faults = Faults::default();
             let catalogue = self.gate.load(bundle, &mut faults);
             let catalogue = Arc::new(catalogue.ok_or_else(|| ReleaseError::Internal(faults.render(false)))?);
             let mut show = |stage| stages(stage);
             let adopted = match classifier {
-                Some(bytes) => Snapshot::adopt(base, Arc::clone(&catalogue), bytes, embedder, Some(folder), &mut show),
+                Some(bytes) => Snapshot::adopt(base, Arc::clone(&catalogue), bytes, embedder, folder, &mut show),
                 None => Err(BuildError::ForeignClassifier),
             };
             let is_adopted = adopted.is_ok();
             let built = match (adopted, base) {
                 (Err(BuildError::ForeignClassifier), Some(base)) => {
-                    base.succeed(catalogue, embedder, Some(folder), &mut show).map(|(snapshot, _)| snapshot)
+                    base.succeed(catalogue, embedder, folder, &mut show).map(|(snapshot, _)| snapshot)
                 }
                 (Err(BuildError::ForeignClassifier), None) => {
-                    Snapshot::build(catalogue, embedder, Some(folder), &mut show).map(|(snapshot, _)| snapshot)
+                    Snapshot::build(catalogue, embedder, folder, &mut show).map(|(snapshot, _)| snapshot)
                 }
                 (other, _) => other,
             };
@@ -133,28 +186,31 @@ impl Source<'_> {
         };
         block_in_place(|| self.gate.run(work))
     }
-}
 
-/// Stores the classifier of a version for all servers; its hash.
-///
-/// # Errors
-/// When the store does not answer.
-pub async fn share(
-    stores: &Stores,
-    engine: &Engine,
-    version: &str,
-    snapshot: &Snapshot,
-) -> Result<String, ReleaseError> {
-    let embedder = &**engine.embedder();
-    let internal = |error: std::io::Error| ReleaseError::Internal(error.to_string());
-    let hash = block_in_place(|| snapshot.classifier_hash(embedder)).map_err(internal)?;
-    let recipe = recipe(engine);
-    if !stores.catalog.name_classifier(version, &recipe, &hash).await? {
-        let bytes = block_in_place(|| snapshot.classifier_bytes(embedder)).map_err(internal)?;
-        stores.catalog.put_classifier(&hash, &bytes).await?;
-        stores.catalog.name_classifier(version, &recipe, &hash).await?;
+    /// Stores the classifier of a version for all servers; its hash.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn share(&self, version: &str, snapshot: &Snapshot) -> Result<String, ReleaseError> {
+        let embedder = &**self.engine.embedder();
+        let internal = |error: std::io::Error| ReleaseError::Internal(error.to_string());
+        let hash = block_in_place(|| snapshot.classifier_hash(embedder)).map_err(internal)?;
+        let (catalog, recipe) = (&self.stores.catalog, self.recipe());
+        if !catalog.name_classifier(version, &recipe, &hash).await? {
+            let bytes = block_in_place(|| snapshot.classifier_bytes(embedder)).map_err(internal)?;
+            catalog.put_classifier(&hash, &bytes).await?;
+            catalog.name_classifier(version, &recipe, &hash).await?;
+        }
+        Ok(hash)
     }
-    Ok(hash)
+
+    /// Writes a snapshot's classifier down for the next start of this server. Blocks.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn keep_classifier(&self, snapshot: &Snapshot) -> std::io::Result<()> {
+        snapshot.keep(&**self.engine.embedder(), &self.index_folder)
+    }
 }
 
 fn damaged(record: &VersionRecord, what: &str) -> ReleaseError {

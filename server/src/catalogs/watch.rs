@@ -1,6 +1,7 @@
 //! Following a bot's folder: what is saved is taken through the gate and, if it is good, put into use. For development.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -18,8 +19,9 @@ use tokio::{
 };
 
 use super::{
-    releases::{Actor, Published, ReleaseError, Releases, Wish},
-    show,
+    gate::GateReport,
+    releases::Releases,
+    terms::{Actor, Published, ReleaseError, Wish},
 };
 
 /// Saves that follow each other so fast are one.
@@ -116,21 +118,33 @@ fn matters(path: &Path) -> bool {
     (ending || folder) && !name.starts_with('.')
 }
 
+/// What became of a change in the folder.
+pub enum Change {
+    /// It is in use, after so long.
+    Published(Box<Published>, Duration),
+    /// It did not pass; the version before stays in use.
+    Refused(Box<GateReport>),
+    /// It could not be tried; the version before stays in use.
+    Failed(ReleaseError),
+    /// The folder cannot be read.
+    Unreadable(PathBuf, io::Error),
+}
+
 impl Releases {
-    /// Publishes the folder whenever it changes, and tells of it with `say`. Ends when the folder can no longer be watched.
-    pub async fn follow_folder(self: Arc<Self>, mut watch: Watch, say: impl Fn(String)) {
+    /// Publishes the folder whenever it changes, and reports each change. Ends when the folder can no longer be watched.
+    pub async fn follow_folder(self: Arc<Self>, mut watch: Watch, report: impl Fn(Change)) {
         let actor = Actor { user: None, name: "watch".to_owned() };
         let mut last = None;
         while watch.change().await.is_some() {
             let begun = Instant::now();
-            let Some(mut read) = read(&watch.folder, &say) else { continue };
+            let Some(mut read) = read(&watch.folder, &report) else { continue };
             if last.as_ref() == Some(&read.0) {
                 continue;
             }
             let mut result = self.try_folder(&read, &actor).await;
             if matches!(result, Err(ReleaseError::Refused(_))) {
                 sleep(SECOND_LOOK).await;
-                let Some(again) = self::read(&watch.folder, &say) else { continue };
+                let Some(again) = self::read(&watch.folder, &report) else { continue };
                 if again.0 != read.0 {
                     read = again;
                     result = self.try_folder(&read, &actor).await;
@@ -139,13 +153,11 @@ impl Releases {
             last = Some(read.0);
             match result {
                 Ok(published) if published.activated => {
-                    say(format!("{} in {} ms", show::published(&published), begun.elapsed().as_millis()));
+                    report(Change::Published(Box::new(published), begun.elapsed()));
                 }
                 Ok(_) => {}
-                Err(ReleaseError::Refused(report)) => {
-                    say(format!("{}\nthe version before stays in use", show::refusal(&report)));
-                }
-                Err(error) => say(format!("error: {error}; the version before stays in use")),
+                Err(ReleaseError::Refused(refusal)) => report(Change::Refused(refusal)),
+                Err(error) => report(Change::Failed(error)),
             }
         }
     }
@@ -156,12 +168,12 @@ impl Releases {
     }
 }
 
-fn read(folder: &Path, say: &impl Fn(String)) -> Option<(Bundle, Faults)> {
+fn read(folder: &Path, report: &impl Fn(Change)) -> Option<(Bundle, Faults)> {
     let mut faults = Faults::default();
     match block_in_place(|| Bundle::read(folder, &mut faults)) {
         Ok(bundle) => Some((bundle, faults)),
         Err(error) => {
-            say(format!("error: the bot's folder {} cannot be read: {error}", folder.display()));
+            report(Change::Unreadable(folder.to_owned(), error));
             None
         }
     }

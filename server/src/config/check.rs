@@ -9,8 +9,10 @@ use figment::{
     providers::{Format, Toml},
 };
 
-use super::{Config, Rules, Secret, environment::NAMES};
-use crate::failure::Failure;
+use banter_stores::secret::Secret;
+
+use super::{Config, Rules, environment::NAMES};
+use crate::setup::SetupError;
 
 /// Secrets shorter than this are refused in `release`.
 const MIN_SECRET_BYTES: usize = 32;
@@ -22,21 +24,15 @@ impl Config {
     ///
     /// # Errors
     /// Values against the rules of the profile.
-    pub fn check(&self, rules: Rules) -> Result<(), Failure> {
-        if !["HS256", "HS384", "HS512"].contains(&self.auth.algorithm.as_str()) {
-            return Err(Failure::usage(
-                format!("auth.algorithm is `{}`", self.auth.algorithm),
-                "set it (or ALGORITHM) to HS256, HS384 or HS512",
-            ));
-        }
+    pub fn check(&self, rules: Rules) -> Result<(), SetupError> {
         if rules == Rules::Dev && !self.address.is_loopback() {
-            return Err(Failure::usage(
+            return Err(SetupError::new(
                 format!("the dev profile does not listen on {}", self.address),
                 "use a loopback address, or set BANTER_PROFILE=release and give it secrets",
             ));
         }
-        if self.auth.secret.is_none() && self.stores.urls()?.is_some() {
-            return Err(Failure::usage(
+        if self.auth.secret.is_none() && self.store_urls()?.is_some() {
+            return Err(SetupError::new(
                 "external stores are for many servers, and auth.secret (SECRET_KEY_JWT), which they share, is missing",
                 "give all of them the same random one, for example from: openssl rand -hex 32",
             ));
@@ -54,7 +50,7 @@ impl Config {
     }
 
     /// A number with which the server would be of no use, or would not come up.
-    pub(super) fn check_bounds(&self) -> Result<(), Failure> {
+    pub(super) fn check_bounds(&self) -> Result<(), SetupError> {
         const MANY: u64 = 1 << 30;
         let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
         let bounds: [(&str, u64, RangeInclusive<u64>); 21] = [
@@ -82,7 +78,7 @@ impl Config {
         ];
         for (name, value, bound) in bounds {
             if !bound.contains(&value) {
-                return Err(Failure::usage(
+                return Err(SetupError::new(
                     format!("{name} is {value}"),
                     format!("set it to a number from {} to {}", bound.start(), bound.end()),
                 ));
@@ -93,7 +89,7 @@ impl Config {
             host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ']))
         };
         match self.front.as_ref().filter(|front| !is_origin(front)) {
-            Some(front) => Err(Failure::usage(
+            Some(front) => Err(SetupError::new(
                 format!("front (ADDRESS_FRONT) is `{front}`"),
                 "set it to the front-end's origin, such as https://shop.example",
             )),
@@ -102,9 +98,9 @@ impl Config {
     }
 }
 
-fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(), Failure> {
+fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(), SetupError> {
     let fail = |what: &str| {
-        Err(Failure::usage(
+        Err(SetupError::new(
             format!("{name} {what}"),
             "give a random one of 32 bytes or more, for example from: openssl rand -hex 32",
         ))
@@ -124,11 +120,11 @@ fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(
 }
 
 /// A section of the file that no profile reads would be ignored without a word.
-pub(super) fn refuse_unknown_profiles(file: &Path) -> Result<(), Failure> {
+pub(super) fn refuse_unknown_profiles(file: &Path) -> Result<(), SetupError> {
     for profile in Figment::from(Toml::file(file).nested()).profiles() {
         let name = profile.as_str().as_str();
         if !["default", "dev", "release", "global"].contains(&name) {
-            return Err(Failure::usage(
+            return Err(SetupError::new(
                 format!("{} has an unknown section [{name}]", file.display()),
                 "sections begin with default, dev or release: [default.log]",
             ));
@@ -138,7 +134,7 @@ pub(super) fn refuse_unknown_profiles(file: &Path) -> Result<(), Failure> {
 }
 
 /// What is wrong with the configuration, and where: the file with its line, or the variable.
-pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Failure {
+pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> SetupError {
     let mut path = error.path.clone();
     let mut hint = "Rocket.toml lists every key".to_owned();
     let secret = |path: &[String]| {
@@ -173,7 +169,7 @@ pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Fail
         format!("`{}`: ", path.join("."))
     };
     let source = if source.is_empty() { source } else { format!(" in {source}") };
-    Failure::usage(format!("the configuration{source} is wrong: {key}{reason}"), hint)
+    SetupError::new(format!("the configuration{source} is wrong: {key}{reason}"), hint)
 }
 
 /// The file, and the line of a key in it where that is plain: the parser tells none.

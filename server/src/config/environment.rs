@@ -6,7 +6,7 @@ use figment::{
 };
 
 use super::percent_encode;
-use crate::failure::Failure;
+use crate::setup::SetupError;
 
 /// Settings of the environment that are read apart from the others: the profile, and secrets.
 pub(super) const IGNORED: [&str; 8] = [
@@ -62,13 +62,13 @@ pub(super) fn secrets_of_environment() -> Figment {
 }
 
 /// `DATABASE_HOST` and its like, as one URL.
-pub(super) fn database_of_environment() -> Result<Figment, Failure> {
+pub(super) fn database_of_environment() -> Result<Figment, SetupError> {
     let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let Some(host) = value("DATABASE_HOST") else {
         // A database that is half named must not become an embedded one.
         let rest = ["DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD", "DATABASE_PORT"];
         return match rest.into_iter().find(|name| value(name).is_some()) {
-            Some(name) => Err(Failure::usage(
+            Some(name) => Err(SetupError::new(
                 format!("{name} is set, and DATABASE_HOST is not"),
                 "set both, or BANTER_STORES__POSTGRES to a postgres:// URL",
             )),
@@ -77,7 +77,7 @@ pub(super) fn database_of_environment() -> Result<Figment, Failure> {
     };
     let need = |name: &str| {
         value(name).ok_or_else(|| {
-            Failure::usage(
+            SetupError::new(
                 format!("DATABASE_HOST is set, and {name} is not"),
                 "set both, or BANTER_STORES__POSTGRES to a postgres:// URL",
             )
@@ -86,7 +86,7 @@ pub(super) fn database_of_environment() -> Result<Figment, Failure> {
     let (name, user) = (need("DATABASE_NAME")?, need("DATABASE_USER")?);
     let port = value("DATABASE_PORT").unwrap_or_else(|| "5432".to_owned());
     if port.parse::<u16>().is_err() {
-        return Err(Failure::usage(format!("DATABASE_PORT is `{port}`"), "set it to a number such as 5432"));
+        return Err(SetupError::new(format!("DATABASE_PORT is `{port}`"), "set it to a number such as 5432"));
     }
     let password =
         value("DATABASE_PASSWORD").map_or(String::new(), |password| format!(":{}", percent_encode(&password)));

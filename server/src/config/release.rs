@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use banter_stores::secret::Secret;
 
 /// Administrators who are no users: programs, mostly.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -1,11 +1,15 @@
 //! A message as it comes in, its answer, and why there is none.
 
-use std::time::Instant;
-
-use banter_engine::turn::Output;
+use banter_engine::{
+    text::normalize,
+    turn::{Output, Turn},
+};
 use thiserror::Error;
 
-use crate::stores::{DialogId, Recalled, StoreError, StoredAnswer, UserId};
+use banter_stores::{DialogId, StoreError, StoredAnswer, UserId};
+
+/// Characters of a message, at most.
+pub const MAX_TEXT: usize = 2_000;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -44,10 +48,13 @@ pub struct Incoming {
     pub text: String,
     /// A key for repeats, and the hash of the request.
     pub idempotency: Option<(String, [u8; 32])>,
-    /// What the cache remembers, when it has been asked already.
-    pub recalled: Option<Recalled>,
-    /// When it was known that the user is there.
-    pub proved: Instant,
+}
+
+impl Incoming {
+    /// The key for repeats.
+    pub fn key(&self) -> Option<&str> {
+        self.idempotency.as_ref().map(|(key, _)| key.as_str())
+    }
 }
 
 /// What a client is told.
@@ -59,15 +66,38 @@ pub struct Answer {
     pub outputs: Vec<Output>,
 }
 
-/// What a request that comes again is told.
+impl Answer {
+    pub(super) fn of(turn: &Turn) -> Self {
+        Self { response: turn.text(), outputs: turn.outputs.clone() }
+    }
+
+    /// As it is kept for repeats of the request with this hash.
+    pub(super) fn stored(&self, request_hash: [u8; 32]) -> Result<StoredAnswer, ConversationError> {
+        let outputs =
+            serde_json::to_value(&self.outputs).map_err(|error| ConversationError::Internal(error.to_string()))?;
+        Ok(StoredAnswer { request_hash, response: self.response.clone(), outputs })
+    }
+}
+
+/// Checks the bounds of a message.
 ///
 /// # Errors
-/// When it is another one, or its answer cannot be read.
-pub fn again(stored: StoredAnswer, hash: &[u8; 32]) -> Result<Answer, ConversationError> {
+/// [`ConversationError::Text`].
+pub(super) fn check_text(text: &str) -> Result<(), ConversationError> {
+    // No store keeps NUL, and nobody types it.
+    let good = !text.contains('\0') && text.chars().count() <= MAX_TEXT && !normalize(text).is_empty();
+    if good { Ok(()) } else { Err(ConversationError::Text) }
+}
+
+/// The answer to a request that comes again.
+///
+/// # Errors
+/// When it is another request, or its answer cannot be read.
+pub(super) fn again(stored: &StoredAnswer, hash: &[u8; 32]) -> Result<Answer, ConversationError> {
     if stored.request_hash != *hash {
         return Err(ConversationError::KeyMismatch);
     }
-    let outputs = serde_json::from_value(stored.outputs)
+    let outputs = serde_json::from_value(stored.outputs.clone())
         .map_err(|error| ConversationError::Internal(format!("stored outputs cannot be read: {error}")))?;
-    Ok(Answer { response: stored.response, outputs })
+    Ok(Answer { response: stored.response.clone(), outputs })
 }

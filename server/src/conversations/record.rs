@@ -5,31 +5,25 @@ use std::time::Duration;
 use banter_engine::turn::{Event, Turn};
 use serde_json::{Value, json};
 
-use super::{ConversationError, Incoming};
-use crate::stores::{DialogId, Millis, NewTurn, UserId};
+use super::{Answered, ConversationError, Incoming};
+use banter_stores::{DialogId, NewTurn, UserId};
 
 /// What is stored of a turn.
 ///
 /// # Errors
 /// When a value cannot be written as JSON.
-pub fn new_turn(
-    incoming: &Incoming,
-    dialog: DialogId,
-    seq: i64,
-    made: Millis,
-    turn: &Turn,
-    latency: Duration,
-) -> Result<NewTurn, ConversationError> {
+pub fn new_turn(incoming: &Incoming, dialog: DialogId, answered: &Answered) -> Result<NewTurn, ConversationError> {
+    let Answered { turn, seq, made, latency, .. } = answered;
     let internal = |error: serde_json::Error| ConversationError::Internal(error.to_string());
     Ok(NewTurn {
-        id: crate::message_id::new(made),
+        id: crate::message_id::new(*made),
         dialog,
         user: incoming.user,
-        seq,
-        created_at: made,
+        seq: *seq,
+        created_at: *made,
         text: incoming.text.clone(),
         response: turn.text(),
-        classification: classification(turn, latency).map_err(internal)?,
+        classification: classification(turn, *latency).map_err(internal)?,
         outputs: serde_json::to_value(&turn.outputs).map_err(internal)?,
         state: turn.state.clone(),
         idempotency: incoming.idempotency.clone(),

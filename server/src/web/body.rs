@@ -10,30 +10,35 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use super::{App, error::ApiError};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+
+use super::{
+    guard::app,
+    problem::{Problem, RequestError},
+};
 
 /// A request's body as a `T`.
 pub struct Body<T> {
     /// The value.
     pub value: T,
-    /// SHA-256 of the request's path and of the body's meaning, for idempotency keys.
-    pub hash: [u8; 32],
+    /// SHA-256 of the request's path and of the body's meaning, if the request has an `Idempotency-Key`.
+    pub hash: Option<[u8; 32]>,
 }
 
 /// The error of a guard, kept for the catcher that answers.
 #[derive(Default)]
-pub struct Refusal(pub Option<ApiError>);
+pub struct Refusal(pub Option<Problem>);
 
 /// Ends a request from inside a guard.
-pub fn refuse(request: &Request<'_>, error: ApiError) -> (Status, ApiError) {
-    request.local_cache(|| Refusal(Some(error.clone())));
-    (error.status(), error)
+pub fn refuse(request: &Request<'_>, error: impl Into<Problem>) -> (Status, Problem) {
+    let problem = error.into();
+    request.local_cache(|| Refusal(Some(problem.clone())));
+    (problem.status(), problem)
 }
 
 #[rocket::async_trait]
 impl<'r, T: DeserializeOwned> FromData<'r> for Body<T> {
-    type Error = ApiError;
+    type Error = Problem;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
         match read(request, data).await {
@@ -43,36 +48,41 @@ impl<'r, T: DeserializeOwned> FromData<'r> for Body<T> {
     }
 }
 
-async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Result<Body<T>, ApiError> {
+async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Result<Body<T>, Problem> {
     if let Some(kind) = request.content_type() {
         let json = kind.top() == "application" && (kind.sub() == "json" || kind.sub().as_str().ends_with("+json"));
         if !json {
-            return Err(ApiError::UnsupportedMediaType);
+            return Err(RequestError::UnsupportedMediaType.into());
         }
     } else if request.headers().contains("Content-Type") {
-        return Err(ApiError::UnsupportedMediaType);
+        return Err(RequestError::UnsupportedMediaType.into());
     }
-    let app = request.rocket().state::<Arc<App>>().ok_or(ApiError::Internal)?;
+    let app = app(request)?;
     // A body that takes too long to arrive is not waited for.
-    let reading = timeout(app.body_time, data.open(app.body_bytes.bytes()).into_bytes());
-    let bytes = reading.await.map_err(|_| ApiError::BadRequest)?.map_err(|_| ApiError::BadRequest)?;
+    let reading = timeout(app.bounds.body_time, data.open(app.bounds.body_bytes.bytes()).into_bytes());
+    let bytes = reading.await.map_err(|_| RequestError::Unreadable)?.map_err(|_| RequestError::Unreadable)?;
     if !bytes.is_complete() {
-        return Err(ApiError::TooLarge);
+        return Err(RequestError::TooLarge.into());
     }
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(ApiError::MissingBody);
+        return Err(RequestError::MissingBody.into());
     }
-    let json: Value = serde_json::from_slice(&bytes).map_err(|_| ApiError::MalformedJson)?;
+    let json: Value = serde_json::from_slice(&bytes).map_err(|_| RequestError::MalformedJson)?;
     // serde would take a list for the fields in their order.
     if !json.is_object() {
-        return Err(ApiError::InvalidField("body".to_owned()));
+        return Err(RequestError::InvalidField("body".to_owned()).into());
     }
+    let hash = request.headers().contains("Idempotency-Key").then(|| hash_request(request, &json));
+    let value = serde_path_to_error::deserialize(json).map_err(|error| field_error(&error))?;
+    Ok(Body { value, hash })
+}
+
+fn hash_request(request: &Request<'_>, json: &Value) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(request.uri().path().as_str().trim_end_matches('/').as_bytes());
     hash.update([0]);
-    hash_value(&mut hash, &json);
-    let value = serde_path_to_error::deserialize(json).map_err(|error| field_error(&error))?;
-    Ok(Body { value, hash: hash.finalize().into() })
+    hash_value(&mut hash, json);
+    hash.finalize().into()
 }
 
 /// Hashes a value without regard to the order of its keys.
@@ -102,11 +112,11 @@ fn hash_value(hash: &mut Sha256, value: &Value) {
 }
 
 /// Which field is missing or wrong.
-fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> RequestError {
     let message = error.inner().to_string();
     if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        return ApiError::MissingField(field.to_owned());
+        return RequestError::MissingField(field.to_owned());
     }
     let path = error.path().to_string();
-    ApiError::InvalidField(if path == "." { "body".to_owned() } else { path })
+    RequestError::InvalidField(if path == "." { "body".to_owned() } else { path })
 }

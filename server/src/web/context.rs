@@ -15,7 +15,7 @@ use rocket::{
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::{App, error::ApiError};
+use super::{app::App, problem::Problem};
 
 /// Id and start of a request.
 #[derive(Debug)]
@@ -47,11 +47,11 @@ impl Trace {
 
 impl Context {
     /// Does the work of a request; all that it logs, errors too, carries the request's id.
-    pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, ApiError>
+    pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, Problem>
     where
-        ApiError: From<E>,
+        Problem: From<E>,
     {
-        async { work.await.map_err(ApiError::from) }.instrument(self.span.clone()).await
+        async { work.await.map_err(Problem::from) }.instrument(self.span.clone()).await
     }
 }
 
@@ -68,7 +68,7 @@ impl<'r> FromRequest<'r> for Context {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
         let span = Trace::of(request).span();
-        let proxies = request.rocket().state::<Arc<App>>().map_or(&[][..], |app| &app.proxies);
+        let proxies = request.rocket().state::<Arc<App>>().map_or(&[][..], |app| &app.access.proxies);
         let forwarded = request.headers().get("X-Forwarded-For");
         let address =
             request.remote().map_or("unknown".to_owned(), |peer| canonical(client(peer.ip(), forwarded, proxies)));

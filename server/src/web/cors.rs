@@ -8,7 +8,7 @@ use rocket::{
     http::{Header, Method, Status},
 };
 
-use super::App;
+use super::app::App;
 
 /// Adds the headers, and answers preflights.
 pub struct Cors;
@@ -20,7 +20,7 @@ impl Fairing for Cors {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        let Some(front) = request.rocket().state::<Arc<App>>().and_then(|app| app.front.clone()) else { return };
+        let Some(front) = request.rocket().state::<Arc<App>>().and_then(|app| app.access.front.clone()) else { return };
         response.adjoin_header(Header::new("Vary", "Origin"));
         if request.headers().get_one("Origin") != Some(front.as_str()) {
             return;

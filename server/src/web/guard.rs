@@ -2,8 +2,9 @@
 
 pub mod admin;
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc};
 
+use banter_stores::UserId;
 use rocket::{
     Request,
     http::Method,
@@ -12,62 +13,41 @@ use rocket::{
 
 use tracing::Instrument;
 
-use super::{App, ChannelAccess, body::refuse, context::Trace, error::ApiError};
-use crate::stores::{Purpose, Recalled, UserId};
+use super::{
+    app::{App, ChannelAccess},
+    body::refuse,
+    context::Trace,
+    problem::{Problem, RequestError},
+};
 
 /// Someone who has proved who they are, by a token in `Authorization` or in the cookie `access_token`.
 pub struct User(pub UserId);
 
-/// A [`User`] who sends a message, with what was looked up for it on the way.
-pub struct Sender {
-    /// Who.
-    pub user: UserId,
-    /// What the cache remembers, if it was asked.
-    pub recalled: Option<Recalled>,
-    /// When.
-    pub proved: Instant,
-}
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for Sender {
-    type Error = ApiError;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
-        // A key that is no good is refused by its own guard.
-        let key = request.headers().get_one("Idempotency-Key").filter(|key| is_key(key));
-        let proved = Instant::now();
-        match prove(request, Purpose::Turn(key)).instrument(Trace::of(request).span()).await {
-            Ok((user, recalled)) => Outcome::Success(Self { user, recalled, proved }),
-            Err(error) => Outcome::Error(refuse(request, error)),
-        }
-    }
-}
-
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for User {
-    type Error = ApiError;
+    type Error = Problem;
 
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
-        match prove(request, Purpose::Other).instrument(Trace::of(request).span()).await {
-            Ok((user, _)) => Outcome::Success(Self(user)),
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        match prove(request).instrument(Trace::of(request).span()).await {
+            Ok(user) => Outcome::Success(Self(user)),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
     }
 }
 
-async fn prove(request: &Request<'_>, purpose: Purpose<'_>) -> Result<(UserId, Option<Recalled>), ApiError> {
+async fn prove(request: &Request<'_>) -> Result<UserId, Problem> {
     let app = app(request)?;
     if let Some(header) = request.headers().get_one("Authorization") {
-        let token = bearer(header).ok_or(ApiError::Unauthorized)?;
-        return Ok(app.accounts.open(token, purpose).await?);
+        let token = bearer(header).ok_or(RequestError::Unauthorized)?;
+        return Ok(app.accounts.authenticate(token).await?);
     }
-    let cookie = request.cookies().get("access_token").ok_or(ApiError::Unauthorized)?;
-    let proved = app.accounts.open(cookie.value(), purpose).await?;
+    let cookie = request.cookies().get("access_token").ok_or(RequestError::Unauthorized)?;
+    let user = app.accounts.authenticate(cookie.value()).await?;
     // A browser sends cookies along with requests that other sites make; these cannot forge `Origin`.
     if request.method() == Method::Post && !is_own_origin(request, app) {
-        return Err(ApiError::ForeignOrigin);
+        return Err(RequestError::ForeignOrigin.into());
     }
-    Ok(proved)
+    Ok(user)
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -80,7 +60,7 @@ fn is_own_origin(request: &Request<'_>, app: &App) -> bool {
     let Some(origin) = request.headers().get_one("Origin") else { return false };
     let own =
         host_of(request).is_some_and(|host| origin == format!("http://{host}") || origin == format!("https://{host}"));
-    own || app.front.as_deref() == Some(origin)
+    own || app.access.front.as_deref() == Some(origin)
 }
 
 /// Whether the request was meant for this machine by name.
@@ -102,12 +82,12 @@ pub struct IdempotencyKey(pub Option<String>);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for IdempotencyKey {
-    type Error = ApiError;
+    type Error = Problem;
 
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
         let Some(key) = request.headers().get_one("Idempotency-Key") else { return Outcome::Success(Self(None)) };
         if !is_key(key) {
-            return Outcome::Error(refuse(request, ApiError::InvalidIdempotencyKey));
+            return Outcome::Error(refuse(request, RequestError::InvalidIdempotencyKey));
         }
         Outcome::Success(Self(Some(key.to_owned())))
     }
@@ -122,22 +102,22 @@ pub struct ChannelClient;
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for ChannelClient {
-    type Error = ApiError;
+    type Error = Problem;
 
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
-        let allowed = app(request).and_then(|app| match &app.channel {
-            ChannelAccess::Off => Err(ApiError::NotFound),
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let allowed = app(request).and_then(|app| match &app.access.channel {
+            ChannelAccess::Off => Err(RequestError::NotFound.into()),
             // Pages of other sites, and names that have been bent to this machine, are no clients.
             ChannelAccess::Open if request.headers().contains("Origin") && !is_own_origin(request, app) => {
-                Err(ApiError::ForeignOrigin)
+                Err(RequestError::ForeignOrigin.into())
             }
-            ChannelAccess::Open if !is_local(request) => Err(ApiError::ForeignOrigin),
+            ChannelAccess::Open if !is_local(request) => Err(RequestError::ForeignOrigin.into()),
             ChannelAccess::Open => Ok(()),
             ChannelAccess::Key(key) => {
                 let query = request.query_value::<&str>("token").and_then(Result::ok);
                 let header = request.headers().get_one("Authorization").and_then(bearer);
-                let given = query.or(header).ok_or(ApiError::Unauthorized)?;
-                if key.matches(given) { Ok(()) } else { Err(ApiError::Unauthorized) }
+                let given = query.or(header).ok_or(RequestError::Unauthorized)?;
+                if key.matches(given) { Ok(()) } else { Err(RequestError::Unauthorized.into()) }
             }
         });
         match allowed {
@@ -152,16 +132,17 @@ pub struct HealthClient;
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for HealthClient {
-    type Error = ApiError;
+    type Error = Problem;
 
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
         let as_bearer = || request.headers().get_one("Authorization").and_then(bearer);
         let given = request.headers().get_one("X-Health-Key").or_else(as_bearer).unwrap_or("");
-        let known = app(request).is_ok_and(|app| app.health_key.as_ref().is_some_and(|key| key.matches(given)));
-        if known { Outcome::Success(Self) } else { Outcome::Error(refuse(request, ApiError::WrongKey)) }
+        let known = app(request).is_ok_and(|app| app.access.health_key.as_ref().is_some_and(|key| key.matches(given)));
+        if known { Outcome::Success(Self) } else { Outcome::Error(refuse(request, RequestError::WrongKey)) }
     }
 }
 
-fn app<'r>(request: &'r Request<'_>) -> Result<&'r Arc<App>, ApiError> {
-    request.rocket().state::<Arc<App>>().ok_or(ApiError::Internal)
+/// What routes reach.
+pub(super) fn app<'r>(request: &'r Request<'_>) -> Result<&'r Arc<App>, Problem> {
+    request.rocket().state::<Arc<App>>().ok_or_else(|| Problem::internal("the routes have no use cases"))
 }

@@ -8,7 +8,6 @@ use rocket::{
 };
 
 use super::context::Trace;
-use crate::telemetry::log_later;
 
 /// Request ids, safe defaults for browsers, the access log.
 pub struct ResponseHeaders;
@@ -33,10 +32,10 @@ impl Fairing for ResponseHeaders {
         }
         response.set_header(Header::new("Cache-Control", "no-store"));
         response.set_header(Header::new("X-Content-Type-Options", "nosniff"));
-        let (id, method, status) = (trace.id.clone(), request.method(), response.status().code);
+        let (id, method, status) = (&trace.id, request.method(), response.status().code);
         // The query may hold a token.
-        let path = request.uri().path().to_string();
+        let path = request.uri().path();
         let us = u64::try_from(trace.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        log_later(move || tracing::info!(%id, %method, %path, status, us, "request"));
+        tracing::info!(%id, %method, %path, status, us, "request");
     }
 }

@@ -4,10 +4,11 @@ use banter_engine::catalogue::bundle::Bundle;
 use banter_server::{
     catalogs::archive,
     config::{
-        Rules, Secret,
+        Rules,
         release::{AdminKey, Scope},
     },
 };
+use banter_stores::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, BOT, Server, server, server_with};
@@ -637,8 +638,8 @@ async fn a_server_that_cannot_follow_says_so() {
     let (token, _) = other.log_in("ann@mail.example").await;
     let greets = async || other.send(&token, "hello there").await.body["response"].as_str().unwrap().to_owned();
     let follow = async || {
-        let app: &std::sync::Arc<banter_server::web::App> = other.client.rocket().state().unwrap();
-        app.releases.follow().await;
+        let app: &std::sync::Arc<banter_server::web::app::App> = other.client.rocket().state().unwrap();
+        app.follower.follow().await;
     };
     let health = async || {
         let answer = other.get("/health", &[("X-Health-Key", "health")]).await;

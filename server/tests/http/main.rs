@@ -2,7 +2,7 @@
 
 #[path = "resources.rs"]
 mod resources;
-#[path = "../services/mod.rs"]
+#[path = "../../../stores/tests/services/mod.rs"]
 mod services;
 
 use resources::support;

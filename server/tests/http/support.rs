@@ -12,17 +12,25 @@ use banter_engine::{
     handlers::{plugin::NoPlugins, script::Scripting},
 };
 use banter_server::{
-    assembly::{Backend, application},
+    assembly::{Versions, application, open_backend},
     catalogs::{
         Catalogs,
+        follower::Follower,
         gate::Gate,
-        releases::{Actor, ReleaseLimits, Releases, Wish},
+        releases::{ReleaseLimits, Releases},
         serving::Serving,
+        source::Source,
+        terms::{Actor, Wish},
     },
-    config::{Config, LogConfig, Rules, Secret},
+    config::{Config, LogConfig, Rules},
     host::ServerHost,
     metrics::Metrics,
     web,
+};
+use banter_stores::{
+    backend::{Backend, DATABASE},
+    clock::{SharedClock, SystemClock},
+    secret::Secret,
 };
 use rocket::{
     http::{ContentType, Header, Status},
@@ -62,6 +70,9 @@ impl Embedder for Sometimes {
     fn is_alive(&self) -> bool {
         !self.1.load(Ordering::Relaxed)
     }
+    fn remembers(&self, _: &str) -> bool {
+        false
+    }
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
         if !self.is_alive() {
             return Err(EmbeddingError::Failed("gone".to_owned()));
@@ -97,7 +108,7 @@ pub async fn server() -> Server {
 pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Server {
     // Rocket's own lines would fill the memory that the test runner keeps for output.
     let quiet = LogConfig { filter: "off".to_owned(), ..Config::default().log };
-    banter_server::telemetry::start(&quiet).unwrap();
+    drop(banter_server::telemetry::start(&quiet).unwrap());
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
     config.auth.secret = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()));
@@ -111,7 +122,8 @@ pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Serv
 }
 
 async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
-    let stores = backend.stores(config);
+    let stores = backend.stores();
+    let clock: SharedClock = Arc::new(SystemClock);
     let scripting = Arc::new(Scripting::new());
     let mut faults = Faults::default();
     let catalogue = loader::load(&Bundle::of(&BOT), &scripting, &NoPlugins, &mut faults)
@@ -127,15 +139,17 @@ async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
     let serving = Serving::new(Bundle::of(&BOT).manifest().id(), snapshot);
     let catalogs = Arc::new(Catalogs::new(serving));
     let limits = ReleaseLimits { utterance_days: 7, utterances: 100 };
-    let name = "test".to_owned();
-    let releases = Releases::new(engine.clone(), gate, catalogs, stores.clone(), &config.data_dir, limits, name);
+    let source = Arc::new(Source::new(stores.clone(), gate, engine.clone(), &config.data_dir));
+    let follower = Arc::new(Follower::new(source.clone(), catalogs, "test".to_owned()));
+    let releases = Arc::new(Releases::new(source.clone(), follower.clone(), clock.clone(), limits));
     // The first of several servers publishes; the others follow.
     let actor = Actor { user: None, name: "start".to_owned() };
     let published =
         releases.publish(Bundle::of(&BOT), Faults::default(), &Wish::default(), &actor, &|_| {}).await.unwrap();
     assert!(published.report.passed);
-    releases.follow().await;
-    let app = application(config, rules, stores, engine, Arc::new(releases), Metrics::new(None)).unwrap();
+    follower.follow().await;
+    let versions = Versions { source, follower, releases };
+    let app = application(config, rules, stores, clock, engine, versions, Metrics::new(None)).unwrap();
     Client::tracked(web::build(app, config)).await.unwrap()
 }
 
@@ -166,7 +180,7 @@ impl Answer {
 
 impl Server {
     async fn over(config: Config, rules: Rules, folder: Arc<tempfile::TempDir>) -> Self {
-        let backend = Backend::open(&config).await.unwrap_or_else(|failure| panic!("{failure}"));
+        let backend = open_backend(&config, Arc::new(SystemClock)).await.unwrap_or_else(|error| panic!("{error}"));
         let client = client(&backend, &config, rules).await;
         Self { client, config, rules, backend, folder }
     }
@@ -186,15 +200,15 @@ impl Server {
 
     /// SQL on the store of users, whichever it is.
     pub async fn sql(&self, embedded: &'static str, postgres: &'static str) {
-        use sqlx::{ConnectOptions, postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+        use sqlx::{ConnectOptions, postgres::PgConnectOptions};
         match &self.config.stores.postgres {
             Some(url) => {
                 let mut connection = url.text().parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
                 sqlx::raw_sql(postgres).execute(&mut connection).await.unwrap();
             }
             None => {
-                let options = SqliteConnectOptions::new().filename(self.config.data_dir.join("banter.db"));
-                sqlx::raw_sql(embedded).execute(&mut options.connect().await.unwrap()).await.unwrap();
+                let file = rusqlite::Connection::open(self.config.data_dir.join(DATABASE)).unwrap();
+                file.execute_batch(embedded).unwrap();
             }
         }
     }

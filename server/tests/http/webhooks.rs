@@ -1,6 +1,7 @@
 //! Rasa's REST channel.
 
-use banter_server::config::{Rules, Secret};
+use banter_server::config::Rules;
+use banter_stores::secret::Secret;
 
 use crate::support::{server, server_with};
 

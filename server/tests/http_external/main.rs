@@ -3,7 +3,7 @@
 mod costs;
 #[path = "../http/resources.rs"]
 mod resources;
-#[path = "../services/mod.rs"]
+#[path = "../../../stores/tests/services/mod.rs"]
 mod services;
 
 use resources::support;

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use banter_stores::secret::Secret;
 use rocket::{
     Request,
     request::{FromRequest, Outcome},
@@ -10,13 +11,13 @@ use tracing::Instrument;
 
 use super::{app, prove};
 use crate::{
-    catalogs::releases::Actor,
-    config::{
-        Secret,
-        release::{AdminConfig, Scope},
+    catalogs::terms::Actor,
+    config::release::{AdminConfig, Scope},
+    web::{
+        body::refuse,
+        context::Trace,
+        problem::{Problem, RequestError},
     },
-    stores::Purpose,
-    web::{body::refuse, context::Trace, error::ApiError},
 };
 
 /// Who may administrate, beside users of that role.
@@ -72,16 +73,13 @@ impl<S> Admin<S> {
 
 #[rocket::async_trait]
 impl<'r, S: Needs> FromRequest<'r> for Admin<S> {
-    type Error = ApiError;
+    type Error = Problem;
 
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ApiError> {
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
         let found = find(request).instrument(Trace::of(request).span()).await;
-        let allowed =
-            found.and_then(
-                |(actor, scopes)| {
-                    if scopes.contains(&S::SCOPE) { Ok((actor, scopes)) } else { Err(ApiError::NotAllowed) }
-                },
-            );
+        let allowed = found.and_then(|(actor, scopes)| {
+            if scopes.contains(&S::SCOPE) { Ok((actor, scopes)) } else { Err(RequestError::NotAllowed.into()) }
+        });
         match allowed {
             Ok((actor, scopes)) => Outcome::Success(Self { actor, scopes, proves: PhantomData }),
             Err(error) => Outcome::Error(refuse(request, error)),
@@ -89,15 +87,15 @@ impl<'r, S: Needs> FromRequest<'r> for Admin<S> {
     }
 }
 
-async fn find(request: &Request<'_>) -> Result<(Actor, Vec<Scope>), ApiError> {
+async fn find(request: &Request<'_>) -> Result<(Actor, Vec<Scope>), Problem> {
     let app = app(request)?;
     if let Some(given) = request.headers().get_one("X-Admin-Key") {
-        let (name, scopes) = app.admins.find(given).ok_or(ApiError::WrongKey)?;
+        let (name, scopes) = app.access.admins.find(given).ok_or(RequestError::WrongKey)?;
         return Ok((Actor { user: None, name: format!("key:{name}") }, scopes.to_vec()));
     }
-    let (user, _) = prove(request, Purpose::Other).await?;
-    if !app.stores.users.is_admin(user).await? {
-        return Err(ApiError::NotAllowed);
+    let user = prove(request).await?;
+    if !app.accounts.is_admin(user).await? {
+        return Err(RequestError::NotAllowed.into());
     }
     Ok((Actor { user: Some(user), name: format!("user:{}", user.0) }, Scope::ALL.to_vec()))
 }

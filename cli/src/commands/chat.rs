@@ -1,0 +1,229 @@
+//! `banter chat`: a REPL over the engine alone; the state lives as long as the command.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, BufRead, IsTerminal},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use banter_engine::{
+    Engine, Snapshot,
+    catalogue::HttpPolicy,
+    handlers::{
+        plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
+        script::Scripting,
+    },
+    host::{Host, HostError, HttpAnswer},
+    state::DialogueState,
+    turn::{Message, Output, Turn},
+};
+use rustyline::{DefaultEditor, error::ReadlineError};
+use serde_json::{Value, json};
+
+use super::{print, runtime};
+use crate::{failure::Failure, progress::BuildBar};
+use banter_server::{assembly, catalogs, config::Config, host::OutboundHttp};
+
+const HELP: &str = "/explain  why the last reply is as it is\n/state    what the dialogue remembers\n/reset    begin anew\n/quit     leave (also Ctrl-D)";
+
+/// Talks until the input ends.
+pub fn run(config: &Config, json: bool) -> Result<u8, Failure> {
+    let scripting = Arc::new(Scripting::new());
+    let runtime = runtime(0)?;
+    let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+    let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox)?;
+    let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
+    let host = Arc::new(ChatHost::default());
+    let engine = Engine::new(embedder, scripting, host.clone());
+    let bar = BuildBar::default();
+    let (snapshot, _) =
+        catalogs::build(catalogue, &engine, Some(&config.data_dir.join("index")), &mut |stage| bar.show(stage))?;
+    drop(bar);
+    let mut chat = Chat { engine, snapshot, host, state: DialogueState::default(), last: None, turns: 0, json };
+    if io::stdin().is_terminal() && !json { chat.interactive(config) } else { chat.piped() }
+}
+
+struct Chat {
+    engine: Engine,
+    snapshot: Snapshot,
+    host: Arc<ChatHost>,
+    state: DialogueState,
+    last: Option<Turn>,
+    turns: u64,
+    json: bool,
+}
+
+impl Chat {
+    fn interactive(&mut self, config: &Config) -> Result<u8, Failure> {
+        let failed = |error: ReadlineError| {
+            Failure::usage(format!("the terminal cannot be read: {error}"), "pipe lines instead")
+        };
+        let mut editor = DefaultEditor::new().map_err(failed)?;
+        let history = config.data_dir.join("chat-history");
+        // A first chat has no history.
+        let _ = fs::create_dir_all(&config.data_dir);
+        let _ = editor.load_history(&history);
+        print(format!(
+            "{} · {} intents · /help lists the commands",
+            self.snapshot.catalogue.name,
+            self.snapshot.catalogue.intents.len()
+        ));
+        loop {
+            let language = self.state.language.as_ref().map_or("  ", |language| language.code());
+            match editor.readline(&format!("{language} > ")) {
+                Ok(line) => {
+                    // Losing the history of one line is no reason to stop talking.
+                    let _ = editor.add_history_entry(&line);
+                    if !self.take(&line)? {
+                        break;
+                    }
+                }
+                Err(ReadlineError::Eof | ReadlineError::Interrupted) => break,
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        if let Err(error) = editor.save_history(&history) {
+            eprintln!("warning: the history could not be kept: {error}");
+        }
+        Ok(0)
+    }
+
+    fn piped(&mut self) -> Result<u8, Failure> {
+        for line in io::stdin().lock().lines() {
+            let line =
+                line.map_err(|error| Failure::usage(format!("the input cannot be read: {error}"), "pipe UTF-8 lines"))?;
+            if !self.take(&line)? {
+                break;
+            }
+        }
+        Ok(0)
+    }
+
+    /// One line; `false` ends the chat.
+    fn take(&mut self, line: &str) -> Result<bool, Failure> {
+        match line.trim() {
+            "" => {}
+            "/quit" | "/exit" => return Ok(false),
+            "/help" => self.tell(HELP),
+            "/reset" => {
+                self.state = DialogueState::default();
+                self.last = None;
+                self.tell("the dialogue begins anew");
+            }
+            "/state" => self.tell(pretty(&self.state)),
+            "/explain" => match &self.last {
+                Some(turn) => self.tell(explain(turn)),
+                None => self.tell("nothing has been said yet"),
+            },
+            command if command.starts_with('/') => {
+                self.tell(format!("there is no {command}; /help lists the commands"));
+            }
+            _ => self.say(line)?,
+        }
+        Ok(true)
+    }
+
+    /// What a command says; it is none of the objects that a program reads.
+    fn tell(&self, text: impl std::fmt::Display) {
+        if self.json { eprintln!("{text}") } else { print(text) }
+    }
+
+    fn say(&mut self, line: &str) -> Result<(), Failure> {
+        self.turns += 1;
+        let message = Message { text: line, user: 2, dialog: 1, seed: self.turns };
+        let turn = self
+            .engine
+            .reply(&self.snapshot, &self.state, &message, self.snapshot.local(jiff::Timestamp::now()))
+            .map_err(|error| Failure::usage(error.to_string(), "see the message above"))?;
+        self.host.keep(&turn.kept);
+        self.state = turn.state.clone();
+        if self.json {
+            print(record(line, &turn).to_string());
+        } else {
+            turn.outputs.iter().for_each(|output| print(show(output)));
+            turn.events.iter().for_each(|event| eprintln!("warning: {}", json!(event)));
+        }
+        self.last = Some(turn);
+        Ok(())
+    }
+}
+
+fn show(output: &Output) -> String {
+    match output {
+        Output::Text { text, suggestions } if suggestions.is_empty() => text.clone(),
+        Output::Text { text, suggestions } => format!("{text}\n  [{}]", suggestions.join("] [")),
+        Output::Image { url } => format!("image: {url}"),
+        Output::Payload { value } => format!("payload: {value}"),
+    }
+}
+
+fn record(line: &str, turn: &Turn) -> Value {
+    json!({
+        "user": line, "language": turn.language.code(), "type": turn.kind, "intent": turn.intent,
+        "probability": turn.probability, "handler": turn.handler, "text": turn.text(), "outputs": turn.outputs,
+        "entities": turn.entities, "slots": turn.state.slots, "events": turn.events, "explain": turn.explain,
+    })
+}
+
+fn pretty<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string())
+}
+
+fn explain(turn: &Turn) -> String {
+    let mut lines = vec![
+        format!("rule      {}", turn.explain.rule),
+        format!("language  {}", turn.language),
+        format!("handler   {}", turn.handler),
+    ];
+    if let Some(in_scope) = turn.explain.in_scope {
+        lines.push(format!("in scope  {in_scope:.3}"));
+    }
+    for candidate in &turn.explain.candidates {
+        lines.push(format!("          {:.3}  {}", candidate.probability, candidate.intent));
+    }
+    for near in &turn.explain.neighbours {
+        lines.push(format!("near      {:.3}  {:<20} {}", near.similarity, near.intent.as_str(), near.text));
+    }
+    for entity in &turn.entities {
+        lines.push(format!("entity    {} = {} (\"{}\")", entity.entity, entity.value, entity.text));
+    }
+    lines.extend(turn.explain.trace.iter().map(|step| format!("trace     {step}")));
+    let times = &turn.timings;
+    lines.push(format!(
+        "time      embed {} µs, decide {} µs, handle {} µs",
+        times.embed_us, times.decide_us, times.handle_us
+    ));
+    lines.join("\n")
+}
+
+/// HTTP as the server does it; kept values in memory.
+#[derive(Default)]
+pub(super) struct ChatHost {
+    http: OutboundHttp,
+    kept: Mutex<BTreeMap<String, Value>>,
+}
+
+impl ChatHost {
+    pub(super) fn keep(&self, values: &BTreeMap<String, Value>) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(values.clone());
+    }
+}
+
+impl Host for ChatHost {
+    fn kv_get(&self, _: i64, key: &str) -> Result<Option<Value>, HostError> {
+        Ok(self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+    }
+
+    fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+        self.http.get(url, policy)
+    }
+
+    fn log(&self, source: &str, message: &str) {
+        eprintln!("log {source}: {message}");
+    }
+
+    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        plugin.call(call)
+    }
+}

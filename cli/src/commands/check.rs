@@ -1,0 +1,94 @@
+//! `banter check`: all that is wrong with a bot, and with `--json` for programs.
+
+use std::{path::Path, sync::Arc};
+
+use banter_engine::{
+    Engine,
+    catalogue::{
+        fault::{Fault, Faults, Place, Severity},
+        loader,
+    },
+    handlers::script::Scripting,
+    host::NoHost,
+};
+use serde_json::json;
+
+use super::{colour, print, runtime};
+use crate::{
+    failure::{CHECK_FAILED, Failure},
+    progress::BuildBar,
+};
+use banter_server::{assembly, catalogs, config::Config};
+
+/// What is wanted.
+pub struct Options {
+    /// One JSON object.
+    pub json: bool,
+    /// Leave out the checks that need the model.
+    pub no_model: bool,
+    /// Warnings fail too.
+    pub deny_warnings: bool,
+}
+
+/// Checks a bot; 0 when it is good.
+pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
+    let scripting = Arc::new(Scripting::new());
+    let runtime = runtime(0)?;
+    let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+    let mut faults = Faults::default();
+    let bundle = catalogs::read(&config.bot, &mut faults)?;
+    let catalogue = loader::load(&bundle, &scripting, &sandbox, &mut faults);
+    for state in sandbox.states() {
+        if let Some(note) = state.note {
+            let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
+            let fault = Fault::warning(place, format!("the plugin `{}` is suspended: {note}", state.name));
+            faults.push(fault.hint(format!("`banter plugin check {}` calls it once", state.name)));
+        }
+    }
+    let intents = catalogue.as_ref().map(|catalogue| catalogue.intents.len());
+    let examples = catalogue.as_ref().map(|c| c.intents.iter().map(|intent| intent.examples.len()).sum::<usize>());
+    if let Some(catalogue) = catalogue.filter(|_| !options.no_model) {
+        let engine = Engine::new(assembly::embedder(&config.embedding, &config.data_dir)?, scripting, Arc::new(NoHost));
+        warn_of_misplaced(catalogue, &engine, &config.data_dir.join("index"), &mut faults)?;
+    }
+    let (errors, warnings) = (faults.count(Severity::Error), faults.count(Severity::Warning));
+    let good = errors == 0 && (warnings == 0 || !options.deny_warnings);
+    if options.json {
+        let report = json!({
+            "good": good, "errors": errors, "warnings": warnings, "intents": intents, "examples": examples,
+            "faults": faults.reports(),
+        });
+        print(format!("{report:#}"));
+    } else {
+        eprint!("{}", faults.render(colour()));
+        let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        let verdict = if good { "good" } else { "not good" };
+        print(format!(
+            "{}: {verdict}, {}, {}",
+            config.bot.display(),
+            count(errors, "error"),
+            count(warnings, "warning")
+        ));
+        if let (Some(intents), Some(examples)) = (intents, examples) {
+            print(format!("{}, {}", count(intents, "intent"), count(examples, "example")));
+        }
+    }
+    Ok(if good { 0 } else { CHECK_FAILED })
+}
+
+/// Examples that the model finds nearer to another intent than to their own.
+fn warn_of_misplaced(
+    catalogue: banter_engine::catalogue::Catalogue,
+    engine: &Engine,
+    folder: &Path,
+    faults: &mut Faults,
+) -> Result<(), Failure> {
+    let bar = BuildBar::default();
+    let (snapshot, _) = catalogs::build(catalogue, engine, Some(folder), &mut |stage| bar.show(stage))?;
+    for found in snapshot.misplaced() {
+        let message = format!("\"{}\" is nearer to `{}` than to `{}`", found.text, found.other, found.intent);
+        faults
+            .push(Fault::warning(found.place, message).hint("reword it, move it, or give both intents more examples"));
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! `banter migrate`: which migrations the database has, and bringing it up to date before the servers do.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{block_on, print};
+use banter_server::config::Config;
+use banter_stores::{StoreError, postgres, secret::Secret};
+
+use crate::failure::{CHECK_FAILED, Failure};
+
+/// What is wanted.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// List the migrations; the exit code is 1 when some are missing.
+    #[command(after_help = "Example:\n  banter migrate status --json")]
+    Status {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Apply what is missing. Servers do the same when they start.
+    #[command(after_help = "Example:\n  banter migrate up")]
+    Up,
+}
+
+pub(super) fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
+    let urls = config.store_urls()?.ok_or_else(|| {
+        Failure::usage("the embedded store migrates itself", "set stores.postgres, stores.mongo and stores.redis")
+    })?;
+    block_on(async {
+        match action {
+            Action::Status { json } => status(&urls.postgres, *json).await,
+            Action::Up => {
+                postgres::migrate(&urls.postgres).await.map_err(failed)?;
+                print("all migrations are applied");
+                Ok(0)
+            }
+        }
+    })
+}
+
+async fn status(url: &Secret, as_json: bool) -> Result<u8, Failure> {
+    let states = postgres::migration_states(url).await.map_err(failed)?;
+    if as_json {
+        let list: Vec<_> = states
+            .iter()
+            .map(|one| json!({ "version": one.version, "name": one.name, "applied": one.applied }))
+            .collect();
+        print(format!("{:#}", json!({ "migrations": list })));
+    } else {
+        for one in &states {
+            print(format!("{:>4}  {:<24} {}", one.version, one.name, if one.applied { "applied" } else { "missing" }));
+        }
+    }
+    Ok(if states.iter().all(|one| one.applied) { 0 } else { CHECK_FAILED })
+}
+
+fn failed(error: StoreError) -> Failure {
+    Failure::usage(error.to_string(), "check that PostgreSQL runs and that stores.postgres is right")
+}

@@ -1,0 +1,290 @@
+//! `banter plugin check` and `run`: one plugin, called by hand.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use banter_engine::{
+    catalogue::{
+        IntentId,
+        bundle::Bundle,
+        fault::Faults,
+        loader::{self, SaidOf},
+    },
+    handlers::{
+        Effect,
+        api::Context,
+        plugin::{Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
+    },
+    host::Host,
+    language::Language as Speech,
+    random::Random,
+};
+use banter_sandbox::{MAX_COMPONENT, Sandbox, VERSION};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::kib;
+use crate::{
+    commands::{chat::ChatHost, colour, print, runtime},
+    failure::{CHECK_FAILED, Failure, counted},
+};
+use banter_server::{assembly, config::Config};
+
+/// What the plugin is told.
+#[derive(Clone, Debug, Args)]
+pub struct CallArgs {
+    /// The user's message.
+    #[arg(long, default_value = "hello")]
+    text: String,
+    /// The language of the reply.
+    #[arg(long, default_value = "en", value_name = "CODE")]
+    language: String,
+    /// The intent that was matched.
+    #[arg(long, default_value = "test")]
+    intent: String,
+    /// A slot's value: JSON, or a text. May be given several times.
+    #[arg(long = "slot", value_name = "NAME=VALUE")]
+    slots: Vec<String>,
+    /// What a script would give, as JSON.
+    #[arg(long, value_name = "JSON")]
+    arguments: Option<String>,
+}
+
+/// A plugin, what bot.yaml says of it, and its bytes.
+struct Subject {
+    spec: PluginSpec,
+    named: bool,
+    component: Vec<u8>,
+}
+
+impl Subject {
+    fn find(config: &Config, name: &str) -> Result<Self, Failure> {
+        let mut faults = Faults::default();
+        let bundle = Bundle::read(&config.bot, &mut faults).map_err(|error| {
+            Failure::usage(
+                format!("the bot's folder {} cannot be read: {error}", config.bot.display()),
+                "name one with --bot DIR",
+            )
+        })?;
+        let said = loader::said_of(name, &bundle, &mut faults);
+        if faults.has_errors() {
+            eprint!("{}", faults.render(colour()));
+        }
+        let (named, spec) = match said {
+            SaidOf::Known(spec) => (true, *spec),
+            SaidOf::Unnamed => (false, loader::ungranted_spec(name)),
+            SaidOf::Unreadable => {
+                let message = format!("what bot.yaml grants to `{name}` cannot be read");
+                return Err(Failure::check(message, "mend what is told above"));
+            }
+        };
+        let path = config.bot.join(&spec.file);
+        let component = fs::read(&path).map_err(|error| {
+            Failure::usage(
+                format!("{} cannot be read: {error}", path.display()),
+                format!("build it with `banter plugin build {name}`, or mend `file` in bot.yaml"),
+            )
+        })?;
+        Ok(Self { spec, named, component })
+    }
+}
+
+/// Who is called, and how it went.
+struct Called {
+    result: Result<PluginReply, PluginFailure>,
+    took: Duration,
+}
+
+fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Failure> {
+    let wrong = |message: String, hint: &str| Failure::usage(message, hint);
+    let language = Speech::new(&arguments.language)
+        .ok_or_else(|| wrong(format!("`{}` is no language", arguments.language), "write a code such as en or ru"))?;
+    let mut slots = BTreeMap::new();
+    for slot in &arguments.slots {
+        let (name, value) =
+            slot.split_once('=').ok_or_else(|| wrong(format!("\"{slot}\" is no slot"), "write NAME=VALUE"))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        slots.insert(name.to_owned(), value);
+    }
+    let given = match &arguments.arguments {
+        None => None,
+        Some(text) => Some(serde_json::from_str::<Value>(text).map_err(|error| {
+            wrong(format!("--arguments is no JSON: {error}"), "write an object such as '{\"price\": 100}'")
+        })?),
+    };
+    let context = Context {
+        text: banter_engine::text::normalize(&arguments.text),
+        language,
+        intent: IntentId::new(&arguments.intent),
+        probability: 1.0,
+        entities: Vec::new(),
+        slots,
+        contexts: Vec::new(),
+        user: 2,
+        dialog: 1,
+        history: Vec::new(),
+    };
+    let host: Arc<dyn Host> = Arc::new(ChatHost::default());
+    let (mut random, mut kept) = (Random::new(1), BTreeMap::new());
+    let call = PluginCall {
+        context: &context,
+        arguments: given,
+        host: &host,
+        now: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC),
+        random: &mut random,
+        kept: &mut kept,
+        replayed: false,
+    };
+    let begun = Instant::now();
+    let result = plugin.call(call);
+    Ok(Called { result, took: begun.elapsed() })
+}
+
+/// Calls a plugin and prints what it replies.
+pub(super) fn call_once(config: &Config, name: &str, arguments: &CallArgs, as_json: bool) -> Result<u8, Failure> {
+    let subject = Subject::find(config, name)?;
+    let runtime = runtime(0)?;
+    let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+    let plugin = load(&sandbox, &subject)?;
+    let called = call_plugin(&*plugin, arguments)?;
+    if as_json {
+        print(format!("{:#}", told(&called)));
+        return Ok(if called.result.is_ok() { 0 } else { CHECK_FAILED });
+    }
+    match called.result {
+        Ok(reply) => {
+            reply.effects.iter().for_each(|effect| print(shown(effect)));
+            if let Some(value) = reply.value {
+                print(format!("value: {value}"));
+            }
+            Ok(0)
+        }
+        Err(failure) => {
+            let hint = failure.user_text.map_or_else(String::new, |text| format!("the user is told: {text}"));
+            Err(Failure::check(format!("{name} gave no reply ({}): {}", failure.kind.as_str(), failure.message), hint))
+        }
+    }
+}
+
+fn load(sandbox: &Sandbox, subject: &Subject) -> Result<Arc<dyn Plugin>, Failure> {
+    sandbox
+        .load(subject.spec.clone(), &subject.component)
+        .map_err(|failure| Failure::check(format!("{}: {}", subject.spec.file, failure.message), failure.hint))
+}
+
+fn shown(effect: &Effect) -> String {
+    match effect {
+        Effect::Say { text, suggestions } if suggestions.is_empty() => text.clone(),
+        Effect::Say { text, suggestions } => format!("{text}\n  [{}]", suggestions.join("] [")),
+        other => format!("{other:?}"),
+    }
+}
+
+fn told(called: &Called) -> Value {
+    let took_us = called.took.as_micros() as u64;
+    match &called.result {
+        Ok(reply) => json!({
+            "took_us": took_us, "fuel": reply.fuel, "value": reply.value,
+            "effects": reply.effects.iter().map(shown).collect::<Vec<_>>(),
+        }),
+        Err(failure) => json!({
+            "took_us": took_us, "failure": failure.kind.as_str(), "message": failure.message, "user_text": failure.user_text,
+            "retryable": failure.retryable,
+        }),
+    }
+}
+
+/// What a component imports of the contract, and whether bot.yaml grants it.
+fn grants_of(spec: &PluginSpec, imports: &[String]) -> Vec<(String, bool)> {
+    let grants = &spec.grants;
+    let known = [
+        ("log", grants.log),
+        ("kv", grants.kv),
+        ("http", !grants.http.allow.is_empty()),
+        ("clock", grants.clock),
+        ("random", grants.random),
+    ];
+    let imported = |name: &str| imports.iter().any(|import| import.split('@').next() == Some(name));
+    known.into_iter().filter(|(name, _)| imported(name)).map(|(name, granted)| (name.to_owned(), granted)).collect()
+}
+
+/// Looks a component over, and times a call.
+pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: bool) -> Result<u8, Failure> {
+    let subject = Subject::find(config, name)?;
+    let runtime = runtime(0)?;
+    let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+    let failed = |failure: banter_engine::handlers::plugin::LoadFailure| Failure::check(failure.message, failure.hint);
+    let begun = Instant::now();
+    let imports = sandbox.imports(&subject.component).map_err(failed)?;
+    let compiled = begun.elapsed();
+    let plugin = load(&sandbox, &subject)?;
+    let note = sandbox.states().into_iter().find_map(|state| state.note);
+    // The first call of a process warms memory up; the second is what users wait for.
+    let first = call_plugin(&*plugin, arguments)?;
+    let called = if first.result.is_ok() { call_plugin(&*plugin, arguments)? } else { first };
+    let granted = grants_of(&subject.spec, &imports);
+    let limits = subject.spec.limits;
+    let good = called.result.as_ref().err().is_none_or(|failure| failure.kind.as_str() == "refused");
+    if as_json {
+        print(format!(
+            "{:#}",
+            json!({
+                "good": good, "name": name, "file": subject.spec.file, "named_in_bot": subject.named,
+                "bytes": subject.component.len(), "contract": VERSION, "compile_ms": compiled.as_millis() as u64,
+                "imports": granted.iter().map(|(name, granted)| json!({ "name": name, "granted": granted })).collect::<Vec<_>>(),
+                "limits": { "memory_bytes": limits.memory_bytes, "time_ms": limits.time_ms, "fuel": limits.fuel, "parallel": limits.parallel },
+                "suspended": note.as_ref().map(|note| json!({ "kind": note.kind, "failures": note.failures, "until_ms": note.until_ms })),
+                "call": told(&called),
+            })
+        ));
+        return Ok(if good { 0 } else { CHECK_FAILED });
+    }
+    let row = |head: &str, text: String| print(format!("{head:<10} {text}"));
+    let size = kib(subject.component.len() as u64);
+    row("component", format!("{} ({size} of {})", subject.spec.file, kib(MAX_COMPONENT as u64)));
+    if !subject.named {
+        row("bot.yaml", format!("does not name it; add  plugins: {{ {name}: {{ file: {} }} }}", subject.spec.file));
+    }
+    row("contract", format!("banter:plugin@{VERSION}"));
+    let words =
+        granted.iter().map(|(name, granted)| format!("{name} ({})", if *granted { "granted" } else { "not granted" }));
+    let words: Vec<String> = words.collect();
+    row("imports", if words.is_empty() { "nothing".to_owned() } else { words.join(", ") });
+    row(
+        "limits",
+        format!(
+            "{} MiB, {} ms, {} million units of fuel, {} at a time",
+            limits.memory_bytes >> 20,
+            limits.time_ms,
+            limits.fuel / 1_000_000,
+            limits.parallel
+        ),
+    );
+    row("compiled", format!("in {} ms, kept for the next time", compiled.as_millis()));
+    if let Some(note) = &note {
+        row("suspended", note.to_string());
+    }
+    match &called.result {
+        Ok(reply) => row(
+            "call",
+            format!(
+                "{} in {} µs, {} units of fuel",
+                counted(reply.effects.len(), "effect"),
+                called.took.as_micros(),
+                reply.fuel
+            ),
+        ),
+        Err(failure) => row("call", format!("{}: {}", failure.kind.as_str(), failure.message)),
+    }
+    if good {
+        return Ok(0);
+    }
+    Err(Failure::check(
+        format!("{name} does not answer a call"),
+        "see `call` above; --text, --slot and --arguments tell it more",
+    ))
+}

@@ -1,0 +1,119 @@
+//! Access logs in JSON Lines.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+};
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde_json::Value;
+
+use super::{Common, named, tell_cut};
+use crate::{
+    failure::Failure,
+    replays::record::{MAX_MESSAGES, Said, Utterance},
+};
+use banter_server::conversations::MAX_TEXT;
+
+/// Bytes of a line in a log at the most.
+const MAX_LINE: u64 = 1 << 20;
+/// Conversations of one log.
+const MAX_CONVERSATIONS: usize = 1_000;
+
+/// What somebody of a log said.
+pub struct Logged {
+    /// What they said.
+    pub said: Said,
+    /// The line of the first message.
+    pub line: usize,
+}
+
+/// The conversations of a log, by who speaks.
+pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
+    let failed = |error: io::Error| {
+        Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a log in JSON Lines")
+    };
+    let mut input: Box<dyn BufRead> = match path == Path::new("-") {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(BufReader::new(File::open(path).map_err(failed)?)),
+    };
+    let mut all: Vec<Logged> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut cut: BTreeSet<usize> = BTreeSet::new();
+    for number in 1.. {
+        let mut line = Vec::new();
+        let read = (&mut input).take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        let broken = |reason: String| {
+            Failure::usage(
+                format!("{}:{number}: {reason}", path.display()),
+                "each line is a JSON object with `text` or `message`",
+            )
+        };
+        let line = String::from_utf8(line).map_err(|_| broken("the line is not UTF-8".to_owned()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let entry: Value =
+            serde_json::from_str(&line).map_err(|error| broken(format!("the line is not JSON: {error}")))?;
+        let Some(text) = ["text", "message", "user"].iter().find_map(|key| entry.get(*key)?.as_str()) else {
+            return Err(broken("the line has neither `text` nor `message`".to_owned()));
+        };
+        if text.trim().is_empty() || text.chars().count() > MAX_TEXT {
+            return Err(broken(format!("the text is empty or longer than {MAX_TEXT} characters")));
+        }
+        let at = time_of(&entry).map_err(broken)?;
+        let speaker = ["dialog_id", "sender", "sender_id", "user_id"].iter().find_map(|key| entry.get(*key));
+        let speaker = speaker.map_or_else(
+            || "somebody".to_owned(),
+            |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        );
+        let place = *places.entry(speaker).or_insert(all.len());
+        if place == MAX_CONVERSATIONS {
+            return Err(broken(format!("more than {MAX_CONVERSATIONS} people speak")));
+        }
+        if place == all.len() {
+            let name = format!("{} {}", named(common, "from a log"), place + 1);
+            all.push(Logged { said: Said { name, ..Said::default() }, line: number });
+        }
+        let said = &mut all[place].said;
+        if said.messages.len() == MAX_MESSAGES {
+            if cut.insert(place) {
+                tell_cut(&format!("{}:{number}: `{}`", path.display(), said.name));
+            }
+            continue;
+        }
+        let names = entry.get("slots").and_then(Value::as_object).into_iter().flatten();
+        said.slots.extend(names.filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned()))));
+        said.messages.push(Utterance { text: text.to_owned(), at });
+    }
+    if all.is_empty() {
+        return Err(Failure::usage(format!("{} is empty", path.display()), "name a log in JSON Lines"));
+    }
+    Ok(all)
+}
+
+/// When a line of a log was written: a date with time, or seconds or milliseconds since 1970.
+fn time_of(entry: &Value) -> Result<Option<Timestamp>, String> {
+    let keys = ["time", "timestamp", "@timestamp", "ts", "created_at"];
+    let Some(found) = keys.iter().find_map(|key| entry.get(*key).filter(|value| !value.is_null())) else {
+        return Ok(None);
+    };
+    let of_number = |number: f64| {
+        // Seconds of this size are the year 5138.
+        let millis = if number.abs() < 1e11 { number * 1e3 } else { number };
+        Timestamp::from_millisecond(millis as i64).ok()
+    };
+    let of_text = |text: &str| {
+        let number = || of_number(text.parse().ok()?);
+        // Without a zone it is UTC.
+        let zoneless = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+        text.parse().ok().or_else(number).or_else(|| zoneless().map(|time| time.timestamp()))
+    };
+    let time = found.as_str().map_or_else(|| of_number(found.as_f64()?), of_text);
+    time.map(Some).ok_or_else(|| format!("{found} is no time; write one such as 2026-01-05T10:00:00Z"))
+}

@@ -1,0 +1,224 @@
+//! What became of versions, for people at a terminal.
+
+use std::fmt::Write;
+
+use banter_engine::catalogue::{
+    diff::{CatalogueDiff, ValueDiff},
+    fault::{FaultReport, Severity},
+};
+use banter_engine::forecast::Changed;
+
+use banter_server::catalogs::{
+    gate::{FixtureDifference, GateReport},
+    serving::SHORT,
+    terms::{Fleet, Forecast, Published},
+};
+
+pub use banter_server::catalogs::serving::short;
+
+use crate::failure::counted;
+
+/// Lines of each kind.
+const LINES: usize = 20;
+
+/// A text from elsewhere on one line of a terminal, which shall not take any of it for a command.
+pub fn harmless(text: &str) -> String {
+    text.replace('\n', " / ").chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+/// One line on what was published.
+pub fn published(published: &Published) -> String {
+    let told = match published.report.faults.len() {
+        0 => String::new(),
+        warnings => format!(", {} (see `banter check`)", counted(warnings, "warning")),
+    };
+    format!("{} is in use: {}{told}", short(&published.version), summary(&published.diff))
+}
+
+/// What is not as it should be in a version that passed.
+pub fn warnings(report: &GateReport) -> String {
+    let mut out: String = report.faults.iter().take(LINES).map(fault).collect();
+    more(&mut out, report.faults.len());
+    out
+}
+
+/// What is different, in a few words.
+pub fn summary(diff: &CatalogueDiff) -> String {
+    let words = |counts: &[(usize, &str, &str)]| {
+        let some = counts.iter().filter(|(count, ..)| *count > 0);
+        some.map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let examples =
+        |of: fn(&banter_engine::catalogue::diff::IntentDiff) -> usize| diff.intents_changed.iter().map(of).sum();
+    let changes = diff.intents_changed.iter().map(|intent| intent.changes.len()).sum();
+    let told = words(&[
+        (diff.intents_added.len(), "intent added", "intents added"),
+        (diff.intents_removed.len(), "intent removed", "intents removed"),
+        (examples(|intent| intent.examples_added.len()), "example added", "examples added"),
+        (examples(|intent| intent.examples_removed.len()), "example removed", "examples removed"),
+        (diff.texts.len(), "text changed", "texts changed"),
+        (diff.thresholds.len(), "threshold changed", "thresholds changed"),
+        (changes, "handler or slot changed", "handlers or slots changed"),
+    ]);
+    let files = words(&[
+        (diff.files_added.len(), "file added", "files added"),
+        (diff.files_removed.len(), "file removed", "files removed"),
+        (diff.files_changed.len(), "file changed", "files changed"),
+    ]);
+    [told, files].into_iter().find(|words| !words.is_empty()).unwrap_or_else(|| "nothing has changed".to_owned())
+}
+
+/// All that keeps a version out.
+pub fn refusal(report: &GateReport) -> String {
+    let mut out = String::new();
+    for fault in report.faults.iter().filter(|fault| fault.severity == Severity::Error) {
+        out.push_str(&self::fault(fault));
+    }
+    for difference in report.differences.iter().take(LINES) {
+        out.push_str(&self::difference(difference));
+    }
+    more(&mut out, report.differences.len());
+    let errors = report.faults.iter().filter(|fault| fault.severity == Severity::Error).count();
+    let _ = match (errors, report.differences.len()) {
+        (0, 1) => write!(out, "not taken: an expectation of its own fixtures is not met"),
+        (0, differing) => write!(out, "not taken: {differing} expectations of its own fixtures are not met"),
+        (errors, _) => write!(out, "not taken: {}", counted(errors, "error")),
+    };
+    out
+}
+
+fn fault(fault: &FaultReport) -> String {
+    let hint = fault.hint.as_ref().map_or(String::new(), |hint| format!("  hint: {}\n", harmless(hint)));
+    let severity = if fault.severity == Severity::Error { "error" } else { "warning" };
+    format!("{severity}: {}:{}: {}\n{hint}", harmless(&fault.file), fault.line, harmless(&fault.message))
+}
+
+fn difference(difference: &FixtureDifference) -> String {
+    let FixtureDifference { line, .. } = difference;
+    let [file, user, field, expected, actual] =
+        [&difference.file, &difference.user, &difference.field, &difference.expected, &difference.actual]
+            .map(|text| harmless(text));
+    format!("error: {file}:{line}: after \"{user}\", {field} should be {expected} and is {actual}\n")
+}
+
+fn more(out: &mut String, count: usize) {
+    if count > LINES {
+        let _ = writeln!(out, "… and {} more", count - LINES);
+    }
+}
+
+/// A whole diff.
+pub fn diff(diff: &CatalogueDiff) -> String {
+    let mut out = String::new();
+    for (sign, files) in [("+", &diff.files_added), ("-", &diff.files_removed), ("~", &diff.files_changed)] {
+        files.iter().for_each(|file| _ = writeln!(out, "{sign} {}", harmless(file)));
+    }
+    for (sign, intents) in [("+", &diff.intents_added), ("-", &diff.intents_removed)] {
+        for (intent, count) in intents {
+            let _ = writeln!(out, "{sign} intent {intent}, {}", counted(*count, "example"));
+        }
+    }
+    for intent in &diff.intents_changed {
+        let _ = writeln!(out, "~ intent {}", intent.intent);
+        intent.examples_added.iter().for_each(|example| _ = writeln!(out, "    + {}", harmless(example)));
+        intent.examples_removed.iter().for_each(|example| _ = writeln!(out, "    - {}", harmless(example)));
+        intent.changes.iter().for_each(|change| value(&mut out, change));
+    }
+    for (what, values) in [("texts", &diff.texts), ("thresholds", &diff.thresholds)] {
+        if !values.is_empty() {
+            let _ = writeln!(out, "~ {what}");
+            values.iter().for_each(|change| value(&mut out, change));
+        }
+    }
+    if out.is_empty() {
+        out.push_str("nothing is different\n");
+    }
+    out
+}
+
+fn value(out: &mut String, change: &ValueDiff) {
+    let _ = writeln!(out, "    {}", harmless(&change.what));
+    change.from.iter().for_each(|from| _ = writeln!(out, "      - {}", harmless(from)));
+    change.to.iter().for_each(|to| _ = writeln!(out, "      + {}", harmless(to)));
+}
+
+/// What would be answered otherwise.
+pub fn forecast(forecast: &Forecast) -> String {
+    let mut out = format!(
+        "of {}{} of users in the last {} days, {} would be answered otherwise\n",
+        if forecast.more { "the newest " } else { "" },
+        counted(forecast.utterances, "utterance"),
+        forecast.days,
+        forecast.changed
+    );
+    forecast.of_users.iter().take(LINES).for_each(|changed| out.push_str(&self::changed(changed)));
+    more(&mut out, forecast.of_users.len());
+    let _ = writeln!(out, "of the fixtures' messages, {}", forecast.of_fixtures.len());
+    forecast.of_fixtures.iter().take(LINES).for_each(|changed| out.push_str(&self::changed(changed)));
+    more(&mut out, forecast.of_fixtures.len());
+    out
+}
+
+fn changed(changed: &Changed) -> String {
+    let place = changed.place.as_ref().map_or(String::new(), |place| format!("{place}: "));
+    let one = |answer: &banter_engine::forecast::Answered| {
+        let intent = answer.intent.as_deref().unwrap_or("no intent");
+        format!("{intent}: {}", harmless(&answer.text))
+    };
+    format!("  {place}{}\n    - {}\n    + {}\n", harmless(&changed.text), one(&changed.from), one(&changed.to))
+}
+
+/// The servers, a line each, and the versions' match rates.
+pub fn fleet(fleet: &Fleet) -> String {
+    let mut out = String::new();
+    match &fleet.activation {
+        None => out.push_str("nothing was published yet\n"),
+        Some(activation) => {
+            let canary = activation.canary.as_ref().map_or(String::new(), |canary| {
+                format!(", {} % of the users have {}", canary.percent, short(&canary.version))
+            });
+            let _ = writeln!(
+                out,
+                "{} is in use (generation {}, {} by {}){canary}",
+                short(&activation.version),
+                activation.generation,
+                activation.reason,
+                harmless(&activation.by)
+            );
+        }
+    }
+    let width = fleet.servers.iter().map(|server| server.record.name.chars().count()).max().unwrap_or(0);
+    for server in &fleet.servers {
+        let record = &server.record;
+        let state = match (&record.problem, server.current) {
+            (_, true) => "runs it".to_owned(),
+            (Some(problem), _) => format!("is behind: {}", harmless(problem)),
+            (None, false) => format!("is behind, at generation {}", record.generation),
+        };
+        let id = record.id.get(..6).unwrap_or(&record.id);
+        let _ = writeln!(out, "  {:<width$}  {id}  {}  {state}", record.name, short(&record.version));
+    }
+    if !fleet.versions.is_empty() {
+        let _ = writeln!(
+            out,
+            "{:<SHORT$}  {:>10} {:>10} {:>9} {:>9} {:>9}",
+            "version", "match rate", "matched", "ambiguous", "unknown", "failed"
+        );
+    }
+    for (version, counts) in &fleet.versions {
+        let rate = counts.match_rate.map_or("-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
+        let numbers = counts.counts;
+        let _ = writeln!(
+            out,
+            "{:<SHORT$}  {rate:>10} {:>10} {:>9} {:>9} {:>9}",
+            short(version),
+            numbers.matched,
+            numbers.ambiguous,
+            numbers.unknown,
+            numbers.failed
+        );
+    }
+    out
+}

@@ -1,0 +1,322 @@
+//! `banter replay`: what `cargo test` is for code. Exit codes: 0 all pass, 1 a difference, 2 wrong use or broken files.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use banter_engine::catalogue::fault::{FaultReport, Severity};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::json;
+use tokio::task::block_in_place;
+
+use tokio::runtime::Handle;
+
+use super::{block_on, colour, colours, print, runtime};
+use crate::{
+    failure::{CHECK_FAILED, Failure, counted},
+    replays::{
+        Choice, Ran, Rig, junit, mutants,
+        mutants::Mutants,
+        page,
+        remote::{Channel, Remote},
+        report::{Report, Verdict},
+        show::{self, Paint},
+        update,
+    },
+};
+use banter_server::{catalogs::watch::Watch, config::Config};
+
+/// What to replay, and how.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Fixtures, or folders of them; the bot's own without any.
+    paths: Vec<PathBuf>,
+    /// Only fixtures with this in their name or path.
+    #[arg(long, value_name = "PART")]
+    filter: Option<String>,
+    /// Only fixtures with this tag; may be given several times.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Stop at the first fixture that differs.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Play the fixtures in an order drawn from this number.
+    #[arg(long, value_name = "SEED")]
+    shuffle: Option<u64>,
+    /// Fixtures at a time; one a core without it.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Write what came in place of what was expected; comments and order stay.
+    #[arg(long, conflicts_with_all = ["url", "mutate", "watch"])]
+    update: bool,
+    /// Replay again whenever a file of the bot or a fixture changes.
+    #[arg(long, conflicts_with_all = ["url", "mutate"])]
+    watch: bool,
+    /// Tell everything that no fixture reaches, not only some of it.
+    #[arg(long)]
+    coverage: bool,
+    /// How differences are told.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Write a report as JSON; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a report as JUnit XML; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a report as one HTML page; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Replay against running servers; several are asked by turns.
+    #[arg(long, value_name = "URL", conflicts_with = "mutate")]
+    url: Vec<String>,
+    /// Which interface of the servers.
+    #[arg(long, value_enum, default_value_t = Channel::Native, requires = "url")]
+    channel: Channel,
+    /// The key of the Rasa channel.
+    #[arg(long, env = "BANTER_CHANNEL_KEY", hide_env_values = true, requires = "url")]
+    key: Option<String>,
+    /// Messages a second at the most, against servers.
+    #[arg(long, value_name = "N", requires = "url", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// Break the bot on purpose so many times, and tell what no fixture notices.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    mutate: Option<u32>,
+    /// Where the choice of what is broken comes from.
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "mutate")]
+    seed: u64,
+    /// Fail when fewer mutations than this are noticed, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, hide_default_value = true, requires = "mutate",
+          value_parser = clap::value_parser!(u32).range(0..=100))]
+    at_least: u32,
+}
+
+/// A number of messages a second.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "a number is wanted".to_owned())?;
+    if (0.001..=1e6).contains(&rate) { Ok(rate) } else { Err("it must be from 0.001 to 1000000".to_owned()) }
+}
+
+/// How differences are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    Human,
+    /// As annotations of GitHub's workflows.
+    Github,
+}
+
+/// Replays.
+pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
+    let choice = Choice {
+        paths: options.paths.clone(),
+        filter: options.filter.clone(),
+        tags: options.tags.clone(),
+        jobs: options.jobs,
+        fail_fast: options.fail_fast,
+        shuffle: options.shuffle,
+    };
+    if options.watch { watch(config, options, &choice) } else { once(config, options, &choice) }
+}
+
+fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
+    let to_output = [&options.json, &options.junit, &options.html].into_iter().flatten().filter(|path| is_output(path));
+    let quiet = match to_output.count() {
+        0 => false,
+        1 => true,
+        _ => return Err(Failure::usage("two reports cannot both go to standard output", "name files for the others")),
+    };
+    let runtime = runtime(0)?;
+    let handle = runtime.handle();
+    let rig = Rig::open(config, handle, choice, colour(), &|faults| tell_broken(options, &faults, quiet))?;
+    eprint!("{}", rig.unread);
+    if rig.warnings.count(Severity::Warning) > 0 {
+        eprint!("{}", rig.warnings.render(colour()));
+    }
+    let paint = Paint(colours(&io::stdout()));
+    let start = Instant::now();
+    let bar = indicatif::ProgressBar::new(rig.fixtures.len() as u64);
+    let show = |one: &Ran, verdict: Verdict| {
+        bar.inc(1);
+        if !quiet {
+            let (file, name) = (&one.outcome.file, &one.outcome.name);
+            bar.suspend(|| print(show::line(paint, verdict, file, name, one.outcome.turns.len())));
+        }
+    };
+    let (ran, report) = play(&rig, options, choice, &show)?;
+    bar.finish_and_clear();
+    if !quiet {
+        match options.format {
+            Format::Human => report.fixtures.iter().for_each(|fixture| {
+                let told = show::failures(paint, fixture);
+                if !told.is_empty() {
+                    print(told.trim_end());
+                }
+            }),
+            Format::Github => print(show::github(&report).trim_end()),
+        }
+        let idle = show::idle_stubs(paint, &report);
+        if options.format == Format::Human && !idle.is_empty() {
+            print(idle.trim_end());
+        }
+        print(show::summary(paint, &report, start.elapsed().as_secs_f64(), options.coverage).trim_end());
+    }
+    // Whatever becomes of the files, the differences have been told.
+    write_reports(options, &report, &ran)?;
+    if !options.url.is_empty() && report.passed + report.failed == 0 {
+        return Err(Failure::usage(
+            "nothing was compared: a client sees nothing of what these fixtures expect",
+            "choose fixtures that expect texts, and no starting states; `--json` tells of each why it was not compared",
+        ));
+    }
+    if options.update && report.failed > 0 {
+        return tell_update(config, handle, choice, &rig, &ran);
+    }
+    if report.failed > 0 {
+        if options.mutate.is_some() {
+            eprintln!("no mutation was tried: all fixtures must pass first");
+        }
+        return Ok(CHECK_FAILED);
+    }
+    match options.mutate {
+        Some(count) => mutate(&rig, &ran, options, count as usize),
+        None => Ok(0),
+    }
+}
+
+fn play(
+    rig: &Rig,
+    options: &Options,
+    choice: &Choice,
+    show: &(dyn Fn(&Ran, Verdict) + Sync),
+) -> Result<(Vec<Ran>, Report), Failure> {
+    let catalogue = &rig.snapshot.catalogue;
+    if options.url.is_empty() {
+        let ran = rig.run(choice, &|one| show(one, Verdict::of(&one.outcome, None)))?;
+        let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, None);
+        return Ok((ran, report));
+    }
+    let remote = Remote::new(options.url.clone(), options.channel, options.key.clone(), options.rate, |text| {
+        eprintln!("{text}")
+    });
+    let seen = |fixture: usize, turn: usize| remote.seen(fixture, turn);
+    let show = |one: &Ran| show(one, Verdict::of(&one.outcome, Some(&|turn| seen(one.index, turn))));
+    let ran = rig.run_with(choice, &show, &|index| remote.play(rig, index))?;
+    let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, Some(&seen));
+    Ok((ran, report))
+}
+
+/// Where CI looks for differences it finds what is wrong with the files.
+fn tell_broken(options: &Options, faults: &[FaultReport], quiet: bool) -> Result<(), Failure> {
+    if options.format == Format::Github && !quiet {
+        print(show::github_faults(faults).trim_end());
+    }
+    if let Some(path) = &options.json {
+        write_json(path, &json!({ "faults": faults }))?;
+    }
+    if let Some(path) = &options.junit {
+        write(path, &junit::faults(faults)?)?;
+    }
+    Ok(())
+}
+
+fn write_reports(options: &Options, report: &Report, ran: &[Ran]) -> Result<(), Failure> {
+    // With mutations, these are what the JSON tells, unless none can be tried.
+    if let Some(path) = options.json.as_ref().filter(|_| options.mutate.is_none() || report.failed > 0) {
+        write_json(path, report)?;
+    }
+    if let Some(path) = &options.junit {
+        write(path, &junit::xml(report, ran)?)?;
+    }
+    if let Some(path) = &options.html {
+        write(path, &page::html(report)?)?;
+    }
+    Ok(())
+}
+
+fn is_output(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    write(path, &format!("{:#}\n", json!(value)))
+}
+
+/// `-` is standard output.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if is_output(path) {
+        print(text.trim_end());
+        return Ok(());
+    }
+    fs::write(path, text)
+        .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", path.display()), "name another file"))
+}
+
+/// What could be written anew passes the next time; anything else still fails.
+fn tell_update(config: &Config, runtime: &Handle, choice: &Choice, rig: &Rig, ran: &[Ran]) -> Result<u8, Failure> {
+    let outcomes: Vec<_> = ran.iter().map(|one| &one.outcome).collect();
+    let updated = update::update(rig, &outcomes)?;
+    match updated.written {
+        0 => eprintln!("no expectation was written anew"),
+        1 => eprintln!("1 expectation was written anew; look at it before you commit"),
+        more => eprintln!("{more} expectations were written anew; look at them before you commit"),
+    }
+    for left in &updated.left {
+        eprintln!("left as it is: {left}");
+    }
+    // Whether that mended it, a replay tells: what several fixtures share can be right for one of them alone.
+    let again = Rig::open(config, runtime, choice, colour(), &|_| Ok(()))?;
+    let differing = again.run(choice, &|_| {})?.iter().filter(|one| !one.outcome.passed()).count();
+    if differing > 0 {
+        eprintln!("{} still {}", counted(differing, "fixture"), if differing == 1 { "differs" } else { "differ" });
+    }
+    Ok(if differing == 0 { 0 } else { CHECK_FAILED })
+}
+
+fn mutate(rig: &Rig, ran: &[Ran], options: &Options, count: usize) -> Result<u8, Failure> {
+    let mutants = mutants::run(rig, ran, count, options.seed)?;
+    match &options.json {
+        Some(path) => write_json(path, &mutants)?,
+        None => tell_mutants(&mutants, count),
+    }
+    Ok(if mutants.percent() < options.at_least as usize { CHECK_FAILED } else { 0 })
+}
+
+fn tell_mutants(mutants: &Mutants, wanted: usize) {
+    let unnoticed: Vec<_> = mutants.fates.iter().filter(|fate| fate.noticed_by.is_none()).collect();
+    if !unnoticed.is_empty() {
+        print("\nno fixture notices:");
+    }
+    for fate in unnoticed {
+        let mutation = &fate.mutation;
+        print(format!("  {}:{}  {}", mutation.file, mutation.line, mutation.what));
+        print(format!("      {}", fate.reason.as_deref().unwrap_or_default()));
+    }
+    print(format!("\n{} of {} mutations noticed, {} %", mutants.noticed, mutants.total, mutants.percent()));
+    if mutants.total < wanted {
+        print(format!("the bot can be broken in no more ways than these {}", mutants.total));
+    }
+    for (kind, [noticed, total]) in &mutants.by_kind {
+        print(format!("  {:<10} {noticed:>3} of {total}", json!(kind).as_str().unwrap_or_default()));
+    }
+}
+
+/// Replays at each change until it is interrupted. What cannot be loaded is told, and waited for to be mended.
+fn watch(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
+    block_on(async {
+        let failed = |reason: String| {
+            Failure::usage(format!("the folders cannot be watched: {reason}"), "replay without --watch")
+        };
+        let mut watch = Watch::begin(&config.bot, &choice.paths).map_err(|error| failed(error.to_string()))?;
+        loop {
+            if let Err(failure) = block_in_place(|| once(config, options, choice)) {
+                eprintln!("{failure}");
+            }
+            print("waiting for a change; Ctrl-C ends it");
+            watch.change().await.ok_or_else(|| failed("the watch has ended".to_owned()))?;
+        }
+    })
+}

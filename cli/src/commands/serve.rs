@@ -1,0 +1,123 @@
+//! `banter serve`.
+
+use std::net::SocketAddr;
+
+use banter_engine::catalogue::{Catalogue, Intent};
+use rocket::fairing::AdHoc;
+
+use super::{print, release::show, runtime};
+use banter_server::{
+    assembly::{self, StartError},
+    catalogs::watch::{Change, Watch},
+    config::{Config, Rules},
+    telemetry,
+    web::{self, app::ChannelAccess},
+};
+
+use crate::{failure::Failure, progress::StepBar};
+
+/// Serves until a signal; in-flight turns finish.
+pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
+    config.check(rules)?;
+    let log = telemetry::start(&config.log)?;
+    let runtime = runtime(config.workers)?;
+    let served = runtime.block_on(async {
+        // Before the folder is read, so that no save is missed.
+        let watch = if assembly::watches(config, rules) { begin_watch(config) } else { None };
+        let bar = StepBar::default();
+        let assembled = assembly::assemble(config, rules, &|step| bar.show(step)).await;
+        drop(bar);
+        let assembly = assembled?;
+        if let Some(error) = assembly.not_taken {
+            not_taken(error);
+        }
+        let (backend, catalogue, _lock) = (assembly.backend, assembly.catalogue, assembly.lock);
+        let (releases, follower) = (assembly.app.releases.clone(), assembly.app.follower.clone());
+        if let Some(watch) = watch {
+            drop(tokio::spawn(releases.follow_folder(watch, report)));
+        }
+        let open_channel = matches!(assembly.app.access.channel, ChannelAccess::Open);
+        let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |rocket| {
+            Box::pin(async move {
+                let address = format!("http://{}", SocketAddr::new(rocket.config().address, rocket.config().port));
+                greet(&address, &catalogue, open_channel);
+            })
+        }));
+        let served = rocket.launch().await;
+        follower.withdraw().await;
+        backend.close().await;
+        served.map(drop).map_err(|error| {
+            Failure::usage(
+                format!("the server cannot listen on {}:{}: {}", config.address, config.port, plain(&error)),
+                "is another one running? take another port with --port",
+            )
+        })
+    });
+    // What the last tasks have to say comes before the last line.
+    drop(runtime);
+    if served.is_ok() {
+        tracing::info!("stopped");
+    }
+    drop(log);
+    served.map(|()| 0)
+}
+
+/// A folder that is followed, and is no good, keeps nobody from being answered.
+fn not_taken(error: StartError) {
+    eprintln!("{}\nthe previous version stays in use", Failure::from(error));
+}
+
+/// What became of a change in the bot's folder.
+fn report(change: Change) {
+    match change {
+        Change::Published(published, took) => {
+            print(format!("{} in {} ms", show::published(&published), took.as_millis()));
+        }
+        Change::Refused(report) => print(format!("{}\nthe previous version stays in use", show::refusal(&report))),
+        Change::Failed(error) => print(format!("error: {error}; the previous version stays in use")),
+        Change::Unreadable(folder, error) => {
+            print(format!("error: the bot's folder {} cannot be read: {error}", folder.display()));
+        }
+    }
+}
+
+fn begin_watch(config: &Config) -> Option<Watch> {
+    let begun = Watch::begin(&config.bot, &[]);
+    begun
+        .map_err(|error| {
+            tracing::warn!(%error, "the bot's folder cannot be watched; `banter reload` takes changes in");
+        })
+        .ok()
+}
+
+fn plain(error: &rocket::Error) -> String {
+    match error.kind() {
+        rocket::error::ErrorKind::Bind(error) | rocket::error::ErrorKind::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn greet(address: &str, catalogue: &Catalogue, open_channel: bool) {
+    print(format!("banter answers on {address} with {} intents", catalogue.intents.len()));
+    if open_channel {
+        let example = example(catalogue);
+        print("try it:");
+        print(format!(
+            "  curl -s {address}/webhooks/rest/webhook -H 'Content-Type: application/json' \\\n       -d '{{\"sender\": \"me\", \"message\": \"{example}\"}}'"
+        ));
+    }
+}
+
+/// Something to try: an example in the bot's first language, of an intent that asks for something where there is one, without signs
+/// that a shell or JSON reads.
+fn example(catalogue: &Catalogue) -> String {
+    let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | ',' | '?' | '-'));
+    let language = catalogue.default_language();
+    let of = |intent: &Intent| {
+        let mut examples = intent.examples.iter().filter(|example| &example.language == language);
+        examples.find(|example| plain(&example.text)).map(|example| example.text.clone())
+    };
+    let (asking, others): (Vec<&Intent>, Vec<&Intent>) =
+        catalogue.intents.iter().partition(|intent| intent.slots.iter().any(|slot| slot.required));
+    asking.into_iter().chain(others).find_map(of).unwrap_or_else(|| "hello".to_owned())
+}

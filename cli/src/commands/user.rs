@@ -1,0 +1,150 @@
+//! `banter export`, `banter import` and `banter delete`: all that is one user's.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufReader, BufWriter, IsTerminal, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::Arc,
+};
+
+use super::{block_on, print};
+use banter_server::{
+    assembly,
+    config::Config,
+    user_data::{self, UserDataError},
+};
+use banter_stores::{Provider, Stores, UserId, clock::SystemClock};
+
+use crate::{failure::Failure, progress::CountBar};
+
+/// Writes a user's data to a file or to standard output.
+pub(super) fn export(config: &Config, user: &str, out: Option<&Path>) -> Result<u8, Failure> {
+    with_stores(config, async |stores| {
+        let user = find(stores, user).await?;
+        let bar = CountBar::new("turns", None);
+        let moved = match out {
+            Some(path) => {
+                // An export that was interrupted leaves no file that looks like one; the next begins anew.
+                let part = path.with_added_extension("part");
+                let mut file = private_file(path, &part)?;
+                let moved = user_data::export(stores, &SystemClock, user, &mut file, &|turns| bar.show(turns)).await;
+                if moved.is_ok() {
+                    std::fs::rename(&part, path).map_err(|error| failed(error.into()))?;
+                }
+                moved
+            }
+            None if std::io::stdout().is_terminal() => {
+                return Err(Failure::usage(
+                    "an export has password hashes and all that was said, which do not belong on a terminal",
+                    "name a file with --out, or pipe it on",
+                ));
+            }
+            None => {
+                user_data::export(stores, &SystemClock, user, &mut std::io::stdout(), &|turns| bar.show(turns)).await
+            }
+        };
+        drop(bar);
+        let moved = moved.map_err(failed)?;
+        eprintln!("user {} exported, {} turns", moved.user.0, moved.turns);
+        Ok(0)
+    })
+}
+
+/// Stores an export.
+pub(super) fn import(config: &Config, path: &Path) -> Result<u8, Failure> {
+    let open = || {
+        File::open(path).map(BufReader::new).map_err(|error| {
+            Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a file of `banter export`")
+        })
+    };
+    let turns = user_data::check(open()?).map_err(failed)?;
+    with_stores(config, async |stores| {
+        let bar = CountBar::new("turns", Some(turns));
+        let moved = user_data::import(stores, &SystemClock, open()?, turns, &|turns| bar.show(turns)).await;
+        drop(bar);
+        let moved = moved.map_err(failed)?;
+        print(format!("imported as user {}, {} turns", moved.user.0, moved.turns));
+        Ok(0)
+    })
+}
+
+/// Removes a user, or ends all removals that were interrupted.
+pub(super) fn delete(config: &Config, user: Option<&str>) -> Result<u8, Failure> {
+    with_stores(config, async |stores| {
+        let users = match user {
+            Some(user) => vec![find_or_unfinished(stores, user).await?],
+            None => stores.users.unfinished_deletions().await.map_err(|error| failed(error.into()))?,
+        };
+        if users.is_empty() {
+            print("no deletion was interrupted");
+        }
+        for user in users {
+            user_data::delete(stores, &SystemClock, user).await.map_err(failed)?;
+            print(format!("user {} is deleted", user.0));
+        }
+        Ok(0)
+    })
+}
+
+pub(super) fn with_stores(
+    config: &Config,
+    work: impl AsyncFnOnce(&Stores) -> Result<u8, Failure>,
+) -> Result<u8, Failure> {
+    assembly::make_data_folder(config)?;
+    block_on(async {
+        let backend = assembly::open_backend(config, Arc::new(SystemClock)).await?;
+        let result = work(&backend.stores()).await;
+        backend.close().await;
+        result
+    })
+}
+
+/// A user by number or e-mail address.
+pub(super) async fn find(stores: &Stores, text: &str) -> Result<UserId, Failure> {
+    if let Ok(id) = text.parse::<i64>() {
+        return Ok(UserId(id));
+    }
+    let found = stores.users.find_identity(Provider::Password, &text.trim().to_lowercase()).await;
+    let found = found.map_err(|error| failed(error.into()))?;
+    found
+        .map(|identity| identity.user)
+        .ok_or_else(|| Failure::usage(format!("there is no user {text}"), "name a user by number or by e-mail address"))
+}
+
+/// As [`find`]; one whose deletion has begun has no address any more, but a number.
+async fn find_or_unfinished(stores: &Stores, text: &str) -> Result<UserId, Failure> {
+    let user = find(stores, text).await.map_err(|failure| {
+        Failure::usage(
+            failure.message,
+            "name a user by number or by e-mail address; --unfinished ends what was interrupted",
+        )
+    })?;
+    if user == UserId(1) {
+        return Err(Failure::usage("user 1 is the bot", "name another"));
+    }
+    Ok(user)
+}
+
+/// A file that nobody else reads, for what will be `path`, which must be new.
+fn private_file(path: &Path, part: &Path) -> Result<impl Write + use<>, Failure> {
+    let failed = |what: String| Failure::usage(what, "name a file that does not exist yet");
+    if path.exists() {
+        return Err(failed(format!("{} is there already", path.display())));
+    }
+    let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part);
+    made.map(BufWriter::new).map_err(|error| failed(format!("{} cannot be made: {error}", part.display())))
+}
+
+fn failed(error: UserDataError) -> Failure {
+    let hint = match &error {
+        UserDataError::Store(_) => "run it again when the store answers: it goes on where it was",
+        UserDataError::Io(_) => "check the file and the free space",
+        UserDataError::Unknown(_) => "name a user by number or by e-mail address",
+        UserDataError::Line { .. } => "nothing was stored; export the user again",
+        UserDataError::Taken { .. } => "delete that user first with `banter delete`",
+        UserDataError::Deleting(_) => "end its deletion with `banter delete --unfinished`, then import again",
+        UserDataError::GoneOn(_) => "delete that user with `banter delete` and import again",
+    };
+    Failure::usage(error.to_string(), hint)
+}

@@ -1,0 +1,95 @@
+//! Why a command ends without success: what, how to mend it, and the exit code.
+
+use std::fmt;
+
+use banter_engine::catalogue::fault::Severity;
+use banter_server::{assembly::StartError, catalogs::BotError, setup::SetupError};
+
+use crate::commands::{colour, release::show};
+
+/// Exit code of a check that found something.
+pub const CHECK_FAILED: u8 = 1;
+/// Exit code of wrong use, and of what cannot start.
+pub const WRONG_USE: u8 = 2;
+
+/// An error for a person at a terminal.
+#[derive(Debug)]
+pub struct Failure {
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub hint: String,
+    /// What the process ends with.
+    pub code: u8,
+    /// What is printed before it.
+    pub report: String,
+}
+
+impl Failure {
+    /// Wrong use or configuration, or a thing that is needed and not there.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), code: WRONG_USE, report: String::new() }
+    }
+
+    /// A check that failed.
+    pub fn check(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), code: CHECK_FAILED, report: String::new() }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        Self::usage(error.message, error.hint)
+    }
+}
+
+impl From<BotError> for Failure {
+    fn from(error: BotError) -> Self {
+        match error {
+            BotError::Faulty { folder, faults } => {
+                let errors = counted(faults.count(Severity::Error), "error");
+                let message = format!("the bot in {} has {errors}", folder.display());
+                Self { report: faults.render(colour()), ..Self::check(message, "fix the errors above and try again") }
+            }
+            other => SetupError::from(other).into(),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Setup(error) => error.into(),
+            StartError::Bot(error) => error.into(),
+            StartError::Refused(report) => Self {
+                report: format!("{}\n", show::refusal(&report)),
+                ..Self::check(
+                    "the bot does not pass its own fixtures",
+                    "`banter replay` shows the differences; fix the bot or its fixtures and try again",
+                )
+            },
+        }
+    }
+}
+
+impl Failure {
+    /// With this printed before it.
+    pub fn with_report(self, report: String) -> Self {
+        Self { report, ..self }
+    }
+}
+
+/// So many of something, in words: `1 error`, `2 errors`.
+pub fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}error: {}", self.report, self.message)?;
+        if !self.hint.is_empty() {
+            write!(f, "\nhint: {}", self.hint)?;
+        }
+        Ok(())
+    }
+}

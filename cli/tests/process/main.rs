@@ -1,0 +1,17 @@
+//! The real binary with the real model and the demo bot: commands, start, sudden death.
+
+mod client;
+mod commands;
+mod hostile;
+mod killed;
+mod logs;
+mod plugins;
+mod record;
+mod reload;
+mod replay;
+#[path = "../../../stores/tests/services/mod.rs"]
+mod services;
+mod slow;
+mod stopped;
+mod stores;
+mod support;

@@ -1,0 +1,109 @@
+//! What this server remembers of dialogues, so that a message of a known user reads nothing. It may be out of date: a turn's place in
+//! its dialogue tells, and then the store is asked.
+
+use std::{sync::Arc, time::Duration};
+
+use banter_stores::{BusEvent, DialogId, LastTurn, StoreError, Stores, USER_GONE, UserId};
+use moka::sync::Cache;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Dialogues and users that are remembered.
+const REMEMBERED: u64 = 50_000;
+/// A dialogue is forgotten after so long without a message.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// The memory.
+pub struct Known {
+    /// The end of each dialogue.
+    ends: Cache<DialogId, Arc<LastTurn>>,
+    /// Dialogues never change hands.
+    defaults: Cache<UserId, DialogId>,
+    owners: Cache<DialogId, UserId>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            ends: Cache::builder().max_capacity(REMEMBERED).time_to_idle(IDLE).build(),
+            defaults: Cache::new(REMEMBERED),
+            owners: Cache::builder().max_capacity(REMEMBERED).support_invalidation_closures().build(),
+        }
+    }
+}
+
+impl Known {
+    pub fn end(&self, dialog: DialogId) -> Option<Arc<LastTurn>> {
+        self.ends.get(&dialog)
+    }
+
+    pub fn set_end(&self, dialog: DialogId, last: Arc<LastTurn>) {
+        self.ends.insert(dialog, last);
+    }
+
+    pub fn forget_end(&self, dialog: DialogId) {
+        self.ends.invalidate(&dialog);
+    }
+
+    /// Takes over what another memory knows, if it is newer.
+    pub fn learn_end(&self, dialog: DialogId, last: LastTurn) {
+        if self.end(dialog).is_none_or(|ours| ours.seq < last.seq) {
+            self.set_end(dialog, Arc::new(last));
+        }
+    }
+
+    pub fn default_dialog(&self, user: UserId) -> Option<DialogId> {
+        self.defaults.get(&user)
+    }
+
+    pub fn set_default_dialog(&self, user: UserId, dialog: DialogId) {
+        self.defaults.insert(user, dialog);
+    }
+
+    /// The owner of a dialogue, from memory or from the store; `None` when there is no such dialogue.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn owner(&self, stores: &Stores, dialog: DialogId) -> Result<Option<UserId>, StoreError> {
+        if let Some(known) = self.owners.get(&dialog) {
+            return Ok(Some(known));
+        }
+        let owner = stores.dialogs.owner(dialog).await?;
+        if let Some(owner) = owner {
+            self.owners.insert(dialog, owner);
+        }
+        Ok(owner)
+    }
+
+    pub fn forget_user(&self, user: UserId) {
+        if let Some(dialog) = self.defaults.remove(&user) {
+            self.ends.invalidate(&dialog);
+        }
+        if let Err(error) = self.owners.invalidate_entries_if(move |_, owner| *owner == user) {
+            tracing::error!(%error, "the owners of dialogues cannot be forgotten one by one; all are forgotten");
+            self.owners.invalidate_all();
+        }
+    }
+
+    fn forget_all(&self) {
+        self.defaults.invalidate_all();
+        self.owners.invalidate_all();
+        self.ends.invalidate_all();
+    }
+
+    /// Forgets users whom other servers have deleted. Runs as long as the bus does.
+    pub async fn follow_bus(&self, stores: &Stores) {
+        let mut events = stores.bus.subscribe();
+        loop {
+            match events.recv().await {
+                Ok(BusEvent::Message { topic, text }) if topic == USER_GONE => match text.parse() {
+                    Ok(user) => self.forget_user(UserId(user)),
+                    Err(error) => tracing::warn!(%error, "a message on the bus names no user"),
+                },
+                Ok(BusEvent::Message { .. }) => {}
+                // Something may have been missed.
+                Ok(BusEvent::Reconnected) | Err(RecvError::Lagged(_)) => self.forget_all(),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! One module for each HTTP API: its routes and its wire types.
+
+pub mod admin;
+pub mod messages;
+pub mod rasa;
+pub mod service;
+
+use rocket::Route;
+
+/// All routes.
+pub fn all() -> Vec<Route> {
+    [messages::routes(), rasa::routes(), service::routes(), admin::routes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The description names the routes that there are, with their methods, and no others.
+    #[test]
+    fn the_description_names_every_route() {
+        let description: serde_json::Value = serde_json::from_str(include_str!("openapi.json")).unwrap();
+        let paths = description["paths"].as_object().unwrap();
+        let described: BTreeSet<String> = paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        let mounted: BTreeSet<String> = all()
+            .into_iter()
+            .map(|route| format!("{} {}", route.method, route.uri.path().replace('<', "{").replace('>', "}")))
+            .collect();
+        assert_eq!(described, mounted);
+    }
+}

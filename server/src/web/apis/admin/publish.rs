@@ -1,0 +1,176 @@
+//! Publishing a version: an upload, and progress for who wants to be told.
+
+use std::{sync::Arc, time::Duration};
+
+use banter_engine::catalogue::{bundle::Bundle, fault::Faults};
+use futures::{
+    StreamExt,
+    stream::{BoxStream, unfold},
+};
+use rocket::{
+    Request, Route, State, post,
+    request::{FromRequest, Outcome},
+    response::{
+        self, Responder,
+        stream::{Event, EventStream},
+    },
+    routes,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tracing::Instrument;
+
+use super::{IfMatch, Tagged, upload::Upload};
+use crate::{
+    catalogs::{
+        gate::Step,
+        terms::{Actor, Published, Wish},
+    },
+    config::release::Scope,
+    web::{
+        app::App,
+        body::refuse,
+        context::{Context, Speech},
+        guard::admin::{self, Admin},
+        problem::{Problem, RequestError},
+    },
+};
+
+/// Steps that a slow reader may be behind; more are left out.
+const STEPS: usize = 64;
+/// After so long without an event a comment keeps the connection.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The route of this file.
+pub fn routes() -> Vec<Route> {
+    routes![publish]
+}
+
+/// Whether the client wants to be told of progress, and in which language of errors.
+struct Wanted {
+    events: bool,
+    speech: Speech,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Wanted {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let accepts = |accept: &str| accept.split(',').any(|kind| kind.trim().starts_with("text/event-stream"));
+        let events = request.headers().get_one("Accept").is_some_and(accepts);
+        Outcome::Success(Self { events, speech: Speech::of(request) })
+    }
+}
+
+enum PublishReply {
+    Whole(Box<Tagged<Published>>),
+    Stream(EventStream<BoxStream<'static, Event>>),
+}
+
+impl<'r> Responder<'r, 'r> for PublishReply {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
+        match self {
+            Self::Whole(published) => (*published).respond_to(request),
+            Self::Stream(events) => events.respond_to(request),
+        }
+    }
+}
+
+/// What a publication is asked for. A parameter that is not known, such as `dry-run`, would be passed over otherwise, and the version
+/// be published.
+#[derive(Default)]
+struct Asked {
+    message: Option<String>,
+    dry_run: bool,
+    canary: Option<u8>,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Asked {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let mut asked = Self::default();
+        for field in request.query_fields() {
+            let name = field.name.source().as_str();
+            let good = match (name, field.value) {
+                ("message", text) => {
+                    asked.message = Some(text.to_owned());
+                    true
+                }
+                ("dry_run", "" | "true") => {
+                    asked.dry_run = true;
+                    true
+                }
+                ("dry_run", "false") => true,
+                ("canary", percent) => {
+                    asked.canary = percent.parse().ok();
+                    asked.canary.is_some()
+                }
+                _ => false,
+            };
+            if !good {
+                let name = name.chars().take(40).collect();
+                return Outcome::Error(refuse(request, RequestError::InvalidParameter(name)));
+            }
+        }
+        Outcome::Success(asked)
+    }
+}
+
+#[post("/admin/versions", data = "<upload>")]
+async fn publish(
+    admin: Admin<admin::Publish>,
+    expected: IfMatch,
+    wanted: Wanted,
+    asked: Asked,
+    upload: Upload,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<PublishReply, Problem> {
+    let Asked { message, dry_run, canary } = asked;
+    let message = message.or(upload.message).unwrap_or_default();
+    let utterances = admin.may(Scope::Utterances);
+    let wish = Wish { message, dry_run, canary, expected: expected.0, utterances, skip_fixtures: false };
+    let (bundle, actor, app) = (upload.bundle, admin.actor, Arc::clone(app));
+    if !wanted.events {
+        let published = context.run(app.releases.publish(bundle, Faults::default(), &wish, &actor, &|_| {})).await?;
+        let generation = published.generation;
+        return Ok(PublishReply::Whole(Box::new(Tagged::new(published, generation))));
+    }
+    let (send, receive) = mpsc::channel(STEPS);
+    // The work goes on when the client goes away: it was asked for.
+    let place = upload.place;
+    let work = async move {
+        work_with_events(app, bundle, wish, actor, send, wanted.speech).await;
+        drop(place);
+    };
+    tokio::spawn(work.instrument(tracing::Span::current()));
+    let events = unfold(receive, async |mut receive| {
+        let next = timeout(HEARTBEAT, receive.recv()).await;
+        let event = next.unwrap_or_else(|_| Some(Event::comment("still at work")))?;
+        Some((event, receive))
+    });
+    // Rocket's own heartbeat falls into the middle of events, and a client reads these as two.
+    Ok(PublishReply::Stream(EventStream::from(events.boxed()).heartbeat(None)))
+}
+
+async fn work_with_events(
+    app: Arc<App>,
+    bundle: Bundle,
+    wish: Wish,
+    actor: Actor,
+    send: mpsc::Sender<Event>,
+    speech: Speech,
+) {
+    let progress = |step: Step| {
+        // A reader that is slow, or gone, misses steps.
+        let _ = send.try_send(Event::json(&step).event("progress"));
+    };
+    let result = app.releases.publish(bundle, Faults::default(), &wish, &actor, &progress).await;
+    let last = match result {
+        Ok(published) => Event::json(&published).event("result"),
+        Err(error) => Event::json(&Problem::from(error).document(speech)).event("problem"),
+    };
+    let _ = send.send(last).await;
+}

@@ -1,0 +1,112 @@
+//! Uploads of bots: a tar file as the body, plain or compressed, or a form with one in it.
+
+use std::sync::Arc;
+
+use banter_engine::catalogue::{
+    bundle::{Bundle, MAX_FILES},
+    manifest::MAX_BUNDLE_BYTES,
+};
+use rocket::{
+    Data, FromForm, Request,
+    data::{ByteUnit, FromData, Limits, Outcome, ToByteUnit},
+    form::{Form, Strict, error::ErrorKind},
+    http::Status,
+};
+use tokio::{sync::OwnedSemaphorePermit, task::block_in_place, time::timeout};
+
+use crate::{
+    catalogs::archive,
+    web::{
+        body::refuse,
+        guard::app,
+        problem::{Problem, RequestError},
+    },
+};
+
+/// A bot that a client sent.
+pub struct Upload {
+    /// Its files; not looked at yet.
+    pub bundle: Bundle,
+    /// Why, if the form says so.
+    pub message: Option<String>,
+    /// Held until the bundle is gone.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// What is in an upload.
+struct Sent {
+    bundle: Bundle,
+    message: Option<String>,
+}
+
+#[derive(FromForm)]
+struct UploadForm<'r> {
+    bundle: &'r [u8],
+    message: Option<&'r str>,
+}
+
+/// Bytes of an upload: the files, and what an archive adds to them.
+fn most() -> ByteUnit {
+    (MAX_BUNDLE_BYTES + MAX_FILES as u64 * 2_048).bytes()
+}
+
+/// Rocket's own bounds on forms, which only uploads use.
+pub fn limits() -> Limits {
+    Limits::default().limit("data-form", most()).limit("bytes", most()).limit("form", 16.kibibytes())
+}
+
+#[rocket::async_trait]
+impl<'r> FromData<'r> for Upload {
+    type Error = Problem;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        let app = match app(request) {
+            Ok(app) => app,
+            Err(problem) => return Outcome::Error(refuse(request, problem)),
+        };
+        // Before anything of it is read.
+        let Ok(place) = Arc::clone(&app.bounds.uploads).try_acquire_owned() else {
+            return Outcome::Error(refuse(request, RequestError::Busy));
+        };
+        let read = timeout(app.bounds.upload_time, read(request, data)).await;
+        match read.unwrap_or(Err(RequestError::Unreadable)) {
+            Ok(Sent { bundle, message }) => Outcome::Success(Upload { bundle, message, place }),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+async fn read<'r>(request: &'r Request<'_>, data: Data<'r>) -> Result<Sent, RequestError> {
+    let kind = request.content_type().ok_or(RequestError::UnsupportedUpload)?;
+    if kind.is_form_data() {
+        // A field that means nothing here was meant to mean something, such as `dry_run`, which belongs into the query.
+        return match Form::<Strict<UploadForm<'_>>>::from_data(request, data).await {
+            Outcome::Success(form) => {
+                Ok(Sent { bundle: unpack(form.bundle)?, message: form.message.map(str::to_owned) })
+            }
+            Outcome::Error((Status::PayloadTooLarge, _)) => Err(RequestError::TooLarge),
+            Outcome::Error((_, errors)) if errors.iter().any(|error| matches!(error.kind, ErrorKind::Unexpected)) => {
+                Err(RequestError::InvalidBundle(
+                    "a form has the fields `bundle` and `message`, and no other".to_owned(),
+                ))
+            }
+            _ => Err(RequestError::MissingField("bundle".to_owned())),
+        };
+    }
+    let tar = ["x-tar", "gzip", "x-gzip", "octet-stream"].contains(&kind.sub().as_str());
+    if kind.top() != "application" || !tar {
+        return Err(RequestError::UnsupportedUpload);
+    }
+    let bytes = data.open(most()).into_bytes().await.map_err(|_| RequestError::Unreadable)?;
+    if !bytes.is_complete() {
+        return Err(RequestError::TooLarge);
+    }
+    if bytes.is_empty() {
+        return Err(RequestError::MissingBody);
+    }
+    Ok(Sent { bundle: unpack(&bytes)?, message: None })
+}
+
+fn unpack(bytes: &[u8]) -> Result<Bundle, RequestError> {
+    block_in_place(|| archive::read(bytes)).map_err(|error| RequestError::InvalidBundle(error.to_string()))
+}

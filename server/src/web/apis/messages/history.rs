@@ -1,0 +1,87 @@
+//! A user's history.
+
+use std::sync::Arc;
+
+use banter_stores::{DialogId, HistoryEntry, HistoryQuery};
+use rocket::{
+    Request, Route, State, get,
+    request::{FromRequest, Outcome},
+    routes,
+    serde::json::Json,
+};
+use serde::Serialize;
+
+use crate::{
+    conversations::ConversationError,
+    message_id,
+    web::{
+        app::App,
+        body::refuse,
+        context::Context,
+        guard::User,
+        problem::{Problem, RequestError},
+    },
+};
+
+/// The routes of this file.
+pub fn routes() -> Vec<Route> {
+    routes![history]
+}
+
+#[derive(Serialize)]
+struct History {
+    user_id: String,
+    history: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    id: String,
+    text: String,
+    response: String,
+}
+
+impl From<HistoryEntry> for Entry {
+    fn from(entry: HistoryEntry) -> Self {
+        Self { id: entry.id, text: entry.text, response: entry.response }
+    }
+}
+
+#[get("/session/history")]
+async fn history(user: User, query: Page, context: Context, app: &State<Arc<App>>) -> Result<Json<History>, Problem> {
+    let work = async {
+        let entries = app.queries.history(user.0, &query.0).await?;
+        entries.ok_or(ConversationError::ForeignDialog)
+    };
+    let entries = context.run(work).await?;
+    Ok(Json(History { user_id: user.0.0.to_string(), history: entries.into_iter().map(Entry::from).collect() }))
+}
+
+/// `?dialog_id=&limit=&before=`, each told when it is no good. Empty values count as absent.
+struct Page(HistoryQuery);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Page {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        match page(request) {
+            Ok(query) => Outcome::Success(Self(query)),
+            Err(name) => Outcome::Error(refuse(request, RequestError::InvalidParameter(name.to_owned()))),
+        }
+    }
+}
+
+fn page(request: &Request<'_>) -> Result<HistoryQuery, &'static str> {
+    let value = |name| request.query_value::<&str>(name).and_then(Result::ok).filter(|value| !value.is_empty());
+    let number = |name| value(name).map(|text| text.parse::<i64>().ok().filter(|n| *n > 0).ok_or(name)).transpose();
+    let before = value("before");
+    if before.is_some_and(|id| !message_id::is_valid(id)) {
+        return Err("before");
+    }
+    Ok(HistoryQuery {
+        dialog: number("dialog_id")?.map(DialogId),
+        limit: number("limit")?,
+        before: before.map(str::to_lowercase),
+    })
+}

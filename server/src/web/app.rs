@@ -1,0 +1,101 @@
+//! What routes reach: use cases, who may do what, and the bounds on requests.
+
+use std::{sync::Arc, time::Duration};
+
+use banter_stores::secret::Secret;
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+
+use super::guard::admin::AdminKeys;
+use crate::{
+    accounts::Accounts,
+    catalogs::{follower::Follower, releases::Releases},
+    channel::Channel,
+    config::{Config, Rules},
+    conversations::Conversations,
+    metrics::Metrics,
+    queries::Queries,
+};
+
+/// Uploads of bots at a time: each may take some hundred megabytes until it is published.
+const UPLOADS: usize = 3;
+
+/// What routes reach.
+pub struct App {
+    pub accounts: Arc<Accounts>,
+    pub conversations: Arc<Conversations>,
+    pub channel: Channel,
+    pub queries: Queries,
+    pub releases: Arc<Releases>,
+    pub follower: Arc<Follower>,
+    pub metrics: Arc<Metrics>,
+    pub access: Access,
+    pub bounds: Bounds,
+}
+
+/// Who may do what, beside users with a token.
+pub struct Access {
+    /// How clients of the REST channel prove themselves.
+    pub channel: ChannelAccess,
+    pub admins: AdminKeys,
+    /// The value of `X-Health-Key`.
+    pub health_key: Option<Secret>,
+    /// The origin of the front end that may use cookies from elsewhere.
+    pub front: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub proxies: Vec<IpNet>,
+}
+
+/// Bounds on requests.
+pub struct Bounds {
+    pub body_bytes: u64,
+    /// How long a body may take to arrive.
+    pub body_time: Duration,
+    /// How long an upload may take to arrive.
+    pub upload_time: Duration,
+    pub uploads: Arc<Semaphore>,
+}
+
+/// Who may use the REST channel.
+pub enum ChannelAccess {
+    Off,
+    /// Everybody who can reach it: loopback only.
+    Open,
+    /// Clients that know the key.
+    Key(Secret),
+}
+
+impl ChannelAccess {
+    /// By the configuration: a key, else open in `dev` and off in `release`.
+    pub fn of(config: &Config, rules: Rules) -> Self {
+        match (&config.channel.key, rules) {
+            (Some(key), _) => Self::Key(key.clone()),
+            (None, Rules::Dev) => Self::Open,
+            (None, Rules::Release) => Self::Off,
+        }
+    }
+}
+
+impl Access {
+    /// By the configuration; `local` is an admin key that was made on this machine.
+    pub fn of(config: &Config, rules: Rules, local: Option<Secret>) -> Self {
+        Self {
+            channel: ChannelAccess::of(config, rules),
+            admins: AdminKeys::of(&config.admin, local),
+            health_key: config.health.key.clone(),
+            front: config.front.clone(),
+            proxies: config.proxies.clone(),
+        }
+    }
+}
+
+impl Bounds {
+    pub fn of(config: &Config) -> Self {
+        Self {
+            body_bytes: config.limits.body_bytes,
+            body_time: Duration::from_secs(config.limits.body_seconds),
+            upload_time: Duration::from_secs(config.reload.upload_seconds),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+        }
+    }
+}

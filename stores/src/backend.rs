@@ -1,0 +1,96 @@
+//! Which stores a process uses: chosen once, when it starts.
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    StoreError, Stores,
+    clock::SharedClock,
+    config::{SqliteConfig, StoresConfig, Urls},
+    external::External,
+    memory::{LocalBus, MemoryLimits, MemorySessions, NoCache},
+    sqlite::SqliteStore,
+};
+
+/// The embedded store's file in the data folder.
+pub const DATABASE: &str = "banter.db";
+
+/// What opening the stores needs to know.
+pub struct BackendOptions {
+    /// `None` for the embedded store.
+    pub urls: Option<Urls>,
+    pub stores: StoresConfig,
+    pub sqlite: SqliteConfig,
+    /// The folder of the embedded store.
+    pub data_dir: PathBuf,
+    /// Lifetime of an access token.
+    pub session_life: Duration,
+}
+
+/// The stores in use.
+pub enum Backend {
+    /// One SQLite file, with sessions and limits in this process.
+    Embedded(Embedded),
+    /// PostgreSQL, MongoDB and Redis.
+    External(Box<External>),
+}
+
+/// The embedded store and what lives beside it in the process.
+pub struct Embedded {
+    store: Arc<SqliteStore>,
+    session_life: Duration,
+    clock: SharedClock,
+}
+
+impl Backend {
+    /// Opens the stores.
+    ///
+    /// # Errors
+    /// When a store does not answer, or the file cannot be used.
+    pub async fn open(options: &BackendOptions, clock: SharedClock) -> Result<Self, StoreError> {
+        if let Some(urls) = &options.urls {
+            let external = External::open(urls, &options.stores, options.session_life, clock).await?;
+            return Ok(Self::External(Box::new(external)));
+        }
+        let path = options.data_dir.join(DATABASE);
+        make_private(&path)?;
+        let store = Arc::new(SqliteStore::open(&path, &options.sqlite, Arc::clone(&clock)).await?);
+        Ok(Self::Embedded(Embedded { store, session_life: options.session_life, clock }))
+    }
+
+    /// The stores as the use cases see them. Sessions and limits of the embedded backend are new with each call.
+    pub fn stores(&self) -> Stores {
+        match self {
+            Self::External(external) => external.stores(),
+            Self::Embedded(Embedded { store, session_life, clock }) => Stores {
+                users: store.clone(),
+                dialogs: store.clone(),
+                turns: store.clone(),
+                catalog: store.clone(),
+                sessions: Arc::new(MemorySessions::new(*session_life, store.clone(), Arc::clone(clock))),
+                cache: Arc::new(NoCache),
+                limits: Arc::new(MemoryLimits::new(Arc::clone(clock))),
+                bus: Arc::new(LocalBus::default()),
+            },
+        }
+    }
+
+    /// Waits until everything that was handed in is stored, then closes.
+    pub async fn close(&self) {
+        match self {
+            Self::Embedded(embedded) => embedded.store.close().await,
+            Self::External(external) => external.close().await,
+        }
+    }
+}
+
+/// Makes the file readable for its owner alone: it holds conversations.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    opened.map(drop).map_err(|error| StoreError::outage("sqlite", format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,346 @@
+//! MongoDB: turns. A turn is one document and one insert, with `w: majority, j: true`; two servers that race for a place in a
+//! dialogue collide on a unique index.
+//!
+//! The order of a user's history is the order of the server's cluster time (`at`), not that of our clocks, which may differ.
+//! Values that handlers keep lie in the turn that kept them; the newest counts.
+
+mod document;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use mongodb::{
+    Client, Collection, Database,
+    bson::{Bson, Document, Timestamp, doc, oid::ObjectId},
+    error::{Error, ErrorKind, WriteFailure},
+    options::{Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
+};
+use serde_json::Value;
+
+use document::*;
+
+use super::{
+    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, SEARCHED, StoreError,
+    StoredAnswer, TurnStore, UserId, Utterances, breaker::Breaker,
+};
+use crate::secret::Secret;
+
+const STORE: &str = "mongodb";
+/// The shape of a turn's document.
+const SCHEMA: i32 = 1;
+const DEFAULT_DATABASE: &str = "banter";
+/// Turns removed by one command.
+const REMOVED_AT_ONCE: i64 = 1_000;
+/// Turns read by one command.
+const PAGE: i64 = 1_000;
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// The external backend of `TurnStore`.
+#[derive(Clone)]
+pub struct MongoStore {
+    client: Client,
+    turns: Collection<Document>,
+    breaker: Breaker,
+}
+
+impl MongoStore {
+    /// A pool to a replica set. Connections are made when they are needed.
+    ///
+    /// # Errors
+    /// When the URL cannot be read.
+    pub async fn connect(url: &Secret, connections: u32, limit: Duration) -> Result<Self, StoreError> {
+        // The driver's own message quotes parts of the URL.
+        let bad_url = |_| StoreError::damaged(STORE, "stores.mongo is no mongodb:// URL");
+        let mut options = ClientOptions::parse(url.text()).await.map_err(bad_url)?;
+        options.app_name = Some("banter".to_owned());
+        options.max_pool_size = Some(connections.max(1));
+        options.connect_timeout = Some(limit);
+        options.server_selection_timeout = Some(limit);
+        options.retry_writes = Some(true);
+        options.retry_reads = Some(true);
+        options.heartbeat_freq = Some(Duration::from_secs(2));
+        options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+        // What is answered again must be what can no longer be rolled back.
+        options.read_concern = Some(ReadConcern::majority());
+        options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+        let client = Client::with_options(options).map_err(failed)?;
+        let turns = client.database(&name).collection("turns");
+        Ok(Self { client, turns, breaker: Breaker::new(STORE, limit) })
+    }
+
+    /// Makes the collection, its validator and its indexes where they are missing. May run on many servers at once.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds what contradicts an index.
+    pub async fn prepare(&self) -> Result<(), StoreError> {
+        let database = self.database();
+        if let Err(error) = database.create_collection(self.turns.name()).await
+            && !is_command_error(&error, "NamespaceExists")
+        {
+            return Err(failed(error));
+        }
+        let validation = doc! { "collMod": self.turns.name(), "validator": validator(), "validationLevel": "strict" };
+        database.run_command(validation).await.map_err(failed)?;
+        self.turns.create_indexes(indexes()).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        self.client.clone().shutdown().await;
+    }
+
+    /// The database of this store.
+    pub fn database(&self) -> Database {
+        self.client.database(&self.turns.namespace().db)
+    }
+
+    async fn ask<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        self.breaker.call(async { work.await.map_err(failed) }).await
+    }
+
+    /// The position of a user's turn in all orders; `None` when the user has no turn with this id.
+    async fn position_of(&self, user: UserId, id: &str) -> Result<Option<Position>, StoreError> {
+        let Ok(id) = ObjectId::parse_str(id) else { return Ok(None) };
+        let find = self.turns.find_one(doc! { "_id": id, "user_id": user.0 });
+        let found = self.ask(async { find.projection(doc! { "at": 1, "dialog_id": 1, "seq": 1 }).await }).await?;
+        let position = |turn: Document| {
+            let at = turn.get_timestamp("at").map_err(|error| damaged(format!("at: {error}")))?;
+            Ok(Position { at, dialog: DialogId(integer(&turn, "dialog_id")?), seq: integer(&turn, "seq")? })
+        };
+        found.map(position).transpose()
+    }
+
+    async fn insert(&self, turn: &NewTurn, document: &Document) -> Result<Appended, Error> {
+        if turn.seq > 1 {
+            let before = doc! { "dialog_id": turn.dialog.0, "seq": turn.seq - 1 };
+            // Read by majority: the turn before, once acknowledged, is there, and what is there stays, whoever becomes primary.
+            let found = self.turns.find_one(before).projection(doc! { "_id": 0, "dialog_id": 1, "seq": 1 }).await?;
+            if found.is_none() {
+                return Ok(Appended::Conflict);
+            }
+        }
+        for _ in 0..2 {
+            let Err(error) = self.turns.insert_one(document).await else { return Ok(Appended::Stored) };
+            let Some(index) = duplicate(&error) else { return Err(error) };
+            let Some((key, _)) = &turn.idempotency else { return Ok(Appended::Conflict) };
+            if index != Unique::Key {
+                return Ok(Appended::Conflict);
+            }
+            let outlived = doc! {
+                "user_id": turn.user.0, "idempotency_key": key, "created_at": { "$lte": turn.created_at - KEY_LIFE },
+            };
+            let freed = self.turns.update_one(outlived, doc! { "$unset": { "idempotency_key": "" } }).await?;
+            if freed.matched_count == 0 {
+                return Ok(Appended::Duplicate);
+            }
+        }
+        Ok(Appended::Conflict)
+    }
+}
+
+#[async_trait]
+impl TurnStore for MongoStore {
+    async fn last(&self, dialog: DialogId) -> Result<LastTurn, StoreError> {
+        let found = self
+            .ask(async {
+                self.turns
+                    .find_one(doc! { "dialog_id": dialog.0 })
+                    .sort(doc! { "seq": -1 })
+                    .projection(doc! { "schema": 1, "seq": 1, "state": 1 })
+                    .await
+            })
+            .await?;
+        let Some(turn) = found else { return Ok(LastTurn::default()) };
+        known_schema(&turn)?;
+        Ok(LastTurn { seq: integer(&turn, "seq")?, state: parse(text(&turn, "state")?)? })
+    }
+
+    async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
+        let document = to_document(&turn)?;
+        let appended = self.ask(self.insert(&turn, &document)).await?;
+        Ok(Box::pin(async move { Ok(appended) }))
+    }
+
+    async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {
+        let filter = doc! { "user_id": user.0, "idempotency_key": key, "created_at": { "$gt": since } };
+        let projection = doc! { "request_hash": 1, "response": 1, "outputs": 1 };
+        let found = self.ask(async { self.turns.find_one(filter).projection(projection).await }).await?;
+        let Some(turn) = found else { return Ok(None) };
+        let hash = turn.get_binary_generic("request_hash").map_err(|error| damaged(error.to_string()))?;
+        let request_hash = hash.as_slice().try_into().map_err(|_| damaged("a request hash has another length"))?;
+        let response = text(&turn, "response")?.to_owned();
+        Ok(Some(StoredAnswer { request_hash, response, outputs: parse(text(&turn, "outputs")?)? }))
+    }
+
+    async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError> {
+        let mut filter = doc! { "user_id": user.0 };
+        // Within one dialogue both orders are the same; each has its index.
+        let (order, sort) = match query.dialog {
+            Some(dialog) => {
+                filter.insert("dialog_id", dialog.0);
+                ("seq", doc! { "dialog_id": -1, "seq": -1 })
+            }
+            None => ("at", doc! { "user_id": -1, "at": -1 }),
+        };
+        if let Some(before) = &query.before {
+            let found = self.position_of(user, before).await?;
+            // A message that is not there, or not in the dialogue that was asked for, has nothing before it.
+            let asked = |position: &Position| query.dialog.is_none_or(|dialog| dialog == position.dialog);
+            let Some(position) = found.filter(asked) else { return Ok(Vec::new()) };
+            if query.dialog.is_some() {
+                filter.insert("seq", doc! { "$lt": position.seq });
+            } else {
+                filter.insert("at", doc! { "$lt": position.at });
+            }
+        }
+        let mut entries = Vec::new();
+        let mut left = query.limit.unwrap_or(i64::MAX);
+        // Page by page, so that each question is a short one, however long the history.
+        while left > 0 {
+            let page: Vec<Document> = self
+                .ask(async {
+                    let projection = doc! { "text": 1, "response": 1, "seq": 1, "at": 1 };
+                    let find = self.turns.find(filter.clone()).sort(sort.clone()).projection(projection);
+                    find.limit(left.min(PAGE)).await?.try_collect().await
+                })
+                .await?;
+            left -= PAGE;
+            let full = page.len() as i64 == PAGE;
+            let mark = page.last().and_then(|oldest| oldest.get(order)).cloned();
+            entries.extend(page);
+            match mark {
+                Some(mark) if full => filter.insert(order, doc! { "$lt": mark }),
+                _ => break,
+            };
+        }
+        let entry = |turn: &Document| {
+            let (text, response) = (text(turn, "text")?.to_owned(), text(turn, "response")?.to_owned());
+            Ok(HistoryEntry { id: id(turn)?, text, response })
+        };
+        entries.iter().rev().map(entry).collect()
+    }
+
+    async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError> {
+        let found = self
+            .ask(async {
+                self.turns
+                    .find_one(doc! { "user_id": user.0, "kept.key": key })
+                    .sort(doc! { "at": -1 })
+                    .projection(doc! { "kept": 1 })
+                    .await
+            })
+            .await?;
+        let Some(turn) = found else { return Ok(None) };
+        Ok(kept_values(&turn)?.remove(key))
+    }
+
+    async fn all_kept(&self, user: UserId) -> Result<BTreeMap<String, Value>, StoreError> {
+        let filter = doc! { "user_id": user.0, "kept.key": { "$exists": true } };
+        let keys = self.ask(async { self.turns.distinct("kept.key", filter).await }).await?;
+        let mut all = BTreeMap::new();
+        for key in &keys {
+            let key = key.as_str().ok_or_else(|| damaged("the key of a kept value is no text"))?;
+            if let Some(value) = self.kept(user, key).await? {
+                all.insert(key.to_owned(), value);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
+        let mut filter = doc! { "user_id": user.0 };
+        if let Some(after) = after {
+            let Some(position) = self.position_of(user, after).await? else { return Ok(Vec::new()) };
+            filter.insert("at", doc! { "$gt": position.at });
+        }
+        let turns: Vec<Document> = self
+            .ask(async {
+                let find = self.turns.find(filter).sort(doc! { "user_id": 1, "at": 1 });
+                find.limit(i64::from(limit)).await?.try_collect().await
+            })
+            .await?;
+        turns.iter().map(from_document).collect()
+    }
+
+    async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError> {
+        // Ids begin with the second of their making, so their own index finds the newest.
+        let seconds = u32::try_from(since / 1000).unwrap_or(0);
+        let first = ObjectId::from_parts(seconds, [0; 5], [0; 3]);
+        let read = self.ask(async {
+            let filter = doc! { "_id": { "$gte": first }, "classification.type": { "$ne": "form" } };
+            let find = self.turns.find(filter).sort(doc! { "_id": -1 }).projection(doc! { "_id": 0, "text": 1 });
+            let mut turns = find.limit(SEARCHED as i64).await?;
+            let mut found = Utterances::up_to(limit);
+            while let Some(turn) = turns.try_next().await? {
+                match text(&turn, "text") {
+                    Ok(text) if found.take(text.to_owned()) => {}
+                    Ok(_) => break,
+                    Err(damaged) => return Ok(Err(damaged)),
+                }
+            }
+            Ok(Ok(found))
+        });
+        read.await?
+    }
+
+    async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {
+        self.ask(async {
+            let find = self.turns.find(doc! { "user_id": user.0 }).projection(doc! { "_id": 1 });
+            let some: Vec<Document> = find.limit(REMOVED_AT_ONCE).await?.try_collect().await?;
+            let ids: Vec<Bson> = some.iter().filter_map(|turn| turn.get("_id").cloned()).collect();
+            if ids.is_empty() {
+                return Ok(false);
+            }
+            self.turns.delete_many(doc! { "_id": { "$in": ids } }).await.map(|_| true)
+        })
+        .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.ask(async {
+            let answer = self.database().run_command(doc! { "hello": 1 }).await?;
+            // Without a primary nothing can be stored.
+            if answer.get_bool("isWritablePrimary").unwrap_or(false) {
+                Ok(())
+            } else {
+                Err(Error::custom("there is no primary"))
+            }
+        })
+        .await
+    }
+}
+
+/// A turn's position in the order of all turns, and in its dialogue.
+struct Position {
+    at: Timestamp,
+    dialog: DialogId,
+    seq: i64,
+}
+
+/// A unique index that refused a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unique {
+    Key,
+    Other,
+}
+
+fn duplicate(error: &Error) -> Option<Unique> {
+    let ErrorKind::Write(WriteFailure::WriteError(cause)) = error.kind.as_ref() else { return None };
+    let of_key = cause.message.contains(KEY_INDEX);
+    (cause.code == DUPLICATE_KEY).then_some(if of_key { Unique::Key } else { Unique::Other })
+}
+
+fn is_command_error(error: &Error, name: &str) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(cause) if cause.code_name == name)
+}
+
+fn failed(error: Error) -> StoreError {
+    let ours = matches!(
+        error.kind.as_ref(),
+        ErrorKind::InvalidArgument { .. } | ErrorKind::BsonDeserialization(_) | ErrorKind::BsonSerialization(_)
+    );
+    StoreError { store: STORE, message: error.to_string(), outage: !ours }
+}

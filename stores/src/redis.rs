@@ -1,0 +1,366 @@
+//! Redis: sessions, the cache of turns, rate limits, and the bus. Nothing here is the only copy of a text.
+
+use std::{path::Path, sync::LazyLock, time::Duration};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use redis::{
+    AsyncCommands, Client, IntoConnectionInfo, RedisError, Script, TlsCertificates,
+    aio::{ConnectionManager, ConnectionManagerConfig, PubSubSink, PubSubStream},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::broadcast,
+    task::JoinHandle,
+    time::{error::Elapsed, timeout},
+};
+
+use super::{
+    Bus, BusEvent, DialogId, KEY_LIFE, LastTurn, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
+    TurnCache, UserId,
+    breaker::{Breaker, Pauses},
+};
+use crate::secret::Secret;
+
+const STORE: &str = "redis";
+/// A dialogue whose user is silent for longer is read from MongoDB again.
+const STATE_LIFE: Duration = Duration::from_secs(3_600);
+const WINDOW: Duration = Duration::from_secs(60);
+/// Events that a slow receiver may be behind.
+const BACKLOG: usize = 1_024;
+/// Pauses between attempts to listen again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// A peer that has vanished without a word is noticed after this.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Counts an event in a window that begins with the first; the count and the window's rest in milliseconds.
+static HIT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local count = redis.call('INCR', KEYS[1])
+         if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+         return {count, redis.call('PTTL', KEYS[1])}",
+    )
+});
+
+/// The external backend of `SessionStore`, `TurnCache`, `RateLimits` and `Bus`.
+#[derive(Clone)]
+pub struct RedisStore {
+    connection: ConnectionManager,
+    breaker: Breaker,
+    prefix: String,
+    session_life: Duration,
+    events: broadcast::Sender<BusEvent>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEnd {
+    dialog: DialogId,
+    last: LastTurn,
+}
+
+impl RedisStore {
+    /// One connection that is made when it is needed and made again when it is lost, and a listener to the bus that lives as
+    /// long as the store.
+    ///
+    /// # Errors
+    /// When the URL cannot be read.
+    pub fn connect(
+        url: &Secret,
+        authorities: Option<&Path>,
+        prefix: &str,
+        session_life: Duration,
+        limit: Duration,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        // The driver's own message quotes parts of the URL.
+        let bad_url = |_| StoreError::damaged(STORE, "stores.redis is no redis:// or rediss:// URL");
+        let info = url.text().into_connection_info().map_err(bad_url)?;
+        let client = match authorities {
+            None => Client::open(info).map_err(bad_url)?,
+            Some(path) => {
+                let root = std::fs::read(path).map_err(|error| {
+                    StoreError::damaged(STORE, format!("stores.redis_ca: {}: {error}", path.display()))
+                })?;
+                let certificates = TlsCertificates { client_tls: None, root_cert: Some(root) };
+                Client::build_with_tls(info, certificates).map_err(failed)?
+            }
+        };
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(limit))
+            .set_response_timeout(Some(limit))
+            .set_number_of_retries(2)
+            .set_min_delay(Duration::from_millis(20))
+            .set_max_delay(limit);
+        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(failed)?;
+        let store = Self {
+            connection,
+            breaker: Breaker::new(STORE, limit),
+            prefix: prefix.to_owned(),
+            session_life,
+            events: broadcast::Sender::new(BACKLOG),
+        };
+        let listener = tokio::spawn(listen(client, format!("{prefix}bus"), store.events.clone(), limit));
+        Ok((store, listener))
+    }
+
+    fn session_key(&self, token: &str) -> String {
+        format!("{}session:{token}", self.prefix)
+    }
+
+    fn family_key(&self, family: &str) -> String {
+        format!("{}family:{family}", self.prefix)
+    }
+
+    fn end_key(&self, user: UserId) -> String {
+        format!("{}end:{}", self.prefix, user.0)
+    }
+
+    fn answer_key(&self, user: UserId, key: &str) -> String {
+        format!("{}answer:{}:{key}", self.prefix, user.0)
+    }
+
+    async fn ask<T>(&self, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, StoreError> {
+        self.breaker.call(async { work.await.map_err(failed) }).await
+    }
+
+    /// Several values in one round trip. Asked twice: the connection may have been lost since it was used last.
+    async fn values(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        let once = async || {
+            let mut connection = self.connection.clone();
+            connection.mget(keys).await
+        };
+        self.ask(async {
+            match once().await {
+                Err(error) if is_lost(&error) => once().await,
+                other => other,
+            }
+        })
+        .await
+    }
+
+    fn recalled(end: Option<String>, answer: Option<String>) -> Recalled {
+        let end: Option<StoredEnd> = read(end);
+        Recalled { last: end.map(|end| (end.dialog, end.last)), answer: read(answer) }
+    }
+}
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    async fn put(&self, token: &str, session: Session) -> Result<(), StoreError> {
+        let life = millis(self.session_life);
+        let mut pipe = redis::pipe();
+        pipe.atomic()
+            .pset_ex(self.session_key(token), session_value(&session), life)
+            .ignore()
+            .pset_ex(self.family_key(&session.family), 1, life)
+            .ignore();
+        let mut connection = self.connection.clone();
+        self.ask(async { pipe.query_async(&mut connection).await }).await
+    }
+
+    async fn is_alive(&self, token: &str, session: &Session) -> Result<bool, StoreError> {
+        let keys = [self.session_key(token), self.family_key(&session.family)];
+        let values = self.values(&keys).await?;
+        // A family that was revoked, or that Redis has evicted, has no sessions.
+        Ok(matches!(&values[..], [Some(listed), Some(_)] if *listed == session_value(session)))
+    }
+
+    async fn revoke_family(&self, family: &str) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let key = self.family_key(family);
+        self.ask(async { connection.del(key).await }).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let once = async || {
+            let mut connection = self.connection.clone();
+            connection.ping::<()>().await
+        };
+        self.ask(async {
+            match once().await {
+                Err(error) if is_lost(&error) => once().await,
+                other => other,
+            }
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl TurnCache for RedisStore {
+    async fn recall(&self, user: UserId, key: Option<&str>) -> Recalled {
+        let mut keys = vec![self.end_key(user)];
+        keys.extend(key.map(|key| self.answer_key(user, key)));
+        match self.values(&keys).await {
+            Ok(values) => {
+                let mut values = values.into_iter();
+                Self::recalled(values.next().flatten(), values.next().flatten())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the cache of turns does not answer; the turn is read from MongoDB");
+                Recalled::default()
+            }
+        }
+    }
+
+    async fn remember(&self, turn: Remembered<'_>) {
+        let end = StoredEnd { dialog: turn.dialog, last: turn.last.clone() };
+        let mut pipe = redis::pipe();
+        let Ok(end) = write(&end) else { return };
+        pipe.pset_ex(self.end_key(turn.user), end, millis(STATE_LIFE)).ignore();
+        if let Some((key, answer)) = &turn.answer {
+            let Ok(answer) = write(answer) else { return };
+            pipe.pset_ex(self.answer_key(turn.user, key), answer, KEY_LIFE.unsigned_abs()).ignore();
+        }
+        let mut connection = self.connection.clone();
+        let result: Result<(), _> = self.ask(async { pipe.query_async(&mut connection).await }).await;
+        if let Err(error) = result {
+            tracing::warn!(%error, "the cache of turns does not answer; the next turn is read from MongoDB");
+        }
+    }
+
+    async fn forget(&self, user: UserId) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let answers = format!("{}*", glob_escape(&self.answer_key(user, "")));
+        let mut cursor = 0u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&answers).arg("COUNT").arg(1_000);
+            let (next, found): (u64, Vec<String>) = self.ask(async { scan.query_async(&mut connection).await }).await?;
+            if !found.is_empty() {
+                self.ask(async { connection.del::<_, ()>(&found).await }).await?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        self.ask(async { connection.del::<_, ()>(self.end_key(user)).await }).await
+    }
+}
+
+/// A text that stands for itself in a pattern.
+fn glob_escape(text: &str) -> String {
+    let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '\\' | '^');
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+#[async_trait]
+impl RateLimits for RedisStore {
+    async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError> {
+        let mut connection = self.connection.clone();
+        let key = format!("{}limit:{key}", self.prefix);
+        let (count, left): (u64, i64) =
+            self.ask(async { HIT.key(key).arg(millis(WINDOW)).invoke_async(&mut connection).await }).await?;
+        let seconds = left.max(0).unsigned_abs().div_ceil(1_000).max(1);
+        Ok((count > u64::from(limit)).then_some(seconds))
+    }
+}
+
+#[async_trait]
+impl Bus for RedisStore {
+    async fn publish(&self, topic: &str, text: &str) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        // One channel: a server subscribes by its name, which an ACL can allow by a pattern; a pattern it could not.
+        let channel = format!("{}bus", self.prefix);
+        self.ask(async { connection.publish(channel, format!("{topic} {text}")).await }).await
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<BusEvent> {
+        self.events.subscribe()
+    }
+}
+
+/// Listens to the bus; connects again, after pauses with jitter, for as long as the process lives.
+async fn listen(client: Client, channel: String, events: broadcast::Sender<BusEvent>, limit: Duration) {
+    let fresh = || Pauses::new(PAUSES.0, PAUSES.1);
+    let mut pauses = fresh();
+    // Whether something may have been missed.
+    let mut missed = false;
+    loop {
+        match connect_to_bus(&client, &channel, limit).await {
+            Ok((sink, stream)) => {
+                pauses = fresh();
+                if std::mem::take(&mut missed) {
+                    let _ = events.send(BusEvent::Reconnected);
+                }
+                let error = pass_on(sink, stream, &events, limit).await;
+                tracing::warn!(%error, "the bus is away");
+            }
+            Err(error) => tracing::warn!(%error, "the bus is away"),
+        }
+        missed = true;
+        tokio::time::sleep(pauses.next().unwrap_or(PAUSES.1)).await;
+    }
+}
+
+fn late(_: Elapsed) -> StoreError {
+    StoreError::outage(STORE, "no answer in time")
+}
+
+async fn connect_to_bus(
+    client: &Client,
+    channel: &str,
+    limit: Duration,
+) -> Result<(PubSubSink, PubSubStream), StoreError> {
+    let pubsub = timeout(limit, client.get_async_pubsub()).await.map_err(late)?.map_err(failed)?;
+    let (mut sink, stream) = pubsub.split();
+    timeout(limit, sink.subscribe(channel)).await.map_err(late)?.map_err(failed)?;
+    Ok((sink, stream))
+}
+
+/// Passes messages on until the connection is lost.
+async fn pass_on(
+    mut sink: PubSubSink,
+    mut stream: PubSubStream,
+    events: &broadcast::Sender<BusEvent>,
+    limit: Duration,
+) -> StoreError {
+    loop {
+        match timeout(HEARTBEAT, stream.next()).await {
+            Ok(Some(message)) => {
+                let payload = String::from_utf8_lossy(message.get_payload_bytes());
+                let (topic, text) = payload.split_once(' ').unwrap_or((&payload, ""));
+                let (topic, text) = (topic.to_owned(), text.to_owned());
+                // Nobody listens: nobody needs to know.
+                let _ = events.send(BusEvent::Message { topic, text });
+            }
+            Ok(None) => return StoreError::outage(STORE, "the connection is lost"),
+            Err(_) => match timeout(limit, sink.ping::<redis::Value>()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return failed(error),
+                Err(elapsed) => return late(elapsed),
+            },
+        }
+    }
+}
+
+fn session_value(session: &Session) -> String {
+    format!("{} {}", session.user.0, session.family)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn write<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::damaged(STORE, error.to_string()))
+}
+
+/// What cannot be read, from another version perhaps, counts as not there.
+fn read<T: for<'de> Deserialize<'de>>(value: Option<String>) -> Option<T> {
+    serde_json::from_str(&value?).ok()
+}
+
+/// The connection broke: another attempt makes a new one.
+fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error() && !error.is_timeout()
+}
+
+fn failed(error: RedisError) -> StoreError {
+    let outage = error.is_io_error()
+        || error.is_timeout()
+        || error.is_connection_dropped()
+        || error.is_connection_refusal()
+        || matches!(error.code(), Some("LOADING" | "READONLY" | "OOM" | "MASTERDOWN" | "BUSY" | "MISCONF"));
+    StoreError { store: STORE, message: error.to_string(), outage }
+}

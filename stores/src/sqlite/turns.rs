@@ -1,0 +1,349 @@
+//! Turns, and what handlers keep, in SQLite.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::{SqliteStore, damaged, parse};
+use crate::{
+    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, SEARCHED, StoreError,
+    StoredAnswer, TurnStore, UserId, Utterances,
+};
+
+/// A writer that takes longer counts as gone.
+const PING_TIME: Duration = Duration::from_secs(2);
+
+#[async_trait]
+impl TurnStore for SqliteStore {
+    async fn last(&self, dialog: DialogId) -> Result<LastTurn, StoreError> {
+        let row: Option<(i64, String)> = self
+            .read(move |connection| {
+                let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+                connection.prepare_cached(LAST)?.query_row([dialog.0], pair).optional()
+            })
+            .await?;
+        let Some((seq, state)) = row else { return Ok(LastTurn::default()) };
+        Ok(LastTurn { seq, state: parse(&state)? })
+    }
+
+    async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
+        let row = TurnRow::from_turn(turn)?;
+        let senders = self.senders.clone();
+        self.writer
+            .submit(move |connection| {
+                let appended = append(connection, &row)?;
+                if appended == Appended::Gone {
+                    Self::forget_sender(&senders, row.turn.user);
+                }
+                Ok(appended)
+            })
+            .await
+    }
+
+    async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {
+        let key = key.to_owned();
+        let row: Option<(Vec<u8>, String, String)> = self
+            .read(move |connection| {
+                let triple = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+                connection.prepare_cached(FIND_ANSWER)?.query_row(params![user.0, key, since], triple).optional()
+            })
+            .await?;
+        row.map(|(hash, response, outputs)| {
+            let request_hash = hash.try_into().map_err(|_| damaged("a request hash has another length"))?;
+            Ok(StoredAnswer { request_hash, response, outputs: parse(&outputs)? })
+        })
+        .transpose()
+    }
+
+    async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError> {
+        let query = query.clone();
+        self.read(move |connection| {
+            let before = match &query.before {
+                None => None,
+                // A message that is not there, or not in the dialogue that was asked for, has nothing before it.
+                Some(id) => match position_of(connection, user, id)? {
+                    Some(found) if query.dialog.is_none_or(|dialog| dialog == found.dialog) => Some(found),
+                    _ => return Ok(Vec::new()),
+                },
+            };
+            let (sql, values) = history_query(user, &query, before.as_ref());
+            let entry = |row: &rusqlite::Row<'_>| {
+                Ok(HistoryEntry { id: row.get(0)?, text: row.get(1)?, response: row.get(2)? })
+            };
+            let mut statement = connection.prepare_cached(&sql)?;
+            let newest_first = statement.query_map(rusqlite::params_from_iter(values), entry)?;
+            let mut entries = newest_first.collect::<rusqlite::Result<Vec<_>>>()?;
+            entries.reverse();
+            Ok(entries)
+        })
+        .await
+    }
+
+    async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError> {
+        let key = key.to_owned();
+        let value: Option<String> = self
+            .read(move |connection| {
+                let find = "SELECT value FROM kept_values WHERE user_id = ? AND key = ?";
+                connection.prepare_cached(find)?.query_row(params![user.0, key], |row| row.get(0)).optional()
+            })
+            .await?;
+        value.map(|value| parse(&value)).transpose()
+    }
+
+    async fn all_kept(&self, user: UserId) -> Result<BTreeMap<String, Value>, StoreError> {
+        let rows: Vec<(String, String)> = self
+            .read(move |connection| {
+                let list = "SELECT key, value FROM kept_values WHERE user_id = ?";
+                connection.prepare(list)?.query_map([user.0], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            })
+            .await?;
+        rows.into_iter().map(|(key, value)| Ok((key, parse(&value)?))).collect()
+    }
+
+    async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
+        let after = after.map(str::to_owned);
+        let rows: Vec<StoredTurn> = self
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(PAGE)?;
+                statement.query_map(params![user.0, after, limit], StoredTurn::read)?.collect()
+            })
+            .await?;
+        rows.into_iter().map(|row| row.into_turn(user)).collect()
+    }
+
+    async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError> {
+        self.read(move |connection| {
+            let mut found = Utterances::up_to(limit);
+            let mut statement = connection.prepare(UTTERANCES)?;
+            let mut rows = statement.query(params![since, SEARCHED as i64])?;
+            while let Some(row) = rows.next()? {
+                if !found.take(row.get(0)?) {
+                    break;
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let some = "DELETE FROM turns
+                        WHERE position IN (SELECT position FROM turns WHERE user_id = ? LIMIT 1000)";
+            if connection.execute(some, [user.0])? > 0 {
+                return Ok(true);
+            }
+            connection.execute("DELETE FROM kept_values WHERE user_id = ?", [user.0])?;
+            Ok(false)
+        })
+        .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|connection| connection.prepare_cached("SELECT 1 FROM turns LIMIT 1")?.exists([]).map(drop)).await?;
+        let written = timeout(PING_TIME, self.write(|_| Ok(()))).await;
+        written.map_err(|_| StoreError::outage("sqlite", "the writer does not answer"))?
+    }
+}
+
+const LAST: &str = "SELECT seq, state FROM turns WHERE dialog_id = ? ORDER BY seq DESC LIMIT 1";
+const FIND_ANSWER: &str = "SELECT request_hash, response, outputs FROM turns
+                           WHERE user_id = ? AND idempotency_key = ? AND created_at > ?";
+const PAGE: &str = "SELECT id, dialog_id, seq, created_at, text, response, classification, outputs, state FROM turns
+     WHERE user_id = ?1 AND position > COALESCE((SELECT position FROM turns WHERE user_id = ?1 AND id = ?2), 0)
+     ORDER BY position LIMIT ?3";
+const UTTERANCES: &str = "SELECT text FROM turns
+     WHERE created_at >= ? AND json_extract(classification, '$.type') <> 'form' ORDER BY position DESC LIMIT ?";
+
+/// A turn's place in the order of all turns, and in its dialogue.
+struct Position {
+    position: i64,
+    dialog: DialogId,
+    seq: i64,
+}
+
+fn position_of(connection: &Connection, user: UserId, id: &str) -> rusqlite::Result<Option<Position>> {
+    let find = "SELECT position, dialog_id, seq FROM turns WHERE user_id = ? AND id = ?";
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Position { position: row.get(0)?, dialog: DialogId(row.get(1)?), seq: row.get(2)? })
+    };
+    connection.prepare_cached(find)?.query_row(params![user.0, id], read).optional()
+}
+
+/// The statement for a part of a history, newest first, and its values.
+fn history_query(user: UserId, query: &HistoryQuery, before: Option<&Position>) -> (String, Vec<Box<dyn ToSql>>) {
+    let mut sql = "SELECT id, text, response FROM turns WHERE user_id = ?".to_owned();
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(user.0)];
+    // Within one dialogue both orders are the same; each has its index.
+    let order = match query.dialog {
+        Some(dialog) => {
+            sql.push_str(" AND dialog_id = ?");
+            values.push(Box::new(dialog.0));
+            "seq"
+        }
+        None => "position",
+    };
+    if let Some(before) = before {
+        sql.push_str(&format!(" AND {order} < ?"));
+        values.push(Box::new(if query.dialog.is_some() { before.seq } else { before.position }));
+    }
+    sql.push_str(&format!(" ORDER BY {order} DESC LIMIT ?"));
+    values.push(Box::new(query.limit.unwrap_or(-1)));
+    (sql, values)
+}
+
+/// A turn as an export reads it.
+struct StoredTurn {
+    id: String,
+    dialog_id: i64,
+    seq: i64,
+    created_at: i64,
+    text: String,
+    response: String,
+    classification: String,
+    outputs: String,
+    state: String,
+}
+
+impl StoredTurn {
+    /// A row of [`PAGE`].
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            dialog_id: row.get(1)?,
+            seq: row.get(2)?,
+            created_at: row.get(3)?,
+            text: row.get(4)?,
+            response: row.get(5)?,
+            classification: row.get(6)?,
+            outputs: row.get(7)?,
+            state: row.get(8)?,
+        })
+    }
+
+    fn into_turn(self, user: UserId) -> Result<NewTurn, StoreError> {
+        Ok(NewTurn {
+            id: self.id,
+            dialog: DialogId(self.dialog_id),
+            user,
+            seq: self.seq,
+            created_at: self.created_at,
+            text: self.text,
+            response: self.response,
+            classification: parse(&self.classification)?,
+            outputs: parse(&self.outputs)?,
+            state: parse(&self.state)?,
+            idempotency: None,
+            kept: BTreeMap::new(),
+        })
+    }
+}
+
+/// A turn as its columns.
+struct TurnRow {
+    turn: NewTurn,
+    classification: String,
+    outputs: String,
+    state: String,
+    kept: Vec<(String, String)>,
+}
+
+impl TurnRow {
+    fn from_turn(turn: NewTurn) -> Result<Self, StoreError> {
+        let state = serde_json::to_string(&turn.state).map_err(|error| damaged(&error.to_string()))?;
+        let kept = turn.kept.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
+        Ok(Self {
+            classification: turn.classification.to_string(),
+            outputs: turn.outputs.to_string(),
+            state,
+            kept,
+            turn,
+        })
+    }
+}
+
+const FREE_KEY: &str =
+    "UPDATE turns SET idempotency_key = NULL WHERE user_id = ? AND idempotency_key = ? AND created_at <= ?";
+const INSERT: &str =
+    "INSERT INTO turns (id, dialog_id, user_id, seq, created_at, text, response, classification, outputs, state,
+                        idempotency_key, request_hash)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+     WHERE ?4 = 1 + COALESCE((SELECT MAX(seq) FROM turns WHERE dialog_id = ?2), 0)
+       AND EXISTS (SELECT 1 FROM users WHERE id = ?3 AND deleting_since IS NULL)
+     ON CONFLICT DO NOTHING";
+const KEEP: &str = "INSERT INTO kept_values (user_id, key, value) VALUES (?, ?, ?)
+                    ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
+const IS_THERE: &str = "SELECT 1 FROM users WHERE id = ? AND deleting_since IS NULL";
+const HAS_KEY: &str = "SELECT 1 FROM turns WHERE user_id = ? AND idempotency_key = ?";
+
+/// Stores a turn if it is the next one of its dialogue: no hole, no twin.
+fn append(connection: &Connection, row: &TurnRow) -> rusqlite::Result<Appended> {
+    let turn = &row.turn;
+    let user = turn.user.0;
+    let (key, hash) = turn.idempotency.as_ref().map(|(key, hash)| (key, &hash[..])).unzip();
+    if let Some(key) = key {
+        connection.prepare_cached(FREE_KEY)?.execute(params![user, key, turn.created_at - KEY_LIFE])?;
+    }
+    let inserted = connection.prepare_cached(INSERT)?.execute(params![
+        turn.id,
+        turn.dialog.0,
+        user,
+        turn.seq,
+        turn.created_at,
+        turn.text,
+        turn.response,
+        row.classification,
+        row.outputs,
+        row.state,
+        key,
+        hash,
+    ])?;
+    if inserted == 0 {
+        return why_not(connection, user, key);
+    }
+    for (key, value) in &row.kept {
+        connection.prepare_cached(KEEP)?.execute(params![user, key, value])?;
+    }
+    Ok(Appended::Stored)
+}
+
+fn why_not(connection: &Connection, user: i64, key: Option<&String>) -> rusqlite::Result<Appended> {
+    if !connection.prepare_cached(IS_THERE)?.exists([user])? {
+        return Ok(Appended::Gone);
+    }
+    let Some(key) = key else { return Ok(Appended::Conflict) };
+    let twin = connection.prepare_cached(HAS_KEY)?.exists(params![user, key])?;
+    Ok(if twin { Appended::Duplicate } else { Appended::Conflict })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every step of the plan is a search by an index that gives the order too.
+    fn check(connection: &Connection, sql: &str, index: &str) {
+        let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = explained.raw_query().mapped(|row| row.get::<_, String>(3)).collect::<Result<Vec<_>, _>>().unwrap();
+        let good = |step: &String| step.starts_with("SEARCH turns USING") && step.contains(index);
+        assert!(!steps.is_empty() && steps.iter().all(good), "{sql}: {steps:?}");
+    }
+
+    #[test]
+    fn no_query_grows_with_the_history() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../migrations/sqlite/0001_init.sql")).unwrap();
+        let before = Position { position: 9, dialog: DialogId(1), seq: 5 };
+        let limited = HistoryQuery { limit: Some(50), ..HistoryQuery::default() };
+        let of_dialog = HistoryQuery { dialog: Some(DialogId(1)), ..limited.clone() };
+        for (query, index) in [(&limited, "turns_by_user"), (&of_dialog, "(dialog_id=?")] {
+            for before in [None, Some(&before)] {
+                check(&connection, &history_query(UserId(2), query, before).0, index);
+            }
+        }
+        check(&connection, LAST, "(dialog_id=?");
+        check(&connection, FIND_ANSWER, "turns_by_idempotency_key");
+    }
+}

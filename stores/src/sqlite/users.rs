@@ -1,0 +1,258 @@
+//! Users, identities and refresh tokens in SQLite.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::SqliteStore;
+use crate::{
+    AuditEntry, Identity, IdentityRecord, Import, Millis, Provider, RefreshToken, Spending, StoreError, UserId,
+    UserRecord, UserStore,
+};
+
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn find_identity(&self, provider: Provider, subject: &str) -> Result<Option<Identity>, StoreError> {
+        if provider == Provider::Channel
+            && let Some(user) = self.senders.get(subject)
+        {
+            return Ok(Some(Identity { user, secret: None }));
+        }
+        let (subject, sender) = (subject.to_owned(), subject.to_owned());
+        let found = self.read(move |connection| {
+            let find = "SELECT user_id, secret FROM identities WHERE provider = ? AND subject = ?";
+            let identity = |row: &rusqlite::Row<'_>| Ok(Identity { user: UserId(row.get(0)?), secret: row.get(1)? });
+            connection.prepare_cached(find)?.query_row(params![provider.as_str(), subject], identity).optional()
+        });
+        let found: Option<Identity> = found.await?;
+        if let (Provider::Channel, Some(identity)) = (provider, &found) {
+            self.senders.insert(sender, identity.user);
+        }
+        Ok(found)
+    }
+
+    async fn create_user(
+        &self,
+        provider: Provider,
+        subject: &str,
+        secret: Option<&str>,
+        now: Millis,
+    ) -> Result<Option<UserId>, StoreError> {
+        let (subject, secret) = (subject.to_owned(), secret.map(str::to_owned));
+        self.write(move |connection| {
+            if owner_of(connection, provider.as_str(), &subject)?.is_some() {
+                return Ok(None);
+            }
+            connection.execute("INSERT INTO users (created_at) VALUES (?)", [now])?;
+            let user = connection.last_insert_rowid();
+            add_identity(connection, user, provider.as_str(), &subject, secret.as_deref())?;
+            Ok(Some(UserId(user)))
+        })
+        .await
+    }
+
+    async fn set_secret(&self, provider: Provider, subject: &str, secret: &str) -> Result<(), StoreError> {
+        let (subject, secret) = (subject.to_owned(), secret.to_owned());
+        self.write(move |connection| {
+            let set = "UPDATE identities SET secret = ? WHERE provider = ? AND subject = ?";
+            connection.execute(set, params![secret, provider.as_str(), subject]).map(drop)
+        })
+        .await
+    }
+
+    async fn add_refresh_token(&self, token: &RefreshToken) -> Result<bool, StoreError> {
+        let token = token.clone();
+        self.write(move |connection| add_token(connection, &token)).await
+    }
+
+    async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError> {
+        let hash = *hash;
+        self.read(move |connection| {
+            let find = "SELECT user_id FROM refresh_tokens WHERE hash = ? AND spent_at IS NULL AND expires_at > ?";
+            let user = |row: &rusqlite::Row<'_>| row.get(0).map(UserId);
+            connection.prepare_cached(find)?.query_row(params![hash, now], user).optional()
+        })
+        .await
+    }
+
+    async fn spend_refresh_token(
+        &self,
+        hash: &[u8; 32],
+        replacement: &RefreshToken,
+        now: Millis,
+    ) -> Result<Spending, StoreError> {
+        let (hash, replacement) = (*hash, replacement.clone());
+        self.write(move |connection| spend(connection, &hash, &replacement, now)).await
+    }
+
+    async fn exists(&self, user: UserId) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            let find = "SELECT 1 FROM users WHERE id = ? AND deleting_since IS NULL";
+            connection.prepare_cached(find)?.exists([user.0])
+        })
+        .await
+    }
+
+    async fn user_record(&self, user: UserId) -> Result<Option<UserRecord>, StoreError> {
+        self.read(move |connection| {
+            let find = "SELECT created_at FROM users WHERE id = ? AND deleting_since IS NULL";
+            let Some(created_at) = connection.query_row(find, [user.0], |row| row.get(0)).optional()? else {
+                return Ok(None);
+            };
+            let list = "SELECT provider, subject, secret FROM identities WHERE user_id = ? ORDER BY provider, subject";
+            let identity = |row: &rusqlite::Row<'_>| {
+                Ok(IdentityRecord { provider: row.get(0)?, subject: row.get(1)?, secret: row.get(2)? })
+            };
+            let identities = connection.prepare(list)?.query_map([user.0], identity)?.collect::<Result<_, _>>()?;
+            Ok(Some(UserRecord { created_at, identities }))
+        })
+        .await
+    }
+
+    async fn import_user(&self, record: &UserRecord, source: &str) -> Result<Import, StoreError> {
+        let (record, source) = (record.clone(), source.to_owned());
+        self.write(move |connection| import_user(connection, &record, &source)).await
+    }
+
+    async fn begin_deletion(&self, user: UserId, now: Millis) -> Result<Option<Vec<String>>, StoreError> {
+        let begun = self.write(move |connection| begin_deletion(connection, user, now)).await;
+        Self::forget_sender(&self.senders, user);
+        begun
+    }
+
+    async fn finish_deletion(&self, user: UserId, entry: &AuditEntry) -> Result<(), StoreError> {
+        let entry = entry.clone();
+        self.write(move |connection| {
+            let removed =
+                connection.execute("DELETE FROM users WHERE id = ? AND deleting_since IS NOT NULL", [user.0])?;
+            if removed == 1 { add_audit(connection, &entry) } else { Ok(()) }
+        })
+        .await
+    }
+
+    async fn unfinished_deletions(&self) -> Result<Vec<UserId>, StoreError> {
+        self.read(|connection| {
+            let list = "SELECT id FROM users WHERE deleting_since IS NOT NULL ORDER BY id";
+            connection.prepare(list)?.query_map([], |row| row.get(0).map(UserId))?.collect()
+        })
+        .await
+    }
+
+    async fn is_admin(&self, user: UserId) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            let find = "SELECT 1 FROM users WHERE id = ? AND is_admin = 1 AND deleting_since IS NULL";
+            connection.prepare_cached(find)?.exists([user.0])
+        })
+        .await
+    }
+
+    async fn set_admin(&self, user: UserId, admin: bool, entry: &AuditEntry) -> Result<bool, StoreError> {
+        let entry = entry.clone();
+        self.write(move |connection| {
+            let set = "UPDATE users SET is_admin = ? WHERE id = ? AND id <> 1 AND deleting_since IS NULL";
+            if connection.execute(set, params![admin, user.0])? == 0 {
+                return Ok(false);
+            }
+            add_audit(connection, &entry)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        let entry = entry.clone();
+        self.write(move |connection| add_audit(connection, &entry)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|connection| connection.prepare_cached("SELECT 1 FROM users LIMIT 1")?.exists([]).map(drop)).await
+    }
+}
+
+/// Writes a line of the audit log.
+pub(super) fn add_audit(connection: &Connection, entry: &AuditEntry) -> rusqlite::Result<()> {
+    let (actor, subject) = (entry.actor.map(|user| user.0), entry.subject.map(|user| user.0));
+    let add = "INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)";
+    connection.execute(add, params![entry.at, actor, entry.action, subject, entry.detail.to_string()]).map(drop)
+}
+
+fn owner_of(connection: &Connection, provider: &str, subject: &str) -> rusqlite::Result<Option<UserId>> {
+    let find = "SELECT user_id FROM identities WHERE provider = ? AND subject = ?";
+    connection.query_row(find, [provider, subject], |row| row.get(0).map(UserId)).optional()
+}
+
+fn add_identity(
+    connection: &Connection,
+    user: i64,
+    provider: &str,
+    subject: &str,
+    secret: Option<&str>,
+) -> rusqlite::Result<()> {
+    let add = "INSERT INTO identities (provider, subject, user_id, secret) VALUES (?, ?, ?, ?)";
+    connection.execute(add, params![provider, subject, user, secret]).map(drop)
+}
+
+fn import_user(connection: &Connection, record: &UserRecord, source: &str) -> rusqlite::Result<Import> {
+    let find = "SELECT id, deleting_since IS NOT NULL FROM users WHERE source = ?";
+    let earlier = connection.query_row(find, [source], |row| Ok((UserId(row.get(0)?), row.get(1)?))).optional()?;
+    if let Some((user, deleting)) = earlier {
+        return Ok(if deleting { Import::Deleting(user) } else { Import::Resumed(user) });
+    }
+    for identity in &record.identities {
+        if owner_of(connection, &identity.provider, &identity.subject)?.is_some() {
+            return Ok(Import::Taken(identity.clone()));
+        }
+    }
+    connection.execute("INSERT INTO users (created_at, source) VALUES (?, ?)", params![record.created_at, source])?;
+    let user = connection.last_insert_rowid();
+    for IdentityRecord { provider, subject, secret } in &record.identities {
+        add_identity(connection, user, provider, subject, secret.as_deref())?;
+    }
+    Ok(Import::New(UserId(user)))
+}
+
+fn begin_deletion(connection: &Connection, user: UserId, now: Millis) -> rusqlite::Result<Option<Vec<String>>> {
+    let mark = "UPDATE users SET deleting_since = COALESCE(deleting_since, ?) WHERE id = ?";
+    if connection.execute(mark, params![now, user.0])? == 0 {
+        return Ok(None);
+    }
+    connection.execute("DELETE FROM identities WHERE user_id = ?", [user.0])?;
+    let spend = "UPDATE refresh_tokens SET spent_at = COALESCE(spent_at, ?) WHERE user_id = ?";
+    connection.execute(spend, params![now, user.0])?;
+    let list = "SELECT DISTINCT family FROM refresh_tokens WHERE user_id = ? ORDER BY family";
+    let families = connection.prepare(list)?.query_map([user.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(Some(families))
+}
+
+/// Adds a token; `false` when the user is gone or is being deleted.
+fn add_token(connection: &Connection, token: &RefreshToken) -> rusqlite::Result<bool> {
+    let add = "INSERT INTO refresh_tokens (hash, family, user_id, expires_at)
+               SELECT ?, ?, id, ? FROM users WHERE id = ? AND deleting_since IS NULL";
+    let added = connection.execute(add, params![token.hash, token.family, token.expires_at, token.user.0])?;
+    Ok(added == 1)
+}
+
+fn spend(
+    connection: &Connection,
+    hash: &[u8; 32],
+    replacement: &RefreshToken,
+    now: Millis,
+) -> rusqlite::Result<Spending> {
+    // Expired tokens are of no use, spent or not; anybody's go on this occasion.
+    connection.execute("DELETE FROM refresh_tokens WHERE expires_at <= ?", [now])?;
+    let find = "SELECT family, spent_at IS NOT NULL FROM refresh_tokens WHERE hash = ?";
+    let found: Option<(String, bool)> =
+        connection.query_row(find, [hash], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match found {
+        None => Ok(Spending::Unknown),
+        Some((family, true)) => {
+            let revoke = "UPDATE refresh_tokens SET spent_at = ? WHERE family = ? AND spent_at IS NULL";
+            connection.execute(revoke, params![now, family])?;
+            Ok(Spending::Reused { family })
+        }
+        Some((_, false)) => {
+            connection.execute("UPDATE refresh_tokens SET spent_at = ? WHERE hash = ?", params![now, hash])?;
+            let added = add_token(connection, replacement)?;
+            Ok(if added { Spending::Spent } else { Spending::Unknown })
+        }
+    }
+}

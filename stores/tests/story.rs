@@ -1,0 +1,476 @@
+//! One story for every backend of the stores: the same operations, the same answers.
+
+use std::{
+    collections::BTreeMap,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use banter_engine::state::DialogueState;
+use banter_stores::{
+    Appended, AuditEntry, BusEvent, DialogId, DialogRecord, HistoryQuery, IdentityRecord, Import, LastTurn, NewTurn,
+    Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores, UserId, UserRecord,
+    backend::{Backend, BackendOptions, DATABASE},
+    clock::SystemClock,
+    config::{SqliteConfig, StoresConfig},
+    secret::Secret,
+};
+use mongodb::bson::{Document, doc};
+use serde_json::json;
+
+#[path = "story/catalog.rs"]
+mod catalog;
+#[path = "services/mod.rs"]
+mod services;
+
+const DAY: i64 = 86_400_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded() {
+    check(StoresConfig::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn external() {
+    check(services::fresh().await).await;
+}
+
+/// A turn of a user who is deleted meanwhile is not stored, and is told so: both lie in one database.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_store_tells_that_a_user_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = open(&options(StoresConfig::default(), folder.path())).await;
+    let stores = backend.stores();
+    let ann = stores.users.create_user(Provider::Channel, "ann", None, 1).await.unwrap().unwrap();
+    let dialog = stores.dialogs.default_dialog(ann, 1).await.unwrap().unwrap();
+    stores.users.begin_deletion(ann, 5).await.unwrap();
+    assert_eq!(stores.turns.submit(turn(ann, dialog, 1, "late")).await.unwrap().await.unwrap(), Appended::Gone);
+    assert!(stores.turns.page(ann, None, 9).await.unwrap().is_empty());
+}
+
+/// The same key on two servers, at once: as many are let in as if there were one.
+#[tokio::test]
+async fn limits_are_exact_across_servers() {
+    let config = external_options().await;
+    let (one, two) = (open(&config).await, open(&config).await);
+    let (first, second) = (one.stores(), two.stores());
+    let hits = (0..60).map(|number| {
+        let limits = if number % 2 == 0 { &first.limits } else { &second.limits };
+        limits.hit("shared", 25)
+    });
+    let told = futures::future::join_all(hits).await;
+    assert_eq!(told.into_iter().filter(|hit| hit.as_ref().unwrap().is_none()).count(), 25);
+}
+
+/// Servers that start together make tables, collections and indexes once, and none of them fails.
+#[tokio::test]
+async fn ten_servers_start_at_once() {
+    let config = external_options().await;
+    let started = futures::future::join_all((0..10).map(|_| open(&config))).await;
+    for backend in started {
+        backend.stores().ping().await.unwrap();
+        backend.close().await;
+    }
+}
+
+/// A binary before the newest migration starts on what the newer one has made.
+#[tokio::test]
+async fn an_older_binary_starts_on_a_newer_database() {
+    let config = external_options().await;
+    open(&config).await.close().await;
+    let mut postgres = postgres(&config).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of a newer binary', true, '\\x00', 0)";
+    sqlx::raw_sql(newer).execute(&mut postgres).await.unwrap();
+    let again = open(&config).await;
+    again.stores().ping().await.unwrap();
+    again.close().await;
+}
+
+/// What the first release wrote still goes in: columns that came later have defaults.
+#[tokio::test]
+async fn statements_of_the_first_release_still_work() {
+    let config = external_options().await;
+    open(&config).await.close().await;
+    let old = "INSERT INTO users (created_at) VALUES (1);
+               INSERT INTO identities (provider, subject, user_id, secret) VALUES ('channel', 'old', 2, NULL);
+               INSERT INTO refresh_tokens (hash, family, user_id, expires_at) VALUES ('\\x01', 'f', 2, 9);
+               INSERT INTO dialogs (user_id, name, is_default, created_at) VALUES (2, 'default', true, 1)";
+    sqlx::raw_sql(old).execute(&mut postgres(&config).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn mongodb_takes_no_other_documents_and_acknowledges_on_disk() {
+    let config = external_options().await;
+    let backend = open(&config).await;
+    let stores = backend.stores();
+    let client = mongodb::Client::with_uri_str(config.stores.mongo.as_ref().unwrap().text()).await.unwrap();
+    let database = client.default_database().unwrap();
+    let turns = database.collection::<Document>("turns");
+    let refused = turns.insert_one(doc! { "dialog_id": 1_i64, "seq": 1_i64 }).await.unwrap_err();
+    assert!(refused.to_string().contains("Document failed validation"), "{refused}");
+
+    database.run_command(doc! { "profile": 2 }).await.unwrap();
+    let store =
+        async |seq| stores.turns.submit(turn(UserId(2), DialogId(7), seq, "hello")).await.unwrap().await.unwrap();
+    assert_eq!(store(1).await, Appended::Stored);
+    database.run_command(doc! { "profile": 0 }).await.unwrap();
+    let profile = database.collection::<Document>("system.profile");
+    let insert =
+        profile.find_one(doc! { "op": "insert", "ns": format!("{}.turns", database.name()) }).await.unwrap().unwrap();
+    let concern = insert.get_document("command").unwrap().get_document("writeConcern").unwrap();
+    assert_eq!((concern.get_str("w").unwrap(), concern.get_bool("j").unwrap()), ("majority", true), "{insert}");
+
+    // A document of a version that this binary does not know is not read as if it were its own.
+    turns.update_one(doc! {}, doc! { "$set": { "schema": 2 } }).await.unwrap();
+    let told = stores.turns.last(DialogId(7)).await.unwrap_err();
+    assert!(!told.outage && told.message.contains("schema 2 is newer"), "{told}");
+    backend.close().await;
+}
+
+fn options(stores: StoresConfig, data_dir: &Path) -> BackendOptions {
+    BackendOptions {
+        urls: stores.urls().unwrap(),
+        stores,
+        sqlite: SqliteConfig::default(),
+        data_dir: data_dir.to_owned(),
+        session_life: Duration::from_secs(900),
+    }
+}
+
+async fn external_options() -> BackendOptions {
+    options(services::fresh().await, Path::new("."))
+}
+
+async fn open(config: &BackendOptions) -> Backend {
+    Backend::open(config, Arc::new(SystemClock)).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn postgres(config: &BackendOptions) -> sqlx::PgConnection {
+    let options: sqlx::postgres::PgConnectOptions = config.stores.postgres.as_ref().unwrap().text().parse().unwrap();
+    sqlx::ConnectOptions::connect(&options).await.unwrap()
+}
+
+/// How many lines the audit log has of a user.
+async fn audit_lines(config: &BackendOptions, user: UserId) -> i64 {
+    const COUNT: &str = "SELECT COUNT(*) FROM audit WHERE subject = $1";
+    if config.urls.is_some() {
+        return sqlx::query_scalar(COUNT).bind(user.0).fetch_one(&mut postgres(config).await).await.unwrap();
+    }
+    let file = rusqlite::Connection::open(config.data_dir.join(DATABASE)).unwrap();
+    file.query_row(COUNT, [user.0], |row| row.get(0)).unwrap()
+}
+
+/// Redis by TLS, with a certificate of our own authority, for a user who may touch nothing but our keys and channels.
+#[tokio::test]
+async fn redis_by_tls_with_an_acl_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |program: &str, words: &str| {
+        let output = Command::new(program).args(words.split(' ')).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{program} {words}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(
+        "openssl",
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:false -keyout key.pem -out cert.pem",
+    );
+    let mut stores = services::fresh().await;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let prefix = stores.redis_prefix.clone();
+    std::fs::write(
+        folder.path().join("redis.conf"),
+        format!(
+            "port 0\ntls-port {port}\nbind 127.0.0.1\ntls-cert-file cert.pem\ntls-key-file key.pem\ntls-auth-clients no\nsave \"\"\n\
+             user default off\nuser banter on >sesame ~{prefix}* &{prefix}* +@all -@admin -@dangerous\n"
+        ),
+    )
+    .unwrap();
+    let _redis = tokio::process::Command::new("redis-server")
+        .arg("redis.conf")
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    for _ in 0..500 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stores.redis = Some(Secret::new(format!("rediss://banter:sesame@127.0.0.1:{port}")));
+    stores.redis_ca = Some(folder.path().join("cert.pem"));
+    check(stores).await;
+}
+
+/// The story, and what is left of it after a restart.
+async fn check(stores: StoresConfig) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = options(stores, folder.path());
+    let backend = open(&config).await;
+    let (ann, bob) = story(&backend.stores(), config.urls.is_some()).await;
+    assert_eq!((audit_lines(&config, ann).await, audit_lines(&config, bob).await), (1, 1), "each once");
+    backend.close().await;
+    let again = open(&config).await;
+    let stores = again.stores();
+    let found = stores.users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().unwrap();
+    assert_eq!(found.secret.as_deref(), Some("phc2"));
+    let dialog = stores.dialogs.default_dialog(found.user, 9).await.unwrap().unwrap();
+    assert_eq!(stores.turns.last(dialog).await.unwrap().seq, 3);
+    again.close().await;
+}
+
+/// The whole story.
+async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
+    let (ann, bob) = users(stores).await;
+    tokens(stores, ann).await;
+    let dialog = dialogs(stores, ann, bob).await;
+    turns(stores, ann, dialog).await;
+    history(stores, ann, bob, dialog).await;
+    sessions(stores, ann).await;
+    limits(stores).await;
+    if has_cache {
+        cache(stores, ann, dialog).await;
+    }
+    bus(stores).await;
+    catalog::story(stores, ann).await;
+    records(stores, ann).await;
+    removal(stores, bob).await;
+    stores.ping().await.unwrap();
+    (ann, bob)
+}
+
+async fn users(stores: &Stores) -> (UserId, UserId) {
+    let users = &stores.users;
+    assert!(users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().is_none());
+    let ann = users.create_user(Provider::Password, "ann@mail.example", Some("phc"), 1).await.unwrap().unwrap();
+    assert!(ann.0 > 1, "the bot is user 1");
+    assert_eq!(users.create_user(Provider::Password, "ann@mail.example", Some("x"), 1).await.unwrap(), None);
+    let bob = users.create_user(Provider::Channel, "ann@mail.example", None, 1).await.unwrap().unwrap();
+    assert_ne!(ann, bob, "providers are apart");
+    users.set_secret(Provider::Password, "ann@mail.example", "phc2").await.unwrap();
+    let found = users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().unwrap();
+    assert_eq!((found.user, found.secret.as_deref()), (ann, Some("phc2")));
+    (ann, bob)
+}
+
+async fn tokens(stores: &Stores, user: UserId) {
+    let users = &stores.users;
+    let token = |n: u8, expires_at| RefreshToken { hash: [n; 32], family: "f".to_owned(), user, expires_at };
+    users.add_refresh_token(&token(1, 100)).await.unwrap();
+    assert_eq!(users.find_refresh_token(&[1; 32], 50).await.unwrap(), Some(user));
+    assert_eq!(users.find_refresh_token(&[1; 32], 100).await.unwrap(), None, "expired");
+    assert_eq!(users.spend_refresh_token(&[9; 32], &token(2, 100), 50).await.unwrap(), Spending::Unknown);
+    assert_eq!(users.spend_refresh_token(&[1; 32], &token(2, 100), 50).await.unwrap(), Spending::Spent);
+    assert_eq!(users.find_refresh_token(&[1; 32], 50).await.unwrap(), None, "spent");
+    assert_eq!(users.find_refresh_token(&[2; 32], 50).await.unwrap(), Some(user));
+    let reused = users.spend_refresh_token(&[1; 32], &token(3, 100), 50).await.unwrap();
+    assert_eq!(reused, Spending::Reused { family: "f".to_owned() });
+    for n in 1..=3 {
+        assert_eq!(users.find_refresh_token(&[n; 32], 50).await.unwrap(), None, "the family is spent");
+    }
+    let again = users.spend_refresh_token(&[2; 32], &token(4, 100), 50).await.unwrap();
+    assert_eq!(again, Spending::Reused { family: "f".to_owned() }, "its end is told as often as it is asked for");
+    assert_eq!(users.spend_refresh_token(&[2; 32], &token(4, 100), 100).await.unwrap(), Spending::Unknown, "expired");
+}
+
+async fn dialogs(stores: &Stores, ann: UserId, bob: UserId) -> DialogId {
+    let dialog = stores.dialogs.default_dialog(ann, 1).await.unwrap().unwrap();
+    assert_eq!(stores.dialogs.default_dialog(UserId(999), 1).await.unwrap(), None, "nobody's");
+    assert_eq!(stores.dialogs.default_dialog(ann, 2).await.unwrap(), Some(dialog));
+    assert_ne!(stores.dialogs.default_dialog(bob, 2).await.unwrap(), Some(dialog));
+    assert_eq!(stores.dialogs.owner(dialog).await.unwrap(), Some(ann));
+    assert_eq!(stores.dialogs.owner(DialogId(999)).await.unwrap(), None);
+    dialog
+}
+
+fn turn(user: UserId, dialog: DialogId, seq: i64, text: &str) -> NewTurn {
+    let mut state = DialogueState::default();
+    state.remember(text, "reply", None);
+    NewTurn {
+        id: format!("{seq:024x}"),
+        dialog,
+        user,
+        seq,
+        created_at: 10 * DAY + seq,
+        text: text.to_owned(),
+        response: format!("re {text}"),
+        classification: json!({ "type": "matched" }),
+        outputs: json!([{ "type": "text", "text": text }]),
+        state,
+        idempotency: None,
+        kept: BTreeMap::new(),
+    }
+}
+
+async fn turns(stores: &Stores, user: UserId, dialog: DialogId) {
+    let turns = &stores.turns;
+    assert_eq!(turns.last(dialog).await.unwrap(), LastTurn::default());
+    let store = async |turn: NewTurn| turns.submit(turn).await.unwrap().await.unwrap();
+
+    let first = turn(user, dialog, 1, "привет\u{0}");
+    assert_eq!(store(first.clone()).await, Appended::Stored);
+    assert_eq!(turns.last(dialog).await.unwrap(), LastTurn { seq: 1, state: first.state.clone() });
+    assert_eq!(store(NewTurn { id: "a".repeat(24), ..first }).await, Appended::Conflict, "its place is taken");
+    assert_eq!(store(turn(user, dialog, 3, "hole")).await, Appended::Conflict, "no holes");
+
+    let mut second = turn(user, dialog, 2, "two");
+    second.idempotency = Some(("key".to_owned(), [7; 32]));
+    second.kept = BTreeMap::from([("n".to_owned(), json!({ "a": 1 }))]);
+    assert_eq!(turns.kept(user, "n").await.unwrap(), None);
+    assert_eq!(store(second.clone()).await, Appended::Stored);
+    assert_eq!(turns.kept(user, "n").await.unwrap(), Some(json!({ "a": 1 })));
+    assert_eq!(turns.kept(UserId(1), "n").await.unwrap(), None, "nobody else's");
+
+    let mut twin = turn(user, dialog, 3, "three");
+    twin.idempotency = second.idempotency.clone();
+    twin.kept = BTreeMap::from([("n".to_owned(), json!(2))]);
+    assert_eq!(store(twin.clone()).await, Appended::Duplicate);
+    assert_eq!(turns.kept(user, "n").await.unwrap(), Some(json!({ "a": 1 })), "what is not stored keeps nothing");
+    let answer = turns.find_answer(user, "key", 0).await.unwrap().unwrap();
+    assert_eq!((answer.request_hash, answer.response.as_str()), ([7; 32], "re two"));
+    assert!(turns.find_answer(user, "key", 11 * DAY).await.unwrap().is_none(), "older than asked for");
+    assert!(turns.find_answer(UserId(1), "key", 0).await.unwrap().is_none());
+    twin.created_at += 2 * DAY;
+    assert_eq!(store(twin).await, Appended::Stored, "after a day the key is free");
+
+    // What builds on a submitted turn may follow at once, and fails with it.
+    let one = turns.submit(turn(user, dialog, 9, "from nowhere")).await.unwrap();
+    let two = turns.submit(turn(user, dialog, 10, "built on it")).await.unwrap();
+    assert_eq!((one.await.unwrap(), two.await.unwrap()), (Appended::Conflict, Appended::Conflict));
+}
+
+async fn history(stores: &Stores, ann: UserId, bob: UserId, dialog: DialogId) {
+    let texts = async |user: UserId, query: HistoryQuery| -> Vec<String> {
+        stores.turns.history(user, &query).await.unwrap().into_iter().map(|entry| entry.text).collect()
+    };
+    let all = HistoryQuery::default();
+    assert_eq!(texts(ann, all.clone()).await, ["привет\u{0}", "two", "three"]);
+    assert_eq!(texts(bob, all.clone()).await, Vec::<String>::new());
+    assert_eq!(texts(ann, HistoryQuery { limit: Some(1), ..all.clone() }).await, ["three"]);
+    let before = Some(format!("{:024x}", 3));
+    assert_eq!(texts(ann, HistoryQuery { before: before.clone(), limit: Some(1), ..all.clone() }).await, ["two"]);
+    assert_eq!(texts(bob, HistoryQuery { before, ..all.clone() }).await, Vec::<String>::new());
+    assert_eq!(texts(ann, HistoryQuery { dialog: Some(dialog), ..all.clone() }).await.len(), 3);
+    assert_eq!(texts(ann, HistoryQuery { dialog: Some(DialogId(99)), ..all.clone() }).await.len(), 0);
+    let elsewhere = HistoryQuery { dialog: Some(DialogId(99)), before: Some(format!("{:024x}", 3)), ..all };
+    assert_eq!(texts(ann, elsewhere).await.len(), 0, "a message of another dialogue");
+}
+
+async fn sessions(stores: &Stores, user: UserId) {
+    let sessions = &stores.sessions;
+    let session = |family: &str| Session { user, family: family.to_owned() };
+    for (token, family) in [("a", "f"), ("b", "f"), ("c", "g")] {
+        sessions.put(token, session(family)).await.unwrap();
+    }
+    let alive = async |token: &str, family: &str| sessions.is_alive(token, &session(family)).await.unwrap();
+    assert!(alive("a", "f").await && alive("b", "f").await && alive("c", "g").await);
+    assert!(!alive("z", "f").await && !alive("a", "g").await);
+    let other = Session { user: UserId(1), family: "g".to_owned() };
+    assert!(!sessions.is_alive("c", &other).await.unwrap(), "of another user");
+    sessions.revoke_family("f").await.unwrap();
+    assert!(!alive("a", "f").await && !alive("b", "f").await);
+    assert!(alive("c", "g").await);
+}
+
+async fn limits(stores: &Stores) {
+    for _ in 0..3 {
+        assert_eq!(stores.limits.hit("k", 3).await.unwrap(), None);
+    }
+    assert!(stores.limits.hit("k", 3).await.unwrap().is_some_and(|seconds| (1..=61).contains(&seconds)));
+    assert_eq!(stores.limits.hit("other", 3).await.unwrap(), None);
+}
+
+async fn cache(stores: &Stores, user: UserId, dialog: DialogId) {
+    let last = LastTurn { seq: 7, state: DialogueState::default() };
+    let answer = StoredAnswer { request_hash: [3; 32], response: "re".to_owned(), outputs: json!([]) };
+    let turn = Remembered { user, dialog, last: &last, answer: Some(("k", answer.clone())) };
+    stores.cache.remember(turn).await;
+    let whole = Recalled { last: Some((dialog, last.clone())), answer: Some(answer) };
+    assert_eq!(stores.cache.recall(user, Some("k")).await, whole);
+    assert_eq!(stores.cache.recall(user, None).await, Recalled { answer: None, ..whole.clone() });
+    assert_eq!(stores.cache.recall(UserId(1), Some("k")).await, Recalled::default(), "nobody else's");
+    stores.cache.forget(user).await.unwrap();
+    assert_eq!(stores.cache.recall(user, Some("k")).await, Recalled::default());
+}
+
+async fn bus(stores: &Stores) {
+    let mut events = stores.bus.subscribe();
+    // A listener that has only just been started may miss the first ones.
+    for _ in 0..100 {
+        stores.bus.publish("topic", "some text").await.unwrap();
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(100), events.recv()).await {
+            assert_eq!(event.unwrap(), BusEvent::Message { topic: "topic".to_owned(), text: "some text".to_owned() });
+            return;
+        }
+    }
+    panic!("nothing comes over the bus");
+}
+
+async fn records(stores: &Stores, user: UserId) {
+    let (users, dialogs, turns) = (&stores.users, &stores.dialogs, &stores.turns);
+    let record = users.user_record(user).await.unwrap().unwrap();
+    let identity = |provider: &str, subject: &str, secret: Option<&str>| IdentityRecord {
+        provider: provider.to_owned(),
+        subject: subject.to_owned(),
+        secret: secret.map(str::to_owned),
+    };
+    let ann = identity("password", "ann@mail.example", Some("phc2"));
+    assert_eq!(record, UserRecord { created_at: 1, identities: vec![ann.clone()] });
+    assert_eq!(users.user_record(UserId(999)).await.unwrap(), None);
+    assert_eq!(users.import_user(&record, "export 1").await.unwrap(), Import::Taken(ann));
+
+    let cid = UserRecord { created_at: 4, identities: vec![identity("channel", "cid", None)] };
+    let Import::New(imported) = users.import_user(&cid, "export 1").await.unwrap() else { panic!("not new") };
+    assert_eq!(users.import_user(&cid, "export 1").await.unwrap(), Import::Resumed(imported));
+    let old = dialogs.of_user(user).await.unwrap();
+    assert_eq!(old.len(), 1);
+    let dialog = dialogs.import_dialog(imported, &old[0]).await.unwrap();
+    assert_eq!(dialogs.import_dialog(imported, &old[0]).await.unwrap(), dialog);
+    assert_eq!(dialogs.of_user(imported).await.unwrap(), [DialogRecord { id: dialog, ..old[0].clone() }]);
+    assert_eq!(dialogs.default_dialog(imported, 5).await.unwrap(), Some(dialog));
+
+    let mut exported = turns.page(user, None, 2).await.unwrap();
+    exported.extend(turns.page(user, Some(&exported[1].id), 2).await.unwrap());
+    let texts: Vec<&str> = exported.iter().map(|turn| turn.text.as_str()).collect();
+    assert_eq!(texts, ["привет\u{0}", "two", "three"]);
+    assert_eq!(exported[0], NewTurn { idempotency: None, ..turn(user, old[0].id, 1, "привет\u{0}") });
+    assert!(turns.page(user, Some(&exported[2].id), 2).await.unwrap().is_empty());
+    assert_eq!(turns.all_kept(user).await.unwrap(), BTreeMap::from([("n".to_owned(), json!(2))]));
+    let entry = AuditEntry { at: 1, actor: None, action: "tested", subject: Some(user), detail: json!({}) };
+    users.audit(&entry).await.unwrap();
+}
+
+async fn removal(stores: &Stores, user: UserId) {
+    let dialog = stores.dialogs.default_dialog(user, 1).await.unwrap().unwrap();
+    let mut first = turn(user, dialog, 1, "soon gone");
+    first.id = "b".repeat(24);
+    first.kept = BTreeMap::from([("n".to_owned(), json!(1))]);
+    assert_eq!(stores.turns.submit(first).await.unwrap().await.unwrap(), Appended::Stored);
+    let token = RefreshToken { hash: [50; 32], family: "h".to_owned(), user, expires_at: 100 };
+    assert!(stores.users.add_refresh_token(&token).await.unwrap());
+    assert!(stores.users.exists(user).await.unwrap());
+
+    assert_eq!(stores.users.begin_deletion(UserId(999), 5).await.unwrap(), None);
+    for _ in 0..2 {
+        assert_eq!(stores.users.begin_deletion(user, 5).await.unwrap(), Some(vec!["h".to_owned()]));
+    }
+    assert_eq!(stores.users.unfinished_deletions().await.unwrap(), [user]);
+    assert_eq!(stores.users.user_record(user).await.unwrap(), None);
+    assert!(!stores.users.exists(user).await.unwrap());
+    let late = RefreshToken { hash: [51; 32], ..token };
+    assert!(!stores.users.add_refresh_token(&late).await.unwrap(), "nobody logs in any more");
+    assert!(stores.users.find_identity(Provider::Channel, "ann@mail.example").await.unwrap().is_none());
+    assert_eq!(stores.users.find_refresh_token(&[50; 32], 6).await.unwrap(), None);
+    while stores.turns.remove_some(user).await.unwrap() {}
+    assert!(stores.turns.page(user, None, 9).await.unwrap().is_empty());
+    assert!(stores.turns.all_kept(user).await.unwrap().is_empty());
+    let entry = AuditEntry { at: 1, actor: None, action: "tested", subject: Some(user), detail: json!({}) };
+    for _ in 0..2 {
+        stores.users.finish_deletion(user, &entry).await.unwrap();
+    }
+    assert!(stores.users.unfinished_deletions().await.unwrap().is_empty());
+    assert_eq!(stores.dialogs.owner(dialog).await.unwrap(), None);
+}
