@@ -1,7 +1,8 @@
-//! The intent cache: vectors of examples on disk, so that a start or a reload embeds only what is new.
+//! The intent cache: vectors of examples on disk, so that a start or a reload embeds only new texts.
 //!
-//! One file, written whole and renamed into place; its last 32 bytes are the BLAKE3 hash of the rest. A file that is damaged,
-//! of another model or of another version is ignored and made anew: it is a cache, never a source of truth.
+//! It is one file, written completely and then renamed into place; its last 32 bytes are the BLAKE3 hash of the rest. A
+//! file that is damaged, or of another model or version, is ignored and rebuilt: it is a cache, never a source of
+//! truth.
 
 use std::{
     collections::HashMap,
@@ -17,14 +18,14 @@ use crate::{
 
 const MAGIC: &[u8; 8] = b"BANTERV1";
 const HASH: usize = 32;
-/// Texts embedded at a time, between two reports of progress.
+/// Number of texts embedded between two progress reports.
 const STEP: usize = 64;
-/// Vectors of texts that are no longer in the catalogue are kept up to so many in all, for a roll-back.
+/// Up to this total, vectors of texts that left the catalogue are kept, so that a roll-back is fast.
 const MAX_ENTRIES: usize = 100_000;
 
 type Key = [u8; HASH];
 
-/// Vectors by the hash of their text, of one model.
+/// Vectors of one model, by the hash of their text.
 pub struct IntentCache {
     path: Option<PathBuf>,
     model: String,
@@ -34,7 +35,7 @@ pub struct IntentCache {
 }
 
 impl IntentCache {
-    /// A cache that is not kept.
+    /// A cache without a file.
     pub fn in_memory(embedder: &dyn Embedder) -> Self {
         Self {
             path: None,
@@ -45,30 +46,30 @@ impl IntentCache {
         }
     }
 
-    /// The cache in `path`; empty when there is no file, or none that can be used.
+    /// The cache in `path`; empty if there is no usable file.
     pub fn open(path: &Path, embedder: &dyn Embedder) -> Self {
         let mut cache = Self { path: Some(path.to_owned()), ..Self::in_memory(embedder) };
         match fs::read(path) {
             Ok(bytes) => match decode(&bytes, &cache.model, cache.dimension) {
                 Some(entries) => cache.entries = entries,
                 None => {
-                    tracing::warn!(path = %path.display(), "the intent cache is damaged or of another model; it is rebuilt")
+                    tracing::warn!(path = %path.display(), "the intent cache is damaged or belongs to another model; rebuilding it")
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the intent cache cannot be read; it is rebuilt")
+                tracing::warn!(path = %path.display(), %error, "cannot read the intent cache; rebuilding it")
             }
         }
         cache
     }
 
-    /// How many of `texts` are not in the cache.
+    /// The number of `texts` that are not in the cache.
     pub fn missing(&self, texts: &[String]) -> usize {
         texts.iter().filter(|text| !self.entries.contains_key(&key(text))).count()
     }
 
-    /// The vectors of `texts`, in order, embedding what is missing. `progress(done, total)` is called as that goes on.
+    /// Returns the vectors of `texts`, in order, and embeds missing ones. Calls `progress(done, total)` meanwhile.
     ///
     /// # Errors
     /// Those of the embedder.
@@ -79,7 +80,7 @@ impl IntentCache {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<Vector>, EmbeddingError> {
         let mut missing: Vec<&String> = texts.iter().filter(|text| !self.entries.contains_key(&key(text))).collect();
-        // Neighbours of like length share a batch, so little is padded.
+        // Texts of similar length share a batch, which keeps padding small.
         missing.sort_by_key(|text| text.len());
         missing.dedup();
         let total = missing.len();
@@ -97,7 +98,7 @@ impl IntentCache {
         Ok(texts.iter().map(|text| Arc::clone(&self.entries[&key(text)])).collect())
     }
 
-    /// Takes vectors that were made elsewhere, one for each text.
+    /// Adds vectors from elsewhere, one for each text.
     pub fn add(&mut self, texts: &[String], vectors: &[Vector]) {
         for (text, vector) in texts.iter().zip(vectors) {
             if self.entries.insert(key(text), Arc::clone(vector)).is_none() {
@@ -106,7 +107,7 @@ impl IntentCache {
         }
     }
 
-    /// Writes the file if anything is new; past a bound, only what `texts` need.
+    /// Writes the file if anything is new. Above the size limit, keeps only the vectors of `texts`.
     ///
     /// # Errors
     /// Those of the file system; the cache in memory stays usable.

@@ -1,5 +1,5 @@
-//! A bot, checked and ready: intents, entities, texts and scripts. Made by [`loader::load`] from a [`bundle::Bundle`] and
-//! never changed after; a hot reload makes a new one.
+//! A bot, checked and ready to run: intents, entities, texts and scripts.
+//! [`loader::load`] makes it from a [`bundle::Bundle`]; it never changes afterwards. A hot reload makes a new one.
 
 pub mod bundle;
 pub mod diff;
@@ -54,46 +54,46 @@ impl fmt::Display for IntentId {
     }
 }
 
-/// A whole bot.
+/// A complete bot.
 #[derive(Debug)]
 pub struct Catalogue {
     /// The bot's name.
     pub name: String,
-    /// The first 16 hex digits of the BLAKE3 hash of all files.
+    /// The first 16 hex digits of the BLAKE3 hash of all files except fixtures.
     pub version: String,
-    /// Languages, the default first; never empty.
+    /// Languages, default first; never empty.
     pub languages: Vec<Language>,
-    /// Intents by file.
+    /// Intents, ordered by the path of their file.
     pub intents: Vec<Intent>,
     /// Entities by name.
     pub entities: BTreeMap<String, EntitySpec>,
     /// Texts by key.
     pub texts: BTreeMap<String, Text>,
-    /// What happens when no intent is near enough.
+    /// What happens when no intent is likely enough.
     pub fallback: Fallback,
-    /// Probability from which an intent is taken.
+    /// Minimum probability to accept an intent.
     pub threshold: f32,
-    /// Probabilities that differ by less are ambiguous.
+    /// If the top two probabilities differ by less than this, the bot asks which intent was meant.
     pub margin: f32,
     /// "Did you mean", with `{first}` and `{second}`.
     pub clarify: Text,
-    /// Said when a person takes over.
+    /// Said when the dialogue is handed off to a person.
     pub handoff: Text,
-    /// Said when a form is cancelled and no intent has that role.
+    /// Said when the user cancels a form and no intent has the `cancel` role.
     pub cancelled: Text,
-    /// Said in the middle of a form whose intent a new version no longer has.
+    /// Said when the intent of a form in progress no longer exists in the new version.
     pub dropped: Text,
-    /// What scripts may fetch.
+    /// Which URLs scripts may fetch, and the limits.
     pub http: HttpPolicy,
     /// Plugins by name.
     pub plugins: BTreeMap<String, Arc<dyn Plugin>>,
-    /// Where the bot's clock stands, for `now()`.
+    /// The bot's time zone, for `now()`.
     pub time_zone: jiff::tz::TimeZone,
     by_name: HashMap<IntentId, usize>,
 }
 
 impl Catalogue {
-    /// The language a dialogue begins in.
+    /// The language in which a dialogue starts.
     pub fn default_language(&self) -> &Language {
         &self.languages[0]
     }
@@ -109,52 +109,52 @@ impl Catalogue {
     }
 }
 
-/// What a user may want.
+/// An intent: something a user may want.
 #[derive(Debug)]
 pub struct Intent {
     /// Its name.
     pub id: IntentId,
-    /// What the bot calls it.
+    /// How the bot names it to the user.
     pub title: Option<Text>,
-    /// How users say it.
+    /// Example utterances.
     pub examples: Vec<Example>,
-    /// What the handler needs, in the order of asking.
+    /// The slots that the handler needs, in the order in which they are asked for.
     pub slots: Vec<SlotSpec>,
-    /// Who answers.
+    /// How the intent answers.
     pub handler: Handler,
-    /// Overrides the bot's threshold.
+    /// Overrides the bot's threshold for this intent.
     pub threshold: Option<f32>,
-    /// Whether it leaves a form.
+    /// Whether it cancels a form (`role: cancel`).
     pub cancels: bool,
-    /// Where its name stands.
+    /// Location of the intent's name.
     pub place: Place,
-    /// Where the handler's own name stands.
+    /// Location of the value that names the handler.
     pub handler_place: Place,
 }
 
-/// Something a handler needs.
+/// A value that a handler needs.
 #[derive(Debug)]
 pub struct SlotSpec {
-    /// Its name.
+    /// The slot's name.
     pub name: String,
-    /// The entity that fills it; `None`: the whole answer.
+    /// The entity that fills it; `None`: the whole message does.
     pub entity: Option<String>,
-    /// The question; present for required slots.
+    /// The question; required slots always have one.
     pub ask: Option<Text>,
-    /// Said when the answer did not fit.
+    /// Said before asking again, when the answer did not fit.
     pub retry: Option<Text>,
-    /// Whether the handler waits for it.
+    /// Whether the handler cannot run without it.
     pub required: bool,
-    /// Whether an earlier value counts.
+    /// Whether a value from earlier in the dialogue may fill it.
     pub remember: bool,
 }
 
-/// Who answers.
+/// How an intent answers.
 #[derive(Debug)]
 pub enum Handler {
-    /// A text and quick replies.
+    /// A text with quick replies.
     Reply {
-        /// What is said.
+        /// The text.
         text: Text,
         /// Quick replies by language.
         suggest: BTreeMap<Language, Vec<String>>,
@@ -168,35 +168,35 @@ pub enum Handler {
     },
     /// A WebAssembly component.
     Plugin(Arc<dyn Plugin>),
-    /// A person.
+    /// A hand-off to a person.
     HandOff {
-        /// Said meanwhile.
+        /// Said while the person is called.
         text: Text,
     },
     /// The handler of another intent.
     Jump(IntentId),
 }
 
-/// What happens when no intent is near enough.
+/// What happens when no intent is likely enough.
 #[derive(Debug)]
 pub struct Fallback {
-    /// Misses in a row before `then_hand_off`.
+    /// Consecutive fallbacks before `then_hand_off` applies.
     pub tries: u32,
-    /// Whether a person takes over then.
+    /// Whether the dialogue is handed off after `tries` consecutive fallbacks.
     pub then_hand_off: bool,
-    /// What is said.
+    /// The fallback text.
     pub text: Text,
 }
 
-/// What scripts may fetch.
+/// Which URLs scripts may fetch, and the limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpPolicy {
     /// `host` or `host:port`, lower-case.
     pub allow: Vec<String>,
     /// Whether private and loopback addresses are allowed.
     pub private: bool,
-    /// Milliseconds for a request as a whole.
+    /// Time limit of a whole request, in milliseconds.
     pub timeout_ms: u64,
-    /// Bytes of an answer.
+    /// Size limit of a response, in bytes.
     pub max_bytes: u64,
 }

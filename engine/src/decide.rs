@@ -1,4 +1,5 @@
-//! From a vector and a text to a decision: evidence of the neighbours, a learned head, one calibrated probability per intent.
+//! From a vector and a text to a decision: evidence from neighbours, a learned head, and one calibrated probability per
+//! intent.
 
 pub mod calibration;
 pub mod classifier;
@@ -15,16 +16,16 @@ use crate::{
     index::Neighbour,
 };
 
-/// An intent and how likely it is that the message means it.
+/// An intent and its probability.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The intent.
     pub intent: IntentId,
-    /// 0 to 1; all candidates together sum to [`Classification::in_scope`].
+    /// From 0 to 1; the probabilities of all intents sum to [`Classification::in_scope`].
     pub probability: f32,
 }
 
-/// What the classifier makes of a message.
+/// The classifier's result for a message.
 #[derive(Clone, Debug)]
 pub struct Classification {
     /// The likeliest intents, best first.
@@ -35,20 +36,20 @@ pub struct Classification {
     pub neighbours: Vec<Neighbour>,
 }
 
-/// What is done with a message.
+/// What to do with a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
     /// One intent is likely enough.
     Matched(IntentId),
-    /// Two are, and nearly equally so.
+    /// Two intents are likely enough, with about equal probabilities.
     Ambiguous(IntentId, IntentId),
-    /// None is.
+    /// No intent is likely enough.
     Unknown,
 }
 
-/// Applies the author's thresholds; the second value says in words which rule decided.
+/// Applies the author's thresholds. Also returns the rule that decided, as text.
 ///
-/// Two intents are ambiguous when their probabilities differ by less than the margin and together pass the first one's
+/// Two intents are ambiguous if their probabilities differ by less than the margin and together reach the first one's
 /// threshold: the message is about one of them, and only the user knows which.
 pub fn decide(classification: &Classification, catalogue: &Catalogue) -> (Decision, String) {
     let Some(first) = classification.candidates.first() else {

@@ -1,5 +1,5 @@
-//! Texts to vectors. [`Embedder`] is what the rest of the engine sees; the model, the batching worker and the memory of
-//! recent texts are behind it.
+//! Turns texts into vectors. The rest of the engine sees only [`Embedder`]; behind it are the model, the batching
+//! worker and the cache of recent texts.
 
 pub mod hashed;
 pub mod model;
@@ -13,10 +13,10 @@ use thiserror::Error;
 /// An L2-normalised vector of [`Embedder::dimension`] components.
 pub type Vector = Arc<[f32]>;
 
-/// Turns texts into vectors. Implementations are deterministic: one text, one vector, whatever else is in the batch (up to
-/// rounding in the last digits).
+/// Turns texts into vectors. Implementations are deterministic: up to rounding in the last digits, a text has one
+/// vector, whatever else is in the batch.
 pub trait Embedder: Send + Sync {
-    /// Names the model and its version; vectors of different ids must never be compared.
+    /// Identifies the model and its version. Vectors with different ids must never be compared.
     fn id(&self) -> &str;
 
     /// Number of components of each vector.
@@ -28,10 +28,10 @@ pub trait Embedder: Send + Sync {
     /// Whether the model need not be run for a text.
     fn remembers(&self, text: &str) -> bool;
 
-    /// One vector for each text, in order. Texts are expected to be normalised (`text::normalize`).
+    /// Returns one vector per text, in order. Texts must be normalised (`text::normalize`).
     ///
     /// # Errors
-    /// [`EmbeddingError::Busy`] when the queue is full, [`EmbeddingError::Failed`] when the model could not run.
+    /// [`EmbeddingError::Busy`] if the queue is full, [`EmbeddingError::Failed`] if the model could not run.
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError>;
 }
 
@@ -47,9 +47,9 @@ pub enum EmbeddingError {
     /// ONNX Runtime could not be loaded.
     #[error("ONNX Runtime could not be loaded from {path}: {reason}")]
     Runtime {
-        /// Where it was looked for.
+        /// The path of the library.
         path: PathBuf,
-        /// What the loader said.
+        /// The loader's error.
         reason: String,
     },
     /// A file of the model is missing or cannot be read.
@@ -57,37 +57,37 @@ pub enum EmbeddingError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// The files were read, and are no model.
+    /// The files could be read but are not a valid model.
     #[error("the embedding model in {path} is broken: {reason}")]
     Broken {
         /// The folder, or the name of the model.
         path: PathBuf,
-        /// What ONNX Runtime or the tokenizer said.
+        /// The error of ONNX Runtime or the tokenizer.
         reason: String,
     },
-    /// A name that fastembed does not know.
+    /// The model's name is not known to fastembed, or this build cannot use names.
     #[error("the embedding model \"{name}\" cannot be used: {reason}")]
     Name {
         /// The name.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A model that fastembed knows and could not get.
+    /// A known model could not be downloaded.
     #[error("the embedding model \"{name}\" could not be downloaded: {reason}")]
     Download {
         /// The name.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl EmbeddingError {
-    /// How to mend it, in one sentence.
+    /// How to fix it, in one sentence.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Busy => "try again, or raise embedding.queue",
@@ -98,15 +98,13 @@ impl EmbeddingError {
             Self::File { .. } | Self::Broken { .. } => {
                 "run `make setup` in banter's folder, or set embedding.path to a folder with model.onnx and its tokenizer files"
             }
-            Self::Download { .. } => {
-                "it comes from the model hub: check the network, or set embedding.path to a folder with the model"
-            }
+            Self::Download { .. } => "check the network, or set embedding.path to a folder with the model",
             Self::Name { .. } => "use a name that fastembed knows, such as MultilingualE5Small, or set embedding.path",
         }
     }
 }
 
-/// Scales a vector to length 1; a vector of zeros (or one with NaN) becomes the first unit vector, so that every caller may
+/// Scales a vector to length 1. A vector of zeros, or one with NaN, becomes the first unit vector, so that callers can
 /// rely on the length.
 pub(crate) fn normalize(vector: &mut [f32]) {
     let length = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt() as f32;

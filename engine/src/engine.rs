@@ -1,6 +1,6 @@
-//! The way from a message to a turn: form or classification, then handlers, then effects applied.
+//! From a message to a turn: a form or the classifier decides, handlers run, and their effects are applied.
 //!
-//! [`Engine::reply`] is deterministic: equal snapshot, state, message and time give an equal turn.
+//! [`Engine::reply`] is deterministic: equal snapshots, states, messages and times give equal turns.
 
 mod classify;
 mod form;
@@ -25,23 +25,23 @@ use crate::{
     turn::{Event, Explain, Footprint, Message, Output, Timings, Turn, TurnKind},
 };
 
-/// Why there is no turn at all. Everything that an author or a user can do wrong gives a turn.
+/// Why there is no turn. Mistakes of authors or users never cause one of these errors; they give a turn.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// The text could not be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
-    /// A store that a handler asked is away.
+    /// A store that a handler needs is unavailable.
     #[error("{reason}")]
     Outside {
-        /// Which store.
+        /// The store.
         part: &'static str,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What all turns share: the model, the script engine and the outside.
+/// What all turns share: the model, the script engine and the host.
 pub struct Engine {
     embedder: Arc<dyn Embedder>,
     scripting: Arc<Scripting>,
@@ -49,12 +49,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine over these.
+    /// Creates an engine from its parts.
     pub fn new(embedder: Arc<dyn Embedder>, scripting: Arc<Scripting>, host: Arc<dyn Host>) -> Self {
         Self { embedder, scripting, host }
     }
 
-    /// The model.
+    /// The embedding model.
     pub fn embedder(&self) -> &Arc<dyn Embedder> {
         &self.embedder
     }
@@ -64,7 +64,7 @@ impl Engine {
         &self.scripting
     }
 
-    /// The same model and script engine with another outside.
+    /// The same model and script engine with another host.
     pub fn with_host(&self, host: Arc<dyn Host>) -> Self {
         Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }
     }
@@ -78,7 +78,8 @@ impl Engine {
     /// what handlers fetch.
     ///
     /// # Errors
-    /// [`EngineError::Embedding`] when the model is busy or broken, [`EngineError::Outside`] when a store that a handler asked is away.
+    /// [`EngineError::Embedding`] if the model is busy or broken; [`EngineError::Outside`] if a store that a handler
+    /// needs is unavailable.
     pub fn reply(
         &self,
         snapshot: &Snapshot,
@@ -95,7 +96,7 @@ impl Engine {
     }
 }
 
-/// A turn in the making.
+/// A turn in progress.
 struct Work<'a> {
     engine: &'a Engine,
     snapshot: &'a Snapshot,
@@ -199,8 +200,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Begins an intent: what the message and, where wanted, the past give fills its slots; then its handler, or the first
-    /// question.
+    /// Starts an intent. The message, and earlier values where the author allows them, fill its slots; then the handler
+    /// runs or the first question is asked.
     fn start_intent(&mut self, intent: &'a Intent) {
         self.state.misses = 0;
         self.fill_from_message(intent);
@@ -215,7 +216,7 @@ impl<'a> Work<'a> {
         self.explain.trace.push(step);
     }
 
-    /// Says one of a text's variants. A text that cannot be said is an event, and the fallback is said in its place.
+    /// Says a variant of a text. If that fails, records an event and says the fallback text instead.
     fn say(&mut self, text: &Text, suggestions: Vec<String>, extra: &[(&str, String)]) {
         match self.render(text, extra) {
             Ok(text) => self.outputs.push(Output::Text { text, suggestions }),
@@ -270,7 +271,8 @@ impl<'a> Work<'a> {
     }
 }
 
-/// The language of the reply. An answer to a form's question that is but an entity ("Moscow") says nothing of the language.
+/// Chooses the language of the reply. An answer to a form's question that is just an entity ("Moscow") does not
+/// indicate a language.
 fn speak(catalogue: &Catalogue, state: &mut DialogueState, reading: &Reading) -> Language {
     let text = reading.text();
     let known = state.language.clone().filter(|language| catalogue.languages.contains(language));

@@ -1,4 +1,4 @@
-//! Finding entities in a text: by pattern, or by a list of values with synonyms and, if wanted, typo tolerance.
+//! Finds entities in a text: by pattern, or by a list of values with synonyms and optional typo tolerance.
 
 use std::{cell::OnceCell, collections::BTreeMap};
 
@@ -7,34 +7,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::normalize;
 
-/// Compiled patterns may not grow past this.
+/// Size limit of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
-/// Values for one text are looked for in its first so many words.
+/// Number of words at the start of a text in which values are searched.
 const MAX_WORDS: usize = 400;
 
-/// An entity that was found.
+/// An entity found in a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entity {
-    /// Its name in bot.yaml.
+    /// The entity's name in bot.yaml.
     pub entity: String,
-    /// The value: the text that matched a pattern (with Latin letters, where a code has Cyrillic ones that look the same), or the key
-    /// of the list.
+    /// The value: a list's key, or the text that matched a pattern. In a code, Cyrillic letters are replaced by the
+    /// Latin letters that look the same.
     pub value: String,
-    /// What was said.
+    /// The words in the message.
     pub text: String,
-    /// Where it begins, in bytes of the normalised message.
+    /// Start, in bytes of the normalised message.
     pub start: usize,
-    /// Where it ends.
+    /// End, in bytes of the normalised message.
     pub end: usize,
 }
 
-/// A word in lower case, with what tells quickly that another one is far from it.
+/// A lower-case word, with data that quickly rules out words that are too different.
 #[derive(Debug)]
 pub struct Folded {
     text: String,
-    /// Letters.
+    /// Number of letters.
     length: usize,
-    /// A bit for each letter, by its code modulo 64.
+    /// One bit per letter that occurs, by its code modulo 64.
     letters: u64,
 }
 
@@ -44,7 +44,8 @@ impl Folded {
         Self { length: text.chars().count(), letters, text }
     }
 
-    /// Optimal string alignment distance to a word; one edit is allowed from four letters on, two from eight.
+    /// The optimal string alignment distance to a word, or `None` if it is too large. If `fuzzy`, one edit is allowed
+    /// from four letters on, two from eight.
     fn distance(&self, word: &Self, fuzzy: bool) -> Option<usize> {
         if self.text == word.text {
             return Some(0);
@@ -55,7 +56,7 @@ impl Folded {
             4..8 => 1,
             _ => 2,
         };
-        // An edit changes the length by one at the most, and two of the letters that occur.
+        // One edit changes the length by at most one, and the set of letters by at most two.
         if allowed == 0
             || word.length.abs_diff(self.length) > allowed
             || (word.letters ^ self.letters).count_ones() as usize > 2 * allowed
@@ -66,35 +67,35 @@ impl Folded {
     }
 }
 
-/// How an entity is recognised.
+/// How to recognise an entity.
 #[derive(Debug)]
 pub enum EntitySpec {
     /// By a regular expression.
     Pattern(Regex),
-    /// By one of these phrases.
+    /// As one of these phrases.
     Values {
-        /// The words of each synonym, and its value.
+        /// The words of each synonym, with its value.
         phrases: Vec<(Vec<Folded>, String)>,
-        /// Whether typos and endings are forgiven.
+        /// Whether typos and inflected endings are tolerated.
         fuzzy: bool,
     },
 }
 
 impl EntitySpec {
-    /// An entity by pattern, matched without regard to case.
+    /// An entity with a pattern, which ignores case.
     ///
     /// # Errors
-    /// What is wrong with the pattern.
+    /// A message about the invalid pattern.
     pub fn pattern(pattern: &str) -> Result<Self, String> {
         RegexBuilder::new(pattern)
             .case_insensitive(true)
             .size_limit(MAX_PATTERN_BYTES)
             .build()
             .map(Self::Pattern)
-            .map_err(|error| format!("the pattern is wrong: {}", error.to_string().replace('\n', " ")))
+            .map_err(|error| format!("the pattern is invalid: {}", error.to_string().replace('\n', " ")))
     }
 
-    /// An entity by values with their synonyms; a value is its own synonym.
+    /// An entity with values and their synonyms; each value is also a synonym of itself.
     pub fn values(values: &BTreeMap<String, Vec<String>>, fuzzy: bool) -> Self {
         let phrases = values
             .iter()
@@ -107,7 +108,7 @@ impl EntitySpec {
         Self::Values { phrases, fuzzy }
     }
 
-    /// All places in a normalised text, left to right, without overlaps.
+    /// All matches in a normalised text, from left to right, without overlaps.
     pub fn find(&self, name: &str, text: &str) -> Vec<Entity> {
         self.find_in(name, &Utterance::new(text))
     }
@@ -120,7 +121,7 @@ impl EntitySpec {
     }
 }
 
-/// A text, and what each entity would otherwise make of it anew.
+/// A text, with intermediate results that several entities share.
 struct Utterance<'t> {
     text: &'t str,
     words: OnceCell<Vec<Word>>,
@@ -141,7 +142,7 @@ impl<'t> Utterance<'t> {
     }
 }
 
-/// All entities of a text: overlaps go to the longer one, then to the earlier.
+/// All entities of a text. Of overlapping ones, the longest wins, then the earliest.
 pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity> {
     let utterance = Utterance::new(text);
     let mut found: Vec<Entity> = specs.iter().flat_map(|(name, spec)| spec.find_in(name, &utterance)).collect();
@@ -156,7 +157,7 @@ pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity>
     kept
 }
 
-/// Matches in the text as it is, and those of codes whose letters were typed on a Russian keyboard.
+/// Matches in the text as it is, and in codes typed on a Russian keyboard.
 fn find_pattern(name: &str, utterance: &Utterance<'_>, regex: &Regex) -> Vec<Entity> {
     let text = utterance.text;
     let entity = |value: &str, start: usize, end: usize| Entity {
@@ -179,17 +180,17 @@ fn find_pattern(name: &str, utterance: &Utterance<'_>, regex: &Regex) -> Vec<Ent
     found
 }
 
-/// A text in which the codes, words with a digit and without a letter that is but Cyrillic, have Latin letters for those that look the
-/// same.
+/// A text in which codes have Latin letters instead of Cyrillic ones that look the same. A code is a word with a digit
+/// and without any letter that looks only Cyrillic.
 struct Latin {
     text: String,
-    /// For each of its bytes, and its end, the place in the text as it was.
+    /// For each byte, and for the end: the offset in the original text.
     places: Vec<usize>,
 }
 
-/// `None` where nothing would change.
+/// Returns `None` if nothing would change.
 fn latin_letters(text: &str) -> Option<Latin> {
-    // Most messages have no code.
+    // Most messages contain no code.
     if text.is_ascii() || !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -213,7 +214,7 @@ fn latin_letters(text: &str) -> Option<Latin> {
     changed.then_some(Latin { text: out, places })
 }
 
-/// The Latin letter that looks like a Cyrillic one.
+/// The Latin letter that looks like a Cyrillic letter.
 fn latin(letter: char) -> Option<char> {
     const CYRILLIC: &str = "АВЕКМНОРСТУХавекмнорстух";
     const LATIN: &[u8] = b"ABEKMHOPCTYXabekmhopctyx";
@@ -251,7 +252,7 @@ fn find_values(name: &str, utterance: &Utterance<'_>, phrases: &[(Vec<Folded>, S
     found
 }
 
-/// The words of a phrase, split as those of a message are; none when it has but signs.
+/// The words of a phrase, split like those of a message; empty if it has no letters or digits.
 pub fn phrase_words(phrase: &str) -> Vec<String> {
     words(&normalize(phrase)).into_iter().map(|word| word.folded.text).collect()
 }
@@ -282,7 +283,7 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-/// The sum of the words' distances, or `None` when any word is too far.
+/// The sum of the words' distances, or `None` if any word is too far.
 fn phrase_distance(phrase: &[Folded], window: &[Word], fuzzy: bool) -> Option<usize> {
     phrase.iter().zip(window).map(|(wanted, word)| wanted.distance(&word.folded, fuzzy)).sum()
 }

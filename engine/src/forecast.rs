@@ -1,7 +1,7 @@
-//! What a new version of a bot would answer otherwise than the old one, told before anybody meets it.
+//! Compares the answers of a new version of a bot with those of the old one, before users see them.
 //!
-//! An utterance is answered at the beginning of a dialogue, with the outside of nobody: nothing is kept, and what a handler would fetch
-//! fails alike for both. A fixture is played with what it says of the outside.
+//! An utterance is answered as the first message of a dialogue, without the outside world: there are no stored values,
+//! and requests of handlers fail in both versions. A fixture is played with its own stubs.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,31 +13,31 @@ use crate::{
     turn::{Message, Turn, TurnKind},
 };
 
-/// An utterance whose answer changes.
+/// An utterance whose answer differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Changed {
-    /// What the user says.
+    /// The text of the message.
     pub text: String,
-    /// `file:line` of a fixture; `None` for what a user has said.
+    /// `file:line` of a fixture; `None` for an utterance of a user.
     pub place: Option<String>,
-    /// As it was.
+    /// The old answer.
     pub from: Answered,
-    /// As it would be.
+    /// The new answer.
     pub to: Answered,
 }
 
-/// An answer, as far as versions are compared.
+/// The parts of an answer that are compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
-    /// How the message is taken.
+    /// How the message is classified.
     pub kind: TurnKind,
     /// The matched intent.
     pub intent: Option<String>,
-    /// Who answers.
+    /// The handler that answers.
     pub handler: String,
     /// The reply as one text.
     pub text: String,
-    /// Rounded to a hundredth; not compared.
+    /// The probability, rounded to two decimals; it is not compared.
     pub probability: Option<f32>,
 }
 
@@ -58,7 +58,8 @@ impl Answered {
     }
 }
 
-/// Which of these utterances the second snapshot answers otherwise than the first, at `now`. `engine` should have no outside.
+/// Compares the answers of two snapshots to an utterance at `now`; `None` if they are equal. `engine` should have a
+/// host without an outside world.
 ///
 /// # Errors
 /// Those of [`Engine::reply`].
@@ -78,7 +79,7 @@ pub fn of_utterance(
     Ok((!from.is_like(&to)).then(|| Changed { text: text.to_owned(), place: None, from, to }))
 }
 
-/// Which messages of a fixture the second snapshot answers otherwise than the first, whatever the fixture expects.
+/// The messages of a fixture that the second snapshot answers differently from the first, whatever the fixture expects.
 ///
 /// # Errors
 /// Those of [`replay::replay`].

@@ -1,4 +1,4 @@
-//! Who makes the reply. A handler returns [`Effect`]s; only the engine applies them.
+//! Handlers make replies. A handler returns [`Effect`]s; only the engine applies them.
 
 pub mod api;
 pub mod plugin;
@@ -7,37 +7,37 @@ pub mod source;
 
 use serde_json::Value;
 
-/// What a handler wants to happen.
+/// An action that a handler requests.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Say something, with quick replies.
+    /// Say a text, with quick replies.
     Say {
         /// The text.
         text: String,
         /// Quick replies.
         suggestions: Vec<String>,
     },
-    /// Show a picture.
+    /// Show the image at this URL.
     Image(String),
-    /// Give data to the client.
+    /// Pass data to the client.
     Payload(Value),
-    /// Ask for a slot (again), with the slot's own question or another text.
+    /// Ask for a slot.
     Ask {
         /// The slot.
         slot: String,
-        /// Instead of the slot's question.
+        /// Replaces the slot's own question.
         text: Option<String>,
     },
-    /// Remember a value.
+    /// Set a slot.
     SetSlot(String, Value),
-    /// Remember a context for some turns.
+    /// Activate a context for this number of turns.
     SetContext(String, u32),
-    /// Answer in this language from now on.
+    /// Switch the dialogue to this language.
     SetLanguage(String),
-    /// Let another intent's handler answer.
+    /// Let this intent's handler answer.
     Jump(String),
-    /// Call a person.
+    /// Hand off to a person, with a text of the handler's own or the bot's.
     HandOff(Option<String>),
-    /// Forget form, slots and contexts: the dialogue begins anew.
+    /// Clear form, slots and contexts, so that the dialogue starts over.
     End,
 }

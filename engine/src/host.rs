@@ -1,4 +1,5 @@
-//! What handlers may ask of the world. The engine itself has no network, no database and no clock; the server implements this.
+//! The outside world that handlers may use. The engine itself has no network, database or clock; the server implements
+//! this trait.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,32 +11,32 @@ use crate::{
     handlers::plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
 };
 
-/// The outside, as handlers see it. Calls may block; each bounds its own time.
+/// The outside world as handlers see it. Calls may block, and each limits its own time.
 pub trait Host: Send + Sync {
-    /// A value kept for a user by an earlier turn, or `None`.
+    /// A value that an earlier turn stored for a user, or `None`.
     ///
     /// # Errors
-    /// [`HostError::Unavailable`] when the store does not answer.
+    /// [`HostError::Unavailable`] if the store does not answer.
     fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError>;
 
-    /// Fetches a URL within the policy: allowed host, bounded time and size, no redirect to another host, no private address
-    /// unless allowed.
+    /// Fetches a URL if the policy allows it: allowed host, limited time and size, no redirect to another host, and no
+    /// private address unless allowed.
     ///
     /// # Errors
-    /// [`HostError::Refused`] when the policy forbids it, [`HostError::Failed`] when it did not work.
+    /// [`HostError::Refused`] if the policy forbids the request, [`HostError::Failed`] if it failed.
     fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError>;
 
-    /// A line for the log, from a handler.
+    /// Writes a handler's message to the log.
     fn log(&self, source: &str, message: &str);
 
-    /// Calls a plugin, or what stands for it here.
+    /// Calls a plugin, or its stub.
     ///
     /// # Errors
     /// Those of [`Plugin::call`].
     fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure>;
 }
 
-/// What a host answered.
+/// The response of an HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpAnswer {
     /// HTTP status.
@@ -44,26 +45,26 @@ pub struct HttpAnswer {
     pub body: String,
 }
 
-/// Why the outside gave nothing.
+/// Why a host call gave no result.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum HostError {
-    /// Forbidden by the bot's own rules.
+    /// The bot's own rules forbid the call.
     #[error("{0}")]
     Refused(String),
-    /// Tried, without success.
+    /// The call was tried and failed.
     #[error("{0}")]
     Failed(String),
-    /// The store is away. Whatever the handler makes of it, the turn cannot be stored either, and is not answered.
+    /// The store is unavailable. The turn could not be stored either, so it fails whatever the handler does.
     #[error("{reason}")]
     Unavailable {
-        /// Which store.
+        /// The store.
         part: &'static str,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
 }
 
-/// The outside for one turn: passes calls on, and remembers that a store was away.
+/// The host of one turn: passes calls on, and remembers whether a store was unavailable.
 pub(crate) struct TurnHost {
     inner: Arc<dyn Host>,
     away: OnceLock<(&'static str, String)>,
@@ -74,7 +75,7 @@ impl TurnHost {
         Self { inner, away: OnceLock::new() }
     }
 
-    /// Which store gave no answer, and why, if one did not.
+    /// The store that did not answer, and the reason, if there was one.
     pub(crate) fn away(&self) -> Option<(&'static str, &str)> {
         self.away.get().map(|(part, reason)| (*part, reason.as_str()))
     }
@@ -102,8 +103,8 @@ impl Host for TurnHost {
     }
 }
 
-/// A host with nothing in it: no stored values, no network; plugins are called as in a replay. For `check`, for what new versions would
-/// answer, and for tests.
+/// A host without stored values or network, which calls plugins as a replay does. For `check`, for comparisons of
+/// versions and for tests.
 pub struct NoHost;
 
 impl Host for NoHost {

@@ -1,5 +1,5 @@
-//! Nearest neighbours among the examples' vectors. [`Exact`](exact::Exact) is exact and the faster one for small
-//! catalogues, [`Hnsw`](hnsw::Hnsw) the one for large ones; both sit behind [`IntentIndex`].
+//! Nearest neighbours among the vectors of the examples, behind [`IntentIndex`]. [`Exact`](exact::Exact) is exact, and
+//! faster for small catalogues; [`Hnsw`](hnsw::Hnsw) is approximate, for large ones.
 
 pub mod exact;
 pub mod hnsw;
@@ -9,40 +9,41 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use crate::embedding::Vector;
 
-/// From about so many distinct vectors on, HNSW answers faster than the exact index (`bench/index` prints the crossover).
+/// From about this number of distinct vectors, HNSW is faster than the exact index (`bench/index` prints the
+/// crossover).
 pub const HNSW_FROM: usize = 40_000;
 
-/// A node and how near it is.
+/// A node and its similarity to a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbour {
-    /// Which of the distinct vectors, counted from 0.
+    /// Index of the distinct vector, counted from 0.
     pub node: usize,
-    /// Cosine, -1 to 1.
+    /// Cosine similarity, -1 to 1.
     pub similarity: f32,
 }
 
-/// Finds the nearest of a fixed set of L2-normalised vectors.
+/// Finds the nearest neighbours in a fixed set of L2-normalised vectors.
 pub trait IntentIndex: Send + Sync {
-    /// The `count` nearest nodes (fewer when there are fewer), nearest first; ties by node. `query` is L2-normalised and of
-    /// the index's dimension.
+    /// The `count` nearest nodes, or all if there are fewer, nearest first; ties are ordered by node. `query` is
+    /// L2-normalised and has the index's dimension.
     fn nearest(&self, query: &[f32], count: usize) -> Vec<Neighbour>;
 
     /// `exact` or `hnsw`.
     fn name(&self) -> &'static str;
 }
 
-/// Distinct vectors and which of them each example has. Twins must share a node: many identical vectors hide others from
-/// HNSW.
+/// Distinct vectors, and the examples that have each. Examples with equal vectors must share a node: many identical
+/// vectors hide others from HNSW.
 #[derive(Clone, Debug, Default)]
 pub struct Nodes {
     /// The distinct vectors.
     pub vectors: Vec<Vector>,
-    /// For each node, the examples that have its vector, in order.
+    /// For each node, the examples with its vector, in order.
     pub examples: Vec<Vec<usize>>,
 }
 
 impl Nodes {
-    /// Groups bitwise equal vectors.
+    /// Groups bitwise equal vectors into nodes.
     pub fn group(vectors: &[Vector]) -> Self {
         let mut nodes = Self::default();
         let mut seen: HashMap<&[u8], usize> = HashMap::new();
@@ -58,7 +59,7 @@ impl Nodes {
     }
 }
 
-/// The index that suits the number of vectors; the HNSW graph is kept in `folder` and read from there the next time.
+/// Chooses the index by the number of vectors. An HNSW graph is stored in `folder` and loaded from there the next time.
 pub fn choose(vectors: &[Vector], folder: Option<&Path>) -> Box<dyn IntentIndex> {
     if vectors.len() < HNSW_FROM {
         return Box::new(exact::Exact::new(vectors));

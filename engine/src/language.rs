@@ -1,4 +1,4 @@
-//! Languages: their codes, and which of a bot's languages a message is in.
+//! Languages: their codes, and detection among a bot's languages.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use whatlang::{Detector, Lang, detect_script};
 
-/// Fewer letters than this say too little of a language; the dialogue's own stays.
+/// With fewer letters than this, no language is detected and the dialogue keeps its own.
 const MIN_LETTERS: usize = 2;
 
 /// A language by its ISO 639-1 code, such as `en`.
@@ -15,7 +15,7 @@ const MIN_LETTERS: usize = 2;
 pub struct Language(String);
 
 impl Language {
-    /// The language of a code; `None` for a code that detection does not know.
+    /// The language with this code; `None` if detection does not support it.
     pub fn new(code: &str) -> Option<Self> {
         find(code).map(|_| Self(code.to_owned()))
     }
@@ -37,10 +37,10 @@ impl fmt::Display for Language {
     }
 }
 
-/// The language of `text` among `allowed`, or `None` when the text does not say (an order number, an emoji).
+/// The language of `text` among `allowed`, or `None` if the text does not indicate one (an order number, an emoji).
 ///
-/// Words with a digit are left out: "A-1042" is no English. Where the alphabets of the allowed languages differ, the letters
-/// decide; within one alphabet trigrams do (whatlang: Cavnar and Trenkle, "N-Gram-Based Text Categorization", 1994).
+/// Words with a digit are ignored: "A-1042" is not English. If the scripts of the allowed languages differ, the letters
+/// decide; within one script, trigrams do (whatlang: Cavnar and Trenkle, "N-Gram-Based Text Categorization", 1994).
 pub fn detect(text: &str, allowed: &[Language]) -> Option<Language> {
     let words: Vec<&str> = text
         .split_whitespace()

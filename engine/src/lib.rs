@@ -1,7 +1,7 @@
-//! The chatbot engine of banter: a function from a dialogue's state and a text to a [`turn::Turn`].
+//! The chatbot engine of banter: a function from a dialogue state and a text to a [`turn::Turn`].
 //!
-//! No HTTP, SQL, sockets, environment or clock: time, chance and state come in as arguments, effects go out as data, and what
-//! a handler must fetch goes through the [`host::Host`] that the caller gives.
+//! It uses no HTTP, SQL, sockets, environment or clock. Time, seed and state are arguments, effects are returned as
+//! data, and handlers reach the outside world only through the caller's [`host::Host`].
 
 #![warn(clippy::unwrap_used, missing_docs)]
 

@@ -1,7 +1,7 @@
-//! Replay: a conversation fixture is played against a snapshot, and the differences come back as data.
+//! Replay: plays a conversation fixture against a snapshot and returns the differences as data.
 //!
-//! [`replay`] is a function of snapshot and fixture: time, chance, users, starting states and what the outside answers stand in the
-//! fixture. Scripts and plugins are those that serve users.
+//! [`replay`] depends on nothing but the snapshot and the fixture. The fixture defines the time, the seed, the users,
+//! their initial dialogue states and the answers of the outside world. Scripts and plugins are those that serve users.
 
 mod compare;
 pub mod coverage;
@@ -34,64 +34,65 @@ use fixture::{Fixture, Place, Step, Stubs};
 pub use compare::{EFFECT_KEYS, actual, differences_of, effects, rounded, suggestions};
 use stubs::StubHost;
 
-/// Where two things differ.
+/// A difference between a turn and what the fixture expects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// What was looked at: `text`, `slots.city`, `effects[1].payload`.
+    /// The compared part of the turn: `text`, `slots.city`, `effects[1].payload`.
     pub field: String,
-    /// What the fixture expects, as a person would write it.
+    /// What the fixture expects, as readable text.
     pub expected: String,
-    /// What came.
+    /// What the turn contained.
     pub actual: String,
-    /// Where the expectation stands; where none does, the turn.
+    /// Location of the expectation; if there is none, of the turn.
     pub place: Place,
-    /// Whether `expected` is the text itself, so that both can be compared word by word.
+    /// Whether `expected` is the literal text, so that the two can be compared word by word.
     pub literal: bool,
-    /// What came, for `--update`, and where to write it: JSON pointers and values. None where rewriting the expectation mends nothing.
+    /// For `--update`: JSON pointers into the fixture and the values to write there. Empty if rewriting the expectation
+    /// would not fix the difference.
     #[serde(skip)]
     pub replacements: Vec<(String, Value)>,
 }
 
-/// One message of a fixture, played.
+/// One message of a fixture after it was played.
 #[derive(Clone, Debug)]
 pub struct Played {
-    /// Which of the fixture's users spoke.
+    /// The fixture's user who sent the message.
     pub speaker: String,
-    /// What they said.
+    /// The text of the message.
     pub user: String,
-    /// Where it stands.
+    /// Location of the message.
     pub place: Place,
-    /// What the bot made of it.
+    /// The resulting turn.
     pub turn: Turn,
-    /// Where that differs from what was expected.
+    /// Differences between the turn and what was expected.
     pub differences: Vec<Difference>,
-    /// Parts of the world that the turn asked and that a fixture stands for: `http`, `kv`, `plugin`.
+    /// Parts of the outside world that the turn used and the fixture replaced: `http`, `kv`, `plugin`.
     pub outside: BTreeSet<&'static str>,
-    /// Plugins that were called.
+    /// Names of the plugins that were called.
     pub plugins: Vec<String>,
-    /// Places of the stubs that answered.
+    /// Locations of the stubs that answered.
     pub stubs: BTreeSet<Place>,
 }
 
-/// A fixture, played.
+/// The result of playing a fixture.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Its name.
+    /// The fixture's name.
     pub name: String,
-    /// Its file.
+    /// The fixture's file.
     pub file: String,
-    /// Its messages, those of the setup first.
+    /// The messages, those of the setup first.
     pub turns: Vec<Played>,
 }
 
 impl Outcome {
-    /// Whether nothing differs.
+    /// Whether there are no differences.
     pub fn passed(&self) -> bool {
         self.turns.iter().all(|played| played.differences.is_empty())
     }
 
-    /// Places of the stubs that stand in the fixture's own file, and that none of its turns asked for. What several fixtures share
-    /// need not be of use to each.
+    /// Locations of stubs in the fixture's own file that no turn used. Shared stubs are left out: not every fixture
+    /// needs all of them.
     pub fn idle_stubs(&self, fixture: &Fixture) -> Vec<Place> {
         let stubs = fixture.stubs.http.iter().map(|stub| &stub.place);
         let stubs = stubs.chain(fixture.stubs.plugins.values().map(|stub| &stub.place));
@@ -100,7 +101,7 @@ impl Outcome {
     }
 }
 
-/// One user of a fixture in the middle of it.
+/// The progress of one user of a fixture.
 struct Speaker {
     id: i64,
     dialog: i64,
@@ -109,15 +110,15 @@ struct Speaker {
     said: u64,
 }
 
-/// Plays a fixture. Its time stands still but for what `after` lets pass.
+/// Plays a fixture. Its clock moves only by `after`.
 ///
 /// # Errors
-/// Those of [`Engine::reply`]; nothing that an author can write gives one.
+/// Those of [`Engine::reply`]. Nothing in a fixture can cause one.
 pub fn replay(engine: &Engine, snapshot: &Snapshot, fixture: &Fixture) -> Result<Outcome, EngineError> {
     play(engine, snapshot, fixture, &mut |_| true)
 }
 
-/// [`replay`] that ends at the first turn for which `go_on` is false.
+/// Like [`replay`], but stops after the first turn for which `go_on` returns false.
 ///
 /// # Errors
 /// Those of [`replay`].
@@ -150,7 +151,7 @@ pub fn play(
 }
 
 fn later(now: Zoned, after: Option<&Span>) -> Zoned {
-    // The reader has tried the sum already.
+    // The reader has checked that the sum is in range.
     after.and_then(|span| now.checked_add(*span).ok()).unwrap_or(now)
 }
 
@@ -195,7 +196,7 @@ fn take_turn(
     })
 }
 
-/// Where the chance of a turn comes from: the fixture's seed, the dialogue, and how many messages it had before.
+/// The seed of a turn: derived from the fixture's seed, the dialogue, and the number of earlier messages in it.
 pub fn seed_of(seed: u64, dialog: i64, said: u64) -> u64 {
     seed.rotate_left(32) ^ dialog.unsigned_abs().rotate_left(16) ^ said
 }

@@ -1,6 +1,6 @@
-//! One version of a bot, ready to answer: the catalogue and the classifier that was fitted to its examples.
+//! One version of a bot, ready to answer: the catalogue, and the classifier fitted to its examples.
 //!
-//! A turn holds one snapshot from beginning to end; a hot reload makes a new one and swaps the pointer.
+//! A turn uses one snapshot throughout. A hot reload builds a new one and swaps the pointer.
 
 use std::{
     collections::HashMap,
@@ -24,39 +24,39 @@ use crate::{
     turn::NearExample,
 };
 
-/// The fitted classifier's file.
+/// Name of the file with the fitted classifier.
 const CLASSIFIER: &str = "classifier.bin";
-/// So many texts are embedded sooner than the file of vectors is read.
+/// Up to this number of texts, embedding is faster than reading the file of vectors.
 const FEW_TEXTS: usize = 16;
 
 type Key = [u8; 32];
 
 /// A bot that can answer.
 pub struct Snapshot {
-    /// The bot.
+    /// The bot's definition.
     pub catalogue: Arc<Catalogue>,
-    /// Message to probabilities.
+    /// From messages to probabilities.
     pub classifier: Arc<Classifier>,
     vectors: Arc<Vec<Vector>>,
     samples: Arc<Vec<Sample>>,
     classifier_hash: Arc<OnceLock<String>>,
 }
 
-/// Why there is no snapshot.
+/// Why a snapshot could not be built.
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// An example could not be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
-    /// A classifier from elsewhere does not belong to the bot's examples and the model here.
-    #[error("the stored classifier is of other examples or of another embedding model")]
+    /// A given classifier does not fit the bot's examples or the embedding model.
+    #[error("the stored classifier belongs to other examples or to another embedding model")]
     ForeignClassifier,
 }
 
-/// What building did and found.
+/// What the build did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BuildReport {
-    /// Examples that had to be embedded.
+    /// Number of examples that had to be embedded.
     pub embedded: usize,
     /// Where the classifier came from.
     pub classifier: Made,
@@ -65,21 +65,21 @@ pub struct BuildReport {
 /// Where a classifier came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Made {
-    /// It was there already.
+    /// It existed already.
     #[default]
     Kept,
-    /// It was brought up to date.
+    /// It was updated.
     Followed,
-    /// It was fitted anew.
+    /// It was fully fitted.
     Trained,
 }
 
-/// A stage of building, for a progress bar.
+/// A stage of the build, for a progress bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Examples embedded, of so many.
+    /// Examples embedded, and their total number.
     Embedding(usize, usize),
-    /// Steps of training, of so many.
+    /// Training steps done, and their total number.
     Training(usize, usize),
 }
 
@@ -89,11 +89,11 @@ impl Snapshot {
         now.to_zoned(self.catalogue.time_zone.clone())
     }
 
-    /// Embeds what is new, and fits the classifier or takes it from `folder`, where vectors, index and classifier are kept.
-    /// With no folder, nothing is kept.
+    /// Embeds new examples, and fits the classifier or loads it. Vectors, index and classifier are stored in `folder`;
+    /// without a folder, nothing is stored.
     ///
     /// # Errors
-    /// When an example cannot be embedded. A cache that cannot be read or written is made anew and logged.
+    /// If an example cannot be embedded. A cache that cannot be read is rebuilt; one that cannot be written is logged.
     pub fn build(
         catalogue: Arc<Catalogue>,
         embedder: &dyn Embedder,
@@ -109,7 +109,7 @@ impl Snapshot {
         let embedded = cache.missing(&texts);
         let vectors = cache.vectors(embedder, &texts, &mut |done, total| progress(Stage::Embedding(done, total)))?;
         if let Err(error) = cache.save(&texts) {
-            tracing::warn!(%error, "the intent cache could not be written; the next start embeds again");
+            tracing::warn!(%error, "cannot save the intent cache; the next start embeds the examples again");
         }
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
         let key = key_of(embedder.id(), &samples);
@@ -124,7 +124,7 @@ impl Snapshot {
                 let fitted = train(&samples, &vectors, catalogue.intents.len(), &mut report);
                 let store = |path: &PathBuf| write_atomically(path, &kept_bytes(&key, &fitted)?);
                 if let Some(Err(error)) = path.as_ref().map(store) {
-                    tracing::warn!(%error, "the classifier could not be kept; the next start trains again");
+                    tracing::warn!(%error, "cannot save the classifier; the next start trains it again");
                 }
                 fitted
             }
@@ -138,7 +138,7 @@ impl Snapshot {
         Self { catalogue, classifier, vectors, samples, classifier_hash: Arc::default() }
     }
 
-    /// The same classifier for another catalogue; `None` when its examples or intents are not the same.
+    /// The same classifier with another catalogue; `None` if the examples or intents differ.
     pub fn with_catalogue(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
         let ids = |catalogue: &Catalogue| catalogue.intents.iter().map(|intent| intent.id.clone()).collect::<Vec<_>>();
         let samples = samples(&catalogue);
@@ -152,12 +152,12 @@ impl Snapshot {
         })
     }
 
-    /// A snapshot of the next catalogue: vectors are taken from here and from `folder`, only what is new is embedded; the classifier
-    /// is the same when the examples are, is brought up to date when a few have changed, and is fitted anew otherwise. Nothing is
-    /// written: [`Snapshot::keep`] does that.
+    /// Builds the snapshot of the next catalogue. It reuses vectors from here and from `folder` and embeds only new
+    /// texts. The classifier is reused if the examples are equal, updated if a few differ, and fully fitted otherwise.
+    /// Nothing is written; [`Snapshot::keep`] does that.
     ///
     /// # Errors
-    /// When a new example cannot be embedded.
+    /// If a new example cannot be embedded.
     pub fn succeed(
         &self,
         catalogue: Arc<Catalogue>,
@@ -186,10 +186,11 @@ impl Snapshot {
         Ok((snapshot, BuildReport { embedded, classifier: Made::Trained }))
     }
 
-    /// A snapshot of a catalogue with a classifier that was fitted to its examples elsewhere; vectors are taken from `base` and `folder`.
+    /// Builds a snapshot with a classifier that was fitted to the catalogue's examples elsewhere. It reuses vectors
+    /// from `base` and `folder`.
     ///
     /// # Errors
-    /// When a new example cannot be embedded, or the classifier is of other examples or another model.
+    /// If a new example cannot be embedded, or the classifier belongs to other examples or another model.
     pub fn adopt(
         base: Option<&Self>,
         catalogue: Arc<Catalogue>,
@@ -211,10 +212,10 @@ impl Snapshot {
         Ok(Self::of(catalogue, classifier, vectors, samples))
     }
 
-    /// BLAKE3 of [`Snapshot::classifier_bytes`], 64 hex digits; made once for versions that share a classifier.
+    /// BLAKE3 of [`Snapshot::classifier_bytes`], 64 hex digits; computed once for all versions that share a classifier.
     ///
     /// # Errors
-    /// When it cannot be written down.
+    /// If the classifier cannot be serialised.
     pub fn classifier_hash(&self, embedder: &dyn Embedder) -> io::Result<String> {
         if let Some(hash) = self.classifier_hash.get() {
             return Ok(hash.clone());
@@ -223,15 +224,15 @@ impl Snapshot {
         Ok(self.classifier_hash.get_or_init(|| hash).clone())
     }
 
-    /// The classifier as bytes that [`Snapshot::adopt`] takes, with what they belong to.
+    /// The serialised classifier for [`Snapshot::adopt`], with the hash of its inputs.
     ///
     /// # Errors
-    /// When it cannot be written down.
+    /// If the classifier cannot be serialised.
     pub fn classifier_bytes(&self, embedder: &dyn Embedder) -> io::Result<Vec<u8>> {
         kept_bytes(&key_of(embedder.id(), &self.samples), self.classifier.fitted())
     }
 
-    /// Writes vectors and classifier into `folder`, for the next start.
+    /// Writes vectors and classifier to `folder`, for the next start.
     ///
     /// # Errors
     /// Those of the file system.
@@ -243,11 +244,11 @@ impl Snapshot {
         write_atomically(&folder.join(CLASSIFIER), &self.classifier_bytes(embedder)?)
     }
 
-    /// A snapshot of a catalogue whose examples are known to this one, or a few of them new, its classifier fitted anew. Nothing is
-    /// kept on disk.
+    /// Builds a snapshot of a catalogue whose examples this snapshot mostly knows, and fully fits its classifier.
+    /// Nothing is written to disk.
     ///
     /// # Errors
-    /// When a new example cannot be embedded.
+    /// If a new example cannot be embedded.
     pub fn rebuild(&self, catalogue: Arc<Catalogue>, embedder: &dyn Embedder) -> Result<Self, BuildError> {
         let samples = samples(&catalogue);
         let (vectors, _) = vectors_for(Some(self), &samples, embedder, None, &mut |_| {})?;
@@ -257,7 +258,7 @@ impl Snapshot {
         Ok(Self::of(catalogue, classifier, vectors, samples))
     }
 
-    /// How samples and intents differ from those of this snapshot.
+    /// The changes of samples and intents since this snapshot.
     fn change(&self, samples: &[Sample], intents: &[IntentId]) -> Change {
         let old = self.classifier.intents();
         let number: HashMap<&IntentId, usize> = old.iter().enumerate().map(|(number, id)| (id, number)).collect();
@@ -276,7 +277,7 @@ impl Snapshot {
         Change { origin, class_of, count }
     }
 
-    /// Neighbouring nodes as examples.
+    /// The examples of neighbouring nodes.
     pub fn near_examples(&self, neighbours: &[Neighbour]) -> Vec<NearExample> {
         neighbours
             .iter()
@@ -288,7 +289,7 @@ impl Snapshot {
             .collect()
     }
 
-    /// Examples that are nearer to another intent than to their own: (example, its intent, the other one, probability).
+    /// Examples that are more similar to another intent than to their own.
     pub fn misplaced(&self) -> Vec<Misplaced> {
         let total = self.vectors.len();
         (0..total)
@@ -317,16 +318,16 @@ impl Snapshot {
     }
 }
 
-/// An example that looks more like another intent.
+/// An example that is more similar to another intent than to its own.
 #[derive(Clone, Debug)]
 pub struct Misplaced {
-    /// Where it stands.
+    /// Location of the example.
     pub place: crate::catalogue::fault::Place,
-    /// The example.
+    /// The example's text.
     pub text: String,
     /// Its intent.
     pub intent: IntentId,
-    /// The intent it is nearer to.
+    /// The intent that it is more similar to.
     pub other: IntentId,
 }
 
@@ -341,7 +342,7 @@ fn samples(catalogue: &Catalogue) -> Vec<Sample> {
         .collect()
 }
 
-/// The vectors of samples, and how many of them had to be embedded.
+/// The vectors of samples, and the number that had to be embedded.
 fn vectors_for(
     base: Option<&Snapshot>,
     samples: &[Sample],
@@ -357,7 +358,7 @@ fn vectors_for(
     missing.sort_unstable();
     missing.dedup();
     let texts: Vec<String> = missing.iter().map(|text| (*text).to_owned()).collect();
-    // The file is worth reading only for what would take longer to embed.
+    // Reading the file pays off only if embedding would take longer.
     let mut cache = match folder.filter(|_| missing.len() > FEW_TEXTS) {
         Some(folder) => IntentCache::open(&folder.join("vectors.bin"), embedder),
         None => IntentCache::in_memory(embedder),
@@ -369,7 +370,7 @@ fn vectors_for(
     Ok((vectors, embedded))
 }
 
-/// The hash of all that goes into a classifier.
+/// The hash of everything that a classifier is fitted to.
 fn key_of(model: &str, samples: &[Sample]) -> Key {
     let mut hash = blake3::Hasher::new();
     hash.update(RECIPE.as_bytes()).update(model.as_bytes());
@@ -381,7 +382,7 @@ fn key_of(model: &str, samples: &[Sample]) -> Key {
     *hash.finalize().as_bytes()
 }
 
-/// Key, hash of the rest, the rest.
+/// Serialises a classifier: the key, the hash of the body, the body.
 fn kept_bytes(key: &Key, fitted: &Fitted) -> io::Result<Vec<u8>> {
     let body = postcard::to_stdvec(fitted).map_err(io::Error::other)?;
     let mut bytes = key.to_vec();
@@ -390,7 +391,7 @@ fn kept_bytes(key: &Key, fitted: &Fitted) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What is kept, when it was made from the same input and is whole.
+/// Reads a stored classifier; `None` if it was fitted to other inputs or is damaged.
 fn kept_classifier(bytes: &[u8], key: &Key) -> Option<Fitted> {
     let (of, rest) = bytes.split_first_chunk::<32>()?;
     let (hash, body) = rest.split_first_chunk::<32>()?;

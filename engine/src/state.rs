@@ -1,5 +1,5 @@
-//! What a dialogue remembers between turns: plain data, stored with every turn. Fields are only ever added, each with a
-//! default, so that a state written by any earlier version can be read (`tests/engine/states.rs` keeps one of each).
+//! The dialogue state between turns: plain data, stored with every turn. Fields are only ever added, each with a
+//! default, so that a state of any earlier version can be read (`tests/engine/states.rs` keeps one of each).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,35 +8,35 @@ use serde_json::Value;
 
 use crate::{catalogue::IntentId, language::Language, text::shorten};
 
-/// Exchanges that handlers can look back on.
+/// Number of exchanges that handlers can look back on.
 const MAX_RECENT: usize = 5;
-/// Characters kept of each text in them.
+/// Number of characters kept of each text in them.
 const MAX_RECENT_TEXT: usize = 300;
 
-/// The state after a turn; the default is a dialogue that has not begun.
+/// The state after a turn; the default is that of a new dialogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DialogueState {
-    /// Version of this shape.
+    /// Version of this format.
     pub version: u16,
-    /// The language of the last message that told one.
+    /// The last detected language.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-    /// Whether a handler has set the language, so that messages no longer do.
+    /// Whether a handler set the language, so that messages no longer change it.
     #[serde(skip_serializing_if = "is_false")]
     pub language_pinned: bool,
-    /// The form that is being filled.
+    /// The form in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form: Option<Form>,
-    /// Slot values from all forms so far.
+    /// Slot values of all forms so far.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<String, Value>,
-    /// Contexts that handlers have set, and for how many more turns.
+    /// Active contexts, and for how many more turns each stays active.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub contexts: BTreeMap<String, u32>,
-    /// Messages in a row that were not understood.
+    /// Number of consecutive fallbacks.
     pub misses: u32,
-    /// The question "did you mean" that waits for an answer.
+    /// The unanswered question "did you mean".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clarify: Option<Clarify>,
     /// The last exchanges, oldest first.
@@ -61,7 +61,7 @@ impl Default for DialogueState {
 }
 
 impl DialogueState {
-    /// Remembers an exchange, forgetting the oldest past the limit.
+    /// Adds an exchange and drops the oldest ones above the limit.
     pub fn remember(&mut self, user: &str, bot: &str, intent: Option<&IntentId>) {
         self.recent.push_back(Exchange {
             user: shorten(user, MAX_RECENT_TEXT),
@@ -73,7 +73,7 @@ impl DialogueState {
         }
     }
 
-    /// Contexts lose one turn of their life; those at their end go.
+    /// Shortens the life of each context by one turn and removes expired ones.
     pub fn age_contexts(&mut self) {
         self.contexts.retain(|_, turns| {
             *turns = turns.saturating_sub(1);
@@ -82,40 +82,40 @@ impl DialogueState {
     }
 }
 
-/// A form in the middle.
+/// A form in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Form {
-    /// Whose slots are asked for.
+    /// The intent whose slots the form asks for.
     pub intent: IntentId,
     /// The slot that was asked for last.
     pub slot: String,
-    /// Slots filled since the form began.
+    /// Slots filled since the form started.
     #[serde(default)]
     pub filled: Vec<String>,
-    /// Answers in a row that did not fit.
+    /// Number of consecutive answers that did not fit.
     #[serde(default)]
     pub misses: u32,
 }
 
-/// Two intents that were equally near, and what the user had said.
+/// Two intents that were about equally likely, and the message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clarify {
-    /// The nearer one.
+    /// The likelier intent.
     pub first: IntentId,
-    /// The other one.
+    /// The other intent.
     pub second: IntentId,
-    /// The message, for its entities.
+    /// The message; its entities fill slots once the user has chosen.
     pub text: String,
 }
 
 /// One message and its reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// What the user said.
+    /// The user's message.
     pub user: String,
-    /// What the bot said.
+    /// The bot's reply.
     pub bot: String,
-    /// The intent, if any.
+    /// The intent that answered, if any.
     #[serde(default)]
     pub intent: Option<IntentId>,
 }

@@ -1,4 +1,4 @@
-//! Files that are made anew and must be whole or absent.
+//! Atomic file writes.
 
 use std::{
     fs::{self, OpenOptions},
@@ -9,10 +9,11 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Writes a file beside `path` and renames it into place: a reader sees the old bytes or the new ones, never half of either.
+/// Writes a temporary file next to `path` and renames it into place, so that a reader sees either the old or the new
+/// bytes.
 ///
 /// # Errors
-/// Those of the file system; the old file stays.
+/// Those of the file system; the old file then stays.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     if let Some(parent) = path.parent() {
@@ -21,13 +22,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension(format!("{}-{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
     let result = write_synced(&draft, bytes, path).and_then(|()| fs::rename(&draft, path));
     if result.is_err() {
-        // The error that counts is the first one.
+        // Return the first error, not one of the cleanup.
         let _ = fs::remove_file(&draft);
     }
     result
 }
 
-/// Whoever may read and write the old file may do so with the new one, and nobody else meanwhile.
+/// Gives the new file the permissions of the old one, from the moment it exists.
 fn write_synced(draft: &Path, bytes: &[u8], old: &Path) -> io::Result<()> {
     let rights = fs::metadata(old).ok().map(|old| old.permissions());
     let mut options = OpenOptions::new();
@@ -36,7 +37,7 @@ fn write_synced(draft: &Path, bytes: &[u8], old: &Path) -> io::Result<()> {
         options.mode(rights.mode());
     }
     let mut file = options.open(draft)?;
-    // The process's mask may have taken some.
+    // The umask may have removed some bits.
     rights.map_or(Ok(()), |rights| file.set_permissions(rights))?;
     file.write_all(bytes)?;
     file.sync_all()

@@ -1,15 +1,15 @@
-//! Normalisation of what people type. Pure functions over strings; nothing here knows of intents or languages.
+//! Normalises what people type. Pure functions on strings that know nothing about intents or languages.
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-/// The form in which a text is embedded, compared and searched for entities: invisible and control characters removed, Unicode NFC, every
-/// run of white space one space, no space at the ends.
+/// The form in which a text is embedded, compared and searched for entities: invisible and control characters are
+/// removed, Unicode is in NFC, each run of white space is one space, and there is none at the ends.
 ///
-/// The stored text of a message is the one that the user sent, not this.
+/// A stored message keeps the text that the user sent.
 pub fn normalize(text: &str) -> String {
-    // Before composing: what stands to the two sides of an invisible character may belong together.
+    // Before composing, because characters on both sides of an invisible one may compose.
     let visible = || text.chars().filter(|character| character.is_whitespace() || !is_invisible(*character));
-    // Most texts are composed already, which costs less to see than to do again.
+    // Most texts are composed already, and the check is cheaper than composing.
     match is_nfc_quick(visible()) {
         IsNormalized::Yes => tidy(visible(), text.len()),
         _ => tidy(visible().nfc(), text.len()),
@@ -33,12 +33,12 @@ fn tidy(characters: impl Iterator<Item = char>, length: usize) -> String {
     out
 }
 
-/// [`normalize`], lower-cased: the form under which two examples or two values count as the same.
+/// [`normalize`], in lower case: two examples or values are equal if these forms are.
 pub fn fold(text: &str) -> String {
     normalize(text).to_lowercase()
 }
 
-/// The first `limit` characters of a text, with an ellipsis where something was cut.
+/// The first `limit` characters of a text, with an ellipsis if anything was cut.
 pub fn shorten(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
@@ -46,7 +46,8 @@ pub fn shorten(text: &str, limit: usize) -> String {
     }
 }
 
-/// Control characters, zero-width marks, byte-order marks and noncharacters: they carry no meaning and hide differences.
+/// Whether a character is a control character, zero-width mark, byte-order mark or noncharacter. These carry no meaning
+/// and hide differences.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,

@@ -1,4 +1,4 @@
-//! One message and all that came of it.
+//! One message and everything that results from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,89 +7,90 @@ use serde_json::Value;
 
 use crate::{catalogue::IntentId, decide::Candidate, entities::Entity, language::Language, state::DialogueState};
 
-/// What the engine is asked to answer.
+/// A message to answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// What the user typed.
+    /// The text as the user typed it.
     pub text: &'a str,
     /// The user's id.
     pub user: i64,
     /// The dialogue's id.
     pub dialog: i64,
-    /// Where the turn's chance comes from.
+    /// Seed of the turn's random numbers.
     pub seed: u64,
 }
 
-/// What a turn's handlers touched, for whoever replays conversations.
+/// What a turn's handlers used, for replays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// Whether the clock was read.
     pub clock: bool,
-    /// Whether chance was used.
+    /// Whether random numbers were drawn.
     pub chance: bool,
-    /// Files and lines of scripts that ran, counted from 1; empty unless the script engine traces lines.
+    /// Script lines that ran, as file and line counted from 1; empty unless the script engine traces lines.
     pub lines: BTreeSet<(String, usize)>,
-    /// Functions of scripts that ran, as `file function`.
+    /// Script functions that ran, as `file function`.
     pub functions: BTreeSet<String>,
 }
 
-/// How a message was taken.
+/// How a message was classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnKind {
     /// One intent was likely enough.
     Matched,
-    /// Two were, and the user was asked which.
+    /// Two intents were about equally likely, and the bot asked which one was meant.
     Ambiguous,
-    /// None was.
+    /// No intent was likely enough.
     Unknown,
-    /// It answered, or failed to answer, a form's question.
+    /// It answered a form's question, or failed to.
     Form,
 }
 
-/// The answer to one message. Equal inputs give equal turns but for [`Timings`].
+/// The answer to one message. Equal inputs give equal turns, except for [`Timings`].
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// How the message was taken.
+    /// How the message was classified.
     pub kind: TurnKind,
     /// The language of the reply.
     pub language: Language,
     /// The intent that answered.
     pub intent: Option<IntentId>,
-    /// The probability of the best intent, when the message was classified.
+    /// The probability of the best intent, if the message was classified.
     pub probability: Option<f32>,
     /// Entities of the message.
     pub entities: Vec<Entity>,
-    /// Who answered: a script's file, `plugin:` and a name, `reply`, `form`, `fallback`, `clarify`, `handoff`.
+    /// The handler that answered: a script's file, `plugin:` and a name, `reply`, `form`, `fallback`, `clarify`,
+    /// `handoff`, `cancelled` or `dropped`.
     pub handler: String,
-    /// What is said and shown, in order.
+    /// Everything that is said and shown, in order.
     pub outputs: Vec<Output>,
-    /// Whether a person is to take over.
+    /// Whether the dialogue is handed off to a person.
     pub hand_off: bool,
-    /// What went wrong on the way, for the log.
+    /// Failures during the turn, for the log.
     pub events: Vec<Event>,
-    /// Values that handlers keep for this user, to be stored with the turn.
+    /// Values that handlers stored for this user; they are saved with the turn.
     pub kept: BTreeMap<String, Value>,
     /// The state after the turn.
     pub state: DialogueState,
-    /// The catalogue that answered.
+    /// The version of the catalogue that answered.
     pub catalogue_version: String,
-    /// Why.
+    /// How the decision was made.
     pub explain: Explain,
     /// How long each stage took.
     pub timings: Timings,
-    /// What handlers touched.
+    /// What the handlers used.
     pub footprint: Footprint,
 }
 
 impl Turn {
-    /// The slots that this turn filled or changed, after an earlier one of the same dialogue.
+    /// Slots that this turn filled or changed, compared with an earlier turn of the same dialogue.
     pub fn filled_since<'a>(&'a self, before: Option<&'a Self>) -> impl Iterator<Item = (&'a String, &'a Value)> {
         let old = before.map(|before| &before.state.slots);
         self.state.slots.iter().filter(move |(name, value)| old.and_then(|old| old.get(*name)) != Some(*value))
     }
 
-    /// The reply as one text: what is said, a line each; images as their URLs.
+    /// The reply as one text with a line per output; an image is its URL.
     pub fn text(&self) -> String {
         let lines: Vec<&str> = self
             .outputs
@@ -104,7 +105,7 @@ impl Turn {
     }
 }
 
-/// One thing said or shown.
+/// One thing that is said or shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Output {
@@ -116,9 +117,9 @@ pub enum Output {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         suggestions: Vec<String>,
     },
-    /// A picture.
+    /// An image.
     Image {
-        /// Where it is.
+        /// The image's URL.
         url: String,
     },
     /// Data for the client.
@@ -128,54 +129,54 @@ pub enum Output {
     },
 }
 
-/// Something that went wrong and was answered with the author's fallback, never with an error.
+/// A failure that the user sees only as a fallback text, never as an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// A script failed or returned nothing to say.
+    /// A script failed or returned an empty reply.
     ScriptFailed {
         /// The file.
         file: String,
         /// The line, counted from 1; 0 when unknown.
         line: usize,
-        /// What happened.
+        /// The error message.
         message: String,
     },
-    /// A text has no variant in the language, or a name in it no value.
+    /// A text has no variant in the language, or no value for one of its placeholders.
     TextFailed {
-        /// Which one, and why.
+        /// Which text, and why.
         message: String,
     },
-    /// A plugin gave no reply.
+    /// A plugin call failed.
     PluginFailed {
-        /// Its name in bot.yaml.
+        /// The plugin's name in bot.yaml.
         plugin: String,
-        /// In what way, as one word.
+        /// The kind of failure, as one word.
         kind: String,
-        /// What happened.
+        /// The error message.
         message: String,
         /// Whether the same request may succeed later.
         retryable: bool,
     },
-    /// Jumps went too deep, or to an intent that is not there.
+    /// There were too many jumps, or one to an unknown intent.
     JumpFailed {
-        /// The target.
+        /// The target of the jump.
         intent: String,
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// The state named an intent or slot that the catalogue no longer has; that part was dropped.
+    /// The state named an intent or slot that the catalogue no longer has; that part of the state was dropped.
     StateDropped {
-        /// What was named.
+        /// The missing intent, or `intent.slot`.
         name: String,
     },
 }
 
 impl Event {
-    /// All that [`Event::kind`] may tell.
+    /// All values of [`Event::kind`].
     pub const KINDS: [&str; 5] = ["script_failed", "plugin_failed", "text_failed", "jump_failed", "state_dropped"];
 
-    /// What it is, without anything that a user may have typed.
+    /// The kind of failure. It contains nothing that a user typed.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::ScriptFailed { .. } => "script_failed",
@@ -186,7 +187,7 @@ impl Event {
         }
     }
 
-    /// File and line of a script, or name of a plugin and kind of its failure.
+    /// File and line of a script, or a plugin's name and kind of failure.
     pub fn place(&self) -> Option<String> {
         match self {
             Self::ScriptFailed { file, line, .. } => Some(format!("{file}:{line}")),
@@ -196,22 +197,22 @@ impl Event {
     }
 }
 
-/// Why the turn is as it is.
+/// Explains a turn.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Explain {
-    /// The rule that decided, in words.
+    /// The rule that decided, as text.
     pub rule: String,
-    /// Likeliest intents, best first; empty when the message was not classified.
+    /// The likeliest intents, best first; empty if the message was not classified.
     pub candidates: Vec<Candidate>,
-    /// How likely it is that the message is about anything the bot knows.
+    /// The probability that the message is about anything the bot knows.
     pub in_scope: Option<f32>,
-    /// Nearest examples, best first.
+    /// The nearest examples, nearest first.
     pub neighbours: Vec<NearExample>,
-    /// What the handlers did, in order.
+    /// Steps of the handlers, in order.
     pub trace: Vec<String>,
-    /// Operations that scripts used.
+    /// Number of operations that scripts executed.
     pub operations: u64,
-    /// Fuel that plugins used.
+    /// Fuel that plugins consumed.
     #[serde(default)]
     pub fuel: u64,
 }
@@ -223,17 +224,17 @@ pub struct NearExample {
     pub text: String,
     /// Its intent.
     pub intent: IntentId,
-    /// Cosine of the centred vectors.
+    /// Cosine similarity of the centred vectors.
     pub similarity: f32,
 }
 
-/// Microseconds of each stage.
+/// Duration of each stage, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
-    /// Text to vector.
+    /// From text to vector.
     pub embed_us: u64,
-    /// Vector to decision.
+    /// From vector to decision.
     pub decide_us: u64,
-    /// The handlers.
+    /// Running the handlers.
     pub handle_us: u64,
 }

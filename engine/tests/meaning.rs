@@ -28,7 +28,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The weather service's recorded answer; nothing else is there.
+/// A recorded answer of the weather service; no other URL works.
 struct Recorded;
 
 impl Host for Recorded {
@@ -52,7 +52,7 @@ impl Host for Recorded {
     }
 }
 
-/// The demo bot's plugins do not run here: what it understands is asked, not what they answer.
+/// Stand-ins for the demo bot's plugins: these tests check what the bot understands, not what plugins answer.
 struct Unloaded;
 
 impl PluginRuntime for Unloaded {
@@ -87,7 +87,7 @@ fn say(state: &mut DialogueState, text: &str) -> Turn {
     turn
 }
 
-/// The intent of a message by itself; `-` when it is none of the bot's.
+/// The intent of a single message; `-` if it matches none.
 fn check(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
         let turn = say(&mut DialogueState::default(), text);

@@ -1,4 +1,4 @@
-//! Threads of low priority, for calls that take long: what users wait for comes first.
+//! Low-priority threads for long calls, so that short ones are not delayed.
 
 use tokio::{
     runtime::{Builder, Runtime},
@@ -6,20 +6,20 @@ use tokio::{
 };
 
 const THREADS: usize = 2;
-/// The nicest a thread can be: `bench/plugins` holds others' turns to twice their quiet time.
+/// The lowest priority. `bench/plugins` checks that turns next to long calls take at most twice their usual time.
 const NICE: i32 = 19;
 
 pub struct Background {
-    /// `None` only while it is dropped.
+    /// `None` only during drop.
     runtime: Option<Runtime>,
 }
 
 impl Background {
     pub fn start() -> std::io::Result<Self> {
         let lower = || {
-            // A thread that stays as it is costs others time, and nothing else.
+            // At normal priority, calls on this thread slow others down but still work.
             if let Err(error) = rustix::process::nice(NICE) {
-                tracing::warn!(%error, "long calls of plugins run at the usual priority");
+                tracing::warn!(%error, "long plugin calls run at normal priority");
             }
         };
         let mut builder = Builder::new_multi_thread();
@@ -27,7 +27,7 @@ impl Background {
         Ok(Self { runtime: Some(builder.build()?) })
     }
 
-    /// Goes on with work that has begun elsewhere.
+    /// Continues a future that was started elsewhere.
     pub fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         match &self.runtime {
             Some(runtime) => runtime.spawn(work),
@@ -38,7 +38,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It may be dropped where nothing may block.
+        // The drop may happen in an async context, where blocking is not allowed.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -1,4 +1,4 @@
-//! The clock that interrupts guests. It stands still while none runs: an idle server does nothing.
+//! The clock that interrupts guests. It stops while no guest runs, so that an idle server does no work.
 
 use std::{
     io,
@@ -9,10 +9,10 @@ use std::{
 
 use wasmtime::Engine;
 
-/// How often a running guest is looked at.
+/// The interval at which running guests are interrupted.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Moves an engine's epoch on while guests run. The thread ends with the clock.
+/// Advances an engine's epoch while guests run. The thread ends with the clock.
 pub struct Clock(Arc<Face>);
 
 #[derive(Default)]
@@ -25,12 +25,12 @@ struct Face {
 struct State {
     guests: usize,
     stopped: bool,
-    /// How often it has ticked.
+    /// Number of ticks so far.
     ticks: u64,
 }
 
 impl Clock {
-    /// Starts the thread.
+    /// Starts the clock's thread.
     pub fn start(engine: &Engine) -> io::Result<Self> {
         let face = Arc::<Face>::default();
         let (seen, engine) = (face.clone(), engine.clone());
@@ -38,7 +38,7 @@ impl Clock {
         Ok(Self(face))
     }
 
-    /// It ticks at least until this is dropped.
+    /// Keeps the clock ticking until the returned guard is dropped.
     pub fn guest(&self) -> Guest {
         let mut state = self.0.lock();
         state.guests += 1;
@@ -56,7 +56,7 @@ impl Drop for Clock {
     }
 }
 
-/// A guest that runs.
+/// A guard for a running guest.
 pub struct Guest(Arc<Face>);
 
 impl Drop for Guest {

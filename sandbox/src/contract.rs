@@ -1,4 +1,4 @@
-//! The types of `plugins/wit/plugin.wit`.
+//! Types generated from `plugins/wit/plugin.wit`.
 
 wasmtime::component::bindgen!({
     path: "../plugins/wit",

@@ -1,5 +1,5 @@
-//! Between the engine's types and those of the contract. What comes out of a plugin is believed in nothing: every text is bounded,
-//! every JSON is parsed.
+//! Converts between the engine's types and those of the contract. A plugin's output is not trusted: the length of every
+//! text is checked, and all JSON is parsed.
 
 use banter_engine::handlers::{
     Effect,
@@ -11,14 +11,14 @@ pub use crate::contract::banter::plugin::types::Request;
 use crate::contract::banter::plugin::types::{self as wire, Entity, Exchange, Failure, Slot};
 
 const MAX_EFFECTS: usize = 32;
-/// Bytes of a text that is said.
+/// Limit on the text of an effect, in bytes.
 const MAX_TEXT: usize = 16_000;
 const MAX_SUGGESTIONS: usize = 13;
 const MAX_NAME: usize = 128;
-/// Bytes of a JSON value: it is stored with the turn, a slot with every turn after it too.
+/// Limit on a JSON value, in bytes. Values are stored with the turn; slots are stored with every later turn too.
 const MAX_JSON: usize = 16_384;
 
-/// What a plugin is told.
+/// The request that is passed to the plugin.
 pub fn request(spec: &PluginSpec, call: &PluginCall<'_>) -> Request {
     let context = call.context;
     let entity = |entity: &banter_engine::entities::Entity| Entity {
@@ -51,7 +51,7 @@ pub fn request(spec: &PluginSpec, call: &PluginCall<'_>) -> Request {
     }
 }
 
-/// What a plugin answered, checked.
+/// Checks and converts a plugin's reply.
 pub fn reply(reply: wire::Reply) -> Result<PluginReply, String> {
     if reply.effects.len() > MAX_EFFECTS {
         return Err(format!("the reply has more than {MAX_EFFECTS} effects"));
@@ -61,7 +61,7 @@ pub fn reply(reply: wire::Reply) -> Result<PluginReply, String> {
     Ok(PluginReply { effects, value, fuel: 0 })
 }
 
-/// A failure that the plugin itself tells.
+/// Converts a failure that the plugin itself reported.
 pub fn failure(failure: Failure) -> PluginFailure {
     let shorten = |text: &str| banter_engine::text::shorten(text, 500);
     PluginFailure {
@@ -76,7 +76,7 @@ fn effect(effect: wire::Effect) -> Result<Effect, String> {
     Ok(match effect {
         wire::Effect::Say(say) => {
             if say.suggestions.len() > MAX_SUGGESTIONS {
-                return Err(format!("more than {MAX_SUGGESTIONS} suggestions"));
+                return Err(format!("there are more than {MAX_SUGGESTIONS} suggestions"));
             }
             let suggestions = say.suggestions.into_iter().map(|word| text("suggestion", word, MAX_NAME));
             Effect::Say { suggestions: suggestions.collect::<Result<_, _>>()?, text: text("say", say.text, MAX_TEXT)? }
@@ -107,7 +107,7 @@ fn text(what: &str, text: String, limit: usize) -> Result<String, String> {
         return Err(format!("`{what}` has {} bytes, more than {limit}", text.len()));
     }
     if text.contains('\0') {
-        return Err(format!("`{what}` has a NUL character"));
+        return Err(format!("`{what}` contains a NUL character"));
     }
     Ok(text)
 }
@@ -116,5 +116,5 @@ fn json(what: &str, text: &str) -> Result<Value, String> {
     if text.len() > MAX_JSON {
         return Err(format!("`{what}` has {} bytes, more than {MAX_JSON}", text.len()));
     }
-    serde_json::from_str(text).map_err(|error| format!("`{what}` is no JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| format!("`{what}` is not valid JSON: {error}"))
 }

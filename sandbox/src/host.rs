@@ -1,4 +1,4 @@
-//! What a plugin reaches: its bounds, the functions of the contract as far as they are granted, and a WASI in which there is nothing.
+//! What a plugin can reach: the granted functions of the contract, and a WASI without files, environment or network.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,33 +22,33 @@ use crate::contract::banter::plugin::{
     random, types,
 };
 
-/// Calls of each host function that may be made in one call of the plugin.
+/// Limits on calls of host functions per plugin call.
 const MAX_READS: u32 = 64;
 const MAX_FETCHES: u32 = 4;
 const MAX_LINES: u32 = 32;
-/// Characters of a line for the log.
+/// Limit on a log line, in characters.
 const MAX_LINE: usize = 500;
 const MAX_KEY: usize = 100;
 const MAX_VALUE: usize = 16_384;
 const MAX_KEPT: usize = 32;
-/// Bytes of random numbers that WASI gives at a time.
+/// Limit on random bytes per WASI request.
 const MAX_RANDOM: u64 = 65_536;
 const TABLES: usize = 32;
 const MEMORIES: usize = 4;
 const TABLE_ELEMENTS: usize = 50_000;
 
-/// Bounds on memory and tables, and whether one was met.
+/// Limits on memory and tables, and whether one was exceeded.
 #[derive(Debug)]
 pub struct Bounds {
     memory: usize,
     used: usize,
-    /// What was asked for and not given.
+    /// The resource that was requested above its limit.
     pub denied: Option<&'static str>,
 }
 
 impl ResourceLimiter for Bounds {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        // All memories of an instance count together.
+        // The limit applies to the sum of all memories of an instance.
         let used = self.used + desired.saturating_sub(current);
         if used > self.memory {
             self.denied = Some("memory");
@@ -60,7 +60,7 @@ impl ResourceLimiter for Bounds {
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > TABLE_ELEMENTS {
-            self.denied = Some("room in tables");
+            self.denied = Some("table elements");
         }
         Ok(desired <= TABLE_ELEMENTS)
     }
@@ -78,22 +78,22 @@ impl ResourceLimiter for Bounds {
     }
 }
 
-/// The data of one call.
+/// The store data of one call.
 pub struct State {
     wasi: WasiCtx,
     table: ResourceTable,
-    /// Memory and tables.
+    /// Limits on memory and tables.
     pub bounds: Bounds,
     name: String,
     grants: Grants,
     outside: Arc<dyn Outside>,
     user: i64,
     time: Time,
-    /// The turn's chance.
+    /// The turn's random number generator.
     pub random: Random,
-    /// What the turn keeps.
+    /// Values that the turn stores.
     pub kept: BTreeMap<String, Value>,
-    /// What the plugin did without a grant.
+    /// The function that the plugin used without a grant.
     pub not_granted: Option<&'static str>,
     reads: u32,
     fetches: u32,
@@ -101,10 +101,10 @@ pub struct State {
 }
 
 impl State {
-    /// For a call.
+    /// Creates the state for a call.
     pub fn new(spec: &PluginSpec, call: &PluginCall<'_>) -> Self {
         let (now, mut random) = (&call.now, call.random.clone());
-        // The languages' own clocks and dice are those of the contract: without the grant, they tell nothing.
+        // The clocks and random numbers of WASI follow the contract: without a grant they are constant.
         let seconds = if spec.grants.clock { now.timestamp().as_second().max(0).unsigned_abs() } else { 0 };
         let frozen = Frozen(Duration::from_secs(seconds));
         let mut seeded = || StdRng::seed_from_u64(if spec.grants.random { random.bits() } else { 0 });
@@ -144,7 +144,7 @@ impl State {
         }
     }
 
-    /// What has no result to say so in ends the call.
+    /// Ends the call if something is not granted; for functions whose result cannot report an error.
     fn need(&mut self, granted: bool, what: &'static str) -> wasmtime::Result<()> {
         if granted {
             return Ok(());
@@ -153,16 +153,16 @@ impl State {
         Err(wasmtime::Error::msg(format!("{what} is not granted")))
     }
 
-    /// The key of a value in the user's own space: that of this plugin, and of no other.
+    /// The key of a value in the user's storage, prefixed so that plugins cannot reach each other's values.
     fn own_key(&self, key: &str) -> Result<String, String> {
         if key.is_empty() || key.len() > MAX_KEY {
-            return Err(format!("a key has 1 to {MAX_KEY} bytes"));
+            return Err(format!("a key must have 1 to {MAX_KEY} bytes"));
         }
         Ok(format!("plugin:{}:{key}", self.name))
     }
 }
 
-/// A clock that stands still: the turn's.
+/// A clock that stays at the time of the turn.
 struct Frozen(Duration);
 
 impl HostWallClock for Frozen {
@@ -243,11 +243,11 @@ impl State {
         }
         let key = self.own_key(key)?;
         if value.len() > MAX_VALUE {
-            return Err(format!("a value has at most {MAX_VALUE} bytes"));
+            return Err(format!("a value may have at most {MAX_VALUE} bytes"));
         }
-        let value = serde_json::from_str(value).map_err(|error| format!("the value is no JSON: {error}"))?;
+        let value = serde_json::from_str(value).map_err(|error| format!("the value is not valid JSON: {error}"))?;
         if self.kept.len() >= MAX_KEPT && !self.kept.contains_key(&key) {
-            return Err(format!("a turn keeps at most {MAX_KEPT} values"));
+            return Err(format!("a turn may store at most {MAX_KEPT} values"));
         }
         self.kept.insert(key, value);
         Ok(())

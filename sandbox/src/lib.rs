@@ -1,7 +1,7 @@
-//! Plugins in a sandbox: WebAssembly components, each call in a fresh instance with bounds on time, fuel, memory and output, and
-//! without any right that bot.yaml does not grant.
+//! Runs plugins in a sandbox. A plugin is a WebAssembly component; each call runs in a fresh instance with limits on
+//! time, fuel, memory and output, and can do only what bot.yaml grants.
 //!
-//! The contract is `plugins/wit/plugin.wit`; what a plugin is to the engine is `banter_engine::handlers::plugin`.
+//! The contract is `plugins/wit/plugin.wit`; the engine's side of a plugin is `banter_engine::handlers::plugin`.
 
 #![warn(missing_docs)]
 
@@ -32,34 +32,35 @@ use loaded::Loaded;
 use machine::{MAX_MEMORY, Machine};
 use record::{Counts, Record, state_of};
 
-/// Compiles components and runs them. One for a process; a bot without plugins pays nothing for it.
+/// Compiles components and runs them. A process needs one; WebAssembly is set up when the first plugin is loaded.
 pub struct Sandbox {
     runtime: Handle,
     folder: Option<PathBuf>,
     machine: OnceLock<Result<Machine, LoadFailure>>,
     purpose: Purpose,
-    /// By name and hash of the component; they outlive a plugin's reload.
+    /// By name and hash of the component. A record outlives a reload of the plugin.
     records: Mutex<BTreeMap<(String, String), Arc<Record>>>,
-    /// By name.
+    /// By the plugin's name.
     counts: Mutex<BTreeMap<String, Arc<Counts>>>,
 }
 
-/// What calls are for, and so what may come of their failures.
+/// The purpose of calls, which determines the consequences of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    /// Users: a plugin that keeps failing is suspended, and a note of it is kept.
+    /// Serving users: a plugin that keeps failing is suspended, and a note on disk records that.
     Serving,
-    /// A look: suspensions are known here alone; notes are read.
+    /// Observing, as `banter check` does: suspensions stay in this process, and notes are only read.
     Observing,
 }
 
 impl Sandbox {
-    /// A sandbox whose calls wait on `runtime`; compiled code and the notes of suspended plugins are kept in `folder`.
+    /// A sandbox for a server. Calls wait on `runtime`; `folder` stores compiled code and the notes of suspended
+    /// plugins.
     pub fn new(runtime: Handle, folder: Option<PathBuf>) -> Self {
         Self::with_purpose(Purpose::Serving, runtime, folder)
     }
 
-    /// A sandbox for a look at plugins that a server may be running: a call here changes nothing of what is noted there.
+    /// A sandbox for inspecting plugins that a server may be running; its calls do not change the server's notes.
     pub fn observing(runtime: Handle, folder: Option<PathBuf>) -> Self {
         Self::with_purpose(Purpose::Observing, runtime, folder)
     }
@@ -71,15 +72,15 @@ impl Sandbox {
     /// The interfaces of the contract that a component imports, as `name@version`.
     ///
     /// # Errors
-    /// When it is no component.
+    /// If the bytes are not a component.
     pub fn imports(&self, component: &[u8]) -> Result<Vec<String>, LoadFailure> {
         let machine = self.machine()?;
         Ok(machine.contract_imports(&machine.compile(component)?))
     }
 
-    /// How each plugin has fared, by name.
+    /// Call counts and suspensions of each plugin, by name.
     pub fn states(&self) -> Vec<PluginState> {
-        // Notes lie on the disk: nothing is locked while they are read.
+        // Notes are on disk, so hold no lock while they are read.
         let records: Vec<Arc<Record>> = self.locked_records().values().cloned().collect();
         let counts: Vec<(String, Arc<Counts>)> =
             self.locked_counts().iter().map(|(name, counts)| (name.clone(), counts.clone())).collect();
@@ -103,8 +104,8 @@ impl Sandbox {
         machine.as_ref().map_err(Clone::clone)
     }
 
-    /// The record of a component under a name. Another component begins without a suspension; what was known of those that nobody can
-    /// call any more is forgotten.
+    /// The record of a component under a plugin's name. A new component starts without a suspension. Records of
+    /// components that can no longer be called are dropped.
     fn record(&self, name: &str, component: &[u8]) -> Arc<Record> {
         let component = blake3::hash(component).to_hex().to_string();
         let counts = self.locked_counts().entry(name.to_owned()).or_default().clone();

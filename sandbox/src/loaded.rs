@@ -1,4 +1,4 @@
-//! A plugin, compiled and linked, and the way of one call.
+//! A compiled and linked plugin, and the steps of a call.
 
 use std::{
     sync::{
@@ -26,21 +26,21 @@ use crate::{
     record::Record,
 };
 
-/// A call that runs for longer goes on in the background; one of a plugin that is failing begins there.
+/// A call that runs longer than this continues in the background. Calls of a failing plugin start there.
 const AT_FULL_SPEED: Duration = Duration::from_millis(3);
 
-/// So many times longer may a call take that is replayed.
+/// Factor by which a replayed call may run longer.
 const PATIENCE: u32 = 40;
 
-/// Bytes that may cross the border in one transfer, however small they are on the other side.
+/// Limit on the bytes that a single transfer between host and guest may cost.
 const MAX_TRANSFER: usize = 4 << 20;
-/// For each place so many calls may wait.
+/// Number of calls that may wait, for each call that may run.
 const WAITING_PER_PLACE: usize = 2;
 
-/// What a call gives: the reply, and the state that it leaves.
+/// The result of a call: the reply and the store data.
 type Ended = Result<(PluginReply, State), PluginFailure>;
 
-/// A plugin, ready to be called.
+/// A plugin that is ready to be called.
 pub struct Loaded {
     runtime: Handle,
     record: Arc<Record>,
@@ -51,7 +51,7 @@ pub struct Loaded {
     waiting: AtomicUsize,
 }
 
-/// What a call needs wherever it runs.
+/// What a call needs, on whichever thread it runs.
 struct Code {
     spec: PluginSpec,
     engine: Engine,
@@ -95,7 +95,7 @@ impl Plugin for Loaded {
         let result = match self.record.suspended() {
             Some(left) => Err(PluginFailure::new(
                 FailureKind::Suspended,
-                format!("it has failed too often and is left alone for {} ms", left.as_millis()),
+                format!("it is suspended for {} ms after repeated failures", left.as_millis()),
             )),
             None => {
                 let state = State::new(&self.code.spec, &call);
@@ -112,14 +112,14 @@ impl Plugin for Loaded {
 }
 
 impl Loaded {
-    /// A call that fuel and memory bound as they do elsewhere, but with so much time that they do so first. It waits as long as it must for
-    /// a place among all calls, and counts for nothing.
+    /// A replayed call. Fuel and memory limit it as always; the time limit is so long that they take effect first. It
+    /// waits for an instance as long as necessary, and its result is not recorded.
     fn replay(&self, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
         let state = State::new(&self.code.spec, &call);
         let request = convert::request(&self.code.spec, &call);
         let limit = Duration::from_millis(self.code.spec.limits.time_ms) * PATIENCE;
         let (reply, state) = self.runtime.block_on(async {
-            let late = |_| Err(PluginFailure::new(FailureKind::TimedOut, "it does not end"));
+            let late = |_| Err(PluginFailure::new(FailureKind::TimedOut, "it did not end in time"));
             let place = self.instances.clone().acquire_owned().await;
             let ended = timeout(limit, self.code.run(state, &request)).await.unwrap_or_else(late);
             drop(place);
@@ -130,8 +130,9 @@ impl Loaded {
         Ok(reply)
     }
 
-    /// One call. It waits for a place for half of its time at the most, and only behind a few; who comes later is told at once, and holds
-    /// nobody up. It begins on the caller's thread; if it takes long, it goes on in the background, where it runs when others do not.
+    /// A call for a user. It waits for a permit for at most half of its time, and only if few calls wait; further
+    /// callers fail immediately, so that they delay nobody. It starts on the caller's thread; if it takes long, it
+    /// continues in the background, at low priority.
     async fn bounded(&self, state: State, request: convert::Request) -> Ended {
         let limit = Duration::from_millis(self.code.spec.limits.time_ms);
         let places = self.places(limit / 2).await?;
@@ -159,7 +160,7 @@ impl Loaded {
         }
     }
 
-    /// A place among this plugin's calls, and one among all.
+    /// Acquires a permit of this plugin, and one shared by all plugins.
     async fn places(&self, patience: Duration) -> Result<[OwnedSemaphorePermit; 2], PluginFailure> {
         let busy = |message: String| Err(PluginFailure::new(FailureKind::Busy, message));
         let room = self.code.spec.limits.parallel.max(1) * WAITING_PER_PLACE;
@@ -173,12 +174,12 @@ impl Loaded {
         drop(waiting);
         match told {
             Some((Ok(one_of_its_own), Ok(one_of_all))) => Ok([one_of_its_own, one_of_all]),
-            _ => busy(format!("too many calls at once: no place was free within {} ms", patience.as_millis())),
+            _ => busy(format!("too many concurrent calls: no instance was free within {} ms", patience.as_millis())),
         }
     }
 }
 
-/// Counts down however the wait ends.
+/// Decrements the counter, however the wait ends.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -194,7 +195,7 @@ impl Code {
         store.limiter(|state| &mut state.bounds);
         store.set_hostcall_fuel(MAX_TRANSFER);
         store.set_fuel(fuel).map_err(|error| PluginFailure::new(FailureKind::Trapped, first_line(&error)))?;
-        // A plugin that runs on gives way at each tick, so that its time can end.
+        // A long-running plugin yields at each tick, so that its time limit can take effect.
         store.epoch_deadline_async_yield_and_update(1);
         let _guest = self.clock.guest();
         let answer = async {
@@ -222,10 +223,10 @@ fn classify(error: &wasmtime::Error, state: &State) -> PluginFailure {
         return PluginFailure::new(FailureKind::NotGranted, format!("bot.yaml does not grant it `{what}`"));
     }
     if let Some(what) = state.bounds.denied {
-        return PluginFailure::new(FailureKind::OutOfMemory, format!("it wanted more {what} than it may have"));
+        return PluginFailure::new(FailureKind::OutOfMemory, format!("it asked for more {what} than allowed"));
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => PluginFailure::new(FailureKind::OutOfFuel, "it took more fuel than it may have"),
+        Some(Trap::OutOfFuel) => PluginFailure::new(FailureKind::OutOfFuel, "it used more fuel than allowed"),
         Some(trap) => PluginFailure::new(FailureKind::Trapped, trap.to_string()),
         None => PluginFailure::new(FailureKind::Trapped, first_line(error)),
     }

@@ -1,4 +1,4 @@
-//! What all plugins share: wasmtime's engine and the linked contract.
+//! What all plugins share: wasmtime's engine, and the linker with the contract.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -21,24 +21,24 @@ use crate::{
 const PACKAGE: &str = "banter:plugin/";
 /// The contract's version.
 pub const VERSION: &str = "1.0.0";
-/// Instances of all plugins at a time.
+/// Limit on concurrent instances of all plugins.
 const INSTANCES: u32 = 64;
-/// Parts of one component.
+/// Limits on the parts of one component.
 const CORE_INSTANCES: u32 = 64;
 const MEMORIES: u32 = 4;
 const TABLES: u32 = 32;
-/// No plugin may have more memory.
+/// Upper bound on a plugin's memory limit, in bytes.
 pub const MAX_MEMORY: usize = 256 << 20;
-/// Bytes of a component.
+/// Size limit of a component, in bytes.
 pub const MAX_COMPONENT: usize = 64 << 20;
 
 pub struct Machine {
     pub engine: Engine,
-    /// What interrupts guests.
+    /// Interrupts running guests.
     pub clock: Arc<Clock>,
-    /// Where long calls go on.
+    /// Runs long calls.
     pub background: Arc<Background>,
-    /// Places for instances.
+    /// Permits for instances.
     pub instances: Arc<Semaphore>,
     linker: Linker<State>,
     compiled: Option<Precompiled>,
@@ -47,8 +47,8 @@ pub struct Machine {
 impl Machine {
     pub fn new(folder: Option<PathBuf>) -> Result<Self, LoadFailure> {
         let failed = |error: wasmtime::Error| LoadFailure {
-            message: format!("WebAssembly does not run here: {error:#}"),
-            hint: "it needs 64-bit Linux, and address space that `ulimit -v` does not bound".to_owned(),
+            message: format!("WebAssembly cannot run here: {error:#}"),
+            hint: "it needs 64-bit Linux and an unlimited address space (`ulimit -v unlimited`)".to_owned(),
         };
         let engine = Engine::new(&config()).map_err(failed)?;
         let mut linker = Linker::new(&engine);
@@ -61,7 +61,7 @@ impl Machine {
         Ok(Self { engine, clock, linker, compiled, background: Arc::new(background), instances })
     }
 
-    /// Compiles, or takes from the cache.
+    /// Compiles a component, or loads it from the cache.
     pub fn compile(&self, component: &[u8]) -> Result<Component, LoadFailure> {
         if component.len() > MAX_COMPONENT {
             return Err(LoadFailure {
@@ -73,8 +73,8 @@ impl Machine {
             return Ok(found);
         }
         let compiled = Component::from_binary(&self.engine, component).map_err(|error| LoadFailure {
-            message: format!("this is no component: {}", first_line(&error)),
-            hint: "build it with `banter plugin build`; a module of another kind will not do".to_owned(),
+            message: format!("this is not a component: {}", first_line(&error)),
+            hint: "build it with `banter plugin build`; other WebAssembly modules do not work".to_owned(),
         })?;
         if let Some(kept) = &self.compiled {
             kept.store(component, &compiled);
@@ -82,7 +82,7 @@ impl Machine {
         Ok(compiled)
     }
 
-    /// Joins a component to the contract.
+    /// Links a component to the contract.
     pub fn link(&self, component: &Component) -> Result<PluginPre<State>, LoadFailure> {
         for import in self.contract_imports(component) {
             let version = import.split_once('@').map_or("", |(_, version)| version);
@@ -97,11 +97,11 @@ impl Machine {
         }
         let other_world = |error: wasmtime::Error| LoadFailure {
             message: format!(
-                "the component is of another world ({}) than banter:plugin@{VERSION}: {}",
+                "the component targets another world ({}) than banter:plugin@{VERSION}: {}",
                 self.world(component),
                 first_line(&error)
             ),
-            hint: "build it for the world `plugin` of plugins/wit/plugin.wit".to_owned(),
+            hint: "build it for the world `plugin` in plugins/wit/plugin.wit".to_owned(),
         };
         let linked = self.linker.instantiate_pre(component).map_err(other_world)?;
         PluginPre::new(linked).map_err(other_world)
@@ -115,7 +115,7 @@ impl Machine {
         imports.filter_map(|(name, _)| name.strip_prefix(PACKAGE).map(str::to_owned)).collect()
     }
 
-    /// What a component imports and exports, WASI aside, in a few words.
+    /// A short list of a component's imports and exports, without WASI.
     fn world(&self, component: &Component) -> String {
         let kind = component.component_type();
         let imports = kind.imports(&self.engine).map(|(name, _)| name).filter(|name| !name.starts_with("wasi:"));
@@ -126,12 +126,12 @@ impl Machine {
 }
 
 fn config() -> Config {
-    // Where the kernel tells which pages were written (Linux 6.7), these are cleaned by hand, which costs less than new pages; elsewhere
-    // all would have to be.
+    // If the kernel reports which pages were written (Linux 6.7), those are cleared by hand, which is cheaper than
+    // mapping new ones. Otherwise all pages would have to be cleared.
     let resident = if PoolingAllocationConfig::is_pagemap_scan_available() { 512 << 10 } else { 0 };
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES)
-        // As much as all may take at once: nobody finds the pool empty because of others.
+        // Room for the maximum of all instances together, so that no call can exhaust the pool for others.
         .total_core_instances(INSTANCES * CORE_INSTANCES)
         .total_memories(INSTANCES * MEMORIES)
         .total_tables(INSTANCES * TABLES)
@@ -158,7 +158,7 @@ fn config() -> Config {
     config
 }
 
-/// Whether a plugin that was built for `version` runs here: within 1.x, everything that it knows is still there.
+/// Whether a plugin built for `version` runs here: within a major version, later minor versions keep everything.
 fn is_compatible(version: &str) -> bool {
     let numbers = |text: &str| -> Option<(u64, u64)> {
         let mut parts = text.split('.');

@@ -1,5 +1,5 @@
-//! Compiled code on disk, by the hash of the component and of everything that shapes the code. Only files that this user wrote and
-//! nobody else can write are believed: they are run as they are.
+//! Compiled code on disk, keyed by the hash of the component and of everything that affects the code. The files are
+//! executed without further checks, so only files that this user owns and nobody else can write are trusted.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,19 +12,19 @@ use std::{
 
 use wasmtime::{Engine, component::Component};
 
-/// Files that are kept at the most.
+/// Limit on the number of files.
 const MAX_FILES: usize = 200;
 
-/// Where compiled code is kept.
+/// A folder with compiled code.
 pub struct Precompiled {
     folder: PathBuf,
     engine_key: u64,
 }
 
 impl Precompiled {
-    /// A store in a folder, made when it is first needed.
+    /// A store in a folder, which is created when first needed.
     pub fn new(folder: PathBuf, engine: &Engine) -> Self {
-        // Version, target and configuration of wasmtime.
+        // Covers the version, target and configuration of wasmtime.
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Self { folder, engine_key: hasher.finish() }
@@ -35,7 +35,7 @@ impl Precompiled {
         self.folder.join(format!("{}-{:016x}.cwasm", &hash[..32], self.engine_key))
     }
 
-    /// The compiled form of a component, if it is there and ours.
+    /// The compiled form of a component, if it is stored and trusted.
     #[expect(
         unsafe_code,
         reason = "compiled code is run as it is; only a file that this user alone could write is taken"
@@ -44,26 +44,26 @@ impl Precompiled {
         let path = self.path(component);
         let mut file = File::open(&path).ok()?;
         if let Err(reason) = check_owner(&file, &self.folder) {
-            tracing::warn!(path = %path.display(), reason, "compiled code is not taken, but made anew");
+            tracing::warn!(path = %path.display(), reason, "not using the stored compiled code; compiling again");
             return None;
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).ok()?;
-        // SAFETY: the bytes come from a file that `check_owner` has seen to be this user's own, in a folder where nobody else can
-        // write, and were written by `store`; wasmtime checks its version and configuration itself.
+        // SAFETY: `check_owner` has verified that the file belongs to this user and lies in a folder where nobody else
+        // can write, so its bytes were written by `store`. wasmtime itself checks its version and configuration.
         match unsafe { Component::deserialize(engine, &bytes) } {
             Ok(found) => Some(found),
             Err(error) => {
-                tracing::info!(path = %path.display(), %error, "compiled code cannot be used, and is made anew");
+                tracing::info!(path = %path.display(), %error, "the stored compiled code cannot be used; compiling again");
                 None
             }
         }
     }
 
-    /// Keeps the compiled form of a component. A cache that cannot be written costs time, no more.
+    /// Stores the compiled form of a component. A failed write only costs time later, so it is logged.
     pub fn store(&self, component: &[u8], compiled: &Component) {
         if let Err(error) = self.try_to_store(component, compiled) {
-            tracing::warn!(%error, folder = %self.folder.display(), "compiled code is not kept");
+            tracing::warn!(%error, folder = %self.folder.display(), "cannot save the compiled code");
         }
     }
 
@@ -74,7 +74,7 @@ impl Precompiled {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let temporary = path.with_extension(format!("{}-{number}.new", std::process::id()));
-        // Never through a link, and never into a file that somebody else has made.
+        // Never follow a link or write to a file that someone else created.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
@@ -82,7 +82,7 @@ impl Precompiled {
         self.remove_oldest()
     }
 
-    /// Each new build of a plugin leaves a file: the oldest go.
+    /// Removes the oldest files above the limit, because each new build of a plugin adds one.
     fn remove_oldest(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -100,19 +100,19 @@ impl Precompiled {
     }
 }
 
-/// The file and its folder belong to this process' user, and nobody else may write them.
+/// Checks that the file and its folder belong to this process's user, and that nobody else can write to them.
 fn check_owner(file: &File, folder: &std::path::Path) -> Result<(), &'static str> {
-    let unreadable = |_| "its owner cannot be told";
+    let unreadable = |_| "its owner is unknown";
     let own = fs::metadata("/proc/self").map_err(unreadable)?.uid();
     let (file, folder) = (file.metadata().map_err(unreadable)?, fs::metadata(folder).map_err(unreadable)?);
     if !file.is_file() {
-        return Err("it is no plain file");
+        return Err("it is not a regular file");
     }
     if file.uid() != own || folder.uid() != own {
-        return Err("it is somebody else's");
+        return Err("it belongs to another user");
     }
     if (file.mode() | folder.mode()) & 0o022 != 0 {
-        return Err("others may write it");
+        return Err("other users can write to it");
     }
     Ok(())
 }

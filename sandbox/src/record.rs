@@ -1,4 +1,4 @@
-//! How a plugin has fared: counts for metrics, its suspension, and the note of it that `banter check` reads.
+//! A plugin's history: call counts for metrics, its suspension, and the note on disk that `banter check` reads.
 
 use std::{
     fmt, fs, io,
@@ -15,46 +15,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Purpose, suspension::Suspension};
 
-/// How a plugin has fared.
+/// The state of a plugin, for metrics and `banter check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginState {
-    /// Its name in bot.yaml.
+    /// The plugin's name in bot.yaml.
     pub name: String,
-    /// Calls that ended with a reply.
+    /// Number of successful calls.
     pub answered: u64,
-    /// Calls that did not, by kind.
+    /// Number of failed calls, by kind.
     pub failed: Vec<(FailureKind, u64)>,
-    /// How long it is still left alone.
+    /// The remaining time of the suspension.
     pub suspended_for: Option<Duration>,
-    /// The last suspension of this very component, by this or another process with the same folder; gone once it answers.
+    /// The last suspension of this exact component, by any process with the same folder. Removed after the next
+    /// successful call.
     pub note: Option<Note>,
 }
 
-/// A suspension, as it is kept on disk.
+/// A suspension as stored on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// BLAKE3 of the component, in hex.
     component: String,
-    /// In what way the last call failed.
+    /// The kind of the last failure.
     pub kind: String,
-    /// Failures in a row.
+    /// Number of consecutive failures.
     pub failures: u32,
-    /// When the pause ends, in milliseconds since 1970.
+    /// When the suspension ends, in milliseconds since 1970.
     pub until_ms: u64,
 }
 
-/// Calls of a plugin, of whichever component, by how they ended.
+/// Call counts of a plugin over all its components, by result.
 #[derive(Debug, Default)]
 pub struct Counts {
     answered: AtomicU64,
     failed: [AtomicU64; FailureKind::ALL.len()],
 }
 
-/// What is known of one component under one name.
+/// The history of one component under one plugin name.
 #[derive(Debug)]
 pub struct Record {
     name: String,
-    /// BLAKE3, in hex.
+    /// BLAKE3 of the component, in hex.
     component: String,
     path: Option<PathBuf>,
     purpose: Purpose,
@@ -65,11 +66,11 @@ pub struct Record {
 #[derive(Debug, Default)]
 struct Current {
     suspension: Suspension,
-    /// Whether a note is on disk.
+    /// Whether there is a note on disk.
     noted: bool,
 }
 
-/// How a plugin has fared, whose components have these records.
+/// Summarises the counts of a plugin and the records of its components.
 pub fn state_of<'a>(name: &str, counts: &Counts, records: impl Iterator<Item = &'a Record>) -> PluginState {
     let records: Vec<&Record> = records.collect();
     let count = |kind: FailureKind| (kind, counts.failed[kind as usize].load(Ordering::Relaxed));
@@ -97,22 +98,23 @@ impl Record {
         record
     }
 
-    /// Its name in bot.yaml.
+    /// The plugin's name in bot.yaml.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How long the plugin is still left alone.
+    /// The remaining time of the suspension.
     pub fn suspended(&self) -> Option<Duration> {
         self.current().suspension.left()
     }
 
-    /// Whether its last call failed through its own fault.
+    /// Whether the last call failed and the plugin was to blame.
     pub fn failing(&self) -> bool {
         self.current().suspension.failures() > 0
     }
 
-    /// Counts a call. What the plugin itself refuses, and what comes of too many callers, is no fault of its code.
+    /// Records the result of a call. Errors that the plugin itself reports, and those caused by too many callers, do
+    /// not count as failures of its code.
     pub fn note(&self, result: Result<(), &PluginFailure>) {
         let Err(failure) = result else {
             self.counts.answered.fetch_add(1, Ordering::Relaxed);
@@ -141,7 +143,7 @@ impl Record {
             && self.purpose == Purpose::Serving
             && let Some(path) = &self.path
         {
-            // It may be gone already: another process shares the folder.
+            // Another process that shares the folder may have removed it already.
             let _ = fs::remove_file(path);
         }
     }
@@ -163,7 +165,7 @@ impl Record {
         };
         match self.write_note(&note) {
             Ok(noted) => current.noted = noted,
-            Err(error) => tracing::warn!(plugin = self.name, %error, "its suspension is not written down"),
+            Err(error) => tracing::warn!(plugin = self.name, %error, "cannot save the plugin's suspension"),
         }
     }
 
@@ -179,7 +181,7 @@ impl Record {
         Ok(true)
     }
 
-    /// The note of this component; one of an older build counts no longer.
+    /// Reads the note of this component; a note about another build is ignored.
     fn read_note(&self) -> Option<Note> {
         let bytes = fs::read(self.path.as_ref()?).ok()?;
         let note: Note = serde_json::from_slice(&bytes).ok()?;
@@ -188,7 +190,7 @@ impl Record {
 }
 
 impl Note {
-    /// How long the pause still lasts, by this machine's clock.
+    /// The remaining time of the suspension, by this machine's clock.
     pub fn left(&self) -> Option<Duration> {
         self.until_ms.checked_sub(now_ms()).filter(|left| *left > 0).map(Duration::from_millis)
     }
@@ -196,9 +198,9 @@ impl Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it failed {} times in a row, at last by `{}`, and ", self.failures, self.kind)?;
+        write!(f, "it failed {} times in a row, the last time with `{}`, and ", self.failures, self.kind)?;
         match self.left() {
-            Some(left) => write!(f, "is left alone for another {} s", left.as_secs() + 1),
+            Some(left) => write!(f, "is suspended for another {} s", left.as_secs() + 1),
             None => write!(f, "has not answered since"),
         }
     }

@@ -1,13 +1,13 @@
-//! A plugin that keeps failing is left alone for a growing time.
+//! Suspends a plugin that keeps failing, for a growing time.
 
 use std::time::{Duration, Instant};
 
-/// Failures in a row before the first pause.
+/// Number of consecutive failures before the first suspension.
 const FAILURES: u32 = 5;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// The record of one plugin.
+/// The failures of one plugin.
 #[derive(Debug, Default)]
 pub struct Suspension {
     failures: u32,
@@ -15,24 +15,25 @@ pub struct Suspension {
 }
 
 impl Suspension {
-    /// How long it is still left alone.
+    /// The remaining time of the suspension.
     pub fn left(&self) -> Option<Duration> {
         self.until?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
-    /// Failures in a row.
+    /// Number of consecutive failures.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// A call ended well.
+    /// Records a successful call.
     pub fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    /// A call failed; the pause that begins, if one does. After a pause, one more failure is enough for the next.
+    /// Records a failed call. Returns the length of the suspension that it starts, if any. After a suspension, a single
+    /// failure starts the next one.
     pub fn failed(&mut self) -> Option<Duration> {
-        // Calls that were under way when the pause began add nothing to it.
+        // Ignore calls that were running when the suspension started.
         if self.left().is_some() {
             return None;
         }

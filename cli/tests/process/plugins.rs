@@ -126,7 +126,7 @@ fn check_tells_what_is_wrong_with_plugins() {
     let check = || run(banter(folder.path()).args(["check", "--no-model", "--bot"]).arg(&bot));
     let told = check();
     for expected in [
-        "this is no component",
+        "this is not a component",
         "\"high\" is not of type \"number\"",
         "('rtae' was unexpected)",
         "the plugin `gone` has no file plugins/gone.wasm",
@@ -136,7 +136,7 @@ fn check_tells_what_is_wrong_with_plugins() {
         assert!(told.err.contains(expected), "{expected} is not in {}", told.err);
     }
     fs::write(bot.join("bot.yaml"), yaml).unwrap();
-    assert!(check().err.contains("`1st` is no name"), "{}", check().err);
+    assert!(check().err.contains("`1st` is not a valid name"), "{}", check().err);
 }
 
 /// The examples of all three languages, in the demo bot, in both of its languages.

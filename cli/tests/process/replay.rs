@@ -169,10 +169,14 @@ fn broken_fixtures_end_with_2_and_a_line() {
     let huge = format!("conversation: x\nturns:\n{}", "  - user: hello there my friend\n".repeat(100_000));
     let many = format!("conversation: x\nturns:\n{}", "  - user: hi\n".repeat(100_000));
     for (name, text, expected) in [
-        ("types.yaml", "conversation: 1\nturns: [{ user: x }]\n", "a text was expected here, not the number 1"),
+        ("types.yaml", "conversation: 1\nturns: [{ user: x }]\n", "expected a text, found the number 1"),
         ("keys.yaml", "conversation: x\nturn: [{ user: hello }]\n", "did you mean `turns`?"),
-        ("bomb.yaml", &bomb, "stands for more than"),
-        ("date.yaml", "conversation: x\nnow: 2026-13-45T99:00:00Z\nturns: [{ user: x }]\n", "is no date with time"),
+        ("bomb.yaml", &bomb, "expands to more than"),
+        (
+            "date.yaml",
+            "conversation: x\nnow: 2026-13-45T99:00:00Z\nturns: [{ user: x }]\n",
+            "is not a date with a time",
+        ),
         ("many.yaml", &many, "many.yaml:"),
     ] {
         let fixture = file(folder.path(), name, text);

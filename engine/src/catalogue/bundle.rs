@@ -1,4 +1,4 @@
-//! A bot's files in memory. Reading a folder is the only thing here that touches the disk.
+//! A bot's files in memory. Only [`Bundle::read`] touches the disk.
 
 use std::{
     collections::BTreeMap,
@@ -9,35 +9,35 @@ use std::{
 
 use super::fault::{Fault, Faults, Place};
 
-/// A larger file is refused.
+/// Size limit of a file, in bytes; larger files are refused.
 pub const MAX_FILE_BYTES: u64 = 2 << 20;
-/// A larger component is refused.
+/// Size limit of a WebAssembly component, in bytes; larger ones are refused.
 pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-/// More files are refused.
+/// Limit on the number of files in a bot.
 pub const MAX_FILES: usize = 5_000;
-/// Folders of a bot, with the ending of the files that count in each.
+/// A bot's folders: name, file ending, and how many folder levels are read below.
 pub(super) const FOLDERS: [(&str, &str, usize); 8] = [
     ("intents", ".yaml", MAX_DEPTH),
     ("scripts", ".rhai", MAX_DEPTH),
     ("texts", ".yaml", MAX_DEPTH),
-    // What lies deeper are the sources of plugins.
+    // Folders below plugins/ hold plugin sources, which are not part of the bot.
     ("plugins", ".wasm", 0),
     ("plugins", ".schema.json", 0),
     ("fixtures", ".yaml", MAX_DEPTH),
-    // Conversations of Botium.
+    // Botium conversations.
     ("fixtures", ".convo.txt", MAX_DEPTH),
     ("fixtures", ".utterances.txt", MAX_DEPTH),
 ];
 const MAX_DEPTH: usize = 4;
 
-/// A file that its author expects to count among those with this ending, and that does not.
+/// A warning for a file that looks as if it should have this ending, but is not read.
 fn unread(path: &str, ending: &str) -> Option<Fault> {
     let (why, hint) = match path.to_lowercase() {
         lower if ending == ".yaml" && lower.ends_with(".yml") => {
             ("the file is not read: it ends in .yml", "rename it to .yaml".to_owned())
         }
         lower if lower.ends_with(ending) && !path.ends_with(ending) => {
-            ("the file is not read: its ending has capitals", format!("rename it to end in {ending}"))
+            ("the file is not read: its ending has capital letters", format!("rename it to end in {ending}"))
         }
         _ if ending == ".convo.txt" => return part_of_botium(path),
         _ => return None,
@@ -45,15 +45,15 @@ fn unread(path: &str, ending: &str) -> Option<Fault> {
     Some(Fault::warning(Place { file: path.to_owned(), span: 0..0 }, why).hint(hint))
 }
 
-/// What Botium includes in several conversations is not mapped.
+/// A warning for Botium's partial conversations (`.pconvo.txt`), which are not supported.
 pub fn part_of_botium(path: &str) -> Option<Fault> {
     let place = Place { file: path.to_owned(), span: 0..0 };
-    let fault = Fault::warning(place, "parts of Botium's conversations are not mapped");
+    let fault = Fault::warning(place, "partial conversations of Botium are not supported");
     let is_one = path.to_lowercase().ends_with(".pconvo.txt");
-    is_one.then(|| fault.hint("write their lines into the conversations themselves"))
+    is_one.then(|| fault.hint("copy its lines into each conversation that includes it"))
 }
 
-/// The files of a bot by their path inside its folder, with `/` between the parts.
+/// The files of a bot, keyed by path inside its folder; `/` separates path segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
     /// Path to content.
@@ -61,15 +61,15 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// A bundle of texts, for tests and embedded bots.
+    /// A bundle made of texts, for tests and embedded bots.
     pub fn of(files: &[(&str, &str)]) -> Self {
         Self { files: files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect() }
     }
 
-    /// Reads a bot's folder. Files that cannot be taken become faults.
+    /// Reads a bot's folder. Files that cannot be read become diagnostics.
     ///
     /// # Errors
-    /// When the folder itself cannot be read.
+    /// If the folder itself cannot be read.
     pub fn read(folder: &Path, faults: &mut Faults) -> io::Result<Self> {
         fs::read_dir(folder)?;
         let mut bundle = Self::default();
@@ -92,7 +92,7 @@ impl Bundle {
             .map(|entry| {
                 (entry.file_name().to_string_lossy().into_owned(), entry.file_type().is_ok_and(|kind| kind.is_dir()))
             })
-            // Editors' temporary files begin with a dot or end otherwise.
+            // Editors write temporary files with a leading dot or another ending; both are skipped.
             .filter(|(name, _)| !name.starts_with('.'))
             .collect();
         names.sort();
@@ -107,10 +107,10 @@ impl Bundle {
             if folder && depth > 0 {
                 self.walk(root, &inner, ending, depth - 1, faults);
             } else if folder {
-                // Below plugins/ are sources; elsewhere an author expects the files to count.
+                // Below plugins/ lie sources. Elsewhere the author expects the files to be read, so warn.
                 if path.split('/').count() > 1 {
-                    let fault = Fault::warning(place(&inner), "the folder is not read: it lies too deep");
-                    faults.push(fault.hint(format!("at most {MAX_DEPTH} folders may lie in each other")));
+                    let fault = Fault::warning(place(&inner), "the folder is not read: it is nested too deeply");
+                    faults.push(fault.hint(format!("folders may be nested at most {MAX_DEPTH} levels deep")));
                 }
             } else {
                 self.take(root, &inner, faults);
@@ -122,8 +122,7 @@ impl Bundle {
         let place = || Place { file: path.to_owned(), span: 0..0 };
         if self.files.len() >= MAX_FILES {
             let fault = Fault::error(place(), format!("the bot has more than {MAX_FILES} files"));
-            return faults
-                .push(fault.hint("put several intents' worth of examples into one file each, or remove some"));
+            return faults.push(fault.hint("merge small files, or remove some"));
         }
         let full = root.join(path);
         let limit = if path.ends_with(".wasm") { MAX_COMPONENT_BYTES } else { MAX_FILE_BYTES };
@@ -133,7 +132,9 @@ impl Bundle {
                     .hint("split it into several files"),
             ),
             Ok(data) if !data.is_file() => {
-                faults.push(Fault::error(place(), "this is no plain file").hint("remove it, or give it another name"));
+                faults.push(
+                    Fault::error(place(), "this is not a regular file").hint("remove it, or give it another name"),
+                );
             }
             Ok(_) => match read_bounded(&full, limit) {
                 Ok(bytes) => {
@@ -141,7 +142,7 @@ impl Bundle {
                 }
                 Err(error) => faults.push(unreadable(place(), &error)),
             },
-            // A missing bot.yaml is reported by the loader, which knows what it is for.
+            // The loader reports a missing bot.yaml, with a better hint.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => faults.push(unreadable(place(), &error)),
         }
@@ -149,15 +150,15 @@ impl Bundle {
 }
 
 fn unreadable(place: Place, error: &io::Error) -> Fault {
-    Fault::error(place, format!("it cannot be read: {error}")).hint("check its owner and its rights")
+    Fault::error(place, format!("this cannot be read: {error}")).hint("check its owner and permissions")
 }
 
-/// A file may grow between the look at its length and the reading of it.
+/// Reads at most `limit` bytes: the file may have grown since its size was checked.
 fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it has more than {limit} bytes")));
+        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
     }
     Ok(bytes)
 }

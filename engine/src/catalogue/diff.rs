@@ -1,4 +1,4 @@
-//! What is different between two bots, in the terms of their author.
+//! The differences between two bots, in the author's terms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,53 +6,53 @@ use serde::{Deserialize, Serialize};
 
 use super::{Catalogue, Handler, Intent, manifest::Manifest, template::Text};
 
-/// From one bot to another.
+/// The differences from one bot to another.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CatalogueDiff {
-    /// Files that came.
+    /// Paths of added files.
     pub files_added: Vec<String>,
-    /// Files that went.
+    /// Paths of removed files.
     pub files_removed: Vec<String>,
-    /// Files whose content is another.
+    /// Paths of files whose content differs.
     pub files_changed: Vec<String>,
-    /// Intents that came, with the number of their examples.
+    /// Added intents, with their number of examples.
     pub intents_added: BTreeMap<String, usize>,
-    /// Intents that went, with the number of their examples.
+    /// Removed intents, with their number of examples.
     pub intents_removed: BTreeMap<String, usize>,
-    /// Intents that are in both and not the same.
+    /// Intents that exist in both and differ.
     pub intents_changed: Vec<IntentDiff>,
-    /// Texts that are not the same.
+    /// Texts that differ.
     pub texts: Vec<ValueDiff>,
-    /// Numbers that are not the same: thresholds, margin, tries.
+    /// Settings of matching and fallback that differ: thresholds, margin, tries.
     pub thresholds: Vec<ValueDiff>,
 }
 
-/// What became of an intent.
+/// The differences in one intent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct IntentDiff {
-    /// Which.
+    /// The intent's name.
     pub intent: String,
-    /// Examples that came.
+    /// Text of added examples.
     pub examples_added: Vec<String>,
-    /// Examples that went.
+    /// Text of removed examples.
     pub examples_removed: Vec<String>,
-    /// Handler and slots, where they are not the same.
+    /// Changes in handler, slots and role.
     pub changes: Vec<ValueDiff>,
 }
 
-/// One thing that is not the same; what is absent is `None`.
+/// One changed value. `None` means that the value does not exist on that side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValueDiff {
-    /// What.
+    /// The name of the value.
     pub what: String,
-    /// As it was.
+    /// The old value.
     pub from: Option<String>,
-    /// As it is.
+    /// The new value.
     pub to: Option<String>,
 }
 
 impl CatalogueDiff {
-    /// Between two bots and their files.
+    /// Compares two bots and their manifests.
     pub fn between(from: (&Catalogue, &Manifest), to: (&Catalogue, &Manifest)) -> Self {
         let mut diff = Self::default();
         diff.files(from.1, to.1);
@@ -90,7 +90,7 @@ fn intent(old: &Intent, new: &Intent) -> Option<IntentDiff> {
     fn texts(intent: &Intent) -> impl Iterator<Item = &str> {
         intent.examples.iter().map(|example| example.text.as_str())
     }
-    // Most intents of most versions are as they were.
+    // Between two versions most intents are unchanged: skip building the sets for those.
     let same = texts(old).eq(texts(new));
     let list = |intent| if same { BTreeSet::new() } else { texts(intent).collect() };
     let (before, after): (BTreeSet<&str>, BTreeSet<&str>) = (list(old), list(new));
@@ -115,7 +115,7 @@ fn values(from: &Values, to: &Values) -> Vec<ValueDiff> {
         .collect()
 }
 
-/// Who answers, and what must be known first.
+/// An intent's handler, slots and role, by name.
 fn parts(intent: &Intent) -> Values {
     let handler = match &intent.handler {
         Handler::Reply { .. } => "reply".to_owned(),
@@ -134,7 +134,7 @@ fn parts(intent: &Intent) -> Values {
     intent.slots.iter().map(slot).chain([("handler".to_owned(), handler)]).chain(cancels).collect()
 }
 
-/// All texts that the bot says, by where they are used.
+/// All texts that the bot says, keyed by where they are used.
 fn texts(catalogue: &Catalogue) -> Values {
     let mut out = Values::new();
     let mut add = |name: &str, text: &Text| {

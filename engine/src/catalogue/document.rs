@@ -1,6 +1,6 @@
-//! YAML with places: a JSON value, and for each part of it the bytes it came from.
+//! YAML with locations: a JSON value, and the byte range of each of its parts.
 //!
-//! Bounded on purpose: a document has a limit of nodes and of depth, and an alias counts as all that it stands for.
+//! Input is bounded: a document has a limit on nodes and on depth, and an alias counts as everything it stands for.
 
 mod reader;
 
@@ -15,17 +15,17 @@ use super::fault::{Fault, Faults, Place};
 pub struct Document {
     /// Path inside the bot's folder.
     pub file: String,
-    /// The content, aliases resolved.
+    /// The content, with aliases resolved.
     pub value: Value,
-    /// Keys that stand twice; the first of each counts.
+    /// Diagnostics for duplicate keys; the first occurrence counts.
     pub twins: Vec<Fault>,
     spans: HashMap<String, Range<usize>>,
     keys: HashMap<String, Range<usize>>,
-    /// Where collections in brackets end.
+    /// End offsets of collections in brackets.
     ends: HashMap<String, usize>,
-    /// Bytes at which lines begin.
+    /// Byte offsets of line starts.
     lines: Vec<usize>,
-    /// Pointers of parts that are missing or wrong, which is told already.
+    /// Pointers to values that are missing or invalid and already reported.
     gaps: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ impl Document {
     /// Parses the one YAML document of a file.
     ///
     /// # Errors
-    /// The first fault of syntax or of bounds, which ends the reading of the file.
+    /// The first syntax error or exceeded limit; the file is not read any further.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Fault> {
         let text = decode(file, bytes)?;
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
@@ -41,7 +41,7 @@ impl Document {
         reader::read(document, text)
     }
 
-    /// The document of a file that is not there or cannot be parsed: everything of it is a gap.
+    /// A document for a file that is missing or cannot be parsed: all of it is a gap.
     pub fn unread(file: &str) -> Self {
         Self {
             file: file.to_owned(),
@@ -55,7 +55,7 @@ impl Document {
         }
     }
 
-    /// [`Document::parse`] for a reader of many files: the text and all that is wrong go into `faults`.
+    /// Like [`Document::parse`], but adds the file's text and all diagnostics to `faults`.
     pub fn read(file: &str, bytes: &[u8], faults: &mut Faults) -> Option<Self> {
         faults.add_source(file, &String::from_utf8_lossy(bytes));
         match Self::parse(file, bytes) {
@@ -70,18 +70,20 @@ impl Document {
         }
     }
 
-    /// Notes that the value at a pointer is missing or wrong, and that this is told.
+    /// Marks the value at a pointer as missing or invalid and already reported.
     pub fn lack(&mut self, pointer: String) {
         self.gaps.push(pointer);
     }
 
-    /// Whether anything at a pointer, around it or inside it is missing or wrong, so that nothing follows from what is not there.
+    /// Whether the value at a pointer, a part of it or something around it is missing or invalid. If so, follow-on
+    /// errors must be suppressed.
     pub fn lacks(&self, pointer: &str) -> bool {
         let within = |inner: &str, outer: &str| beneath(inner, outer, "").is_some();
         self.gaps.iter().any(|gap| within(gap, pointer) || within(pointer, gap))
     }
 
-    /// Takes the key `from` of the map at a pointer for `to`, places and all; false where the map has one already.
+    /// Renames the key `from` of the map at a pointer to `to` and moves its locations along. Returns false if `from` is
+    /// missing or `to` already exists.
     pub fn rename(&mut self, pointer: &str, from: &str, to: &str) -> bool {
         let Some(map) = self.value.pointer_mut(pointer).and_then(Value::as_object_mut) else { return false };
         if map.contains_key(to) || !map.contains_key(from) {
@@ -101,15 +103,15 @@ impl Document {
         true
     }
 
-    /// Where the bytes `part` of the text at a pointer stand in the file, or the text as a whole where it is not written there as it is
-    /// read.
+    /// The location of the bytes `part` of the text at a pointer. If the file does not contain the text literally
+    /// (quotes, escapes, folded lines), the location of the whole text.
     pub fn place_inside(&self, pointer: &str, text: &str, part: Range<usize>, bytes: &[u8]) -> Place {
         let place = self.place(pointer);
         let find = || {
             let (source, wanted) = (decode(&self.file, bytes).ok()?, text.get(part.clone())?);
             let extent = self.extent(pointer, source)?;
             let written = source.get(extent.clone())?;
-            // A text in several lines is written with indents.
+            // A multi-line text is indented in the file, so look for the part alone.
             let whole = || Some(written.find(text)? + part.start);
             let at = extent.start + whole().or_else(|| written.find(wanted))?;
             Some(Place { span: at..at + wanted.len(), ..place.clone() })
@@ -117,12 +119,12 @@ impl Document {
         find().unwrap_or(place)
     }
 
-    /// Where the value at a JSON pointer stands; for what has no place of its own, the nearest part around it.
+    /// The location of the value at a JSON pointer; if it has none, that of the nearest enclosing value.
     pub fn place(&self, pointer: &str) -> Place {
         self.find(&self.spans, pointer)
     }
 
-    /// Where the key of the value at a JSON pointer stands.
+    /// The location of the key of the value at a JSON pointer.
     pub fn key_place(&self, pointer: &str) -> Place {
         match self.keys.get(pointer) {
             Some(span) => Place { file: self.file.clone(), span: span.clone() },
@@ -130,22 +132,22 @@ impl Document {
         }
     }
 
-    /// The line of the key of a value at a JSON pointer, or of the value where it has none; counted from 1.
+    /// The line of the value's key at a JSON pointer, or of the value if it has no key; counted from 1.
     pub fn line(&self, pointer: &str) -> usize {
         let start = self.key_place(pointer).span.start;
         self.lines.partition_point(|line| *line <= start).max(1)
     }
 
-    /// All bytes of the value at a JSON pointer, without what follows it.
+    /// The byte range of the whole value at a JSON pointer, without trailing white space.
     pub fn extent(&self, pointer: &str, text: &str) -> Option<Range<usize>> {
         let mut own = self.spans.get(pointer)?.clone();
         if own.is_empty() && self.value.pointer(pointer).is_some_and(Value::is_null) {
-            // `key:` with nothing behind it.
+            // `key:` without a value.
             let key = self.keys.get(pointer)?;
             let colon = key.end + text.get(key.end..)?.find(':')? + 1;
             return Some(colon..colon);
         }
-        // A block scalar's span begins behind its `|` or `>`.
+        // The span of a block scalar starts after its `|` or `>`.
         let gap = self.keys.get(pointer).and_then(|key| Some((key.end, text.get(key.end..own.start)?)));
         if let Some((key, header)) = gap.and_then(|(key, gap)| Some((key, gap.find(['|', '>'])?)))
             && text.get(key..key + header).is_some_and(|colon| colon.trim() == ":")
@@ -176,18 +178,18 @@ impl Document {
     }
 }
 
-/// A pointer at or under `old`, as one at or under `new`.
+/// Rebases a pointer at or under `old` to `new`.
 fn beneath(pointer: &str, old: &str, new: &str) -> Option<String> {
     let rest = pointer.strip_prefix(old).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     Some(format!("{new}{rest}"))
 }
 
-/// A pointer one level down.
+/// The JSON pointer of `key` under `pointer`.
 pub fn child(pointer: &str, key: impl std::fmt::Display) -> String {
     format!("{pointer}/{}", key.to_string().replace('~', "~0").replace('/', "~1"))
 }
 
-/// The text of a file without its byte-order mark.
+/// The file's text without a byte-order mark.
 pub fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();

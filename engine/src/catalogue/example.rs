@@ -9,20 +9,20 @@ use super::fault::Place;
 /// One utterance of an intent.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// The language it is listed under.
+    /// The language under which it is listed.
     pub language: Language,
-    /// The text without marks.
+    /// The text without annotations.
     pub text: String,
-    /// What is marked in it.
+    /// The marked entities.
     pub marks: Vec<Mark>,
-    /// Where it stands.
+    /// Its location.
     pub place: Place,
 }
 
 /// A marked entity: `[text](entity)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// What was said.
+    /// The marked words.
     pub text: String,
     /// The entity's name.
     pub entity: String,
@@ -31,7 +31,7 @@ pub struct Mark {
 /// Splits an annotated example into its plain text and its marks.
 ///
 /// # Errors
-/// What is wrong with a mark, and at which bytes.
+/// A message about a malformed mark, and its byte range.
 pub fn parse_annotations(source: &str) -> Result<(String, Vec<Mark>), (String, Range<usize>)> {
     let mut text = String::new();
     let mut marks = Vec::new();
@@ -45,12 +45,12 @@ pub fn parse_annotations(source: &str) -> Result<(String, Vec<Mark>), (String, R
             continue;
         };
         let Some(close) = rest[middle..].find(')') else {
-            return Err(("the mark is not closed with `)`".to_owned(), start..source.len()));
+            return Err(("the mark has no closing `)`".to_owned(), start..source.len()));
         };
         let end = start + 1 + middle + close + 1;
         let (said, entity) = (&rest[..middle], rest[middle + 2..middle + close].trim());
         if said.trim().is_empty() || entity.is_empty() {
-            return Err(("a mark is written [what is said](entity)".to_owned(), start..end));
+            return Err(("a mark needs both parts: [what users say](entity)".to_owned(), start..end));
         }
         text.push_str(said);
         marks.push(Mark { text: said.to_owned(), entity: entity.to_owned() });

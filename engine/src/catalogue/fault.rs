@@ -1,119 +1,119 @@
-//! What is wrong with a bot's files: where, what, and how to mend it. Collected, never thrown: an author sees all at once.
+//! Diagnostics of a bot's files: location, message and hint. They are collected, so that an author sees all at once.
 
 use std::{collections::BTreeMap, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
 
-/// Whether a fault keeps the bot from being used.
+/// Whether a diagnostic prevents the bot from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The bot is refused.
     Error,
-    /// The bot works; the author should look.
+    /// The bot runs, but the author should look at this.
     Warning,
 }
 
-/// A place in a file, in bytes.
+/// A location in a file, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Path inside the bot's folder.
     pub file: String,
-    /// Bytes of the file; an empty range at 0 for the file as a whole.
+    /// Byte range in the file; empty at 0 for the file as a whole.
     pub span: Range<usize>,
 }
 
-/// One fault.
+/// One diagnostic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Whether it refuses the bot.
+    /// Whether it prevents the bot from running.
     pub severity: Severity,
-    /// Where.
+    /// Location of the problem.
     pub place: Place,
-    /// What is wrong, one sentence without a full stop.
+    /// What is wrong: one sentence without a full stop.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
 impl Fault {
-    /// An error.
+    /// A diagnostic that refuses the bot.
     pub fn error(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, place, message: message.into(), hint: None }
     }
 
-    /// A warning.
+    /// A diagnostic that does not refuse the bot.
     pub fn warning(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, message) }
     }
 
-    /// The same fault with a hint.
+    /// Adds a hint.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 }
 
-/// All faults of a bot and the texts they point into.
+/// All diagnostics of a bot, and the texts that they point into.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     list: Vec<Fault>,
     sources: BTreeMap<String, String>,
 }
 
-/// A fault as a program reads it (`banter check --json`).
+/// A diagnostic for programs (`banter check --json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultReport {
-    /// Whether it refuses the bot.
+    /// Whether it prevents the bot from running.
     pub severity: Severity,
     /// Path inside the bot's folder.
     pub file: String,
-    /// Counted from 1.
+    /// Line, counted from 1.
     pub line: usize,
-    /// Counted from 1.
+    /// Column in characters, counted from 1.
     pub column: usize,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
 impl Faults {
-    /// Adds one.
+    /// Adds a diagnostic.
     pub fn push(&mut self, fault: Fault) {
         self.list.push(fault);
     }
 
-    /// Adds those of other files.
+    /// Adds the diagnostics and sources of another list.
     pub fn append(&mut self, others: Self) {
         self.list.extend(others.list);
         self.sources.extend(others.sources);
     }
 
-    /// Makes the text of a file known, for the lines in reports.
+    /// Registers the text of a file, for the excerpts in reports.
     pub fn add_source(&mut self, file: &str, text: &str) {
-        // Places count from behind a byte-order mark.
+        // Spans do not count a byte-order mark.
         self.sources.insert(file.to_owned(), text.strip_prefix('\u{FEFF}').unwrap_or(text).to_owned());
     }
 
-    /// Whether any fault refuses the bot.
+    /// Whether any diagnostic refuses the bot.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0
     }
 
-    /// How many there are of one severity.
+    /// The number of diagnostics of one severity; duplicates count.
     pub fn count(&self, severity: Severity) -> usize {
         self.list.iter().filter(|fault| fault.severity == severity).count()
     }
 
-    /// Forgets what is told twice, as of a file that several others name.
+    /// Sorts the diagnostics and drops duplicates, which arise when several files refer to the same broken one.
     pub fn tell_once(&mut self) {
         self.list.sort_by(|a, b| order(a).cmp(&order(b)));
         self.list.dedup();
     }
 
-    /// All of them by file and place.
+    /// All diagnostics, ordered by file and location, without duplicates.
     pub fn sorted(&self) -> Vec<&Fault> {
         let mut list: Vec<&Fault> = self.list.iter().collect();
         list.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -121,7 +121,7 @@ impl Faults {
         list
     }
 
-    /// The faults with lines and columns, counted from 1, for programs.
+    /// The diagnostics with line and column numbers, for programs.
     pub fn reports(&self) -> Vec<FaultReport> {
         let report = |fault: &Fault| {
             let (line, column) = self.line_of(&fault.place);
@@ -137,7 +137,7 @@ impl Faults {
         self.sorted().into_iter().map(report).collect()
     }
 
-    /// The faults as text, each with its line and a caret; `colour` for terminals.
+    /// The diagnostics as text, each with its source line and a marker; `colour` is for terminals.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut out = String::new();
@@ -175,7 +175,7 @@ fn order(fault: &Fault) -> (&str, usize, usize, Severity, &str) {
     (&fault.place.file, fault.place.span.start, fault.place.span.end, fault.severity, &fault.message)
 }
 
-/// A span on one line, inside the text, at character boundaries and not empty where the text allows.
+/// Restricts a span to one line inside the text, at character boundaries, and not empty where the text allows.
 fn visible(span: &Range<usize>, source: &str) -> Range<usize> {
     let mut start = span.start.min(source.len());
     while !source.is_char_boundary(start) {
@@ -192,10 +192,10 @@ fn visible(span: &Range<usize>, source: &str) -> Range<usize> {
     start..end
 }
 
-/// The known word that `word` was likely meant to be.
+/// The known word that `word` is most likely a misspelling of.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match word.chars().count() {
-        // Any other word of one letter is as near.
+        // Every other short word is this close.
         0..3 => 0,
         length => length / 3,
     };
@@ -207,14 +207,14 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// A hint that names the likely word, or else the known ones.
+/// A hint that names the likely word, or else lists the known ones.
 pub fn choose_hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(meant) = did_you_mean(word, known.clone()) {
         return format!("did you mean `{meant}`?");
     }
     let all: Vec<&str> = known.into_iter().collect();
     match all.len() {
-        0 => "there are none yet".to_owned(),
+        0 => "none is defined yet".to_owned(),
         1..=12 => format!("known here: {}", all.join(", ")),
         more => format!("known here: {}, and {} more", all[..12].join(", "), more - 12),
     }

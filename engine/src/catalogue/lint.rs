@@ -1,4 +1,4 @@
-//! Checks across files: what each file alone cannot show.
+//! Checks that need more than one file.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,11 +16,11 @@ use crate::{
     text::fold,
 };
 
-/// Fewer examples than this make an intent hard to find.
+/// Below this number of examples in a language, an intent is hard to recognise.
 const FEW_EXAMPLES: usize = 2;
 
-/// Of what it is not known all that there is, since a file or a part of one could not be read. That is told already, and nothing is told
-/// that may but follow from it.
+/// Kinds of names whose list is incomplete, because a file or part of one could not be read. That is reported already;
+/// follow-on errors are suppressed.
 #[derive(Debug, Default)]
 pub struct Gaps {
     /// The bot's languages.
@@ -35,11 +35,11 @@ pub struct Gaps {
     pub intents: bool,
     /// Slots.
     pub slots: bool,
-    /// Files of intents that have more examples than were read.
+    /// Files of intents whose list of examples is incomplete.
     pub examples: BTreeSet<String>,
 }
 
-/// Runs all checks. `plugins` are all those of bot.yaml.
+/// Runs all checks. `plugins` are all names of bot.yaml, including those of plugins that did not load.
 pub fn check(
     catalogue: &Catalogue,
     scripts: &BTreeMap<String, Arc<Script>>,
@@ -49,9 +49,10 @@ pub fn check(
 ) {
     check_unique_intents(&catalogue.intents, faults);
     if let ([only], false) = (catalogue.intents.as_slice(), gaps.intents) {
-        let message = "the bot has one intent, and nothing that it could tell it from";
+        let message = "the bot has only one intent, so there is nothing to tell it apart from";
         faults.push(
-            Fault::warning(only.place.clone(), message).hint("add what else people say: greetings, thanks, goodbyes"),
+            Fault::warning(only.place.clone(), message)
+                .hint("add intents for other things people say: greetings, thanks, goodbyes"),
         );
     }
     check_examples(catalogue, gaps, faults);
@@ -61,17 +62,17 @@ pub fn check(
     }
 }
 
-/// The names that a text may have in braces.
+/// The names that may appear in braces in a text.
 #[derive(Clone, Copy)]
 pub enum Names<'a> {
-    /// Those that a script gives.
+    /// Any name: the script that uses the text supplies the values.
     Any,
-    /// These.
+    /// Only these names.
     Only(&'a [&'a str]),
 }
 
 impl Names<'_> {
-    /// Tells the names of a text that are none of these; `place` gives where some of its bytes stand.
+    /// Reports names in a text that are not allowed; `place` gives the location of a byte range of the text.
     pub fn check(self, template: &Template, place: impl Fn(Range<usize>) -> Place, faults: &mut Faults) {
         let Self::Only(known) = self else { return };
         let mut told = BTreeSet::new();
@@ -79,9 +80,9 @@ impl Names<'_> {
             if !told.insert(name) {
                 continue;
             }
-            let message = format!("the text names `{{{name}}}`, which has no value here");
+            let message = format!("`{{{name}}}` has no value in this text");
             let hint = if known.is_empty() {
-                "write `{{` for a brace".to_owned()
+                "write `{{` for a literal brace".to_owned()
             } else {
                 choose_hint(name, known.iter().copied())
             };
@@ -94,8 +95,8 @@ fn check_unique_intents(intents: &[Intent], faults: &mut Faults) {
     let mut seen: HashMap<&IntentId, &Place> = HashMap::new();
     for intent in intents {
         if let Some(first) = seen.get(&intent.id) {
-            let message = format!("the intent `{}` is also in {}", intent.id, first.file);
-            faults.push(Fault::error(intent.place.clone(), message).hint("rename one of them, or join the files"));
+            let message = format!("the intent `{}` is already defined in {}", intent.id, first.file);
+            faults.push(Fault::error(intent.place.clone(), message).hint("rename one of them, or merge the files"));
         } else {
             seen.insert(&intent.id, &intent.place);
         }
@@ -111,10 +112,10 @@ fn check_examples(catalogue: &Catalogue, gaps: &Gaps, faults: &mut Faults) {
                 continue;
             }
             if first == &intent.id {
-                faults.push(Fault::warning(example.place.clone(), "the example stands twice").hint("remove one"));
+                faults.push(Fault::warning(example.place.clone(), "the example appears twice").hint("remove one"));
             } else {
                 let message = format!("the same example is in the intent `{first}` ({})", place.file);
-                faults.push(Fault::error(example.place.clone(), message).hint("keep it where it belongs"));
+                faults.push(Fault::error(example.place.clone(), message).hint("keep it in one intent only"));
             }
         }
         if !gaps.languages && !gaps.examples.contains(&intent.place.file) {
@@ -128,7 +129,7 @@ fn check_languages(intent: &Intent, catalogue: &Catalogue, faults: &mut Faults) 
         let count = intent.examples.iter().filter(|example| &example.language == language).count();
         if count < FEW_EXAMPLES {
             let message = format!("the intent `{}` has {count} examples in `{language}`", intent.id);
-            faults.push(Fault::warning(intent.place.clone(), message).hint("5 to 20 varied ones work well"));
+            faults.push(Fault::warning(intent.place.clone(), message).hint("write 5 to 20 varied examples"));
         }
     }
 }
@@ -146,16 +147,16 @@ fn check_jumps(catalogue: &Catalogue, gaps: &Gaps, faults: &mut Faults) {
             }
             continue;
         }
-        // A cycle is told once, at the first of its members.
+        // A cycle is reported once, at its first member.
         if let Some(cycle) = cycle_from(intent, catalogue).filter(|_| !told.contains(intent.id.as_str())) {
-            let fault = Fault::error(place, format!("the jumps go round: {}", cycle.join(" → ")));
-            faults.push(fault.hint("let one of them answer"));
+            let fault = Fault::error(place, format!("the jumps form a cycle: {}", cycle.join(" → ")));
+            faults.push(fault.hint("give one of these intents an answer of its own"));
             told.extend(cycle);
         }
     }
 }
 
-/// The way from an intent back to itself over `jump` handlers.
+/// The path of `jump` handlers from an intent back to itself.
 fn cycle_from(start: &Intent, catalogue: &Catalogue) -> Option<Vec<String>> {
     let mut way = vec![start.id.to_string()];
     let mut current = start;
@@ -188,7 +189,7 @@ fn check_references(script: &Script, catalogue: &Catalogue, plugins: &[String], 
             Reference::Plugin(name) => ("plugin", name, &plugins, gaps.plugins),
         };
         if !gap && !known.contains(&name.as_str()) {
-            let fault = Fault::error(place.clone(), format!("the script names an unknown {kind} `{name}`"));
+            let fault = Fault::error(place.clone(), format!("the script refers to an unknown {kind} `{name}`"));
             faults.push(fault.hint(choose_hint(name, known.iter().copied())));
         }
     }

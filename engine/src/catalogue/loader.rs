@@ -1,4 +1,4 @@
-//! From a [`Bundle`] to a [`Catalogue`], or to all that is wrong with it.
+//! Turns a [`Bundle`] into a [`Catalogue`], or reports everything that is wrong with it.
 
 mod intents;
 mod plugins;
@@ -32,7 +32,7 @@ use crate::{
     language::Language,
 };
 
-/// Loads a bot. All faults, also those that do not refuse it, are in `faults`; `None` when any is an error.
+/// Loads a bot. All diagnostics go into `faults`, warnings included; returns `None` if any of them is an error.
 pub fn load(
     bundle: &Bundle,
     scripting: &Scripting,
@@ -45,14 +45,14 @@ pub fn load(
     catalogue.filter(|_| !faults.has_errors())
 }
 
-/// Names that bot.yaml gives, those of things that do not load too.
+/// Names that bot.yaml defines, including those of things that fail to load.
 #[derive(Default)]
 struct Named {
     plugins: Vec<String>,
     entities: Vec<String>,
 }
 
-/// The loading of one bot.
+/// State while one bot is loaded.
 pub(super) struct Loader<'a> {
     bundle: &'a Bundle,
     faults: &'a mut Faults,
@@ -127,13 +127,13 @@ impl Loader<'_> {
         Some(catalogue)
     }
 
-    /// What bot.yaml says; where it cannot be read, nothing but what the other files are looked at with.
+    /// Reads bot.yaml. If it cannot be read, returns stand-in values, so that the other files are checked all the same.
     fn bot_file(&mut self) -> Option<(BotFile, Document)> {
         const FILE: &str = "bot.yaml";
         let shape = bot_shape();
         if !self.bundle.files.contains_key(FILE) {
             let fault = Fault::error(Place { file: FILE.to_owned(), span: 0..0 }, "the file is missing");
-            self.faults.push(fault.hint("write one, or make a bot with `banter new <name>`"));
+            self.faults.push(fault.hint("write one, or create a bot with `banter new <name>`"));
         }
         let document = self.document(FILE);
         let read = document.and_then(|mut document| Some((shape.read(&mut document, self.faults)?, document)));
@@ -161,7 +161,7 @@ impl Loader<'_> {
             match Language::new(code) {
                 None => {
                     let known: Vec<&str> = Language::known().collect();
-                    let fault = Fault::error(place, format!("`{code}` is no language that the engine detects"));
+                    let fault = Fault::error(place, format!("`{code}` is not a language that the engine detects"));
                     self.faults.push(fault.hint(choose_hint(code, known)));
                     self.gaps.languages = true;
                 }
@@ -178,8 +178,8 @@ impl Loader<'_> {
     fn time_zone(&mut self, bot: &BotFile, document: &Document) -> TimeZone {
         let Some(name) = &bot.time_zone else { return TimeZone::UTC };
         TimeZoneDatabase::bundled().get(name).unwrap_or_else(|_| {
-            let fault = Fault::error(document.place("/time_zone"), format!("`{name}` is no IANA time zone"));
-            self.faults.push(fault.hint("write one such as Europe/Moscow or UTC"));
+            let fault = Fault::error(document.place("/time_zone"), format!("`{name}` is not an IANA time zone"));
+            self.faults.push(fault.hint("write a name such as Europe/Moscow or UTC"));
             TimeZone::UTC
         })
     }
@@ -219,8 +219,10 @@ impl Loader<'_> {
                 let pointer = child("", &key);
                 let text = self.text(text, &document, &pointer, Names::Any);
                 if texts.insert(key.clone(), text).is_some() {
-                    let fault =
-                        Fault::error(document.key_place(&pointer), format!("the text `{key}` is in another file too"));
+                    let fault = Fault::error(
+                        document.key_place(&pointer),
+                        format!("the text `{key}` is also defined in another file"),
+                    );
                     self.faults.push(fault.hint("rename or remove one of them"));
                 }
             }
@@ -242,7 +244,7 @@ impl Loader<'_> {
         }
     }
 
-    /// A text with a variant in each language of the bot, which speaks of no other names.
+    /// A text with variants in each language of the bot. Only `names` may appear in its braces.
     fn text(&mut self, file: TextFile, document: &Document, pointer: &str, names: Names<'_>) -> Text {
         let map = match file {
             TextFile::One(text) => return Text::neutral(self.templates(vec![text], document, pointer, names)),
@@ -268,7 +270,7 @@ impl Loader<'_> {
     fn templates(&mut self, list: Vec<String>, document: &Document, pointer: &str, names: Names<'_>) -> Vec<Template> {
         if list.is_empty() {
             self.faults
-                .push(Fault::error(document.place(pointer), "the text has no variant").hint("write at least one"));
+                .push(Fault::error(document.place(pointer), "the text has no variants").hint("write at least one"));
         }
         let is_list = document.value.pointer(pointer).is_some_and(serde_json::Value::is_array);
         let mut templates = Vec::new();
@@ -287,7 +289,7 @@ impl Loader<'_> {
                 }
                 Err(fault) => {
                     let fault = Fault::error(place(fault.span), fault.message);
-                    self.faults.push(fault.hint("a value is written as {name}, a brace itself as {{ or }}"));
+                    self.faults.push(fault.hint("write {name} for a value, and {{ or }} for a literal brace"));
                 }
             }
         }
@@ -311,20 +313,28 @@ impl Loader<'_> {
     }
 }
 
-/// An entity, and to `report` all that is wrong with it: the key, the fault, how to mend it.
+/// Builds an entity and reports what is wrong with it: key, message and hint.
 fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Option<EntitySpec> {
     if file.fuzzy && file.values.is_none() {
-        report("fuzzy", "`fuzzy` goes with `values`".to_owned(), "remove it: a pattern says itself what it forgives");
+        report(
+            "fuzzy",
+            "`fuzzy` works only with `values`".to_owned(),
+            "remove it: a pattern itself defines what it accepts",
+        );
     }
     match (&file.pattern, &file.values) {
         (Some(_), Some(_)) | (None, None) => {
-            report("", "an entity has exactly one of `pattern` and `values`".to_owned(), "write one of them");
+            report("", "an entity needs exactly one of `pattern` and `values`".to_owned(), "write one of them");
             None
         }
         (Some(pattern), None) => match EntitySpec::pattern(pattern) {
             Ok(spec) => Some(spec),
             Err(message) => {
-                report("pattern", message, "it is a regular expression; `\\` before a sign takes its meaning away");
+                report(
+                    "pattern",
+                    message,
+                    "write a regular expression; put `\\` before a special character to match it literally",
+                );
                 None
             }
         },
@@ -334,14 +344,13 @@ fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Opti
                 for word in synonyms.iter().chain([value]) {
                     let words = phrase_words(word);
                     if words.is_empty() {
-                        let message =
-                            format!("\"{word}\" of `{value}` has no letter and no digit, so it is never found");
-                        report("values", message, "write it as users do, with a letter or digit in it");
+                        let message = format!("\"{word}\" of `{value}` has no letter or digit, so it is never found");
+                        report("values", message, "write it as users do, with at least one letter or digit");
                         continue;
                     }
                     if let Some(other) = seen.insert(words, value).filter(|other| *other != value) {
                         let message = format!("\"{word}\" stands for both `{other}` and `{value}`");
-                        report("values", message, "let it stand for one of them");
+                        report("values", message, "keep it for one of them only");
                     }
                 }
             }
@@ -350,7 +359,7 @@ fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Opti
     }
 }
 
-/// How bot.yaml is read: what is wrong or missing does not hide the rest.
+/// How bot.yaml is read: an invalid or missing key does not hide what is wrong elsewhere.
 fn bot_shape() -> Shape<BotFile> {
     let mut stand_ins = serde_json::Map::new();
     stand_ins.insert("name".to_owned(), json!("bot"));
@@ -361,7 +370,7 @@ fn bot_shape() -> Shape<BotFile> {
 
 fn version(bundle: &Bundle) -> String {
     let mut hash = blake3::Hasher::new();
-    // What is expected of a bot is no part of it.
+    // Fixtures are expectations of the bot, not part of it.
     for (path, bytes) in bundle.files.iter().filter(|(path, _)| !path.starts_with("fixtures/")) {
         for part in [path.as_bytes(), bytes] {
             hash.update(&(part.len() as u64).to_le_bytes());
@@ -381,7 +390,7 @@ const DEFAULT_DROPPED: [(&str, &str); 2] = [
 ];
 const DEFAULT_CANCELLED: [(&str, &str); 2] = [("en", "All right, cancelled."), ("ru", "Хорошо, отменил.")];
 
-/// The engine's own words, where an author wrote none: in English for languages it does not speak.
+/// The engine's own text, for authors who wrote none; in English for languages without a translation.
 fn default_text(texts: &[(&str, &str)]) -> Text {
     let parse = |text: &str| Template::parse(text).ok();
     let by_language = Language::known()

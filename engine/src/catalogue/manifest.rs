@@ -1,5 +1,5 @@
-//! What a version of a bot consists of: the paths of its files and the hash of each. Its id is the hash of that list, so equal bots
-//! have equal ids, and files that did not change are stored once.
+//! A version's content list: the path and hash of each file. The version's id is the hash of that list, so equal bots
+//! have equal ids, and unchanged files are stored once.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use thiserror::Error;
 
 use super::bundle::{Bundle, FOLDERS, MAX_COMPONENT_BYTES, MAX_FILE_BYTES, MAX_FILES};
 
-/// All files of a bot together may not be larger.
+/// Size limit of all files of a bot together, in bytes.
 pub const MAX_BUNDLE_BYTES: u64 = 128 << 20;
-/// A longer path is refused.
+/// Length limit of a path, in bytes.
 const MAX_PATH: usize = 200;
 
 /// The files of a bundle by path.
@@ -21,42 +21,42 @@ pub struct Manifest {
     pub files: BTreeMap<String, Part>,
 }
 
-/// The content of one file.
+/// Hash and size of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// BLAKE3, 64 hex digits.
     pub hash: String,
-    /// How long it is.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
-/// Why files are no bundle.
+/// Why files do not make a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BundleError {
-    /// A path that no bot has.
+    /// A path that is not allowed in a bot.
     #[error("{path}: {reason}")]
     Path {
-        /// As it came, shortened.
+        /// The path, shortened.
         path: String,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A path that is there twice.
-    #[error("{0} is there twice")]
+    /// A path that occurs twice.
+    #[error("{0} occurs twice")]
     Twice(String),
-    /// Too much of something.
+    /// A limit was exceeded.
     #[error("{0}")]
     TooLarge(String),
-    /// Bytes that are not those of the manifest.
-    #[error("the content of {0} is not what its hash says")]
+    /// Content that does not match its hash in the manifest.
+    #[error("the content of {0} does not match its hash")]
     Damaged(String),
-    /// A manifest that is not that of the version.
-    #[error("the list of files is not what the version's hash says")]
+    /// A manifest that does not match the version's id.
+    #[error("the list of files does not match the version's hash")]
     Foreign,
 }
 
 impl Manifest {
-    /// The version: BLAKE3 over paths and hashes in order, 64 hex digits.
+    /// The version's id: BLAKE3 over paths and hashes in order, 64 hex digits.
     pub fn id(&self) -> String {
         let mut hash = blake3::Hasher::new();
         hash.update(b"banter bundle 1\n");
@@ -66,10 +66,10 @@ impl Manifest {
         hash.finalize().to_hex().to_string()
     }
 
-    /// Puts the bundle of version `id` together again. `content` gives the bytes of a hash.
+    /// Rebuilds the bundle of version `id`. `content` returns the bytes for a hash.
     ///
     /// # Errors
-    /// When anything is not what its hash says, or breaks a bound.
+    /// If something does not match its hash, or exceeds a limit.
     pub fn assemble(&self, id: &str, mut content: impl FnMut(&str) -> Option<Vec<u8>>) -> Result<Bundle, BundleError> {
         if self.id() != id {
             return Err(BundleError::Foreign);
@@ -87,32 +87,32 @@ impl Manifest {
 }
 
 impl Bundle {
-    /// What it consists of.
+    /// The manifest of these files.
     pub fn manifest(&self) -> Manifest {
         let part = |bytes: &Vec<u8>| Part { hash: hash_of(bytes), bytes: bytes.len() as u64 };
         Manifest { files: self.files.iter().map(|(path, bytes)| (path.clone(), part(bytes))).collect() }
     }
 
-    /// All bytes of all files.
+    /// The total size of all files, in bytes.
     pub fn size(&self) -> u64 {
         self.files.values().map(|bytes| bytes.len() as u64).sum()
     }
 
-    /// Adds a file from elsewhere than the author's own folder.
+    /// Adds a file that does not come from the author's own folder, and so is not trusted.
     ///
     /// # Errors
-    /// A path that no bot has, a second file of this path, too large a file, too many of them.
+    /// A path that is not allowed or occurs twice, a file that is too large, or too many files.
     pub fn add(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), BundleError> {
         check_path(path)?;
         let limit = if path.ends_with(".wasm") { MAX_COMPONENT_BYTES } else { MAX_FILE_BYTES };
         if bytes.len() as u64 > limit {
-            return Err(BundleError::TooLarge(format!("{path} has more than {limit} bytes")));
+            return Err(BundleError::TooLarge(format!("{path} is larger than {limit} bytes")));
         }
         if self.files.len() >= MAX_FILES {
             return Err(BundleError::TooLarge(format!("there are more than {MAX_FILES} files")));
         }
         if self.size() + bytes.len() as u64 > MAX_BUNDLE_BYTES {
-            return Err(BundleError::TooLarge(format!("the files have more than {MAX_BUNDLE_BYTES} bytes together")));
+            return Err(BundleError::TooLarge(format!("the files are larger than {MAX_BUNDLE_BYTES} bytes in total")));
         }
         match self.files.insert(path.to_owned(), bytes) {
             None => Ok(()),
@@ -121,21 +121,21 @@ impl Bundle {
     }
 }
 
-/// Whether a bot has such a file.
+/// Checks that a bot may contain this path.
 ///
 /// # Errors
-/// Why not.
+/// Why it may not.
 pub fn check_path(path: &str) -> Result<(), BundleError> {
     let refused = |reason| Err(BundleError::Path { path: path.chars().take(MAX_PATH).collect(), reason });
     if path.len() > MAX_PATH {
         return refused("the path is too long");
     }
     if path.chars().any(|c| c.is_control() || c == '\\') {
-        return refused("the path has a sign that no path has");
+        return refused("the path contains a control character or a backslash");
     }
     let names: Vec<&str> = path.split('/').collect();
     if names.iter().any(|name| name.is_empty() || name.starts_with('.')) {
-        return refused("the path is absolute, goes up, or is hidden");
+        return refused("the path is absolute, contains `..`, or is hidden");
     }
     let depth = names.len().saturating_sub(2);
     let belongs = |(folder, ending, deepest): &(&str, &str, usize)| {
@@ -144,10 +144,10 @@ pub fn check_path(path: &str) -> Result<(), BundleError> {
     if path == "bot.yaml" || FOLDERS.iter().any(belongs) {
         return Ok(());
     }
-    refused("a bot has no such file")
+    refused("a bot has no files of this kind")
 }
 
-/// BLAKE3, 64 hex digits.
+/// The BLAKE3 hash, as 64 hex digits.
 pub fn hash_of(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
@@ -199,7 +199,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever byte of whichever file changes, and whatever is changed in the list, the bundle is refused.
+        /// Any changed byte of any file, and any change to the list, is refused.
         #[test]
         fn any_corruption_is_refused(file in 0usize..3, at in 0usize..64, flip in 1u8..=255, kind in 0u8..5) {
             let whole = bundle();

@@ -1,5 +1,5 @@
-//! Files against the shape of their Rust type: the JSON Schema that `banter schema` prints for editors is the one that files
-//! are checked with, so both say the same.
+//! Validates files against the shape of their Rust type. Files are checked with the same JSON Schema that
+//! `banter schema` prints for editors, so the two agree.
 
 use std::marker::PhantomData;
 
@@ -13,15 +13,15 @@ use super::{
     fault::{Fault, Faults, choose_hint, did_you_mean},
 };
 
-/// Rounds of looking for typos; inside a key that was mended there may be more.
+/// Rounds of fixing misspelt keys; a key that was fixed may contain further ones.
 const MAX_TYPOS: usize = 8;
-const SCHEMA_HINT: &str = "`banter schema` and docs/bots.md tell what may stand here";
+const SCHEMA_HINT: &str = "see `banter schema` or docs/bots.md for what is allowed here";
 
 /// A compiled schema of `T`.
 pub struct Shape<T> {
     schema: Value,
     validator: Option<Validator>,
-    /// What stands for first keys that are missing or wrong, where a file is read on without them.
+    /// Values for top-level keys that are missing or invalid, when the rest of the file is to be read anyway.
     stand_ins: Option<Map<String, Value>>,
     kind: PhantomData<fn() -> T>,
 }
@@ -40,23 +40,24 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         Self { schema, validator, stand_ins: None, kind: PhantomData }
     }
 
-    /// One that reads on where first keys are wrong, or missing and among `stand_ins`, for readers that look for [`Document::lacks`]
-    /// before they tell what follows from it.
+    /// A lenient shape: it reads on when top-level keys are invalid, or missing and among `stand_ins`. Its callers
+    /// check [`Document::lacks`] to suppress follow-on errors.
     pub fn lenient(stand_ins: Map<String, Value>) -> Self {
         Self { stand_ins: Some(stand_ins), ..Self::new() }
     }
 
-    /// What is read of a file that is not there.
+    /// The value for a file that does not exist; `None` if this shape is not lenient.
     pub fn nothing(&self) -> Option<T> {
         serde_json::from_value(Value::Object(self.stand_ins.clone()?)).ok()
     }
 
-    /// The schema itself.
+    /// The JSON Schema of `T`.
     pub fn schema(&self) -> &Value {
         &self.schema
     }
 
-    /// The document as a `T`, or all the ways in which it is none. A key with a typo is told and taken for the one that was meant.
+    /// Reads the document as a `T` and reports everything that does not fit. A misspelt key is reported and read as the
+    /// key that was meant.
     pub fn read(&self, document: &mut Document, faults: &mut Faults) -> Option<T> {
         self.mend_keys(document, faults);
         let errors: Vec<ValidationError<'_>> =
@@ -66,10 +67,10 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         let wrongs: Vec<Wrong> = errors.iter().flat_map(Wrong::of).collect();
         drop(errors);
         let mut value = document.value.clone();
-        // Without what is wrong the file is still worth a look: all its faults are told at once.
+        // Drop the invalid parts and read the rest, so that all errors of the file are reported at once.
         for wrong in wrongs {
             let Some(pointer) = take_out(&mut value, &wrong.pointer) else { continue };
-            // Without one of its first keys a file would be told to lack what it has.
+            // Without a top-level key the file would seem to lack what it has.
             if self.stand_ins.is_none() && !wrong.unknown && pointer.matches('/').count() < 3 {
                 return None;
             }
@@ -77,7 +78,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
                 document.lack(pointer);
             }
         }
-        // What is missing has been told.
+        // Missing keys are reported already.
         let stand_ins = self.stand_ins.as_ref().filter(|_| !good);
         if let (Some(stand_ins), Some(fields)) = (stand_ins, value.as_object_mut()) {
             for (key, stand_in) in stand_ins {
@@ -97,7 +98,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         }
     }
 
-    /// Takes unknown keys for those that were meant, where these are missing.
+    /// Reports misspelt keys and renames each to the missing key that was meant.
     fn mend_keys(&self, document: &mut Document, faults: &mut Faults) {
         for _ in 0..MAX_TYPOS {
             let errors = self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value));
@@ -155,7 +156,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
                 );
             }
             ValidationErrorKind::Type { kind } => {
-                let message = format!("{} was expected here, not {}", expected(kind), found(error.instance()));
+                let message = format!("expected {}, found {}", expected(kind), found(error.instance()));
                 faults.push(Fault::error(place(), message).hint(SCHEMA_HINT));
             }
             ValidationErrorKind::Enum { options } => {
@@ -169,14 +170,15 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
             }
             ValidationErrorKind::Pattern { pattern } => {
                 faults.push(
-                    Fault::error(place(), format!("{} is no valid `{name}`", error.instance()))
+                    Fault::error(place(), format!("{} is not a valid `{name}`", error.instance()))
                         .hint(self.description(error).unwrap_or_else(|| format!("it must match {pattern}"))),
                 );
             }
             ValidationErrorKind::PropertyNames { error } => {
                 let key = error.instance().as_str().unwrap_or_default();
-                let fault = Fault::error(document.key_place(&child(&pointer, key)), format!("`{key}` is no name"));
-                faults.push(fault.hint("use letters, digits, `-` and `_`, a letter first"));
+                let fault =
+                    Fault::error(document.key_place(&child(&pointer, key)), format!("`{key}` is not a valid name"));
+                faults.push(fault.hint("use letters, digits, `-` and `_`, starting with a letter"));
             }
             ValidationErrorKind::MinItems { .. } | ValidationErrorKind::MinLength { .. } => {
                 let fault = Fault::error(document.key_place(&pointer), format!("`{name}` is empty"));
@@ -185,7 +187,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
             ValidationErrorKind::MaxItems { limit } => {
                 let fault =
                     Fault::error(document.key_place(&pointer), format!("`{name}` has more than {limit} entries"));
-                faults.push(fault.hint("split it"));
+                faults.push(fault.hint("split the list"));
             }
             ValidationErrorKind::MaxLength { limit } => {
                 let fault =
@@ -194,11 +196,11 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
             }
             ValidationErrorKind::Minimum { limit } => {
                 let fault = Fault::error(place(), format!("`{name}` is below {limit}"));
-                faults.push(fault.hint(format!("the least is {limit}")));
+                faults.push(fault.hint(format!("the minimum is {limit}")));
             }
             ValidationErrorKind::Maximum { limit } => {
                 let fault = Fault::error(place(), format!("`{name}` is above {limit}"));
-                faults.push(fault.hint(format!("the most is {limit}")));
+                faults.push(fault.hint(format!("the maximum is {limit}")));
             }
             _ => faults.push(Fault::error(place(), error.to_string()).hint(SCHEMA_HINT)),
         }
@@ -223,7 +225,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
                 kinds.push(expected(kind));
             }
         }
-        // A word of a list whose entries are described one by one.
+        // A word from a list whose entries are described one by one.
         let words: Vec<&str> = context
             .iter()
             .flatten()
@@ -240,7 +242,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         }
         kinds.dedup();
         kinds.retain(|kind| kind != "nothing");
-        let message = format!("{} was expected here, not {}", kinds.join(" or "), found(error.instance()));
+        let message = format!("expected {}, found {}", kinds.join(" or "), found(error.instance()));
         faults.push(Fault::error(document.place(&here), message).hint(SCHEMA_HINT));
     }
 
@@ -253,24 +255,25 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         Some(self.parent(error)?.get("description")?.as_str()?.to_owned())
     }
 
-    /// The schema whose keyword failed.
+    /// The schema that contains the failed keyword.
     fn parent(&self, error: &ValidationError<'_>) -> Option<&Value> {
         let path = error.schema_path().to_string();
         self.schema.pointer(path.rsplit_once('/')?.0)
     }
 }
 
-/// A key that is written instead of another one.
+/// A misspelt key and the known key that was meant.
 struct Slip {
     pointer: String,
     key: String,
     meant: String,
 }
 
-/// Removes the value at a pointer, or, in a list, whose other entries would change their places, the list; the pointer of what is gone.
+/// Removes the value at a pointer. Inside a list it removes the whole list, because the remaining entries would move.
+/// Returns the pointer of what was removed.
 fn take_out(value: &mut Value, pointer: &str) -> Option<String> {
     let (parent, key) = pointer.rsplit_once('/')?;
-    // Something around it may be gone already.
+    // An enclosing value may be removed already.
     match value.pointer_mut(parent)? {
         Value::Object(fields) => {
             fields.shift_remove(&key.replace("~1", "/").replace("~0", "~"));
@@ -280,10 +283,10 @@ fn take_out(value: &mut Value, pointer: &str) -> Option<String> {
     }
 }
 
-/// A part of a document that cannot stay.
+/// An invalid part of a document.
 struct Wrong {
     pointer: String,
-    /// Its key, not what it holds.
+    /// Whether the key is unknown, rather than its value invalid.
     unknown: bool,
 }
 
@@ -305,7 +308,7 @@ impl Wrong {
     }
 }
 
-/// Of the ways in which a value may be written, the one that the author meant: whose outermost type fits.
+/// Of the alternatives for a value, the one that the author meant: the only one whose outermost type fits.
 fn meant<'a>(
     error: &ValidationError<'_>,
     context: &'a [Vec<ValidationError<'static>>],

@@ -1,4 +1,4 @@
-//! Texts with `{name}` in them, and their variants by language.
+//! Texts with `{name}` placeholders, and their variants by language.
 
 use std::{collections::BTreeMap, fmt, ops::Range};
 
@@ -13,16 +13,16 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    /// And the bytes of the text at which it stands, braces included.
+    /// A name, and the byte range in the text where it appears, braces included.
     Name(String, Range<usize>),
 }
 
-/// Why a text is no template: what, and at which bytes of the text.
+/// Why a text is not a valid template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateFault {
     /// What is wrong.
     pub message: String,
-    /// Where in the text.
+    /// Byte range in the text.
     pub span: Range<usize>,
 }
 
@@ -30,7 +30,7 @@ impl Template {
     /// Parses a text.
     ///
     /// # Errors
-    /// A brace without its partner, or a name that is none.
+    /// An unmatched brace, or an invalid name in braces.
     pub fn parse(text: &str) -> Result<Self, TemplateFault> {
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -47,14 +47,14 @@ impl Template {
             }
             let fault = |message: &str, end| TemplateFault { message: message.to_owned(), span: start..end };
             if brace == "}" {
-                return Err(fault("a `}` without its `{`; write `}}` for a brace", start + 1));
+                return Err(fault("a `}` without a matching `{`; write `}}` for a literal brace", start + 1));
             }
             let Some(end) = rest.find('}') else {
-                return Err(fault("a `{` without its `}`; write `{{` for a brace", start + 1));
+                return Err(fault("a `{` without a matching `}`; write `{{` for a literal brace", start + 1));
             };
             let name = rest[..end].trim();
             if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
-                return Err(fault("braces hold no name; write `{{` for a brace", start + end + 2));
+                return Err(fault("the braces contain no valid name; write `{{` for a literal brace", start + end + 2));
             }
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
@@ -69,7 +69,7 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// The names in braces, and the bytes of the text at which each stands with its braces.
+    /// The names in braces, with their byte ranges in the text, braces included.
     pub fn names(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
         self.parts.iter().filter_map(|part| match part {
             Part::Name(name, place) => Some((name.as_str(), place.clone())),
@@ -77,7 +77,7 @@ impl Template {
         })
     }
 
-    /// What stands between the names, as many parts as there are names and one more.
+    /// The texts between the names: one more than there are names.
     pub fn literals(&self) -> Vec<String> {
         let mut out = vec![String::new()];
         for part in &self.parts {
@@ -93,10 +93,10 @@ impl Template {
         out
     }
 
-    /// The text with its names replaced.
+    /// The text with its names replaced by values.
     ///
     /// # Errors
-    /// The first name that `value` does not know.
+    /// The first name for which `value` returns `None`.
     pub fn render(&self, value: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
         let mut out = String::new();
         for part in &self.parts {
@@ -109,7 +109,7 @@ impl Template {
     }
 }
 
-/// As the author wrote it, but for spaces inside the braces.
+/// The text as written, except for spaces inside braces.
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.iter().try_for_each(|part| match part {
@@ -119,7 +119,7 @@ impl fmt::Display for Template {
     }
 }
 
-/// A text in each language, with variants.
+/// A text by language, with variants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
     by_language: BTreeMap<Language, Vec<Template>>,
@@ -127,27 +127,27 @@ pub struct Text {
 }
 
 impl Text {
-    /// The same for all languages.
+    /// The same variants for all languages.
     pub fn neutral(variants: Vec<Template>) -> Self {
         Self { by_language: BTreeMap::new(), neutral: variants }
     }
 
-    /// By language.
+    /// Variants by language.
     pub fn by_language(by_language: BTreeMap<Language, Vec<Template>>) -> Self {
         Self { by_language, neutral: Vec::new() }
     }
 
-    /// One variant in `language`, drawn from `random`; `None` when the text does not exist in it.
+    /// One variant in `language`, chosen with `random`; `None` if the text has none.
     pub fn pick(&self, language: &Language, random: &mut Random) -> Option<&Template> {
         let variants = self.by_language.get(language).unwrap_or(&self.neutral);
         match variants.as_slice() {
-            // Where there is no choice, no chance is used.
+            // A single variant draws no random number, so that it does not shift later draws.
             [only] => Some(only),
             _ => variants.get(random.below(variants.len())),
         }
     }
 
-    /// The variants as they were written, by language; those for all languages are under `None`.
+    /// The variants as written, by language; those for all languages are under `None`.
     pub fn variants(&self) -> BTreeMap<Option<&Language>, Vec<String>> {
         let written = |variants: &[Template]| variants.iter().map(Template::to_string).collect();
         let neutral = (!self.neutral.is_empty()).then(|| (None, written(&self.neutral)));
@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn lone_braces_are_faults() {
-        check("a } b", Err("a `}` without its `{`; write `}}` for a brace"));
-        check("a {who", Err("a `{` without its `}`; write `{{` for a brace"));
-        check("{a b}", Err("braces hold no name; write `{{` for a brace"));
-        check("{}", Err("braces hold no name; write `{{` for a brace"));
+        check("a } b", Err("a `}` without a matching `{`; write `}}` for a literal brace"));
+        check("a {who", Err("a `{` without a matching `}`; write `{{` for a literal brace"));
+        check("{a b}", Err("the braces contain no valid name; write `{{` for a literal brace"));
+        check("{}", Err("the braces contain no valid name; write `{{` for a literal brace"));
     }
 
     proptest! {

@@ -1,12 +1,12 @@
-//! A bot's files as their author writes them. The doc comments here are the descriptions in `banter schema`; the domain types
-//! are in [`super`].
+//! A bot's files as their author writes them. The doc comments here are the descriptions in `banter schema`; the domain
+//! types are in [`super`].
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// bot.yaml: what holds for the bot as a whole.
+/// bot.yaml: settings of the bot as a whole.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "bot.yaml")]
@@ -14,28 +14,28 @@ pub struct BotFile {
     /// The bot's name.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// ISO 639-1 codes, the default language first.
+    /// ISO 639-1 codes, default language first.
     #[schemars(length(min = 1))]
     pub languages: Vec<String>,
-    /// An IANA time zone such as `Europe/Moscow`, for `now()` in scripts; UTC without it.
+    /// IANA time zone such as `Europe/Moscow`, for `now()` in scripts; default UTC.
     pub time_zone: Option<String>,
-    /// What happens when no intent is near enough.
+    /// What happens when no intent is likely enough.
     pub fallback: FallbackFile,
-    /// How sure the bot must be.
+    /// How certain the bot must be.
     #[serde(default)]
     pub matching: MatchingFile,
-    /// What is said when two intents are equally near; `{first}` and `{second}` stand for their titles.
+    /// Said when two intents are about equally likely; `{first}` and `{second}` stand for their titles.
     pub clarify: Option<TextFile>,
-    /// What is said when a person takes over.
+    /// Said when the dialogue is handed off to a person.
     pub handoff: Option<TextFile>,
-    /// What is said when a form is left because the user cancels it.
+    /// Said when the user cancels a form.
     pub cancelled: Option<TextFile>,
-    /// Said in the middle of a form whose intent is no longer there.
+    /// Said when the intent of a form in progress no longer exists after an update of the bot.
     pub dropped: Option<TextFile>,
-    /// Things that examples and messages may name.
+    /// Entities that examples can mark and messages can contain.
     #[serde(default)]
     pub entities: BTreeMap<String, EntityFile>,
-    /// What scripts may fetch.
+    /// Which URLs scripts may fetch, and the limits.
     #[serde(default)]
     pub http: HttpFile,
     /// WebAssembly components by name.
@@ -48,20 +48,20 @@ pub struct BotFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PluginFile {
-    /// The component in the bot's folder, such as `plugins/tax.wasm`. A file `plugins/tax.schema.json` beside it is the JSON Schema of
-    /// `settings`.
+    /// The component in the bot's folder, such as `plugins/tax.wasm`. If a file `plugins/tax.schema.json` exists, it is
+    /// the JSON Schema of `settings`.
     #[schemars(regex(pattern = r"^plugins/[A-Za-z0-9_-]+\.wasm$"))]
     pub file: String,
-    /// Whether the bot works without the file; its intents then answer with the fallback text.
+    /// Whether the bot loads without the file. If so, the plugin's intents answer with the fallback text.
     #[serde(default)]
     pub optional: bool,
-    /// What it may do beyond computing.
+    /// What the plugin may do beyond computing.
     #[serde(default)]
     pub allow: AllowFile,
-    /// How much a call may use.
+    /// Resource limits of a call.
     #[serde(default)]
     pub limits: LimitsFile,
-    /// What the plugin itself wants to know.
+    /// Settings that are passed to the plugin.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,
 }
@@ -70,34 +70,35 @@ pub struct PluginFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AllowFile {
-    /// Write lines to the log.
+    /// Whether it may write to the log.
     pub log: bool,
-    /// Keep values for each user.
+    /// Whether it may store values for each user.
     pub kv: bool,
-    /// Read the turn's clock.
+    /// Whether it may read the turn's clock.
     pub clock: bool,
-    /// Use the turn's chance.
+    /// Whether it may use the turn's random numbers.
     pub random: bool,
-    /// Host names that it may fetch from, each with a port where it is not 80 or 443.
+    /// Hosts that it may fetch from; add the port if it is not 80 or 443.
     pub http: Vec<String>,
     /// Whether these hosts may have private or loopback addresses.
     pub private: bool,
 }
 
-/// How much a call of a plugin may use.
+/// Resource limits of a plugin call.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsFile {
-    /// Mebibytes of memory.
+    /// Memory in MiB.
     #[schemars(range(min = 1, max = 256))]
     pub memory_mib: u32,
-    /// Milliseconds from beginning to end, what it fetches and the wait for a processor included: work is bounded by fuel, this is patience.
+    /// Wall-clock time in milliseconds, including requests and the wait for a processor. Computation itself is bounded
+    /// by `fuel_millions`.
     #[schemars(range(min = 1, max = 10_000))]
     pub time_ms: u32,
-    /// Millions of units of fuel; one is about an instruction.
+    /// Fuel in millions of units; one unit is about one instruction.
     #[schemars(range(min = 1, max = 100_000))]
     pub fuel_millions: u32,
-    /// Calls at a time.
+    /// Number of concurrent calls.
     #[schemars(range(min = 1, max = 64))]
     pub parallel: u32,
 }
@@ -108,40 +109,40 @@ impl Default for LimitsFile {
     }
 }
 
-/// What happens when no intent is near enough.
+/// What happens when no intent is likely enough.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FallbackFile {
-    /// After so many misses in a row `then` happens.
+    /// Number of consecutive fallbacks after which `then` applies.
     #[serde(default = "two")]
     #[schemars(range(min = 1, max = 10))]
     pub tries: u32,
-    /// What happens then.
+    /// What happens after `tries` consecutive fallbacks.
     #[serde(default)]
     pub then: ThenFile,
-    /// What is said at each miss, and when a script fails.
+    /// Said at each fallback, and when a script fails.
     pub text: TextFile,
 }
 
-/// What follows repeated misses.
+/// What happens after repeated fallbacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ThenFile {
-    /// A person takes over.
+    /// Hand off to a person.
     Handoff,
-    /// The fallback text again.
+    /// Say the fallback text again.
     #[default]
     Repeat,
 }
 
-/// How sure the bot must be, in probabilities.
+/// How certain the bot must be, as probabilities.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MatchingFile {
-    /// At least this likely: the intent is taken.
+    /// Minimum probability to accept an intent.
     #[schemars(range(min = 0.05, max = 0.99))]
     pub threshold: f32,
-    /// Two intents whose probabilities differ by less than this are asked about.
+    /// If the top two probabilities differ by less than this, the bot asks which intent was meant.
     #[schemars(range(min = 0.0, max = 0.9))]
     pub margin: f32,
 }
@@ -152,31 +153,31 @@ impl Default for MatchingFile {
     }
 }
 
-/// A thing that messages name: found by a pattern, or one of a list of values.
+/// An entity: found by a pattern, or one of a list of values.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntityFile {
-    /// A regular expression (Rust's `regex`), matched without regard to case.
+    /// A regular expression (syntax of Rust's `regex`), case-insensitive.
     pub pattern: Option<String>,
-    /// Each value with its synonyms in all languages.
+    /// The values, each with its synonyms in all languages.
     pub values: Option<BTreeMap<String, Vec<String>>>,
-    /// Whether a value is found despite a typo or an ending.
+    /// Whether values are also found with typos and inflected endings.
     #[serde(default)]
     pub fuzzy: bool,
 }
 
-/// What scripts may fetch.
+/// Which URLs scripts may fetch, and the limits.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpFile {
-    /// Host names that `http_get` may ask, each with a port where it is not 80 or 443.
+    /// Hosts that `http_get` may fetch from; add the port if it is not 80 or 443.
     pub allow: Vec<String>,
     /// Whether these hosts may have private or loopback addresses.
     pub private: bool,
-    /// A request that takes longer fails.
+    /// Timeout of a request in milliseconds.
     #[schemars(range(min = 10, max = 10_000))]
     pub timeout_ms: u64,
-    /// A longer answer fails.
+    /// Maximum size of a response in bytes.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_bytes: u64,
 }
@@ -187,82 +188,82 @@ impl Default for HttpFile {
     }
 }
 
-/// intents/*.yaml: what users may want, how they say it, and who answers.
+/// intents/*.yaml: one intent with its examples, slots and handler.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "intents/*.yaml")]
 pub struct IntentFile {
-    /// A name of lower-case letters, digits and underscores, beginning with a letter.
+    /// A name of lower-case letters, digits and underscores, starting with a letter.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9_]{0,63}$"))]
     pub intent: String,
     /// What the bot calls this intent when it asks which of two was meant.
     pub title: Option<TextFile>,
-    /// Utterances by language; `[A-1042](order_id)` marks an entity.
+    /// Example utterances by language; `[A-1042](order_id)` marks an entity.
     pub examples: BTreeMap<String, Vec<String>>,
-    /// What the handler needs; asked for in this order when the message does not have it.
+    /// Values that the handler needs. The bot asks for missing ones in this order.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, SlotFile>")]
     pub slots: serde_json::Map<String, serde_json::Value>,
-    /// Who answers: exactly one of `reply`, `script`, `plugin`, `handoff` and `jump`.
+    /// How the bot answers: exactly one of `reply`, `script`, `plugin`, `handoff` and `jump`.
     pub handler: HandlerFile,
     /// Overrides `matching.threshold` of bot.yaml for this intent.
     #[schemars(range(min = 0.05, max = 0.99))]
     pub threshold: Option<f32>,
-    /// A part that this intent plays in every form.
+    /// The intent's role in every form.
     pub role: Option<RoleFile>,
 }
 
-/// A part that an intent plays in every form.
+/// The role of an intent in every form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoleFile {
-    /// Leaves a form that asks for slots.
+    /// Cancels the form.
     Cancel,
 }
 
-/// Something the handler needs to know.
+/// A value that the handler needs.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlotFile {
-    /// The entity that fills it; without one, the whole answer does.
+    /// The entity that fills the slot; without one, the whole message does.
     pub entity: Option<String>,
     /// The question.
     pub ask: Option<TextFile>,
-    /// What is said before asking again, when the answer had no such entity; `ask` without it.
+    /// Said before asking again, when the answer did not contain the entity; default `ask`.
     pub retry: Option<TextFile>,
-    /// Whether the handler waits for it.
+    /// Whether the handler needs a value; if so, the bot asks for it.
     #[serde(default = "yes")]
     pub required: bool,
-    /// Whether a value from earlier in the dialogue counts.
+    /// Whether a value from earlier in the dialogue fills the slot.
     #[serde(default)]
     pub remember: bool,
 }
 
-/// Who answers.
+/// How the bot answers.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandlerFile {
-    /// A text, with variants and `{slot}` in it.
+    /// A text; it can have variants and contain `{slot}`.
     pub reply: Option<TextFile>,
     /// A file under scripts/.
     pub script: Option<String>,
-    /// The function of the script, `handle` without this.
+    /// The function in the script; default `handle`.
     pub function: Option<String>,
-    /// The name of a plugin of bot.yaml.
+    /// The name of a plugin in bot.yaml.
     pub plugin: Option<String>,
-    /// A person; the text is said while they are called.
+    /// Hands off to a person; the text is said while they are called.
     pub handoff: Option<TextFile>,
-    /// The handler of another intent.
+    /// Answers with the handler of this intent.
     pub jump: Option<String>,
-    /// Quick replies offered with `reply`.
+    /// Quick replies offered with `reply`, by language.
     pub suggest: Option<BTreeMap<String, Vec<String>>>,
 }
 
-/// A text: one for all languages, variants of one, or texts by language.
+/// A text: one for all languages, variants for all languages, or texts by language.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum TextFile {
-    /// For all languages.
+    /// One text for all languages.
     One(String),
     /// Variants for all languages.
     Many(Vec<String>),
@@ -270,13 +271,13 @@ pub enum TextFile {
     ByLanguage(BTreeMap<String, VariantsFile>),
 }
 
-/// One text or several of which one is chosen.
+/// One text, or several of which one is chosen at random.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum VariantsFile {
-    /// The text.
+    /// A single text.
     One(String),
-    /// One of these.
+    /// One of these is chosen at random.
     Many(Vec<String>),
 }
 
@@ -294,7 +295,7 @@ impl VariantsFile {
 #[serde(transparent)]
 #[schemars(title = "texts/*.yaml")]
 pub struct TextsFile {
-    /// Key to text.
+    /// Texts by key.
     pub texts: BTreeMap<String, TextFile>,
 }
 

@@ -1,4 +1,4 @@
-//! From scores to probabilities that mean what they say. Fitted on held-out scores of the author's own examples, never on
+//! Turns scores into calibrated probabilities. Fitted on held-out scores of the author's own examples, never on
 //! anything else.
 
 use argmin::{
@@ -7,33 +7,35 @@ use argmin::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Weights of head and evidence before anything is known of them, and how strongly they hold.
+/// Prior weights of head and evidence, and the strength of the prior.
 const PRIOR: [f64; 2] = [1.8, 6.0];
 const PRIOR_STRENGTH: f64 = 6.0;
-/// How steeply the gate rises with each of its inputs, in standard deviations.
+/// The gate's slope in each of its inputs, per standard deviation.
 const SLOPE: f64 = 2.0;
-/// Fewer intents than this say too little of what lies outside of them.
+/// Below this number of intents, the examples say little about out-of-scope messages.
 pub const FEW_INTENTS: usize = 32;
-/// How much what lies outside weighs beside what lies inside, for the smallest bot; it falls to nothing at [`FEW_INTENTS`].
+/// Weight of out-of-scope examples relative to in-scope ones for the smallest bot; it falls to zero at [`FEW_INTENTS`].
 const OUTSIDE: f64 = 0.6;
 
-/// Scores of one example by a classifier that has not seen it; of one that is out of its scope, by one without any of its intent.
+/// Scores of one example from a classifier that was not fitted to it; for an out-of-scope example, from one without its
+/// intent.
 #[derive(Clone, Debug)]
 pub struct HeldOut {
     /// The head's logits.
     pub logits: Vec<f32>,
     /// The evidence of each class.
     pub evidence: Vec<f32>,
-    /// The true class; of no meaning for what is out of scope.
+    /// The true class; meaningless for out-of-scope examples.
     pub class: usize,
 }
 
 /// The fitted map from scores to probabilities.
 ///
-/// Z = b₁·logits + b₂·evidence; P(class | text) = P(in scope | text) · softmax(Z). The gate P(in scope) is a logistic function
-/// of the greatest evidence and of logsumexp(Z), each standardised by its held-out distribution; its offset makes its mean on
-/// held-out examples τ = 0.97 - 0.12 / (examples an intent). Where examples of intents that were left out are given, it is no higher than
-/// what tells these from the others best (least cross-entropy): few intents say little of what lies outside of them.
+/// Z = b₁·logits + b₂·evidence; P(class | text) = P(in scope | text) · softmax(Z). The gate P(in scope) is a logistic
+/// function of the greatest evidence and of logsumexp(Z), both standardised by their held-out distribution. Its offset
+/// makes its mean on held-out examples τ = 0.97 - 0.12 / (examples per intent). If examples of left-out intents are
+/// given, the offset is at most the one that separates these from the others best (least cross-entropy), because few
+/// intents say little about out-of-scope messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibration {
     weights: [f64; 2],
@@ -48,11 +50,11 @@ struct Gate {
     offset: f64,
 }
 
-/// With no held-out example there is only a general experience: of evidence around 0.43, spread by 0.16.
+/// Without held-out examples, general experience: evidence around 0.43, with a spread of 0.16.
 const BLIND_GATE: Gate = Gate { mean: [0.43, 0.0], deviation: [0.16, 1.0], slope: [4.0, 0.0], offset: 5.0 };
 
 impl Calibration {
-    /// Fits to held-out scores of examples of which there are `per_intent` an intent on average, and to those of examples `outside` the
+    /// Fits to held-out scores of examples, `per_intent` per intent on average, and to scores of examples `outside` the
     /// scope of the intents that scored them, if there are any.
     pub fn fit(held_out: &[HeldOut], outside: &[HeldOut], per_intent: f64) -> Self {
         if held_out.is_empty() {
@@ -69,7 +71,7 @@ impl Calibration {
         Self { weights, gate: Gate::fit(&inputs(held_out), (&inputs(outside), weight), share) }
     }
 
-    /// The probability of each class, and that of being in scope, which is their sum.
+    /// Returns the probability of each class, and that of being in scope, which is their sum.
     pub fn probabilities(&self, logits: &[f32], evidence: &[f32]) -> (Vec<f32>, f32) {
         if logits.is_empty() {
             return (Vec::new(), 0.0);
@@ -95,14 +97,14 @@ impl Gate {
             Self { mean: [first.0, second.0], deviation: [first.1, second.1], slope: [SLOPE, SLOPE], offset: 0.0 };
         gate.offset = gate.offset_at(|gate| share - gate.mean(inside));
         if !outside.is_empty() {
-            // Where the derivative of the cross-entropy is zero.
+            // The derivative of the cross-entropy is zero here.
             let best = gate.offset_at(|gate| (1.0 - gate.mean(inside)) - weight * gate.mean(outside));
             gate.offset = gate.offset.min(best);
         }
         gate
     }
 
-    /// The offset at which a function that falls with it is zero.
+    /// The offset at which a decreasing function of it is zero.
     fn offset_at(&self, function: impl Fn(&Self) -> f64) -> f64 {
         let mut gate = self.clone();
         let (mut low, mut high) = (-60.0, 60.0);
@@ -144,12 +146,12 @@ fn fit_weights(held_out: &[HeldOut]) -> [f64; 2] {
     let found = result.ok().and_then(|best| best.state().get_best_param().cloned());
     match found.as_deref() {
         Some([first, second]) if first.is_finite() && second.is_finite() => [first.max(0.0), second.max(0.0)],
-        // The search found no way down from the prior, so the prior it is.
+        // The search found nothing better than the prior.
         _ => PRIOR,
     }
 }
 
-/// Cross-entropy of softmax(b₁·logits + b₂·evidence), and the pull towards the prior.
+/// Cross-entropy of softmax(b₁·logits + b₂·evidence), plus the penalty for leaving the prior.
 struct Stack<'a> {
     held_out: &'a [HeldOut],
 }

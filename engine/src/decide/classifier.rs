@@ -1,4 +1,4 @@
-//! The fitted classifier in use: one text and its vector to probabilities.
+//! The fitted classifier: from a text and its vector to probabilities.
 
 use std::{
     num::NonZeroUsize,
@@ -21,32 +21,33 @@ use crate::{
     index::{IntentIndex, Nodes, choose},
 };
 
-/// Candidates that are worth telling.
+/// Number of candidates that are reported.
 const MAX_CANDIDATES: usize = 5;
-/// Neighbours for `explain`.
+/// Number of neighbours that are reported for `explain`.
 const MAX_NEIGHBOURS: usize = 5;
-/// By so much another intent's example must be nearer than the own intent's to be told.
+/// An example is reported as misplaced if another intent's example is more similar to it by this margin than its own
+/// intent's.
 const MISPLACED_MARGIN: f32 = 0.12;
-/// Classifications that are remembered: of messages that many send, and of fixtures, which every reload plays again.
+/// Number of cached classifications: frequent messages, and messages of fixtures, which every reload plays again.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 
-/// Probabilities for texts.
+/// Computes probabilities for texts.
 pub struct Classifier {
     fitted: Fitted,
     intents: Vec<IntentId>,
     centres: Centres,
     index: Box<dyn IntentIndex>,
-    /// For each node its samples, and the classes of these without repeats.
+    /// For each node, its samples and, in `classes`, their distinct classes.
     samples: Vec<Vec<usize>>,
     classes: Vec<Vec<usize>>,
-    /// For each sample its features; the next version takes over most of them.
+    /// For each sample, its dense features. The next version reuses most of them.
     features: Vec<Vector>,
-    /// By the hash of text and vector, since a text's vector depends in its last bits on what it was embedded with.
+    /// Keyed by the hash of text and vector, because the last bits of a vector depend on the batch it was embedded in.
     recent: Mutex<LruCache<[u8; 32], Classification>>,
 }
 
 impl Classifier {
-    /// Builds the index over the examples' features; a large one is kept in `folder`.
+    /// Builds the index over the features of the examples; a large index is stored in `folder`.
     pub fn new(
         mut fitted: Fitted,
         intents: Vec<IntentId>,
@@ -60,7 +61,8 @@ impl Classifier {
         Self::over(fitted, intents, samples, features, folder)
     }
 
-    /// The same for samples that have changed a little since. `before` are the samples of this one, `vectors` those of all `samples`.
+    /// Updates the classifier for slightly changed samples. `before` are the samples of this classifier, `vectors`
+    /// those of all `samples`.
     pub fn follow(
         &self,
         intents: Vec<IntentId>,
@@ -138,7 +140,7 @@ impl Classifier {
         Classification { candidates, in_scope, neighbours }
     }
 
-    /// All that was fitted.
+    /// All fitted parameters.
     pub fn fitted(&self) -> &Fitted {
         &self.fitted
     }
@@ -158,7 +160,8 @@ impl Classifier {
         self.samples.get(node)?.first().copied()
     }
 
-    /// The class whose nearest example is clearly nearer to a sample than any other example of the sample's own class.
+    /// The class of another intent's example that is clearly more similar to a sample than any other example of its own
+    /// intent.
     pub fn nearer_intent(&self, sample: usize, vector: &[f32]) -> Option<usize> {
         let dense = self.fitted.whitening.apply(vector);
         let near = self.index.nearest(&dense, NEIGHBOURS);

@@ -1,4 +1,4 @@
-//! What the head sees of a message: the embedding, centred and whitened, and hashed n-grams of its letters and words.
+//! The features of a message: its embedding, centred and whitened, and hashed n-grams of its letters and words.
 
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
@@ -8,30 +8,31 @@ use crate::{
     index::product::dot,
 };
 
-/// Columns that n-grams are hashed into.
+/// Number of columns into which n-grams are hashed.
 pub const HASHED: usize = 1 << 13;
-/// How much of the identity stays in the within-class covariance, however many examples there are.
+/// The share of the identity in the within-class covariance, however many examples there are.
 const SHRINKAGE: f64 = 0.87;
 /// Degrees of freedom at which the covariance has half of its final weight.
 const SHRINKAGE_PRIOR: f64 = 100.0;
 
-/// A sparse row: columns, ascending, below [`HASHED`] and their values.
+/// A sparse row: ascending columns below [`HASHED`], with their values.
 pub type Sparse = Vec<(u32, f32)>;
 
-/// The dense map, fitted to the examples: centre, normalise, whiten with the shrunk within-class covariance, normalise
-/// (linear discriminant analysis with the shrinkage of Friedman, "Regularized Discriminant Analysis", 1989).
+/// The dense features, fitted to the examples: centre, normalise, whiten with the shrunk within-class covariance,
+/// normalise (linear discriminant analysis with the shrinkage of Friedman, "Regularized Discriminant Analysis", 1989).
 ///
-/// Raw embeddings are squeezed into a narrow cone; centred, unrelated texts are near 0.
+/// Raw embeddings lie in a narrow cone; after centring, unrelated texts have similarities near 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Whitening {
     mean: Vec<f32>,
-    /// The map is the inverse of a lower triangle, and so one itself: its rows of 1, 2, 3… components, so that each component of a result
-    /// is one inner product, and memory is read from one end to the other.
+    /// The map is the inverse of a lower triangular matrix, and so lower triangular itself. Its rows, of 1, 2, 3…
+    /// components, are stored one after another: each component of a result is one inner product, and memory is read
+    /// sequentially.
     rows: Vec<f32>,
 }
 
 impl Whitening {
-    /// Fits to vectors and their classes, of which there are `classes`.
+    /// Fits to vectors and their classes; `classes` is the number of classes.
     pub fn fit(vectors: &[&Vector], class_of: &[usize], classes: usize) -> Self {
         let dimension = vectors.first().map_or(0, |v| v.len());
         let mean = mean(vectors, dimension);
@@ -40,7 +41,7 @@ impl Whitening {
         Self { mean, rows }
     }
 
-    /// The features of a vector: L2-normalised, of the vector's dimension.
+    /// The features of a vector: L2-normalised, with the vector's dimension.
     pub fn apply(&self, vector: &[f32]) -> Vec<f32> {
         let centred = centre(vector, &self.mean);
         let row = |i: usize| self.rows.get(i * (i + 1) / 2..).and_then(|rows| rows.get(..=i)).unwrap_or_default();
@@ -65,7 +66,8 @@ fn centre(vector: &[f32], mean: &[f32]) -> Vec<f32> {
     out
 }
 
-/// Σ = (1 - a)·I + a·S/(tr S / d) = L·Lᵀ, a growing with the degrees of freedom; the rows of L⁻¹ up to its diagonal.
+/// Σ = (1 - a)·I + a·S/(tr S / d) = L·Lᵀ, where a grows with the degrees of freedom. Returns the rows of L⁻¹ up to the
+/// diagonal.
 fn whitening_rows(centred: &[Vec<f32>], class_of: &[usize], classes: usize, dimension: usize) -> Vec<f32> {
     let mut counts = vec![0usize; classes];
     let mut means = vec![vec![0.0f32; dimension]; classes];
@@ -111,7 +113,7 @@ fn gram(rows: &[f32], n: usize, d: usize) -> Vec<f32> {
     out
 }
 
-/// A row-major matrix as it enters a product.
+/// A row-major matrix as an operand of a product.
 pub(super) struct Operand<'a> {
     data: &'a [f32],
     rows: usize,
@@ -121,7 +123,7 @@ pub(super) struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
-    /// `rows` × `columns` as it stands.
+    /// The matrix itself, `rows` × `columns`.
     pub(super) fn plain(data: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns);
         Self { data, rows, columns, row_stride: columns as isize, column_stride: 1 }
@@ -139,8 +141,8 @@ impl<'a> Operand<'a> {
 pub(super) fn multiply(a: Operand<'_>, b: Operand<'_>, out: &mut [f32]) {
     assert_eq!(a.columns, b.rows);
     assert_eq!(out.len(), a.rows * b.columns);
-    // SAFETY: each operand's strides stay inside its slice (asserted where it is made), `out` has a.rows × b.columns places,
-    // and a mutable borrow cannot overlap the shared ones.
+    // SAFETY: the strides of each operand stay inside its slice (asserted in its constructor), `out` has a.rows ×
+    // b.columns elements, and a mutable borrow cannot overlap the shared ones.
     unsafe {
         matrixmultiply::sgemm(
             a.rows,

@@ -1,4 +1,4 @@
-//! The learned part: multinomial logistic regression with L2, fitted by L-BFGS of the `argmin` crate.
+//! The learned part: multinomial logistic regression with L2, fitted with L-BFGS from the `argmin` crate.
 
 mod dual;
 
@@ -15,39 +15,40 @@ pub use dual::Row;
 
 use super::features::{HASHED, Operand, Sparse, multiply};
 
-/// Inverse strength of the regularisation, as scikit-learn's `C`.
+/// Inverse strength of the regularisation, like scikit-learn's `C`.
 const C: f32 = 30.0;
 const MEMORY: usize = 7;
-/// An iteration that lowers the cost by less than this ends the fit.
+/// The fit ends after an iteration that lowers the cost by less than this.
 const TOLERANCE: f32 = 1e-4;
-/// The weights begin as the centred class means times this, which is most of the way.
+/// The initial weights are the centred class means times this, which is already close to the optimum.
 const START: f32 = 8.0;
-/// Rows are summed in so many parts, whatever the number of threads: sums of floats depend on their order.
+/// Rows are summed in this number of parts, whatever the number of threads, because sums of floats depend on their
+/// order.
 const PARTS: usize = 4;
 
-/// Training rows: dense features of one dimension, sparse ones, and the class of each.
+/// Training rows: dense features, sparse features and classes.
 pub struct Rows<'a> {
-    /// Row-major, `classes.len()` × dimension.
+    /// Row-major, `class_of.len()` × dimension.
     pub dense: &'a [f32],
-    /// One for each row.
+    /// Sparse features of each row.
     pub sparse: &'a [Sparse],
-    /// One for each row.
+    /// Class of each row.
     pub class_of: &'a [usize],
 }
 
-/// Weights of the classes.
+/// The weights of all classes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Head {
     classes: usize,
     dimension: usize,
-    /// Row-major: `dimension` dense rows, then one for each used column, then the bias; `classes` columns.
+    /// Row-major, with `classes` columns: `dimension` dense rows, one row for each used sparse column, then the bias.
     weights: Vec<f32>,
-    /// For each of the [`HASHED`] columns its row among the used ones plus 1, or 0.
+    /// For each of the [`HASHED`] columns, its position among the used ones plus 1; 0 if unused.
     rows: Vec<u32>,
 }
 
 impl Head {
-    /// Fits to rows of `classes` classes in at most `iterations` steps, from `previous` weights where they fit.
+    /// Fits to rows of `classes` classes in at most `iterations` steps; starts from `previous` if its shape matches.
     pub fn fit(rows: &Rows<'_>, classes: usize, previous: Option<&Head>, iterations: u64) -> Self {
         let n = rows.class_of.len();
         let dimension = rows.dense.len() / n.max(1);
@@ -67,7 +68,7 @@ impl Head {
         let result = solver.and_then(|solver| {
             Executor::new(problem, solver).configure(|state| state.param(start).max_iters(iterations)).run()
         });
-        // A line search that finds no better point ends the fit early; the best weights so far are good ones.
+        // If the line search finds no better point, the fit ends early; the best weights so far are good enough.
         if let Ok(best) = result
             && let Some(weights) = best.state().get_best_param()
         {
@@ -76,7 +77,7 @@ impl Head {
         head
     }
 
-    /// One logit for each class.
+    /// Returns one logit per class.
     pub fn logits(&self, dense: &[f32], sparse: &[(u32, f32)]) -> Vec<f32> {
         let k = self.classes;
         let mut out = self.weights[self.weights.len() - k..].to_vec();
@@ -103,7 +104,7 @@ impl Head {
         Self { classes, dimension, weights: vec![0.0; length], rows: used }
     }
 
-    /// The row of a column's weights, if any example has it.
+    /// The row of a column's weights, or `None` if no example has the column.
     fn row(&self, column: u32) -> Option<usize> {
         match self.rows[column as usize] {
             0 => None,
@@ -111,7 +112,7 @@ impl Head {
         }
     }
 
-    /// Class means of the features, less the mean over classes.
+    /// Class means of the features, minus their mean over the classes.
     fn start(&self, rows: &Rows<'_>) -> Vec<f32> {
         let k = self.classes;
         let mut counts = vec![0.0f32; k];
@@ -151,11 +152,11 @@ impl Head {
     }
 }
 
-/// Mean cross-entropy + ‖W‖² / (2·C·n), the bias free, and its gradient.
+/// Mean cross-entropy + ‖W‖² / (2·C·n), without a penalty on the bias, and its gradient.
 struct Problem<'a> {
     rows: &'a Rows<'a>,
     head: &'a Head,
-    /// The solver asks for cost and gradient of one point apart; both come from one pass.
+    /// The solver asks for cost and gradient of a point separately; one pass computes both.
     last: Mutex<Option<Point>>,
 }
 
@@ -197,7 +198,7 @@ impl Problem<'_> {
         ((cost / n as f64 + 0.5 * f64::from(lambda) * norm) as f32, gradient)
     }
 
-    /// Cost (summed) and gradient (divided by n) of some rows.
+    /// Cost (sum over the rows) and gradient (divided by n) of a range of rows.
     fn evaluate_part(&self, weights: &[f32], start: usize, end: usize) -> (f64, Vec<f32>) {
         let (head, k, d) = (self.head, self.head.classes, self.head.dimension);
         let count = end - start;
@@ -248,7 +249,7 @@ impl Gradient for Problem<'_> {
     }
 }
 
-/// Logits become scale · (softmax - one-hot); the cross-entropy is returned.
+/// Replaces logits by scale · (softmax - one-hot) and returns the cross-entropy.
 fn softmax_residual(row: &mut [f32], class: usize, scale: f32) -> f64 {
     let own = row[class];
     let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);

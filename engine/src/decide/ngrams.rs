@@ -1,4 +1,4 @@
-//! Letters and words of a message as hashed, weighted n-grams.
+//! Hashed, weighted n-grams of the letters and words of a message.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::features::{HASHED, Sparse};
 
-/// Weight of the letters beside the embedding's length of 1.
+/// Weight of the letters, relative to the embedding's length of 1.
 const LETTER_WEIGHT: f32 = 0.35;
-/// Weight of the words: from the first with one example an intent towards the sum of both with many.
+/// Weight of the words: close to the first value with few examples per intent, to the sum of both with many.
 const WORD_WEIGHTS: [f32; 2] = [0.30, 0.30];
-/// Examples an intent at which the words have half of their additional weight.
+/// Number of examples per intent at which half of the second value is added.
 const WORD_PRIOR: f32 = 10.0;
 const LETTERS: std::ops::RangeInclusive<usize> = 2..=5;
 
-/// Takes keys that are hashes already as they are.
+/// A hasher that returns keys unchanged, for keys that are hashes already.
 #[derive(Default)]
 struct AsItIs(u64);
 
@@ -37,10 +37,10 @@ impl Hasher for AsItIs {
 
 type ByHash<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
 
-/// Inverse document frequencies of the n-grams of the examples; n-grams that none of them has count for nothing.
+/// Inverse document frequencies of the examples' n-grams; other n-grams are ignored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ngrams {
-    /// Letters and words together: their hashes differ.
+    /// Letters and words together; a hash includes which of the two it is.
     frequencies: Vec<(u64, f32)>,
     word_weight: f32,
     #[serde(skip)]
@@ -48,7 +48,7 @@ pub struct Ngrams {
 }
 
 impl Ngrams {
-    /// Counts the n-grams of the texts of examples of `classes` intents: idf = ln((1 + n) / (1 + df)) + 1.
+    /// Fits to the n-grams of examples of `classes` intents: idf = ln((1 + n) / (1 + df)) + 1.
     pub fn fit(grams: &[&Grams], classes: usize) -> Self {
         let mut counts: ByHash<u32> = ByHash::default();
         for gram in grams {
@@ -63,13 +63,13 @@ impl Ngrams {
         Self { frequencies, word_weight, lookup: ByHash::default() }.ready()
     }
 
-    /// Makes the lookup table, which is not kept on disk.
+    /// Builds the lookup table, which is not stored.
     pub fn ready(mut self) -> Self {
         self.lookup = self.frequencies.iter().copied().collect();
         self
     }
 
-    /// Adds the n-grams that only these texts have, as rare ones among `n` texts. The others keep their frequencies.
+    /// Adds n-grams that only these texts have, as rare ones among `n` texts. The others keep their frequencies.
     pub fn learn<'a>(&mut self, grams: impl Iterator<Item = &'a Grams>, n: usize) {
         let rare = ((1.0 + n as f32) / 2.0).ln() + 1.0;
         for (hash, _) in grams.flat_map(|gram| gram.letters.iter().chain(&gram.words)) {
@@ -80,7 +80,7 @@ impl Ngrams {
         }
     }
 
-    /// The hashed features of a text: (1 + ln tf) · idf, each block of length 1, then weighted.
+    /// The hashed features of a text: (1 + ln tf) · idf; each block is normalised to length 1, then weighted.
     pub fn apply(&self, grams: &Grams) -> Sparse {
         let mut columns: Sparse = Vec::with_capacity(grams.letters.len() + grams.words.len());
         for (block, weight) in [(&grams.letters, LETTER_WEIGHT), (&grams.words, self.word_weight)] {
@@ -96,7 +96,7 @@ impl Ngrams {
             let length = length.sqrt().max(1e-9);
             columns[begin..].iter_mut().for_each(|(_, value)| *value /= length);
         }
-        // Stable, so that values which share a column are always summed in one order.
+        // A stable sort, so that values in the same column are always summed in the same order.
         columns.sort_by_key(|(column, _)| *column);
         columns.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
@@ -109,7 +109,7 @@ impl Ngrams {
     }
 }
 
-/// The n-grams of one text: hashes and 1 + ln of how often each occurs.
+/// The n-grams of one text: hashes, each with 1 + ln of its count.
 #[derive(Clone, Debug, Default)]
 pub struct Grams {
     letters: Vec<(u64, f32)>,
@@ -117,7 +117,7 @@ pub struct Grams {
 }
 
 impl Grams {
-    /// Letters: 2- to 5-grams inside each word with a space at both ends. Words: single ones and pairs.
+    /// Letters: 2- to 5-grams inside each word, padded with a space at both ends. Words: single words and pairs.
     pub fn of(text: &str) -> Self {
         let lower = text.to_lowercase();
         let mut letters = Vec::new();
@@ -146,7 +146,7 @@ fn frequencies(mut hashes: Vec<u64>) -> Vec<(u64, f32)> {
     hashes.chunk_by(|a, b| a == b).map(|run| (run[0], 1.0 + (run.len() as f32).ln())).collect()
 }
 
-/// FNV-1a over UTF-8, its bits mixed: the low ones choose a column, one of the high ones a sign.
+/// FNV-1a over UTF-8 with mixed bits: the low bits select a column, a high bit the sign.
 fn hash(kind: char, text: impl Iterator<Item = char>) -> u64 {
     let mut state: u64 = 0xcbf2_9ce4_8422_2325;
     let mut buffer = [0u8; 4];

@@ -1,4 +1,4 @@
-//! Fitting everything to the author's examples: features, head, and the calibration from held-out folds.
+//! Fits everything to the author's examples: features, head, and the calibration on held-out folds.
 
 use std::collections::BTreeSet;
 
@@ -18,52 +18,53 @@ use crate::{
     random::Random,
 };
 
-/// Changes with every change of the mathematics, so that no old fit is read by new code.
+/// Must change with every change of the mathematics, so that new code never reads an old fit.
 pub const RECIPE: &str = "whitened+ngrams+softmax-6";
-/// Steps of the solver.
+/// Maximum number of solver steps.
 const ITERATIONS: u64 = 40;
-/// Neighbours of each new example that are settled with it.
+/// Number of neighbours of each changed example that are adjusted with it.
 const SETTLED_WITH: usize = 24;
-/// Examples that are settled at the most.
+/// Limit on the number of examples that are adjusted.
 const MOST_SETTLED: usize = 4_000;
-/// Up to so many examples a fit from nothing takes no time that anybody would notice.
+/// Up to this number of examples, a full fit is fast enough to be always used.
 const REFIT_FROM: usize = 1_500;
-/// Past this share of changed examples since the last fit from nothing, there is another.
+/// Above this share of changed examples since the last full fit, a full fit is made.
 const MAX_DRIFT: f64 = 0.05;
-/// Past so many examples one fold in five is held out, once; up to it each fold is, in turn.
+/// Above this number of examples, only one fold of five is held out; up to it, each fold is held out in turn.
 const ONE_FOLD_FROM: usize = 3_000;
 const MAX_FOLDS: usize = 5;
-/// Few intents are left out in turn, in so many groups, so that their examples show what lies outside of the others.
+/// With few intents, they are left out in turn, in this number of groups: their examples then show what out-of-scope
+/// messages look like to the others.
 const GROUPS: usize = 8;
 
-/// An example: its text and the class of its intent.
+/// An example: its text, and the class of its intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The normalised text.
     pub text: String,
-    /// Which intent, counted from 0.
+    /// Index of the intent, counted from 0.
     pub class: usize,
 }
 
-/// All that is fitted.
+/// All fitted parameters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fitted {
     /// The dense features.
     pub whitening: Whitening,
     /// The sparse features.
     pub ngrams: Ngrams,
-    /// The learned scores.
+    /// The learned weights.
     pub head: Head,
-    /// Scores to probabilities.
+    /// The map from scores to probabilities.
     pub calibration: Calibration,
-    /// Examples that have come and gone since the last fit from nothing.
+    /// Number of examples added and removed since the last full fit.
     pub drift: usize,
 }
 
-/// Called with (steps done, steps in all).
+/// Called with the steps done and the total number of steps.
 pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
 
-/// Fits to samples and their vectors. Deterministic, whatever the number of threads.
+/// Fits to samples and their vectors. The result does not depend on the number of threads.
 pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &mut Progress<'_>) -> Fitted {
     let grams: Vec<Grams> = samples.par_iter().map(|sample| Grams::of(&sample.text)).collect();
     let data = Data { samples, vectors, grams: &grams, classes };
@@ -106,28 +107,29 @@ pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &
     Fitted { whitening: part.whitening, ngrams: part.ngrams, head: part.head, calibration, drift: 0 }
 }
 
-/// What has changed since a fit.
+/// The changes since a fit.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// For each sample its place among those of the fit; `None` is a new one.
+    /// For each sample, its position among the samples of the fit; `None` if it is new.
     pub origin: Vec<Option<usize>>,
-    /// For each class its number in the fit; `None` is a new one.
+    /// For each class, its index in the fit; `None` if it is new.
     pub class_of: Vec<Option<usize>>,
-    /// Samples that have come and gone.
+    /// Number of samples added and removed.
     pub count: usize,
 }
 
 impl Fitted {
-    /// Whether it can be brought up to date instead of being made anew.
+    /// Whether the fit can be updated instead of refitted.
     pub fn can_follow(&self, change: &Change) -> bool {
         let samples = change.origin.len();
         samples > REFIT_FROM && (self.drift + change.count) as f64 <= MAX_DRIFT * samples as f64
     }
 
-    /// Brought up to date with a few changed samples: the dense features and the calibration stay, n-grams that are new are added, the
-    /// head forgets what is gone and learns what is new. `before` are the samples of this fit and their dense features, `after` those of
-    /// the next; `near` gives the samples of this fit that are nearest to features. Deterministic, but not what [`train`] gives: it
-    /// depends on the way, so servers that are to agree share it.
+    /// Updates the fit for a few changed samples. The dense features and the calibration stay the same, new n-grams are
+    /// added, and the head removes old samples and adds new ones. `before` are the samples of this fit and their dense
+    /// features, `after` those of the next; `near` returns the samples of this fit that are nearest to given features.
+    /// The result is deterministic but differs from that of [`train`]: it depends on the sequence of updates, so
+    /// servers that must agree share the classifier.
     pub fn follow(
         &self,
         before: (&[Sample], &[Vector]),
@@ -174,7 +176,7 @@ struct Data<'a> {
     classes: usize,
 }
 
-/// Features and head fitted to some of the samples.
+/// Features and head fitted to a subset of the samples.
 struct Part {
     whitening: Whitening,
     ngrams: Ngrams,
@@ -184,7 +186,8 @@ struct Part {
 }
 
 impl Data<'_> {
-    /// Stratified folds: the samples of each intent, shuffled, are dealt round. One that is alone in its intent is in none.
+    /// Stratified folds: the samples of each intent are shuffled and dealt in turn. An intent's only sample is in no
+    /// fold.
     fn folds(&self) -> Vec<Vec<usize>> {
         let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); self.classes];
         for (index, sample) in self.samples.iter().enumerate() {

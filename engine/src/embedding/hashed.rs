@@ -1,18 +1,19 @@
-//! An embedder without a model, for tests that do not speak of meaning: texts that share words and letters come out near.
+//! An embedder without a model, for tests that do not depend on meaning. Texts that share words and letters are
+//! similar.
 
 use std::sync::Arc;
 
 use super::{Embedder, EmbeddingError, Vector, normalize};
 use crate::text::fold;
 
-/// Signed hashing of words and letter trigrams into a vector (Weinberger et al., "Feature Hashing for Large Scale Multitask
-/// Learning", 2009). Deterministic on every machine.
+/// Signed hashing of words and letter trigrams into a vector (Weinberger et al., "Feature Hashing for Large Scale
+/// Multitask Learning", 2009). Deterministic on every machine.
 pub struct HashedEmbedder {
     dimension: usize,
 }
 
 impl HashedEmbedder {
-    /// An embedder of vectors of `dimension` components, at least 1.
+    /// An embedder with vectors of `dimension` components, at least 1.
     pub fn new(dimension: usize) -> Self {
         Self { dimension: dimension.max(1) }
     }

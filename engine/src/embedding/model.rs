@@ -1,4 +1,4 @@
-//! The real model: fastembed over ONNX Runtime, loaded from a folder or by a name that fastembed downloads.
+//! The real model: fastembed on ONNX Runtime, loaded from a folder or by a name that fastembed downloads.
 
 use std::{
     fs,
@@ -11,21 +11,21 @@ use ort::environment::Environment;
 
 use super::{EmbeddingError, Vector, normalize};
 
-/// Between two runs the runtime's threads would spin on cores that the server needs; they stop with each run.
+/// Stops ONNX Runtime's threads after each run. Otherwise they spin on cores that the server needs.
 const SPINNING: (&str, &str) = ("session.force_spinning_stop", "1");
 
-/// What to load and how to run it.
+/// Which model to load, and how to run it.
 #[derive(Clone, Debug)]
 pub struct ModelOptions {
     /// Path of `libonnxruntime.so`.
     pub library: PathBuf,
     /// Where the model comes from.
     pub source: ModelSource,
-    /// What is put before each text ("query: " for the E5 family).
+    /// Text that is prepended to each input ("query: " for the E5 family).
     pub prefix: String,
-    /// A longer text is cut after so many tokens.
+    /// Longer inputs are cut after this number of tokens.
     pub max_tokens: usize,
-    /// Threads inside one run of the model.
+    /// Number of threads for one run of the model.
     pub threads: usize,
 }
 
@@ -34,16 +34,16 @@ pub struct ModelOptions {
 pub enum ModelSource {
     /// A folder with model.onnx, tokenizer.json, config.json, special_tokens_map.json and tokenizer_config.json.
     Folder(PathBuf),
-    /// A name that fastembed knows, kept in `cache` once downloaded.
+    /// A name that fastembed knows; the download is kept in `cache`.
     Name {
-        /// Such as `MultilingualE5Small`.
+        /// For example `MultilingualE5Small`.
         name: String,
         /// The folder for downloads.
         cache: PathBuf,
     },
 }
 
-/// A loaded model. `run` takes `&mut self`: the worker owns it.
+/// A loaded model. `run` takes `&mut self`, so the worker owns it.
 pub struct Model {
     embedding: TextEmbedding,
     prefix: String,
@@ -52,10 +52,10 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads runtime and model and runs it once.
+    /// Loads the runtime and the model, and runs the model once.
     ///
     /// # Errors
-    /// Every variant but `Busy`, each with what and where.
+    /// Every variant except `Busy`.
     pub fn load(options: &ModelOptions) -> Result<Self, EmbeddingError> {
         let environment = runtime(&options.library)?;
         let (embedding, mark) = match &options.source {
@@ -73,12 +73,12 @@ impl Model {
         &self.id
     }
 
-    /// Components of each vector.
+    /// Number of components of each vector.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// Embeds a batch in one run of the model; `texts` is not empty.
+    /// Embeds a batch in one run of the model; `texts` must not be empty.
     ///
     /// # Errors
     /// [`EmbeddingError::Failed`].
@@ -101,7 +101,7 @@ impl Model {
     }
 }
 
-/// The process' one ONNX Runtime. A missing library panics inside `ort` when it is first used, so it is loaded here.
+/// The single ONNX Runtime of the process. `ort` panics on first use if the library is missing, so it is loaded here.
 fn runtime(library: &Path) -> Result<Environment, EmbeddingError> {
     static LOADED: OnceLock<Mutex<Option<Environment>>> = OnceLock::new();
     let failed = |reason: String| EmbeddingError::Runtime { path: library.to_owned(), reason };

@@ -1,4 +1,4 @@
-//! A memory of recent texts in front of an [`Embedder`]: what was asked lately costs no run of the model.
+//! A cache of recent texts in front of an [`Embedder`]: a repeated text does not run the model.
 
 use std::{
     num::NonZeroUsize,
@@ -16,7 +16,7 @@ pub struct RecentTexts {
 }
 
 impl RecentTexts {
-    /// Remembers `capacity` texts (at least one).
+    /// Creates a cache for `capacity` texts, at least one.
     pub fn new(inner: Arc<dyn Embedder>, capacity: usize) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         Self { inner, cache: Mutex::new(LruCache::new(capacity)) }

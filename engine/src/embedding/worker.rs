@@ -1,5 +1,6 @@
-//! One model, shared: whoever finds it free runs it for all who wait, then hands it on. Requests that arrive while it runs
-//! share the next batch; nobody waits on purpose, and a single request changes no thread.
+//! Shares one model between threads. A thread that finds the model free runs it for everyone who waits, then releases
+//! it. Requests that arrive during a run share the next batch. Nobody waits for a batch to fill, and a single request
+//! runs on its own thread.
 
 use std::{
     collections::VecDeque,
@@ -8,12 +9,13 @@ use std::{
 
 use super::{Embedder, EmbeddingError, Vector, model::Model};
 
-/// Texts in one run of the model at the most: more make no text cheaper, and each waits for the slowest.
+/// Maximum number of texts in one run. Larger batches do not lower the cost per text, and each text waits for the
+/// slowest.
 const MAX_BATCH: usize = 8;
-/// How many of those that wait longest a batch is chosen from.
+/// A batch is chosen from this number of the oldest waiting texts.
 const WINDOW: usize = 64;
 
-/// An [`Embedder`] over one model with a bounded queue.
+/// An [`Embedder`] that shares one model and has a bounded queue.
 pub struct EmbeddingWorker {
     state: Mutex<State>,
     changed: Condvar,
@@ -27,15 +29,15 @@ struct State {
     model: Place,
 }
 
-/// Where the model is.
+/// The state of the model.
 enum Place {
     Free(Box<Model>),
     Running,
-    /// Its last run panicked.
+    /// The last run panicked.
     Lost,
 }
 
-/// The place of a text in its request, and its vector.
+/// The position of a text in its request, and its vector.
 type Answer = (usize, Result<Vector, EmbeddingError>);
 
 struct Job {
@@ -45,7 +47,7 @@ struct Job {
 }
 
 impl EmbeddingWorker {
-    /// Shares a model; `capacity` texts may wait.
+    /// Shares a model; up to `capacity` texts may wait.
     pub fn new(model: Model, capacity: usize) -> Self {
         let (id, dimension) = (model.id().to_owned(), model.dimension());
         let state = State { queue: VecDeque::new(), model: Place::Free(Box::new(model)) };
@@ -56,8 +58,8 @@ impl EmbeddingWorker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts texts into the queue; their vectors come out of the receiver. A list longer than the queue (the examples of a
-    /// catalogue) is taken when nothing else waits.
+    /// Queues texts and returns a receiver for their vectors. A list longer than the queue, such as the examples of a
+    /// catalogue, is accepted only if nothing else waits.
     fn enqueue(&self, texts: &[String]) -> Result<mpsc::Receiver<Answer>, EmbeddingError> {
         let (answer, answers) = mpsc::channel();
         let mut state = self.lock();
@@ -69,7 +71,7 @@ impl EmbeddingWorker {
         Ok(answers)
     }
 
-    /// Runs one batch if the model is free, else waits until something has changed.
+    /// Runs one batch if the model is free; otherwise waits for a change.
     fn run_or_wait(&self) -> Result<(), EmbeddingError> {
         let mut state = self.lock();
         match std::mem::replace(&mut state.model, Place::Running) {
@@ -80,7 +82,7 @@ impl EmbeddingWorker {
                 Ok(())
             }
             Place::Free(model) => {
-                // The own texts were in somebody else's batch, and their vectors are there.
+                // Another thread's batch contained this thread's texts; their vectors have arrived.
                 state.model = Place::Free(model);
                 Ok(())
             }
@@ -98,15 +100,15 @@ impl EmbeddingWorker {
     }
 }
 
-/// The job that waits longest, and those nearest to it in length: the model pads all texts of a run to the longest of them,
-/// which for mixed lengths costs a seventh of its time.
+/// Takes the oldest job, and those closest to it in length. The model pads all texts of a run to the longest, which
+/// costs a seventh of its time for mixed lengths.
 fn next_batch(queue: &mut VecDeque<Job>) -> Vec<Job> {
     let window = queue.len().min(WINDOW);
     let mut jobs: Vec<Option<Job>> = queue.drain(..window).map(Some).collect();
     let length = |job: &Option<Job>| job.as_ref().map_or(0, |job| job.text.chars().count());
     let lengths: Vec<usize> = jobs.iter().map(length).collect();
     let mut order: Vec<usize> = (0..jobs.len()).collect();
-    // Stable: of equal lengths, the older goes first.
+    // A stable sort, so that of equal lengths the older comes first.
     order.sort_by_key(|&index| lengths[index].abs_diff(lengths[0]));
     let batch = order.iter().take(MAX_BATCH).filter_map(|&index| jobs[index].take()).collect();
     for job in jobs.into_iter().rev().flatten() {
@@ -115,7 +117,7 @@ fn next_batch(queue: &mut VecDeque<Job>) -> Vec<Job> {
     batch
 }
 
-/// One run of the model. However it ends, the model is given back or known to be lost, and the others are woken.
+/// One run of the model. However it ends, the model is released or marked as lost, and waiting threads are woken.
 struct Turn<'a> {
     worker: &'a EmbeddingWorker,
     model: Option<Box<Model>>,
@@ -131,7 +133,7 @@ impl Turn<'_> {
                 Ok(vectors) => Ok(vectors[index].clone()),
                 Err(error) => Err(EmbeddingError::Failed(error.to_string())),
             };
-            // A caller that is gone wants no answer.
+            // The caller may be gone.
             let _ = job.answer.send((job.place, one));
         }
         self.model = Some(model);

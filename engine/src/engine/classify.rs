@@ -1,4 +1,4 @@
-//! Classification of a message, and what follows when it gives no single intent.
+//! Classifies a message, and handles messages that match no single intent.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ impl<'a> Work<'a> {
     /// Embeds and classifies the message.
     pub(super) fn classify(&mut self) -> Result<Decision, EngineError> {
         if self.text.is_empty() {
-            self.rule("the message holds no text".to_owned());
+            self.rule("the message contains no text".to_owned());
             return Ok(Decision::Unknown);
         }
         let start = Instant::now();
@@ -35,7 +35,7 @@ impl<'a> Work<'a> {
         Ok(decision)
     }
 
-    /// Two intents are equally near: ask.
+    /// Asks which of two about equally likely intents was meant.
     pub(super) fn ask_which(&mut self, first: &IntentId, second: &IntentId) {
         let (Some(one), Some(other)) = (self.catalogue().intent(first), self.catalogue().intent(second)) else {
             return self.not_understood();
@@ -49,7 +49,7 @@ impl<'a> Work<'a> {
         self.state.clarify = Some(Clarify { first: first.clone(), second: second.clone(), text: self.text.clone() });
     }
 
-    /// Which of two intents an answer names: by its title, or as "1" or "2".
+    /// The intent that an answer to this question names, by its title or as "1" or "2".
     pub(super) fn chosen(&mut self, clarify: &Clarify) -> Option<&'a Intent> {
         let answer = fold(&self.text);
         let answer = answer.trim_end_matches(['.', '!', ')']);
@@ -62,13 +62,14 @@ impl<'a> Work<'a> {
         None
     }
 
-    /// No intent is near enough: the fallback, and past the limit what the author chose.
+    /// Handles a message that matches no intent: says the fallback text or, after the author's number of tries, hands
+    /// off.
     pub(super) fn not_understood(&mut self) {
         self.state.misses += 1;
         self.handler = "fallback".to_owned();
         let fallback = &self.catalogue().fallback;
         if fallback.then_hand_off && self.state.misses >= fallback.tries {
-            self.trace(format!("{} misses in a row: hand-off", self.state.misses));
+            self.trace(format!("{} consecutive fallbacks: hand-off", self.state.misses));
             self.state.misses = 0;
             self.call_person(None);
         } else {
@@ -76,7 +77,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Hands the dialogue to a person.
+    /// Hands off to a person.
     pub(super) fn call_person(&mut self, text: Option<String>) {
         self.hand_off = true;
         match text {
@@ -88,7 +89,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What the bot calls an intent: its title, else its first example in the language.
+    /// The name of an intent for users: its title or, without one, its first example in the language.
     fn title(&mut self, intent: &Intent) -> String {
         if let Some(title) = &intent.title
             && let Ok(text) = self.render(title, &[])

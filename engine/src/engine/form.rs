@@ -1,4 +1,4 @@
-//! Forms: the slots of an intent, filled from messages and asked for one by one.
+//! Forms: messages fill an intent's slots, and the bot asks for missing ones one by one.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     turn::{Event, TurnKind},
 };
 
-/// Ways out of a form that mean nothing else, whatever a bot's intents are.
+/// Words that can only mean leaving a form, whatever the bot's intents are.
 const CANCEL_WORDS: [&str; 16] = [
     "cancel",
     "cancel it",
@@ -33,11 +33,11 @@ const CANCEL_WORDS: [&str; 16] = [
     "не надо",
     "выход",
 ];
-/// A slot without an entity takes any answer; a message that is so probably another wish is none.
+/// A slot without an entity accepts any message, except one that matches another intent with at least this probability.
 const CERTAIN: f32 = 0.95;
 
 impl<'a> Work<'a> {
-    /// A message in the middle of a form: an answer, a way out, or another wish.
+    /// Handles a message during a form: an answer, a cancellation, or another request.
     pub(super) fn go_on_with_form(&mut self, form: Form) -> Result<(), EngineError> {
         let Some((intent, slot)) = self.form_parts(&form) else { return self.drop_form(form) };
         if self.is_plain_cancel(slot) {
@@ -62,13 +62,13 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// The catalogue has changed under the dialogue. A form without the slot that was asked for goes on with its other slots; of one
-    /// whose intent is gone the user is told, and what else the message may want is done.
+    /// Handles a form that no longer fits the catalogue. If only the slot is gone, the form goes on with its other
+    /// slots. If the intent is gone, the bot says so and handles the message as a new request.
     fn drop_form(&mut self, form: Form) -> Result<(), EngineError> {
         self.events.push(Event::StateDropped { name: format!("{}.{}", form.intent, form.slot) });
         if let Some(intent) = self.catalogue().intent(&form.intent) {
             self.kind = TurnKind::Form;
-            self.rule(format!("the form has no slot `{}` any more", form.slot));
+            self.rule(format!("the form no longer has the slot `{}`", form.slot));
             self.state.form = Some(form);
             self.fill_from_message(intent);
             self.go_on_with_intent(intent);
@@ -80,12 +80,13 @@ impl<'a> Work<'a> {
         if matches!(decision, Decision::Matched(_)) {
             self.act(decision);
         } else {
-            self.rule(format!("the intent `{}` is no longer there", form.intent));
+            self.rule(format!("the intent `{}` no longer exists", form.intent));
         }
         Ok(())
     }
 
-    /// A word that lets users out of every form, unless the author lists it among the answers.
+    /// Whether the message is a word that cancels every form. It is not if the author lists that word among the slot's
+    /// values.
     fn is_plain_cancel(&self, slot: &SlotSpec) -> bool {
         if !CANCEL_WORDS.contains(&phrase_words(&self.text).join(" ").as_str()) {
             return false;
@@ -94,7 +95,8 @@ impl<'a> Work<'a> {
         !matches!(spec, Some(EntitySpec::Values { .. })) || self.answer(slot).is_none()
     }
 
-    /// The bot's own intent for it answers, where there is one; of several the one that has the word as an example, or the first.
+    /// Cancels a form through the bot's own `cancel` intent, if it has one. Of several, the one with the word as an
+    /// example, or the first.
     fn cancel(&mut self) {
         self.kind = TurnKind::Matched;
         let word = fold(&self.text);
@@ -115,7 +117,8 @@ impl<'a> Work<'a> {
         Some((intent, slot))
     }
 
-    /// The user wants something else, or out. A slot without an entity takes any answer but a cancel and what is certainly a wish.
+    /// Handles a message that matches an intent during a form. A slot without an entity accepts any message that
+    /// neither cancels nor certainly is another request.
     fn leave_form(&mut self, wanted: &crate::catalogue::IntentId, intent: &'a Intent, slot: &'a SlotSpec) {
         let Some(other) = self.catalogue().intent(wanted) else { return self.ask_again(intent, slot) };
         if other.cancels {
@@ -144,11 +147,11 @@ impl<'a> Work<'a> {
         self.go_on_with_intent(intent);
     }
 
-    /// The entity that a slot wants, if the message has it.
+    /// The value for a slot's entity, if the message contains one.
     fn answer(&self, slot: &SlotSpec) -> Option<Value> {
         let wanted = slot.entity.as_ref()?;
         let found = self.reading.entities().iter().find(|entity| &entity.entity == wanted);
-        // An overlap may have gone to another entity; in a form, the slot's own has the better right.
+        // `find_all` may have given an overlap to another entity; in a form the slot's entity has priority.
         let found = found
             .cloned()
             .or_else(|| self.catalogue().entities.get(wanted)?.find(wanted, &self.text).into_iter().next());
@@ -160,7 +163,7 @@ impl<'a> Work<'a> {
         self.intent = Some(intent.id.clone());
         let misses = self.state.form.as_ref().map_or(0, |form| form.misses) + 1;
         if misses > self.catalogue().fallback.tries {
-            self.rule(format!("`{}` was not answered {misses} times: the form is given up", slot.name));
+            self.rule(format!("`{}` was not answered {misses} times: the form ends", slot.name));
             self.state.form = None;
             return self.not_understood();
         }
@@ -174,7 +177,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Slots that the message names are filled; values from the past count only for slots that remember.
+    /// Fills slots from the message's entities. At the start of a form, clears slots that are not filled, unless they
+    /// have `remember`.
     pub(super) fn fill_from_message(&mut self, intent: &Intent) {
         let filled: Vec<String> = self.state.form.as_ref().map_or_else(Vec::new, |form| form.filled.clone());
         let fresh = self.state.form.is_none();
@@ -209,7 +213,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The next question, or the handler when nothing is missing.
+    /// Asks the next question or, if no slot is missing, runs the handler.
     pub(super) fn go_on_with_intent(&mut self, intent: &'a Intent) {
         self.intent = Some(intent.id.clone());
         match self.missing_slot(intent) {
@@ -221,12 +225,12 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The first slot that must have a value and has none.
+    /// The first required slot without a value.
     pub(super) fn missing_slot(&self, intent: &'a Intent) -> Option<&'a SlotSpec> {
         intent.slots.iter().find(|slot| slot.required && !self.state.slots.contains_key(&slot.name))
     }
 
-    /// Asks for a slot and waits for the answer.
+    /// Asks for a slot; the form then waits for the answer.
     pub(super) fn ask_for(&mut self, intent: &Intent, slot: &SlotSpec, text: Option<String>) {
         self.handler = "form".to_owned();
         let mut filled = self.state.form.take().map(|form| form.filled).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Running handlers and applying their effects.
+//! Runs handlers and applies their effects.
 
 use std::{sync::Arc, time::Instant};
 
@@ -16,13 +16,13 @@ use crate::{
     turn::{Event, Output},
 };
 
-/// Jumps from handler to handler in one turn.
+/// Limit on the number of jumps in one turn.
 const MAX_JUMPS: usize = 8;
-/// Slots of a dialogue, those of all intents together.
+/// Limit on the number of slots in a dialogue, over all intents.
 const MAX_SLOTS: usize = 200;
 
 impl<'a> Work<'a> {
-    /// Lets an intent's handler answer, and those it jumps to.
+    /// Runs an intent's handler, and those of intents it jumps to.
     pub(super) fn handle(&mut self, intent: &'a Intent) {
         let start = Instant::now();
         let mut next = Some(intent);
@@ -48,11 +48,11 @@ impl<'a> Work<'a> {
         let found = self.catalogue().intent(&IntentId::new(target));
         let failure = match found {
             Some(_) if jumps <= MAX_JUMPS => None,
-            Some(_) => Some(format!("more than {MAX_JUMPS} jumps in one turn")),
+            Some(_) => Some(format!("there are more than {MAX_JUMPS} jumps in one turn")),
             None => Some("there is no such intent".to_owned()),
         };
         if let Some(message) = failure {
-            // What a plugin asks for and cannot have is told under its name.
+            // A plugin's failed jump is reported under the plugin's name.
             if self.handler.starts_with("plugin:") {
                 self.effect_failed(format!("jump to `{target}`: {message}"));
             } else {
@@ -63,7 +63,7 @@ impl<'a> Work<'a> {
         found
     }
 
-    /// Runs one handler; the intent it jumps to, if it does.
+    /// Runs one handler; returns the intent that it jumps to, if any.
     fn run_handler(&mut self, intent: &'a Intent) -> Option<String> {
         match &intent.handler {
             Handler::Reply { text, suggest } => {
@@ -169,7 +169,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Applies effects in order; the last jump wins and runs after them.
+    /// Applies effects in order. Returns the target of the last jump, which runs after them.
     fn apply(&mut self, intent: &'a Intent, effects: Vec<Effect>) -> Option<String> {
         let mut target = None;
         for effect in effects {
@@ -189,7 +189,7 @@ impl<'a> Work<'a> {
                     self.state.contexts.remove(&name);
                 }
                 Effect::SetContext(name, turns) => {
-                    // It ages once at the start of each turn that follows.
+                    // A context ages at the start of each following turn.
                     self.state.contexts.insert(name, turns.saturating_add(1));
                 }
                 Effect::SetLanguage(code) => self.set_language(&code),
@@ -222,7 +222,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// An effect that cannot be applied is the handler's fault.
+    /// Reports an effect that cannot be applied as a failure of the handler.
     fn effect_failed(&mut self, message: String) {
         self.events.push(match self.handler.strip_prefix("plugin:") {
             Some(plugin) => Event::PluginFailed {
@@ -235,10 +235,10 @@ impl<'a> Work<'a> {
         });
     }
 
-    /// The state is stored with every turn, so it must not grow for ever.
+    /// Sets a slot. The number of slots is limited because the state is stored with every turn.
     fn set_slot(&mut self, name: String, value: serde_json::Value) {
         if self.state.slots.len() >= MAX_SLOTS && !self.state.slots.contains_key(&name) {
-            let message = format!("set_slot(\"{name}\"): a dialogue has at most {MAX_SLOTS} slots");
+            let message = format!("set_slot(\"{name}\"): a dialogue may have at most {MAX_SLOTS} slots");
             self.effect_failed(message);
             return;
         }

@@ -1,4 +1,4 @@
-//! The functions and types that scripts see. `docs/scripts.md` describes them for authors.
+//! The types and functions that scripts see. `docs/scripts.md` describes them for authors.
 
 mod outside;
 
@@ -18,22 +18,22 @@ const MAX_SUGGESTIONS: usize = 13;
 const MAX_KEY: usize = 128;
 const MAX_KEPT_BYTES: usize = 16_384;
 
-/// `ctx`: what a handler is told of the turn. Read-only: it has getters and no setters.
+/// `ctx`: what a handler knows about the turn. It has no setters, so that scripts can only read it.
 #[derive(Clone)]
 pub struct Context {
     /// The normalised message.
     pub text: String,
     /// The language of the reply.
     pub language: Language,
-    /// The intent that was matched.
+    /// The matched intent.
     pub intent: IntentId,
-    /// Its probability, 0 to 1.
+    /// The probability of that intent, from 0 to 1.
     pub probability: f32,
     /// Entities of the message.
     pub entities: Vec<Entity>,
-    /// All slot values; a slot of this intent without a value is `null`.
+    /// All slot values; an empty slot of this intent is `null`.
     pub slots: std::collections::BTreeMap<String, Value>,
-    /// Names of the contexts that are alive.
+    /// Names of the active contexts.
     pub contexts: Vec<String>,
     /// The user's id.
     pub user: i64,
@@ -43,19 +43,19 @@ pub struct Context {
     pub history: Vec<Exchange>,
 }
 
-/// What a handler returns: effects in order.
+/// What a handler returns: a list of effects.
 #[derive(Clone, Debug, Default)]
 pub struct Reply(Vec<Effect>);
 
 impl Reply {
-    /// A reply from whatever a script returned: a reply, a text, or a list of both.
+    /// Converts a script's return value: a reply, a text, or a list of these.
     ///
     /// # Errors
-    /// When it is none of these, or says and does nothing.
+    /// If the value is none of these, or the reply has no effects or too many.
     pub fn from_value(value: Dynamic) -> Result<Self, String> {
         let reply = Self::convert(value, 0)?;
         if reply.0.is_empty() {
-            return Err("the handler returned nothing to say".to_owned());
+            return Err("the handler returned an empty reply".to_owned());
         }
         if reply.0.len() > MAX_EFFECTS {
             return Err(format!("the handler returned more than {MAX_EFFECTS} effects"));
@@ -83,7 +83,7 @@ impl Reply {
         Err(format!("the handler returned {} instead of a reply", value.type_name()))
     }
 
-    /// The effects.
+    /// The effects, in order.
     pub fn into_effects(self) -> Vec<Effect> {
         self.0
     }
@@ -92,23 +92,24 @@ impl Reply {
         self.and(Self(vec![effect]))
     }
 
-    /// Both, in order. Bounded at each step: Rhai does not know how large a reply is, and one that doubles itself is soon too large.
+    /// Concatenates two replies. The size is checked at each step, because Rhai's own limits do not see it and a reply
+    /// that is added to itself grows fast.
     fn and(mut self, other: Self) -> Fallible<Self> {
         if self.0.len() + other.0.len() > MAX_EFFECTS {
-            return Err(format!("a reply has at most {MAX_EFFECTS} effects").into());
+            return Err(format!("a reply may have at most {MAX_EFFECTS} effects").into());
         }
         self.0.extend(other.0);
         Ok(self)
     }
 }
 
-/// Adds the API to an engine.
+/// Adds the script API to a Rhai engine.
 pub fn register(engine: &mut Engine) {
     register_context(engine);
     register_replies(engine);
     register_turn(engine);
     outside::register(engine);
-    // The language's own `sleep` would hold a thread.
+    // Rhai's own `sleep` would block a thread.
     engine.register_fn("sleep", |_: INT| -> Fallible<()> { Err("scripts cannot sleep".into()) });
     engine.register_fn("sleep", |_: f64| -> Fallible<()> { Err("scripts cannot sleep".into()) });
 }
@@ -156,7 +157,7 @@ fn say(text: &str) -> Reply {
     Reply(vec![Effect::Say { text: shorten(text, MAX_TEXT), suggestions: Vec::new() }])
 }
 
-/// Each effect is a function that begins a reply and a method that goes on with one.
+/// Each effect is both a function that starts a reply and a method that extends one.
 fn register_replies(engine: &mut Engine) {
     engine
         .register_type_with_name::<Reply>("reply")
@@ -207,10 +208,10 @@ fn set_context(name: &str, turns: INT) -> Effect {
     Effect::SetContext(name.to_owned(), u32::try_from(turns.clamp(0, 100)).unwrap_or(0))
 }
 
-/// Quick replies belong to what was said last.
+/// Attaches quick replies to the last text of a reply.
 fn suggest(mut reply: Reply, list: Array) -> Fallible<Reply> {
     if list.len() > MAX_SUGGESTIONS {
-        return Err(format!("more than {MAX_SUGGESTIONS} suggestions").into());
+        return Err(format!("suggest(…) takes at most {MAX_SUGGESTIONS} quick replies").into());
     }
     let words: Vec<String> = list.iter().map(|word| shorten(&word.to_string(), 80)).collect();
     match reply.0.iter_mut().rev().find_map(|effect| match effect {
@@ -218,12 +219,12 @@ fn suggest(mut reply: Reply, list: Array) -> Fallible<Reply> {
         _ => None,
     }) {
         Some(suggestions) => *suggestions = words,
-        None => return Err("suggest(…) follows say(…)".into()),
+        None => return Err("suggest(…) must follow say(…)".into()),
     }
     Ok(reply)
 }
 
-/// Texts, clock and chance of the turn.
+/// Functions for texts, clock and random numbers.
 fn register_turn(engine: &mut Engine) {
     engine
         .register_fn("t", |ctx: NativeCallContext, key: &str| text(&ctx, key, &Map::new()))
@@ -253,7 +254,7 @@ fn text(ctx: &NativeCallContext, key: &str, values: &Map) -> Fallible<String> {
     Ok(template.render(&value).map_err(|name| format!("the text `{key}` needs a value for {{{name}}}"))?)
 }
 
-/// A JSON value as a person would write it.
+/// A JSON value as readable text: strings without quotes.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -290,11 +291,11 @@ fn json(value: &Dynamic) -> Fallible<Value> {
     rhai::serde::from_dynamic(value)
 }
 
-/// A value that is to be stored: with the turn, and perhaps with every turn after it.
+/// Converts a value that will be stored in the state, and limits its size.
 fn bounded(value: &Dynamic) -> Fallible<Value> {
     let value = json(value)?;
     if value.to_string().len() > MAX_KEPT_BYTES {
-        return Err(format!("a value has at most {MAX_KEPT_BYTES} bytes").into());
+        return Err(format!("a value may have at most {MAX_KEPT_BYTES} bytes").into());
     }
     Ok(value)
 }

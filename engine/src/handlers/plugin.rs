@@ -1,4 +1,4 @@
-//! Plugins as the engine sees them: a call with plain data in and effects out. Who runs them is behind [`PluginRuntime`].
+//! Plugins as the engine sees them: a call takes plain data and returns effects. [`PluginRuntime`] hides how they run.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -8,106 +8,106 @@ use thiserror::Error;
 use super::{Effect, api::Context};
 use crate::{catalogue::HttpPolicy, host::Host, random::Random, turn::Event};
 
-/// What bot.yaml says of a plugin.
+/// A plugin's entry in bot.yaml.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginSpec {
-    /// Its name in bot.yaml.
+    /// The plugin's name in bot.yaml.
     pub name: String,
-    /// Its component in the bot's folder.
+    /// Path of the component in the bot's folder.
     pub file: String,
-    /// What it may do.
+    /// What the plugin may do beyond computing.
     pub grants: Grants,
-    /// How much it may use.
+    /// Resource limits of a call.
     pub limits: Limits,
-    /// An object for the plugin itself.
+    /// Settings that are passed to the plugin: a JSON object.
     pub settings: Value,
 }
 
 /// What a plugin may do beyond computing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Write to the log.
+    /// It may write to the log.
     pub log: bool,
-    /// Keep values for users.
+    /// It may store values for users.
     pub kv: bool,
-    /// Read the turn's clock.
+    /// It may read the turn's clock.
     pub clock: bool,
-    /// Use the turn's chance.
+    /// It may use the turn's random numbers.
     pub random: bool,
-    /// Fetch from these hosts; none when the list is empty.
+    /// It may fetch from these hosts; with an empty list, from none.
     pub http: HttpPolicy,
 }
 
-/// How much a call may use.
+/// Resource limits of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of linear memory.
+    /// Linear memory in bytes.
     pub memory_bytes: usize,
-    /// Milliseconds from beginning to end, host functions included.
+    /// Wall-clock time in milliseconds, including host functions.
     pub time_ms: u64,
-    /// Units of wasmtime's fuel, about one an instruction.
+    /// Units of wasmtime's fuel; one unit is about one instruction.
     pub fuel: u64,
-    /// Calls at a time; more wait within their time.
+    /// Number of concurrent calls; further calls wait, within their own time limit.
     pub parallel: usize,
 }
 
-/// One call.
+/// The input of one call.
 pub struct PluginCall<'a> {
-    /// What is known of the turn.
+    /// What is known about the turn.
     pub context: &'a Context,
-    /// What a script gives.
+    /// Arguments from the calling script, if there is one.
     pub arguments: Option<Value>,
-    /// The outside.
+    /// The host: storage, HTTP and log.
     pub host: &'a Arc<dyn Host>,
     /// The turn's clock, in the bot's time zone.
     pub now: jiff::Zoned,
-    /// The turn's chance; advanced by the call.
+    /// The turn's random number generator; the call advances it.
     pub random: &'a mut Random,
-    /// Values kept by this turn so far; advanced by a call that succeeds.
+    /// Values that this turn has stored so far; a successful call adds to them.
     pub kept: &'a mut BTreeMap<String, Value>,
-    /// Whether it is part of a replay: fuel bounds it as ever, but what it gives must not depend on how busy the machine is, nor on
-    /// other calls, and nothing of it is remembered of the plugin.
+    /// Whether the call is part of a replay. Fuel limits it as always, but its result must not depend on the machine's
+    /// load or on other calls, and it must not affect the plugin's failure history.
     pub replayed: bool,
 }
 
-/// What a plugin answered.
+/// The result of a call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PluginReply {
-    /// In order.
+    /// Effects, in order.
     pub effects: Vec<Effect>,
-    /// For the script that called.
+    /// A value for the calling script.
     pub value: Option<Value>,
-    /// Fuel that the call took.
+    /// Fuel that the call consumed.
     pub fuel: u64,
 }
 
-/// In what way a call went wrong.
+/// Why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The plugin said so itself.
+    /// The plugin itself reported an error.
     Refused,
     /// It crashed.
     Trapped,
     /// It took too long.
     TimedOut,
-    /// It took too much fuel.
+    /// It ran out of fuel.
     OutOfFuel,
-    /// It wanted more memory or tables than it may have.
+    /// It asked for more memory or tables than its limits allow.
     OutOfMemory,
-    /// It did what bot.yaml does not grant.
+    /// It used something that bot.yaml does not grant.
     NotGranted,
-    /// Its reply breaks a bound.
+    /// Its reply is malformed or exceeds a limit.
     BadReply,
-    /// It has failed so often that it is left alone for a while.
+    /// It is suspended for a while after repeated failures.
     Suspended,
-    /// Too many calls at once.
+    /// Too many calls ran at the same time.
     Busy,
-    /// Its file is not there.
+    /// Its file does not exist.
     Missing,
 }
 
 impl FailureKind {
-    /// All of them, in the order of their numbers.
+    /// All kinds; the position of a kind is its number.
     pub const ALL: [Self; 10] = [
         Self::Refused,
         Self::Trapped,
@@ -121,7 +121,7 @@ impl FailureKind {
         Self::Missing,
     ];
 
-    /// A word for logs.
+    /// The name in logs and events.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -138,22 +138,22 @@ impl FailureKind {
     }
 }
 
-/// A call without a reply.
+/// A failed call.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[error("{message}")]
 pub struct PluginFailure {
-    /// In what way.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// For the author.
+    /// A message for the author.
     pub message: String,
-    /// For the user, if the plugin gave one.
+    /// A message for the user, if the plugin gave one.
     pub user_text: Option<String>,
     /// Whether the same request may succeed later.
     pub retryable: bool,
 }
 
 impl PluginFailure {
-    /// For the turn and the log.
+    /// The failure as an event, for the turn and the log.
     pub fn event(&self, plugin: &str) -> Event {
         Event::PluginFailed {
             plugin: plugin.to_owned(),
@@ -163,14 +163,14 @@ impl PluginFailure {
         }
     }
 
-    /// One of the host's own.
+    /// A failure that the host detected.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         let retryable = matches!(kind, FailureKind::Suspended | FailureKind::Busy | FailureKind::TimedOut);
         Self { kind, message: message.into(), user_text: None, retryable }
     }
 }
 
-/// A plugin that can be called. May block for as long as its limits allow.
+/// A plugin that can be called. A call may block for as long as its limits allow.
 pub trait Plugin: Send + Sync {
     /// Its name in bot.yaml.
     fn name(&self) -> &str;
@@ -178,10 +178,10 @@ pub trait Plugin: Send + Sync {
     /// Whether it may read the turn's clock.
     fn reads_clock(&self) -> bool;
 
-    /// Runs it once, in an instance of its own.
+    /// Runs the plugin once, in a new instance.
     ///
     /// # Errors
-    /// [`PluginFailure`], whatever goes wrong; nothing is kept then.
+    /// Any failure, as a [`PluginFailure`]; stored values are then discarded.
     fn call(&self, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure>;
 }
 
@@ -191,26 +191,26 @@ impl fmt::Debug for dyn Plugin {
     }
 }
 
-/// Why a file is no plugin.
+/// Why a file is not a usable plugin.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{message}")]
 pub struct LoadFailure {
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: String,
 }
 
-/// Makes plugins out of components.
+/// Creates plugins from components.
 pub trait PluginRuntime: Send + Sync {
     /// Compiles a component, or takes it from a cache.
     ///
     /// # Errors
-    /// When the bytes are no component, or one for another world.
+    /// If the bytes are not a component, or one for another world.
     fn load(&self, spec: PluginSpec, component: &[u8]) -> Result<Arc<dyn Plugin>, LoadFailure>;
 }
 
-/// Stands for a plugin that bot.yaml calls optional and whose file is not there.
+/// Stands in for a plugin whose file does not exist.
 pub struct MissingPlugin(pub String);
 
 impl Plugin for MissingPlugin {
@@ -223,7 +223,7 @@ impl Plugin for MissingPlugin {
     }
 
     fn call(&self, _: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        Err(PluginFailure::new(FailureKind::Missing, "its file is not there"))
+        Err(PluginFailure::new(FailureKind::Missing, "its file does not exist"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rhai scripts: compiled once with the catalogue, run within bounds of operations, depth, sizes and time.
+//! Rhai scripts: compiled once with the catalogue, and run with limits on operations, depth, sizes and time.
 
 mod compiled;
 
@@ -45,35 +45,35 @@ const MAX_CALL_DEPTH: usize = 24;
 const MAX_STRING: usize = 100_000;
 const MAX_ARRAY: usize = 1_000;
 const MAX_MAP: usize = 256;
-/// Milliseconds a call may take, without the time that host functions take: each of those has its own bound.
+/// Time limit of a call in milliseconds, without host functions: each of those has a limit of its own.
 const MAX_MILLIS: u64 = 250;
-/// So many times longer may a script run that is replayed.
+/// Factor by which a replayed script may run longer.
 const PATIENCE: u64 = 40;
-/// Calls of `http_get` and of `kv_get` in one run of a handler: each is bounded, and so must be their sum.
+/// Calls of `http_get` and of `kv_get` per handler run. Each call is limited, so their sum must be too.
 const MAX_FETCHES: usize = 4;
 const MAX_READS: usize = 64;
-/// Calls of plugins in one run of a handler.
+/// Calls of plugins per handler run.
 const MAX_PLUGIN_CALLS: usize = 4;
-/// Lines for the log in one run of a handler; more are dropped.
+/// Log lines per handler run; further lines are dropped.
 const MAX_LINES: usize = 32;
-/// The deadline is looked at once in so many operations.
+/// The deadline is checked once per this number of operations.
 const CLOCK_EVERY: u64 = 256;
 
 thread_local! {
-    /// When the call that runs on this thread must end; Rhai's progress callback knows nothing of the call.
+    /// Deadline of the call on this thread. Rhai's progress callback has no access to the call itself.
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// Operations of that call so far.
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The Rhai engine with the functions of [`api`]; one for all scripts.
+/// The Rhai engine with the functions of [`api`]; all scripts share it.
 pub struct Scripting {
     engine: Engine,
     limit: Duration,
     functions: BTreeSet<String>,
 }
 
-/// All that one call of a handler sees and leaves behind. Reached by the functions of [`api`] as the call's tag.
+/// The state of one handler call. Functions of [`api`] reach it as the call's tag.
 pub struct Call {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) host: Arc<dyn Host>,
@@ -82,59 +82,59 @@ pub struct Call {
     pub(super) user: i64,
     pub(super) now: jiff::Zoned,
     pub(super) slots: BTreeMap<String, Value>,
-    /// For plugins that the script calls.
+    /// Passed on to plugins that the script calls.
     pub(super) context: Context,
     pub(super) random: Mutex<Random>,
     pub(super) kept: Mutex<BTreeMap<String, Value>>,
     pub(super) events: Mutex<Vec<Event>>,
-    /// Calls of host functions that may still be made.
+    /// Remaining calls of host functions.
     pub(super) fetches_left: AtomicUsize,
     pub(super) reads_left: AtomicUsize,
     pub(super) plugins_left: AtomicUsize,
     pub(super) lines_left: AtomicUsize,
     pub(super) fuel: AtomicU64,
     pub(super) clock_read: AtomicBool,
-    /// Lines that ran, where they are traced.
+    /// Lines that ran, if lines are traced.
     pub(super) lines: Mutex<BTreeSet<usize>>,
 }
 
-/// What [`Scripting::call`] needs to know of the turn.
+/// The input of [`Scripting::call`].
 pub struct CallInput<'a> {
-    /// For texts.
+    /// Supplies texts and plugins.
     pub catalogue: &'a Arc<Catalogue>,
-    /// For the outside.
+    /// The host: storage, HTTP and log.
     pub host: &'a Arc<dyn Host>,
-    /// `ctx`.
+    /// The script's `ctx`.
     pub context: Context,
     /// The turn's clock, in the bot's time zone.
     pub now: jiff::Zoned,
-    /// The turn's chance; advanced by the call.
+    /// The turn's random number generator; the call advances it.
     pub random: &'a mut Random,
-    /// Values kept by this turn so far; advanced by the call.
+    /// Values that this turn has stored so far; a successful call adds to them.
     pub kept: &'a mut BTreeMap<String, Value>,
-    /// What went wrong on the way, caught by the script or not.
+    /// Failures during the call are added here, whether or not the script caught them.
     pub events: &'a mut Vec<Event>,
-    /// What the call touched is added.
+    /// What the call used is added here.
     pub footprint: &'a mut Footprint,
 }
 
-/// What a call gave.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ran {
-    /// In order.
+    /// Effects, in order.
     pub effects: Vec<Effect>,
-    /// Operations that the script took.
+    /// Number of operations that the script executed.
     pub operations: u64,
-    /// Fuel that plugins took which it called.
+    /// Fuel that the plugins it called consumed.
     pub fuel: u64,
 }
 
-/// Why a call gave no reply.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptError {
-    /// The line in the file, counted from 1; where only the handler is known, the line on which it begins.
+    /// The line in the file, counted from 1; if only the handler is known, its first line.
     pub line: usize,
-    /// What happened.
+    /// The error message.
     pub message: String,
 }
 
@@ -145,7 +145,7 @@ impl Default for Scripting {
 }
 
 impl Scripting {
-    /// An engine with bounds and the script API; without modules, files, clock, `eval` and `sleep`.
+    /// An engine with limits and the script API, but without modules, files, clock, `eval` and `sleep`.
     pub fn new() -> Self {
         let mut engine = Engine::new_raw();
         CorePackage::new().register_into_engine(&mut engine);
@@ -183,12 +183,13 @@ impl Scripting {
         Self { engine, functions, limit: Duration::from_millis(MAX_MILLIS) }
     }
 
-    /// An engine in which only operations bound a script: what a fixture gives must not depend on how busy the machine is.
+    /// An engine for replays: in practice only the number of operations limits a script, so that results do not depend
+    /// on the load of the machine.
     pub fn patient() -> Self {
         Self { limit: Duration::from_millis(MAX_MILLIS * PATIENCE), ..Self::new() }
     }
 
-    /// [`Scripting::patient`] that also notes which lines run.
+    /// [`Scripting::patient`] that also records which lines run.
     pub fn tracing() -> Self {
         let mut scripting = Self::patient();
         #[expect(deprecated, reason = "Rhai marks what may change; the version is pinned")]
@@ -207,7 +208,7 @@ impl Scripting {
     /// Compiles a file.
     ///
     /// # Errors
-    /// The first fault of syntax, or all calls of functions that do not exist.
+    /// The first syntax error, or all calls of undefined functions.
     pub fn compile(&self, path: &str, source: &str) -> Result<Script, Vec<Fault>> {
         let ast = self.engine.compile(source).map_err(|error| {
             let place = Place { file: path.to_owned(), span: span_of(source, error.position()) };
@@ -218,11 +219,9 @@ impl Scripting {
                 rhai::ParseErrorType::VariableUndefined(name) => {
                     fault.hint(format!("write `let {name} = …;` before it"))
                 }
-                _ if word == "import" => fault.hint("a script has all its functions in its own file"),
-                _ if RESERVED.contains(&word) => {
-                    fault.hint(format!("`{word}` is a word of the language; use another name"))
-                }
-                _ => fault.hint("look for a missing `;`, quote or bracket at or before this place"),
+                _ if word == "import" => fault.hint("imports are not supported: define all functions in this file"),
+                _ if RESERVED.contains(&word) => fault.hint(format!("`{word}` is a reserved word; use another name")),
+                _ => fault.hint("look for a missing `;`, quote or bracket here or before"),
             }]
         })?;
         let own: BTreeSet<&str> = ast.iter_functions().map(|function| function.name).collect();
@@ -238,7 +237,7 @@ impl Scripting {
         Ok(Script { path: path.to_owned(), handlers, references: references(path, source), ast })
     }
 
-    /// Rhai finds an unknown function only when it is called, which may be at night.
+    /// Finds calls of undefined functions. Rhai itself reports them only when the call runs.
     fn unknown_calls(&self, path: &str, source: &str, own: &BTreeSet<&str>) -> Vec<Fault> {
         let mut faults = Vec::new();
         let plain = blank_texts(source);
@@ -262,7 +261,7 @@ impl Scripting {
     /// Calls a handler.
     ///
     /// # Errors
-    /// Anything that the script did wrong, with its line.
+    /// Any error of the script, with its line.
     pub fn call(&self, script: &Script, function: &str, input: CallInput<'_>) -> Result<Ran, ScriptError> {
         let call = Arc::new(Call {
             catalogue: Arc::clone(input.catalogue),
@@ -319,12 +318,12 @@ fn leave_footprint(call: &Call, script: &Script, function: &str, footprint: &mut
     footprint.functions.insert(format!("{} {function}", script.path));
 }
 
-/// Takes one of a bounded number of calls.
+/// Takes one of a limited number of calls; false if none is left.
 pub(super) fn take_one(left: &AtomicUsize) -> bool {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
-/// Runs a host function without counting its time against the script's.
+/// Runs a host function without counting its time against the script's limit.
 pub(super) fn outside_deadline<T>(work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();
@@ -332,7 +331,7 @@ pub(super) fn outside_deadline<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The innermost place inside the script, and what went wrong there.
+/// The innermost location inside the script, and the error there.
 fn script_error(error: &EvalAltResult) -> ScriptError {
     let (position, message) = match error {
         EvalAltResult::ErrorInFunctionCall(_, _, inner, position) => {
@@ -345,7 +344,7 @@ fn script_error(error: &EvalAltResult) -> ScriptError {
         EvalAltResult::ErrorTerminated(reason, position) => (*position, reason.to_string()),
         EvalAltResult::ErrorRuntime(value, position) => (*position, value.to_string()),
         EvalAltResult::ErrorTooManyOperations(position) => {
-            (*position, format!("the script took more than {MAX_OPERATIONS} operations"))
+            (*position, format!("the script executed more than {MAX_OPERATIONS} operations"))
         }
         other => {
             let mut bare = other.to_string();

@@ -1,4 +1,4 @@
-//! Scripts as text: what Rhai's compiler does not tell.
+//! Analysis of script source text, for what Rhai's compiler does not report.
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -7,7 +7,7 @@ use rhai::Position;
 
 use crate::catalogue::fault::Place;
 
-/// Something that a script names in a literal.
+/// A name that a script refers to in a literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// `t("key")`
@@ -20,7 +20,7 @@ pub enum Reference {
     Plugin(String),
 }
 
-/// The line on which a function begins, counted from 1.
+/// The line on which a function starts, counted from 1.
 pub(super) fn line_of_function(source: &str, name: &str) -> usize {
     let plain = blank_texts(source);
     let defines = |line: &str| {
@@ -31,7 +31,7 @@ pub(super) fn line_of_function(source: &str, name: &str) -> usize {
     plain.lines().position(defines).map_or(1, |at| at + 1)
 }
 
-/// The word at a position that Rhai gives.
+/// The span of the word at a Rhai position.
 pub(super) fn span_of(source: &str, position: Position) -> Range<usize> {
     let Some(line) = position.line() else { return source.len()..source.len() };
     let start: usize = source.split_inclusive('\n').take(line - 1).map(str::len).sum();
@@ -47,24 +47,24 @@ pub(super) const KEYWORDS: [&str; 16] = [
     "if", "while", "for", "in", "switch", "return", "until", "loop", "throw", "catch", "fn", "else", "break",
     "continue", "let", "const",
 ];
-/// Words that cannot be names, and look as if they could.
+/// Reserved words that look like possible names.
 pub(super) const RESERVED: [&str; 16] = [
     "until", "do", "is", "this", "const", "import", "export", "as", "global", "match", "case", "default", "with",
     "new", "use", "shared",
 ];
-/// Functions that are part of Rhai's grammar and no signature lists.
+/// Functions that are part of Rhai's grammar, so that no signature lists them.
 pub(super) const KEYWORD_FUNCTIONS: [&str; 9] =
     ["print", "debug", "type_of", "Fn", "call", "curry", "is_def_var", "is_def_fn", "is_shared"];
 
 pub(super) static CALL: LazyLock<Regex> = LazyLock::new(|| regex(r"([A-Za-z_][A-Za-z0-9_]*)\s*\("));
 static REFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"\b(t|jump|ask|plugin)\s*\(\s*"([^"\\]*)"\s*[,)]"#));
 
-/// A pattern of the engine's own.
+/// Compiles a constant pattern of the engine.
 pub(crate) fn regex(pattern: &'static str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
 }
 
-/// What a script names in literals.
+/// Names that a script refers to in literals, with their locations.
 pub(super) fn references(path: &str, source: &str) -> Vec<(Reference, Place)> {
     let commentless = blank(source, false);
     REFERENCE
@@ -83,7 +83,7 @@ pub(super) fn references(path: &str, source: &str) -> Vec<(Reference, Place)> {
         .collect()
 }
 
-/// The source with comments and the insides of texts blanked out; every byte keeps its place.
+/// The source with comments and the contents of texts blanked out; byte offsets stay the same.
 pub(crate) fn blank_texts(source: &str) -> String {
     blank(source, true)
 }
@@ -113,7 +113,7 @@ fn blank(source: &str, texts: bool) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// Bytes of a comment; comments nest.
+/// Length of a comment in bytes; comments nest.
 fn comment_length(rest: &[u8]) -> usize {
     let (mut at, mut depth) = (0, 0);
     while at < rest.len() {
@@ -131,7 +131,7 @@ fn comment_length(rest: &[u8]) -> usize {
     rest.len()
 }
 
-/// Bytes of a literal such as `#"…"#`, with as many signs behind as before.
+/// Length in bytes of a raw literal such as `#"…"#`, which ends with as many `#` as it starts with.
 fn raw_text_length(rest: &[u8]) -> Option<usize> {
     let signs = rest.iter().take_while(|byte| **byte == b'#').count();
     if signs == 0 || rest.get(signs) != Some(&b'"') {
@@ -143,7 +143,7 @@ fn raw_text_length(rest: &[u8]) -> Option<usize> {
     Some(signs + 1 + length)
 }
 
-/// Bytes of a literal with its quotes.
+/// Length of a literal in bytes, quotes included.
 fn text_length(rest: &[u8]) -> usize {
     let quote = rest[0];
     let mut at = 1;

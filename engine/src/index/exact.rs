@@ -1,8 +1,9 @@
-//! A scan over all vectors, in two passes: over all of them in bytes, which are a quarter of what is to be read, and over those alone
-//! that may be among the nearest as they are. What the bytes may be wrong by is bounded, so the answer is that of [`scan`].
+//! A scan over all vectors in two passes: first over vectors quantised to bytes, which is a quarter of the data; then,
+//! in full precision, only over those that may be among the nearest. The quantisation error is bounded, so the result
+//! equals that of [`scan`].
 //!
-//! With v ≈ v̂ and q ≈ q̂ (one step a vector, 8 bits a number), |q·v - q̂·v̂| = |q·(v - v̂) + (q - q̂)·v̂| ≤ ‖q‖·‖v - v̂‖ + ‖q - q̂‖·‖v̂‖
-//! by Cauchy and Schwarz.
+//! With v ≈ v̂ and q ≈ q̂ (one step size per vector, 8 bits per component), |q·v - q̂·v̂| = |q·(v - v̂) + (q - q̂)·v̂|
+//! ≤ ‖q‖·‖v - v̂‖ + ‖q - q̂‖·‖v̂‖ by the Cauchy-Schwarz inequality.
 
 use super::{
     IntentIndex, Neighbour, nearest_first,
@@ -10,12 +11,12 @@ use super::{
 };
 use crate::embedding::Vector;
 
-/// More than the rounding of an inner product of two vectors of length 1.
+/// An upper bound on the rounding error of an inner product of two vectors of length 1.
 const ROUNDING: f32 = 1e-5;
-/// With so few vectors for each one that is wanted the first pass saves nothing.
+/// With at most this number of vectors per requested neighbour, the first pass does not pay off.
 const WORTHWHILE: usize = 4;
 
-/// All vectors, and all of them in bytes in one block of memory.
+/// All vectors, in full precision and quantised to bytes in one block of memory.
 pub struct Exact {
     vectors: Vec<Vector>,
     dimension: usize,
@@ -23,18 +24,18 @@ pub struct Exact {
     rows: Vec<Row>,
 }
 
-/// What the bytes of a vector stand for.
+/// The meaning of a quantised vector.
 struct Row {
-    /// The vector is about so many times its bytes.
+    /// The step size: the vector is about this times its bytes.
     step: f32,
-    /// How far that is from it.
+    /// Length of the difference between the vector and its quantised form.
     error: f32,
-    /// How long that is.
+    /// Length of the quantised form.
     length: f32,
 }
 
 impl Exact {
-    /// An index over L2-normalised vectors of one dimension.
+    /// An index over L2-normalised vectors of equal dimension.
     pub fn new(vectors: &[Vector]) -> Self {
         let dimension = vectors.first().map_or(0, |vector| vector.len());
         let mut bytes = Vec::with_capacity(dimension * vectors.len());
@@ -42,7 +43,7 @@ impl Exact {
         Self { vectors: vectors.to_vec(), dimension, bytes, rows }
     }
 
-    /// Nodes among which the `count` nearest are.
+    /// Nodes that include the `count` nearest.
     fn candidates(&self, query: &[f32], count: usize) -> Vec<usize> {
         let mut bytes = Vec::with_capacity(self.dimension);
         let rough = Row::of(query, &mut bytes);
@@ -57,7 +58,7 @@ impl Exact {
                 (near - wrong, near + wrong)
             })
             .collect();
-        // Of no dimension.
+        // The vectors have no components.
         if bounds.len() < count {
             return (0..self.vectors.len()).collect();
         }
@@ -69,7 +70,7 @@ impl Exact {
 }
 
 impl Row {
-    /// Adds the bytes of a vector, and tells what they stand for.
+    /// Quantises a vector: appends its bytes and returns their meaning.
     fn of(vector: &[f32], bytes: &mut Vec<i8>) -> Self {
         let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
         let step = largest / f32::from(i8::MAX);
@@ -99,7 +100,7 @@ impl IntentIndex for Exact {
     }
 }
 
-/// The nearest of all vectors, each looked at: the oracle of all indices.
+/// The nearest vectors by a full scan; other indices are tested against it.
 pub fn scan(vectors: &[Vector], query: &[f32], count: usize) -> Vec<Neighbour> {
     nearest_of(vectors.iter().enumerate(), query, count)
 }

@@ -1,8 +1,8 @@
-//! The approximate index for large catalogues (Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search
-//! using Hierarchical Navigable Small World graphs", 2018), by `hnsw_rs`.
+//! The approximate index for large catalogues (Malkov and Yashunin, "Efficient and robust approximate nearest neighbor
+//! search using Hierarchical Navigable Small World graphs", 2018), from `hnsw_rs`.
 //!
-//! The graph is kept on disk under a name made of the vectors' hash. `hnsw_rs` panics on damaged files, so nothing reaches it
-//! whose hash does not match.
+//! The graph is stored on disk under a name derived from the vectors' hash. `hnsw_rs` panics on damaged files, so it
+//! never reads files whose hash does not match.
 
 use std::{
     fs, io,
@@ -17,7 +17,7 @@ use crate::{embedding::Vector, storage::write_atomically};
 const CONNECTIONS: usize = 16;
 const LAYERS: usize = 16;
 const BUILD_WIDTH: usize = 200;
-/// Candidates that a search keeps; recall@10 at 20,000 vectors is above 0.99 with it (`tests/index.rs`).
+/// Number of candidates that a search keeps. With it, recall@10 at 20,000 vectors is above 0.99 (`tests/index.rs`).
 const SEARCH_WIDTH: usize = 96;
 const FORMAT: &str = "hnsw-1";
 
@@ -28,7 +28,7 @@ pub struct Hnsw {
 }
 
 impl Hnsw {
-    /// Builds the graph on all cores.
+    /// Builds the graph, using all cores.
     pub fn build(vectors: &[Vector]) -> Self {
         let graph = Graph::new(CONNECTIONS, vectors.len().max(1), LAYERS, BUILD_WIDTH, DistDot {});
         let rows: Vec<(&[f32], usize)> = vectors.iter().enumerate().map(|(node, v)| (&v[..], node)).collect();
@@ -36,7 +36,7 @@ impl Hnsw {
         Self::over(graph, vectors)
     }
 
-    /// The graph of these vectors from `folder`; built and written there when it is not, or no longer whole.
+    /// Loads the graph of these vectors from `folder`. If it is missing or damaged, builds it and stores it there.
     pub fn open_or_build(vectors: &[Vector], folder: &Path) -> Self {
         let files = GraphFiles::of(vectors, folder);
         if let Some(graph) = files.load() {
@@ -44,7 +44,7 @@ impl Hnsw {
         }
         let built = Self::build(vectors);
         if let Err(error) = files.store(&built.graph) {
-            tracing::warn!(%error, folder = %folder.display(), "the index could not be kept; the next start builds it again");
+            tracing::warn!(%error, folder = %folder.display(), "cannot save the index; the next start builds it again");
         }
         built
     }
@@ -73,7 +73,7 @@ impl IntentIndex for Hnsw {
     }
 }
 
-/// Where one set of vectors has its graph: `<folder>/<hash>/index.hnsw.{graph,data}` and the hash of both files.
+/// The files of one graph: `<folder>/<hash>/index.hnsw.{graph,data}`, and the hash of both.
 struct GraphFiles {
     folder: PathBuf,
     parent: PathBuf,
@@ -93,16 +93,16 @@ impl GraphFiles {
     fn load(&self) -> Option<Graph<'static, f32, DistDot>> {
         let expected = fs::read_to_string(self.folder.join("hash")).ok()?;
         if self.digest().ok()? != expected {
-            tracing::warn!(folder = %self.folder.display(), "the kept index is damaged; it is rebuilt");
+            tracing::warn!(folder = %self.folder.display(), "the stored index is damaged; rebuilding it");
             return None;
         }
-        // `hnsw_rs` binds the graph's lifetime to its reader, for the case of mapped files. A few hundred bytes for each graph
-        // that is read are left behind on purpose.
+        // `hnsw_rs` ties the graph's lifetime to its reader, because files may be mapped. Each loaded graph leaks a few
+        // hundred bytes on purpose.
         let reader: &'static mut HnswIo = Box::leak(Box::new(HnswIo::new(&self.folder, "index")));
         reader.load_hnsw_with_dist(DistDot {}).ok()
     }
 
-    /// Only the newest graph is kept.
+    /// Stores the graph and removes older ones.
     fn store(&self, graph: &Graph<'static, f32, DistDot>) -> io::Result<()> {
         if self.parent.exists() {
             fs::remove_dir_all(&self.parent)?;

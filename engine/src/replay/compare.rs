@@ -1,4 +1,4 @@
-//! A turn against what a fixture expects of it.
+//! Compares a turn with what a fixture expects of it.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ use crate::{
     turn::{Output, Turn},
 };
 
-/// All differences. A failure of a handler that the fixture does not speak of is one, and so is a call without a stub.
+/// All differences, including handler failures that the fixture does not expect, and calls without a stub.
 pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[String]) -> Vec<Difference> {
     let mut found: Vec<Difference> = missing
         .iter()
@@ -31,7 +31,7 @@ pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[S
     let (expected, place) = match &step.events {
         Some((matcher, _)) if matcher.holds(&kinds.clone().into(), catalogue) => return found,
         Some((matcher, place)) => (matcher.describe(), place),
-        // What a missing stub brought about is told above.
+        // A failure caused by a missing stub is already reported above.
         None if kinds.is_empty() || !missing.is_empty() => return found,
         None => ("none".to_owned(), &step.place),
     };
@@ -43,7 +43,7 @@ pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[S
     found
 }
 
-/// Differences of those subjects alone that `seen` takes.
+/// Differences of only those subjects for which `seen` returns true.
 pub fn differences_of(
     catalogue: &Catalogue,
     step: &Step,
@@ -56,7 +56,7 @@ pub fn differences_of(
 
 fn differs(catalogue: &Catalogue, expectation: &Expectation, turn: &Turn) -> Option<Difference> {
     let value = actual(&expectation.subject, turn);
-    // Of several entities of one name, one must do; of what must not be, none may be.
+    // Of several entities of one name, one must match; a prohibition must hold for all of them.
     let holds = match (&expectation.subject, &value) {
         (Subject::Entity(_), Value::Array(values)) if values.is_empty() => {
             expectation.matcher.holds(&Value::Null, catalogue)
@@ -82,15 +82,15 @@ fn differs(catalogue: &Catalogue, expectation: &Expectation, turn: &Turn) -> Opt
         place: expectation.place.clone(),
         literal: matches!(expectation.matcher, Matcher::Equals(Value::String(_))),
         replacements: match several {
-            // One condition cannot name several entities.
+            // A single condition cannot describe several entities.
             true => Vec::new(),
             false => mended(&expectation.matcher, value, &expectation.place.pointer, catalogue),
         },
     })
 }
 
-/// What must be written where, so that a condition holds of a value: in lists and maps only what does not hold, so that what stands
-/// beside it, comments too, stays.
+/// The replacements that make a condition match a value. In lists and maps it replaces only the parts that do not
+/// match, so that the rest, comments included, stays as it is.
 fn mended(matcher: &Matcher, value: Value, pointer: &str, catalogue: &Catalogue) -> Vec<(String, Value)> {
     match (matcher, value) {
         (matcher, value) if matcher.holds(&value, catalogue) => Vec::new(),
@@ -117,7 +117,7 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-/// A part of a turn as JSON; `Null` when it is not there.
+/// A part of a turn as JSON; `Null` if it is absent.
 pub fn actual(subject: &Subject, turn: &Turn) -> Value {
     match subject {
         Subject::Intent => turn.intent.as_ref().map_or(Value::Null, |intent| intent.as_str().into()),
@@ -134,7 +134,7 @@ pub fn actual(subject: &Subject, turn: &Turn) -> Value {
             .map(|entity| Value::from(entity.value.as_str()))
             .collect(),
         Subject::Slot(name) => turn.state.slots.get(name).cloned().unwrap_or(Value::Null),
-        // It ages at the start of each turn that follows.
+        // A context ages at the start of each following turn.
         Subject::Context(name) => {
             turn.state.contexts.get(name).map_or(Value::Null, |turns| turns.saturating_sub(1).into())
         }
@@ -145,7 +145,7 @@ pub fn actual(subject: &Subject, turn: &Turn) -> Value {
     }
 }
 
-/// The last digits of a probability are of no use to anybody.
+/// Rounds to four decimals, which is precise enough for reports.
 pub fn rounded(probability: f32) -> f64 {
     (f64::from(probability) * 1e4).round() / 1e4
 }
@@ -159,10 +159,10 @@ pub fn suggestions(outputs: &[Output]) -> Value {
     last.unwrap_or_default().into()
 }
 
-/// Keys of what [`effects`] gives.
+/// Keys of the maps that [`effects`] returns.
 pub const EFFECT_KEYS: [&str; 4] = ["say", "suggest", "image", "payload"];
 
-/// What is said and shown, one map each: `{say, suggest}`, `{image}`, `{payload}`.
+/// What the turn says and shows, as one map each: `{say, suggest}`, `{image}`, `{payload}`.
 pub fn effects(outputs: &[Output]) -> Value {
     let effect = |output: &Output| match output {
         Output::Text { text, suggestions } => {

@@ -1,4 +1,4 @@
-//! What fixtures reach of a bot, and what none of them does.
+//! Which parts of a bot the fixtures reach, and which they miss.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,32 +7,32 @@ use serde::Serialize;
 use super::Outcome;
 use crate::catalogue::{Catalogue, Handler};
 
-/// How much of one kind is reached.
+/// Coverage of one kind of part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reached {
-    /// How many are.
+    /// The number of reached parts.
     pub reached: usize,
-    /// How many there are.
+    /// The total number of parts.
     pub total: usize,
-    /// Those that are not.
+    /// Names of the parts that no fixture reaches.
     pub missed: Vec<String>,
 }
 
-/// What fixtures reach of a bot.
+/// How much of a bot the fixtures reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
     /// Intents that answered.
     pub intents: Reached,
     /// Slots that were asked for or filled, as `intent.slot`.
     pub slots: Reached,
-    /// Replies, functions of scripts, plugins and hand-offs that answered.
+    /// Replies, script functions, plugins and hand-offs that answered.
     pub handlers: Reached,
-    /// Lines of scripts that ran, as `file:line`.
+    /// Script lines that ran, as `file:line`.
     pub lines: Reached,
 }
 
 impl Coverage {
-    /// What these outcomes reach of a catalogue.
+    /// Computes how much of a catalogue these outcomes reach.
     pub fn of<'a>(catalogue: &Catalogue, outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
         let (mut intents, mut slots, mut handlers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut lines: BTreeSet<(String, usize)> = BTreeSet::new();
@@ -87,7 +87,7 @@ fn handler_of(intent: &crate::catalogue::Intent) -> Option<String> {
         Handler::HandOff { .. } => Some(format!("handoff of {}", intent.id)),
         Handler::Script { script, function } => Some(format!("{} {function}", script.path())),
         Handler::Plugin(plugin) => Some(format!("plugin:{}", plugin.name())),
-        // The target's handler answers.
+        // The target's handler counts instead.
         Handler::Jump(_) => None,
     }
 }
@@ -106,7 +106,7 @@ impl Reached {
         Self { reached: all.len() - missed.len(), total: all.len(), missed }
     }
 
-    /// From 0 to 100; 100 where there is nothing to reach.
+    /// Percentage from 0 to 100; 100 if there is nothing to reach.
     pub fn percent(&self) -> usize {
         (self.reached * 100).checked_div(self.total).unwrap_or(100)
     }

@@ -1,4 +1,4 @@
-//! A conversation fixture, read and checked.
+//! A conversation fixture that was read and checked.
 
 use std::collections::BTreeMap;
 
@@ -13,48 +13,48 @@ use crate::{
     state::DialogueState,
 };
 
-/// When a fixture plays that does not say: Monday, 5 January 2026, 10:00 UTC.
+/// The time at which a fixture plays by default: Monday, 5 January 2026, 10:00 UTC.
 pub const NOW: i64 = 1_767_607_200;
 
-/// A line of a fixture's file, counted from 1.
+/// A line in a fixture file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// The line.
+    /// Line, counted from 1.
     pub line: usize,
-    /// Where in the document: a JSON pointer.
+    /// JSON pointer into the document.
     #[serde(skip)]
     pub pointer: String,
 }
 
-/// A conversation and what must come of it.
+/// A conversation and the expected turns.
 #[derive(Clone, Debug)]
 pub struct Fixture {
-    /// What it shows.
+    /// What the fixture shows.
     pub name: String,
-    /// Where it stands.
+    /// Where it is defined.
     pub place: Place,
-    /// For choosing some of many.
+    /// Labels for selecting fixtures.
     pub tags: Vec<String>,
     /// The clock at the first message.
     pub now: Timestamp,
-    /// Instead of the bot's.
+    /// Overrides the bot's time zone.
     pub time_zone: Option<TimeZone>,
-    /// Where chance comes from.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// Users with something to begin with, by name.
+    /// Users with an initial state, by name.
     pub users: BTreeMap<String, User>,
-    /// What the outside answers.
+    /// What the outside world answers.
     pub stubs: Stubs,
-    /// Whether each message begins a dialogue of its own.
+    /// Whether each message starts a dialogue of its own.
     pub independent: bool,
-    /// In order, those of the setup first.
+    /// The messages in order, those of the setup first.
     pub steps: Vec<Step>,
 }
 
 impl Fixture {
-    /// One without messages, at the usual time.
+    /// A fixture without messages, at the default time.
     pub fn new(name: String, place: Place) -> Self {
         Self {
             name,
@@ -70,19 +70,20 @@ impl Fixture {
         }
     }
 
-    /// Whether it passes whatever is said, unless a handler fails.
+    /// Whether the fixture passes whatever the bot replies, as long as no handler fails.
     pub fn expects_nothing(&self) -> bool {
         self.steps.iter().all(|step| step.expectations.is_empty() && step.events.is_none())
     }
 
-    /// What of it cannot be brought about from outside a server.
+    /// What keeps the fixture from being played against a server, where only messages can be sent; `None` if nothing
+    /// does.
     pub fn needs_inside(&self) -> Option<&'static str> {
         let begins = |user: &User| user.state != DialogueState::default() || user.id.is_some() || !user.kept.is_empty();
         if self.users.values().any(begins) {
-            return Some("a starting state");
+            return Some("an initial state");
         }
         if self.stubs.plugins.values().len() > 0 {
-            return Some("a stub of a plugin");
+            return Some("a plugin stub");
         }
         None
     }
@@ -91,70 +92,70 @@ impl Fixture {
 /// A user of a fixture.
 #[derive(Clone, Debug, Default)]
 pub struct User {
-    /// The number that scripts see.
+    /// The id that scripts see.
     pub id: Option<i64>,
-    /// The dialogue so far.
+    /// The dialogue state before the first message.
     pub state: DialogueState,
-    /// Values kept by earlier turns.
+    /// Values that earlier turns stored for the user.
     pub kept: BTreeMap<String, Value>,
 }
 
-/// What the outside answers.
+/// What the outside world answers.
 #[derive(Clone, Debug, Default)]
 pub struct Stubs {
-    /// Pages by URL; the first that fits answers.
+    /// HTTP responses by URL; the first match answers.
     pub http: Vec<HttpStub>,
-    /// Whether keys that nobody has kept are told to be absent; else reading one is a fault of the fixture.
+    /// Whether keys without a value count as absent; otherwise reading one is a difference, because it has no stub.
     pub kv: bool,
-    /// Plugins that are not called.
+    /// Stubs for plugins, by name; such plugins are not called.
     pub plugins: BTreeMap<String, PluginStub>,
 }
 
-/// What stands for a plugin.
+/// A stub for a plugin.
 #[derive(Clone, Debug)]
 pub struct PluginStub {
-    /// Its reply, or how it fails.
+    /// The plugin's reply, or how it fails.
     pub answer: Result<PluginReply, PluginFailure>,
-    /// Where it stands.
+    /// Where it is defined.
     pub place: Place,
 }
 
-/// A page.
+/// A stub for an HTTP response.
 #[derive(Clone, Debug)]
 pub struct HttpStub {
-    /// Which URLs.
+    /// The URLs that it answers.
     pub url: Matcher,
-    /// The page, or why there is none.
+    /// The response, or the reason why there is none.
     pub answer: Result<HttpAnswer, String>,
-    /// Where it stands.
+    /// Where it is defined.
     pub place: Place,
 }
 
-/// One message and what is expected of the reply.
+/// One message, and what is expected of the reply.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Who speaks.
+    /// The user who sends the message.
     pub speaker: String,
-    /// What they say.
+    /// The text of the message.
     pub text: String,
-    /// Time that passes before.
+    /// Time that passes before the message.
     pub after: Option<Span>,
-    /// Where it stands.
+    /// Where it is defined.
     pub place: Place,
-    /// What is expected; those of the fixture as a whole first.
+    /// Expectations; those of the fixture as a whole come first.
     pub expectations: Vec<Expectation>,
-    /// Failures of handlers that are expected, by kind; any other is a difference.
+    /// Expected failures of handlers, by kind; any other failure is a difference.
     pub events: Option<(Matcher, Place)>,
 }
 
-/// Something expected of a turn.
+/// A condition on one part of a turn.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// Of what.
+    /// The part of the turn.
     pub subject: Subject,
-    /// What.
+    /// The condition.
     pub matcher: Matcher,
-    /// Where it stands.
+    /// Where it is defined.
     pub place: Place,
 }
 
@@ -163,11 +164,11 @@ pub struct Expectation {
 pub enum Subject {
     /// The intent that answered.
     Intent,
-    /// Who answered.
+    /// The handler that answered.
     Handler,
     /// The reply as one text.
     Text,
-    /// How the message was taken.
+    /// How the message was classified.
     Type,
     /// The language of the reply.
     Language,
@@ -179,20 +180,20 @@ pub enum Subject {
     Entity(String),
     /// The value of a slot.
     Slot(String),
-    /// Turns that a context still lives.
+    /// Number of further turns for which a context stays active.
     Context(String),
-    /// Whether a person is to take over.
+    /// Whether the dialogue is handed off to a person.
     HandOff,
-    /// A value kept by the turn.
+    /// A value that the turn stored.
     Kept(String),
     /// Quick replies of the last text.
     Suggestions,
-    /// All that is said and shown, in order.
+    /// Everything that is said and shown, in order.
     Effects,
 }
 
 impl Subject {
-    /// As it is written in fixtures.
+    /// The key in fixtures.
     pub fn name(&self) -> String {
         match self {
             Self::Intent => "intent".to_owned(),
@@ -212,7 +213,7 @@ impl Subject {
         }
     }
 
-    /// Whether a client of a server sees it.
+    /// Whether a client of a server can see this part.
     pub fn is_visible(&self) -> bool {
         matches!(self, Self::Text | Self::Suggestions | Self::Effects)
     }

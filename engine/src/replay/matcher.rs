@@ -1,4 +1,4 @@
-//! What an expectation says of a value.
+//! Conditions that expectations put on values.
 
 use std::collections::BTreeMap;
 
@@ -7,60 +7,60 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::{Catalogue, template::Template};
 
-/// Keys of a matcher that is written as a map.
+/// Keys of a matcher written as a map.
 pub const KEYS: [&str; 10] =
     ["is", "contains", "contains_any_case", "matches", "like", "one_of", "variant_of", "not", "min", "max"];
 
-/// A condition on a JSON value; `Null` stands for what is absent.
+/// A condition on a JSON value; `Null` stands for an absent value.
 #[derive(Clone, Debug)]
 pub enum Matcher {
-    /// Anything that is there.
+    /// Any value that is not absent.
     Anything,
-    /// This value.
+    /// Exactly this value.
     Equals(Value),
-    /// A text with this in it; the flag is for any case.
+    /// A text that contains this part; with `true`, case-insensitively.
     Contains(String, bool),
-    /// A text that this finds something in.
+    /// A text in which this pattern matches.
     Pattern(Regex),
-    /// A text with anything in the place of each `*`.
+    /// A text in which any characters may replace each `*`. Holds the parts between the asterisks.
     Like(Vec<String>),
-    /// One of these.
+    /// At least one of these conditions.
     OneOf(Vec<Matcher>),
-    /// All of these.
+    /// All of these conditions.
     All(Vec<Matcher>),
-    /// Not this.
+    /// The opposite of this condition.
     Not(Box<Matcher>),
-    /// A text that the bot's text of this key may become.
+    /// A text that the bot's text with this key can produce.
     VariantOf(String),
-    /// A number within bounds, these included.
+    /// A number within these inclusive bounds.
     Within(Option<f64>, Option<f64>),
-    /// A map in which each of these holds.
+    /// A map whose fields meet these conditions.
     Fields(BTreeMap<String, Matcher>),
-    /// A list, item by item; [`Matcher::Rest`] stands for any number of items.
+    /// A list, compared item by item; [`Matcher::Rest`] stands for any number of items.
     Items(Vec<Matcher>),
-    /// In a list: any items.
+    /// Any number of items; only inside a list.
     Rest,
 }
 
-/// What a list means where it stands.
+/// How to read a list in a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lists {
-    /// Conditions that all hold, of a text.
+    /// As conditions on a text, all of which must hold.
     AllHold,
-    /// Items of a list.
+    /// As the items of a list.
     Items,
 }
 
 impl Matcher {
-    /// Reads one.
+    /// Reads a condition.
     ///
     /// # Errors
-    /// A sentence on what is wrong: a pattern that does not compile, a map with unknown keys beside known ones.
+    /// A message: an invalid pattern, or a map whose keys are not those of a condition on a text.
     pub fn parse(value: &Value, lists: Lists) -> Result<Self, String> {
         match value {
             Value::String(text) => Self::of_text(text),
             Value::Array(items) if lists == Lists::AllHold && items.is_empty() => {
-                Err("an empty list of conditions says nothing".to_owned())
+                Err("an empty list of conditions checks nothing".to_owned())
             }
             Value::Array(items) if lists == Lists::AllHold => {
                 Ok(Self::All(items.iter().map(|item| Self::parse(item, lists)).collect::<Result<_, _>>()?))
@@ -75,7 +75,7 @@ impl Matcher {
                 Self::of_keys(fields, lists)
             }
             Value::Object(_) if lists == Lists::AllHold => {
-                Err(format!("a condition on a text has the keys {}", KEYS.join(", ")))
+                Err(format!("a condition on a text may only have the keys {}", KEYS.join(", ")))
             }
             Value::Object(fields) => {
                 let parse = |(key, value): (&String, &Value)| Ok((key.clone(), Self::parse(value, Lists::Items)?));
@@ -109,7 +109,7 @@ impl Matcher {
     fn of_keys(fields: &Map<String, Value>, lists: Lists) -> Result<Self, String> {
         let mut all = Vec::new();
         let text =
-            |key: &str, value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| format!("`{key}` wants a text"));
+            |key: &str, value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| format!("`{key}` needs a text"));
         for (key, value) in fields {
             all.push(match key.as_str() {
                 "is" => Self::Equals(value.clone()),
@@ -121,11 +121,11 @@ impl Matcher {
                 "not" => Self::Not(Box::new(Self::parse(value, lists)?)),
                 "one_of" => {
                     let items = value.as_array().filter(|items| !items.is_empty());
-                    let items = items.ok_or("`one_of` wants a list with something in it")?;
+                    let items = items.ok_or("`one_of` needs a list with at least one item")?;
                     Self::OneOf(items.iter().map(|item| Self::parse(item, lists)).collect::<Result<_, _>>()?)
                 }
                 "min" | "max" => {
-                    let number = value.as_f64().ok_or_else(|| format!("`{key}` wants a number"))?;
+                    let number = value.as_f64().ok_or_else(|| format!("`{key}` needs a number"))?;
                     if key == "min" { Self::Within(Some(number), None) } else { Self::Within(None, Some(number)) }
                 }
                 _ => return Err(format!("unknown key `{key}`")),
@@ -139,7 +139,7 @@ impl Matcher {
         Ok(if all.len() == 1 { all.remove(0) } else { Self::All(all) })
     }
 
-    /// Texts that it names as they are, be it to forbid them.
+    /// Texts that the condition names literally, whether it requires or forbids them.
     pub fn literals(&self) -> Vec<&str> {
         match self {
             Self::Equals(Value::String(text)) => vec![text],
@@ -151,7 +151,7 @@ impl Matcher {
         }
     }
 
-    /// Keys of the bot's texts that this names.
+    /// Keys of the bot's texts that the condition names.
     pub fn text_keys(&self) -> Vec<&str> {
         match self {
             Self::VariantOf(key) => vec![key],
@@ -164,7 +164,7 @@ impl Matcher {
         }
     }
 
-    /// Whether a value, `Null` for an absent one, is as it says.
+    /// Whether a value meets the condition; `Null` stands for an absent value.
     pub fn holds(&self, value: &Value, catalogue: &Catalogue) -> bool {
         let text = value.as_str();
         match self {
@@ -189,7 +189,7 @@ impl Matcher {
         }
     }
 
-    /// Whether it says what must not be.
+    /// Whether the condition forbids something.
     pub fn forbids(&self) -> bool {
         match self {
             Self::Not(_) => true,
@@ -198,12 +198,12 @@ impl Matcher {
         }
     }
 
-    /// Whether another value in its place could be written down as it is.
+    /// Whether `--update` may replace the condition by the actual value.
     pub fn is_replaceable(&self) -> bool {
         !matches!(self, Self::Not(_) | Self::Within(..))
     }
 
-    /// As a person would say it.
+    /// The condition as readable text.
     pub fn describe(&self) -> String {
         match self {
             Self::Anything => "anything".to_owned(),
@@ -211,8 +211,8 @@ impl Matcher {
             Self::Equals(Value::Null) => "nothing".to_owned(),
             Self::Equals(Value::String(text)) => text.clone(),
             Self::Equals(value) => value.to_string(),
-            Self::Contains(part, false) => format!("a text with \"{part}\" in it"),
-            Self::Contains(part, true) => format!("a text with \"{part}\" in it, in any case"),
+            Self::Contains(part, false) => format!("a text that contains \"{part}\""),
+            Self::Contains(part, true) => format!("a text that contains \"{part}\" (in any case)"),
             Self::Pattern(pattern) => format!("a text that matches /{pattern}/"),
             Self::Like(parts) => format!("a text like \"{}\"", parts.join("*")),
             Self::OneOf(items) => format!("one of: {}", list(items)),
@@ -236,22 +236,22 @@ fn list(items: &[Matcher]) -> String {
     items.iter().map(Matcher::describe).collect::<Vec<_>>().join(", ")
 }
 
-/// Every text has the empty one in it.
+/// An empty part is an error, because every text contains it.
 fn part_of(part: String, any_case: bool) -> Result<Matcher, String> {
     if part.is_empty() {
-        return Err("an empty part is in every text; `*` says that there is one".to_owned());
+        return Err("every text contains an empty part; write `*` for any text".to_owned());
     }
     Ok(Matcher::Contains(part, any_case))
 }
 
-/// Whether a number can lie within bounds.
+/// Checks that a number can lie within bounds.
 ///
 /// # Errors
-/// A sentence on why none can, or why they say nothing.
+/// A message: no number can, or there are no bounds.
 pub fn check_bounds(min: Option<f64>, max: Option<f64>) -> Result<(), String> {
     match (min, max) {
-        (None, None) => Err("bounds without `min` and `max` say nothing".to_owned()),
-        (Some(min), Some(max)) if min > max => Err(format!("no number is at least {min} and at most {max}")),
+        (None, None) => Err("bounds need `min`, `max` or both".to_owned()),
+        (Some(min), Some(max)) if min > max => Err(format!("`min` is {min}, above `max`, which is {max}")),
         _ => Ok(()),
     }
 }
@@ -260,11 +260,11 @@ fn pattern_of(pattern: &str) -> Result<Matcher, String> {
     let built = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
     built.map(Matcher::Pattern).map_err(|error| {
         let reason = error.to_string();
-        format!("the pattern is not good: {}", reason.lines().last().unwrap_or_default().trim_start_matches("error: "))
+        format!("the pattern is invalid: {}", reason.lines().last().unwrap_or_default().trim_start_matches("error: "))
     })
 }
 
-/// Numbers are equal when their values are.
+/// Compares numbers by value, so that `1` equals `1.0`.
 fn equal(wanted: &Value, value: &Value) -> bool {
     match (wanted.as_f64(), value.as_f64()) {
         (Some(a), Some(b)) => a == b,
@@ -283,7 +283,7 @@ fn is_like(parts: &[String], text: &str) -> bool {
     left.ends_with(last.as_str())
 }
 
-/// Two pointers, going back to the last [`Matcher::Rest`] alone: never more than items times values.
+/// Matches with two pointers and backtracks only to the last [`Matcher::Rest`]: at most items × values steps.
 fn items_hold(items: &[Matcher], list: &[Value], catalogue: &Catalogue) -> bool {
     let (mut item, mut at, mut back) = (0, 0, None);
     while at < list.len() {
@@ -307,7 +307,7 @@ fn items_hold(items: &[Matcher], list: &[Value], catalogue: &Catalogue) -> bool 
     items[item..].iter().all(|left| matches!(left, Matcher::Rest))
 }
 
-/// The templates of a text of the bot: one of `texts/`, or one of bot.yaml by its key there.
+/// The templates of one of the bot's texts: from `texts/`, or from bot.yaml under its key there.
 fn variants<'a>(catalogue: &'a Catalogue, key: &str) -> Box<dyn Iterator<Item = &'a Template> + 'a> {
     let text = match key {
         "fallback" => Some(&catalogue.fallback.text),
@@ -323,7 +323,7 @@ fn variants<'a>(catalogue: &'a Catalogue, key: &str) -> Box<dyn Iterator<Item = 
     }
 }
 
-/// `reply:greet` is the reply of the intent `greet`.
+/// The text for `reply:greet` is the reply of the intent `greet`.
 fn reply_of<'a>(catalogue: &'a Catalogue, key: &str) -> Option<&'a crate::catalogue::template::Text> {
     let id = crate::catalogue::IntentId::new(key.strip_prefix("reply:")?);
     match &catalogue.intent(&id)?.handler {
@@ -332,17 +332,17 @@ fn reply_of<'a>(catalogue: &'a Catalogue, key: &str) -> Option<&'a crate::catalo
     }
 }
 
-/// Whether the bot has a text of this key.
+/// Whether the bot has a text with this key.
 pub fn has_text(catalogue: &Catalogue, key: &str) -> bool {
     variants(catalogue, key).next().is_some()
 }
 
-/// Whether one of a text's variants has no words of its own.
+/// Whether a variant of the text consists of placeholders alone, so that any text matches it.
 pub fn may_be_anything(catalogue: &Catalogue, key: &str) -> bool {
     variants(catalogue, key).any(|one| one.literals().iter().all(String::is_empty))
 }
 
-/// Patterns for a text of the bot within a reply, one for each variant.
+/// Patterns that find one of the bot's texts inside a reply, one per variant.
 pub fn parts_of(catalogue: &Catalogue, key: &str) -> Vec<Matcher> {
     let part = |one: &Template| {
         let literals: Vec<String> = one.literals().iter().map(|part| regex::escape(part)).collect();

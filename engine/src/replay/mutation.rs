@@ -1,5 +1,6 @@
-//! Breaking a bot on purpose: a good set of fixtures notices (mutation analysis, DeMillo, Lipton and Sayward, "Hints on Test Data
-//! Selection", 1978). Each mutation changes one place of one file, or moves one example.
+//! Mutation analysis: breaks a bot on purpose, because a good set of fixtures notices (DeMillo, Lipton and Sayward,
+//! "Hints on Test Data Selection", 1978). Each mutation changes one part of one file, or moves one example to another
+//! intent.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -17,36 +18,36 @@ use crate::{
     random::Random,
 };
 
-/// What is broken.
+/// The kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A text says something else.
+    /// A text is replaced.
     Reply,
-    /// The bot, or an intent, is sure too early or too late.
+    /// A threshold is far too low or too high.
     Threshold,
-    /// An operator, a number or a truth in a script.
+    /// An operator, a number or a boolean in a script changes.
     Script,
-    /// A slot is not asked for, or is filled by something else.
+    /// A slot is not asked for, accepts anything, or has another question.
     Slot,
-    /// An example belongs to another intent.
+    /// An example moves to another intent.
     Example,
 }
 
-/// One place to break, and how.
+/// One change to a bot.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mutation {
-    /// What is broken.
+    /// The kind of change.
     pub kind: Kind,
-    /// The file.
+    /// Path of the changed file.
     pub file: String,
-    /// The line, counted from 1.
+    /// Line of the change, counted from 1.
     pub line: usize,
-    /// What is done there, in words.
+    /// A description of the change.
     pub what: String,
-    /// The intent it is about, if it is about one.
+    /// The intent concerned, if any.
     pub intent: Option<String>,
-    /// The example that is moved, as a user says it.
+    /// The example that moves, without annotations.
     #[serde(skip)]
     pub example: Option<String>,
     #[serde(skip)]
@@ -55,14 +56,14 @@ pub struct Mutation {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Edit {
-    /// Other text at these bytes.
+    /// Replaces these bytes.
     Bytes(std::ops::Range<usize>, String),
-    /// Another value at a pointer; the file is written anew as JSON, which is YAML.
+    /// Replaces the value at a pointer; the file is rewritten as JSON, which is valid YAML.
     Value(String, Value),
 }
 
 impl Mutation {
-    /// The bot with this broken.
+    /// Returns the bot with this change.
     pub fn apply(&self, bundle: &Bundle) -> Bundle {
         let mut broken = bundle.clone();
         for (file, edit) in &self.edits {
@@ -82,7 +83,7 @@ impl Mutation {
     }
 }
 
-/// Sets the value at a pointer whose parent is there.
+/// Sets the value at a pointer whose parent exists.
 fn set(value: &mut Value, pointer: &str, new: Value) {
     let Some((parent, key)) = pointer.rsplit_once('/') else { return };
     let key = key.replace("~1", "/").replace("~0", "~");
@@ -99,7 +100,7 @@ fn set(value: &mut Value, pointer: &str, new: Value) {
     }
 }
 
-/// `count` different mutations of a bot, the kinds in equal parts as far as there are enough of each. One seed, one choice.
+/// Chooses `count` different mutations, equally many of each kind as far as possible. The seed determines the choice.
 pub fn choose(bundle: &Bundle, count: usize, seed: u64) -> Vec<Mutation> {
     let mut random = Random::new(seed);
     let mut by_kind: BTreeMap<Kind, Vec<Mutation>> = BTreeMap::new();
@@ -162,7 +163,7 @@ fn mutation(kind: Kind, document: &Document, pointer: &str, what: String, value:
     }
 }
 
-/// Each text that a bot may say.
+/// Mutations that replace a text that the bot may say.
 fn replies(document: &Document, found: &mut Vec<Mutation>) {
     let roots: &[&str] = match document.file.split('/').next().unwrap_or("") {
         "texts" => &[""],
@@ -172,7 +173,7 @@ fn replies(document: &Document, found: &mut Vec<Mutation>) {
     for root in roots {
         if let Some(value) = document.value.pointer(root) {
             each_text(value, root, &mut |pointer, text| {
-                let what = format!("\"{}\" is said otherwise", crate::text::shorten(text, 40));
+                let what = format!("the text \"{}\" is replaced", crate::text::shorten(text, 40));
                 found.push(mutation(Kind::Reply, document, pointer, what, "Broken on purpose.".into()));
             });
         }
@@ -192,11 +193,11 @@ fn each_text(value: &Value, pointer: &str, visit: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// The bot's own thresholds, and each intent's raised so far that it is hardly ever taken.
+/// Mutations of the bot's threshold, and of each intent's, raised so far that the intent hardly ever matches.
 fn thresholds(documents: &BTreeMap<&str, Document>, found: &mut Vec<Mutation>) {
     if let Some(bot) = documents.get("bot.yaml") {
         for (threshold, what) in
-            [(0.05, "anything is taken for an intent"), (0.99, "hardly anything is taken for an intent")]
+            [(0.05, "any message matches an intent"), (0.99, "hardly any message matches an intent")]
         {
             let mut matching = bot.value.get("matching").and_then(Value::as_object).cloned().unwrap_or_default();
             matching.insert("threshold".to_owned(), json!(threshold));
@@ -205,7 +206,7 @@ fn thresholds(documents: &BTreeMap<&str, Document>, found: &mut Vec<Mutation>) {
         }
     }
     for (_, document) in documents.iter().filter(|(path, _)| path.starts_with("intents/")) {
-        let what = "threshold = 0.99: the intent is hardly ever taken".to_owned();
+        let what = "threshold = 0.99: the intent hardly ever matches".to_owned();
         found.push(mutation(Kind::Threshold, document, "/threshold", what, json!(0.99)));
     }
 }
@@ -227,7 +228,7 @@ const SWAPS: [(&str, &str); 14] = [
     ("if !", "if "),
 ];
 
-/// Operators, truths and numbers outside of texts and comments.
+/// Mutations of operators, booleans and numbers, outside texts and comments.
 fn script(path: &str, source: &str, found: &mut Vec<Mutation>) {
     static TOKEN: LazyLock<Regex> =
         LazyLock::new(|| regex(r"==|!=|<=|>=|&&|\|\|| < | > | \+ | - | \* |\btrue\b|\bfalse\b|\bif !|\b\d+\b"));
@@ -268,19 +269,19 @@ fn slots(document: &Document, found: &mut Vec<Mutation>) {
                 .filter(|(key, _)| *key != "entity")
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect();
-            let what = format!("the slot `{name}` takes any answer");
+            let what = format!("the slot `{name}` accepts any answer");
             found.push(mutation(Kind::Slot, document, &pointer, what, Value::Object(without)));
         }
         if let Some(ask) = slot.get("ask") {
             each_text(ask, &child(&pointer, "ask"), &mut |pointer, text| {
-                let what = format!("\"{}\" is asked otherwise", crate::text::shorten(text, 40));
+                let what = format!("the question \"{}\" is replaced", crate::text::shorten(text, 40));
                 found.push(mutation(Kind::Slot, document, pointer, what, "Broken on purpose?".into()));
             });
         }
     }
 }
 
-/// Each example, moved to another intent that has examples of its language.
+/// Mutations that move an example to another intent with examples in the same language.
 fn examples(intents: &[(&str, &Document)], random: &mut Random, found: &mut Vec<Mutation>) {
     for (path, document) in intents {
         let languages = document.value.get("examples").and_then(Value::as_object);
@@ -299,7 +300,7 @@ fn examples(intents: &[(&str, &Document)], random: &mut Random, found: &mut Vec<
                 more.push(example.clone());
                 let text = example.as_str().unwrap_or_default();
                 let what = format!(
-                    "the example \"{}\" belongs to `{}`",
+                    "the example \"{}\" moves to `{}`",
                     crate::text::shorten(text, 60),
                     name_of(other).unwrap_or_default()
                 );

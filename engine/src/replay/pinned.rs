@@ -1,5 +1,5 @@
-//! An embedder for replays: what was embedded before a run is looked up, and each text is embedded by itself, so that a vector does not
-//! depend, in its last bits, on which texts shared its batch.
+//! An embedder for replays. It looks up texts that were embedded before the run, and embeds each text alone, so that
+//! the last bits of a vector do not depend on which texts shared its batch.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,19 +14,19 @@ use crate::{
     text::normalize,
 };
 
-/// An [`Embedder`] whose answers do not depend on what else is asked.
+/// An [`Embedder`] whose vectors do not depend on other requests.
 pub struct PinnedEmbedder {
     inner: Arc<dyn Embedder>,
     known: HashMap<String, Vector>,
-    /// One text at a time.
+    /// Held while a text is embedded, so that only one is at a time.
     alone: Mutex<()>,
 }
 
 impl PinnedEmbedder {
-    /// Embeds the messages of fixtures, or takes their vectors from a file under `folder`.
+    /// Embeds the messages of fixtures, or reads their vectors from a cache file in `folder`.
     ///
     /// # Errors
-    /// When a text cannot be embedded. A file that cannot be read or written is made anew and logged.
+    /// If a text cannot be embedded. A cache file that cannot be read is rebuilt; one that cannot be written is logged.
     pub fn new(
         inner: Arc<dyn Embedder>,
         fixtures: &[Fixture],
@@ -46,14 +46,14 @@ impl PinnedEmbedder {
         if missing > 0
             && let Err(error) = cache.save(&texts)
         {
-            tracing::warn!(%error, "the vectors of the fixtures could not be written; the next replay embeds again");
+            tracing::warn!(%error, "cannot save the vectors of the fixtures; the next replay embeds them again");
         }
         let known = texts.into_iter().zip(vectors).collect();
         Ok(Self { inner, known, alone: Mutex::new(()) })
     }
 }
 
-/// Hands texts on one by one.
+/// Passes texts on one at a time.
 struct Single<'a>(&'a dyn Embedder);
 
 impl Embedder for Single<'_> {
@@ -104,7 +104,7 @@ impl Embedder for PinnedEmbedder {
             None => {
                 let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
                 let vectors = self.inner.embed(std::slice::from_ref(text))?;
-                vectors.into_iter().next().ok_or_else(|| EmbeddingError::Failed("no vector came".to_owned()))
+                vectors.into_iter().next().ok_or_else(|| EmbeddingError::Failed("no vector was returned".to_owned()))
             }
         };
         texts.iter().map(embed).collect()

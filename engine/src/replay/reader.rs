@@ -1,4 +1,4 @@
-//! From files to fixtures, or to all that is wrong with them.
+//! Reads files into fixtures, or reports everything that is wrong with them.
 
 mod botium;
 mod expect;
@@ -26,16 +26,16 @@ use crate::catalogue::{
 };
 use crate::text::shorten;
 
-/// The folder of what several fixtures begin with: `fixtures/shared/`, or one beside a fixture that lies elsewhere.
+/// The folder of shared setup files: `fixtures/shared/`, or `shared/` next to a fixture elsewhere.
 const SHARED: &str = "shared/";
-/// The one user of a fixture that names none.
+/// The user of a fixture that names none.
 const SOMEBODY: &str = "user";
-/// Stands, in files of others, for a message that cannot be said as it is meant. It is told, and not said at all; no text that may be sent
-/// is this one.
+/// Placeholder, in files of other tools, for a message that cannot be sent as meant. Such a message is reported and
+/// skipped. No text that a user may send equals it.
 const UNSAYABLE: &str = "\0";
 
-/// Reads fixtures: banter's own YAML, Rasa's end-to-end YAML, and Botium's `.convo.txt`. Faults that keep a file from being played are
-/// errors; what of another tool's file cannot be mapped is a warning.
+/// Reads fixtures: banter's own YAML, Rasa's end-to-end YAML, and Botium's `.convo.txt`. What keeps a file from being
+/// played is an error; an unsupported part of another tool's file is a warning.
 pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &mut Faults) -> Vec<Fixture> {
     let shared = shared_files(files);
     let mut reader = Reader {
@@ -62,8 +62,8 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &m
     }
     for fixture in fixtures.iter().filter(|fixture| fixture.expects_nothing()) {
         let place = SpanPlace { file: fixture.place.file.clone(), span: 0..0 };
-        let message = format!("`{}` expects nothing: only a handler that fails is noticed", shorten(&fixture.name, 60));
-        reader.faults.push(Fault::warning(place, message).hint("write `expect:` at least at its last message"));
+        let message = format!("`{}` expects nothing: only a failing handler makes it fail", shorten(&fixture.name, 60));
+        reader.faults.push(Fault::warning(place, message).hint("add `expect:` at least to the last message"));
     }
     reader.faults.tell_once();
     fixtures.retain(|fixture| {
@@ -71,19 +71,20 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &m
         if !fits {
             let place = SpanPlace { file: fixture.place.file.clone(), span: 0..0 };
             let message = format!("the conversation has {} messages, more than {MAX_TURNS}", fixture.steps.len());
-            faults.push(Fault::error(place, message).hint("split it"));
+            faults.push(Fault::error(place, message).hint("split the file"));
         }
         fits
     });
     fixtures
 }
 
-/// Whether a file of a bot is one that its fixtures begin with.
+/// Whether a file of a bot is a shared setup file.
 pub fn is_shared(path: &str) -> bool {
     path.starts_with("fixtures/shared/")
 }
 
-/// What fixtures begin with, by path, and the name by which they call it: what lies in a folder `shared/` of a folder of fixtures.
+/// Shared setup files by path, with the name by which fixtures refer to them: those in a folder `shared/` under a
+/// folder of fixtures.
 fn shared_files(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<&str, &str> {
     let folder = |path: &'_ str| path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let folders: BTreeSet<String> = files.keys().map(|path| folder(path)).collect();
@@ -106,7 +107,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Names that the bot's files speak of: slots, and whatever its scripts write as texts.
+    /// Names that the bot's files mention: slots, and all text literals of its scripts.
     fn names(&self) -> &BTreeSet<String> {
         self.names.get_or_init(|| {
             let intents = &self.catalogue.intents;
@@ -119,7 +120,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What may answer: the engine itself, and the handlers of intents.
+    /// All handlers that may answer: the engine's own and those of intents.
     fn handlers(&self) -> &BTreeSet<String> {
         const OWN: [&str; 7] = ["reply", "form", "fallback", "clarify", "handoff", "cancelled", "dropped"];
         self.handlers.get_or_init(|| {
@@ -140,14 +141,16 @@ impl Reader<'_> {
         self.own(&mut document).into_iter().collect()
     }
 
-    /// A fixture of banter's own form.
+    /// Reads a fixture in banter's own format.
     fn own(&mut self, document: &mut Document) -> Option<Fixture> {
         let before = self.faults.count(Severity::Error);
         let file = self.shape.read(document, self.faults)?;
         if document.value.get("conversation").is_none_or(Value::is_null) {
             let fault = Fault::error(document.place(""), "the key `conversation` is missing");
             self.faults.push(
-                fault.hint("say in a few words what it shows; what several fixtures share lies in fixtures/shared/"),
+                fault.hint(
+                    "describe the conversation in a few words; move parts that fixtures share to fixtures/shared/",
+                ),
             );
         }
         if document.value.get("turns").is_none_or(|turns| turns.as_array().is_some_and(Vec::is_empty)) {
@@ -171,7 +174,7 @@ impl Reader<'_> {
 
     fn set_up(&mut self, document: &Document, index: usize, name: &str, fixture: &mut Fixture) {
         let named = self.files.iter().filter(|(path, _)| self.shared.get(path.as_str()) == Some(&name));
-        // Of several the nearest.
+        // Of several files with this name, take the nearest.
         let together = |path: &str| path.bytes().zip(document.file.bytes()).take_while(|(a, b)| a == b).count();
         let Some((path, bytes)) = named.max_by_key(|(path, _)| together(path)) else {
             let known: Vec<&str> = self.shared.values().copied().collect();
@@ -183,7 +186,7 @@ impl Reader<'_> {
         self.begin_with(path, bytes, fixture);
     }
 
-    /// A shared file, looked at whether or not anything begins with it.
+    /// Checks a shared file, whether or not a fixture uses it.
     fn look_at_shared(&mut self, path: &str, bytes: &[u8]) {
         let place = self.line(path, 1);
         let mut fixture = Fixture::new(path.to_owned(), place);
@@ -199,17 +202,20 @@ impl Reader<'_> {
         let Some(file) = self.shape.read(&mut shared, self.faults) else { return };
         if file.conversation.is_some() {
             let place = shared.key_place("/conversation");
-            let fault = Fault::error(place, "a file of a folder `shared/` is not played by itself, and has no name");
+            let fault = Fault::error(
+                place,
+                "a file in a folder `shared/` is not played by itself and must not have `conversation`",
+            );
             self.faults.push(fault.hint("move it out of `shared/`, or remove `conversation`"));
         }
         if !file.setup.is_empty() {
-            let fault = Fault::error(shared.key_place("/setup"), "a shared file cannot begin with another");
-            self.faults.push(fault.hint("name both in the fixture's own `setup`"));
+            let fault = Fault::error(shared.key_place("/setup"), "a shared file cannot have a `setup` of its own");
+            self.faults.push(fault.hint("list both files in the fixture's `setup`"));
         }
         self.add(&shared, file, fixture);
     }
 
-    /// What a file says is added to what its setup said.
+    /// Adds the content of a file to the fixture.
     fn add(&mut self, document: &Document, mut file: FixtureFile, fixture: &mut Fixture) {
         self.set_world(document, &mut file, fixture);
         let mut expectations = Vec::new();
@@ -217,7 +223,7 @@ impl Reader<'_> {
         if let Some(expect) = &file.expect {
             expect::read(self, document, expect, "/expect", false, &mut expectations, &mut events);
         }
-        // What a file expects of each turn, it expects of its own.
+        // A file-wide `expect` applies to the turns of that file only.
         for (index, turn) in file.turns.into_iter().enumerate() {
             let mut step = self.step(document, turn, index);
             step.expectations.splice(0..0, expectations.iter().cloned());
@@ -233,8 +239,8 @@ impl Reader<'_> {
             other => {
                 let reason = other.err().map_or("it is negative".to_owned(), |error| error.to_string());
                 let place = document.place(&child(&pointer, "after"));
-                let fault = Fault::error(place, format!("`{after}` is no length of time: {reason}"));
-                self.faults.push(fault.hint("write one such as 90s, 2h or 3 days"));
+                let fault = Fault::error(place, format!("`{after}` is not a duration: {reason}"));
+                self.faults.push(fault.hint("write a duration such as 90s, 2h or 3 days"));
                 None
             }
         });
@@ -262,33 +268,33 @@ impl Reader<'_> {
                         let fault = Fault::error(document.place(pointer), format!("the bot has no text `{key}`"));
                         self.faults.push(fault.hint(choose_hint(key, known)));
                     } else if super::matcher::may_be_anything(self.catalogue, key) {
-                        let message = format!("the text `{key}` may become any text, so this says nothing");
+                        let message = format!("the text `{key}` can produce any text, so this checks nothing");
                         let fault = Fault::error(document.place(pointer), message);
-                        self.faults.push(fault.hint("write what it becomes here"));
+                        self.faults.push(fault.hint("write the text that is expected here"));
                     }
                 }
                 Some(matcher)
             }
             Err(message) => {
                 let fault = Fault::error(document.place(pointer), message);
-                self.faults.push(fault.hint("docs/replay.md tells how conditions are written"));
+                self.faults.push(fault.hint("see docs/replay.md for how to write conditions"));
                 None
             }
         }
     }
 
-    /// What must not be there is not there under a name with a typo either, so such a test passes for ever; and what nothing asks for may
-    /// as well not be there at first.
+    /// Warns about a name that looks misspelt. A misspelt name is absent in any case, so a test of its absence would
+    /// always pass; and an initial value under it would have no effect.
     fn check_known(&mut self, document: &Document, name: &str, list: &str, pointer: &str) {
         let meant = did_you_mean(name, self.names().iter().map(String::as_str)).map(str::to_owned);
         if let Some(meant) = meant.filter(|meant| *meant != name) {
             let place = document.key_place(pointer);
-            let fault = Fault::warning(place, format!("nothing in the bot names `{name}`, so {list} never has it"));
+            let fault = Fault::warning(place, format!("the bot never mentions `{name}`, so it is never in {list}"));
             self.faults.push(fault.hint(format!("did you mean `{meant}`?")));
         }
     }
 
-    /// Where users are named, a message of another one is a typo.
+    /// If a fixture names its users, any other speaker is a typo.
     fn check_speakers(&mut self, document: &Document, fixture: &Fixture) {
         let named: Vec<&str> = fixture.users.keys().map(String::as_str).filter(|name| *name != SOMEBODY).collect();
         for step in fixture.steps.iter().filter(|step| step.place.file == document.file) {
@@ -303,14 +309,14 @@ impl Reader<'_> {
             if let Some(other) = numbers.insert(id, name) {
                 let fault = Fault::error(
                     document.place(&child(&child("/users", name), "id")),
-                    format!("`{other}` has the number {id} too"),
+                    format!("`{other}` has the same id {id}"),
                 );
-                self.faults.push(fault.hint("scripts tell users apart by their numbers"));
+                self.faults.push(fault.hint("give each user a different id: scripts tell users apart by it"));
             }
         }
     }
 
-    /// A clock that leaves the calendar would be a panic elsewhere.
+    /// Rejects a clock that leaves the range of dates, which would panic later.
     fn check_clock(&mut self, document: &Document, fixture: &Fixture) {
         let mut now: Zoned = fixture.now.to_zoned(fixture.time_zone.clone().unwrap_or(TimeZone::UTC));
         for step in &fixture.steps {
@@ -320,8 +326,9 @@ impl Reader<'_> {
                 Err(error) => {
                     let place = document.place(&child(&step.place.pointer, "after"));
                     tracing::debug!(%error, "a clock out of range");
-                    self.faults
-                        .push(Fault::error(place, "the clock leaves the calendar here").hint("let less time pass"));
+                    self.faults.push(
+                        Fault::error(place, "the clock leaves the range of dates here").hint("use a shorter `after`"),
+                    );
                     return;
                 }
             }
@@ -332,16 +339,16 @@ impl Reader<'_> {
         Place { file: document.file.clone(), line: document.line(pointer), pointer: pointer.to_owned() }
     }
 
-    /// A place of a format without pointers.
+    /// A location in a file format without JSON pointers.
     fn line(&self, file: &str, line: usize) -> Place {
         Place { file: file.to_owned(), line, pointer: String::new() }
     }
 }
 
-/// An empty fixture of another tool's file.
+/// An empty fixture for a file of another tool.
 fn foreign(name: String, place: Place) -> Fixture {
     let mut fixture = Fixture::new(name, place);
-    // Their tools know nothing of kept values.
+    // Other tools have no stored values, so every key counts as absent.
     fixture.stubs.kv = true;
     fixture
 }

@@ -1,15 +1,15 @@
-//! New expectations in place of old ones; all else of the file, comments and order too, stays as it is.
+//! Replaces expectations in a file and leaves everything else, comments and order included, as it is.
 
 use serde_json::{Map, Value};
 
 use super::matcher::{KEYS, Lists, Matcher};
 use crate::catalogue::document::Document;
 
-/// The text of a file in which the value at each JSON pointer is another one, and nothing else differs; `None` where that cannot be done:
-/// a pointer names nothing, an alias stands for several places, or comments lie in between.
+/// Replaces the value at each JSON pointer in the text of a file and changes nothing else. Returns `None` if that is
+/// impossible: a pointer finds nothing, a value is shared through an alias, or there is a comment inside a value.
 pub fn rewrite(file: &str, text: &str, replacements: &[(String, Value)]) -> Option<String> {
     let document = Document::parse(file, text.as_bytes()).ok()?;
-    // Places count from behind the byte-order mark.
+    // Locations do not count a byte-order mark.
     let (mark, body) = text.split_at(text.len() - text.strip_prefix('\u{FEFF}').unwrap_or(text).len());
     let mut wanted = document.value.clone();
     let mut edits = Vec::new();
@@ -36,14 +36,14 @@ pub fn rewrite(file: &str, text: &str, replacements: &[(String, Value)]) -> Opti
     (Document::parse(file, out.as_bytes()).ok()?.value == wanted).then_some(out)
 }
 
-/// Whether a comment lies inside a value: a `#` behind a space, outside of quotes and of a text of several lines.
+/// Whether a value contains a comment: a `#` after white space, outside quotes and block scalars.
 fn has_comment(value: &str) -> bool {
     let in_line = |line: &str| {
         let (mut quote, mut before) = (None, ' ');
         for c in line.chars() {
             match (quote, c) {
                 (None, '#') if before.is_whitespace() => return true,
-                // An apostrophe inside a word opens nothing.
+                // An apostrophe inside a word opens no quote.
                 (None, '"' | '\'') if before.is_whitespace() || "[{,:".contains(before) => quote = Some(c),
                 (Some(open), _) if open == c => quote = None,
                 _ => {}
@@ -55,7 +55,7 @@ fn has_comment(value: &str) -> bool {
     !value.starts_with(['|', '>']) && value.lines().any(in_line)
 }
 
-/// A value as an expectation that means this very value.
+/// Writes a value as an expectation that matches exactly this value.
 pub fn write(value: &Value) -> String {
     match literal(value) {
         Value::String(text) => write_text(&text),
@@ -63,12 +63,12 @@ pub fn write(value: &Value) -> String {
     }
 }
 
-/// A text as YAML, where no condition is meant.
+/// Writes a text as a YAML scalar.
 pub fn write_text(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { Value::from(text).to_string() }
 }
 
-/// A text that would be read as a condition is marked as a literal one.
+/// Marks texts as literal that would be read as conditions.
 fn literal(value: &Value) -> Value {
     match value {
         Value::String(text) => match Matcher::parse(value, Lists::Items) {
@@ -78,7 +78,7 @@ fn literal(value: &Value) -> Value {
         Value::Array(items) => items.iter().map(literal).collect(),
         Value::Object(fields) => {
             let inner: Map<String, Value> = fields.iter().map(|(key, value)| (key.clone(), literal(value))).collect();
-            // A map that looks like a condition is meant as a value.
+            // Mark a map as a value if it looks like a condition.
             if !inner.is_empty() && inner.keys().all(|key| KEYS.contains(&key.as_str())) {
                 let whole: Map<String, Value> = [("is".to_owned(), value.clone())].into_iter().collect();
                 return whole.into();
@@ -89,7 +89,7 @@ fn literal(value: &Value) -> Value {
     }
 }
 
-/// Whether YAML reads an unquoted text as that text, wherever it stands.
+/// Whether YAML reads the unquoted text as that same text, in any position.
 fn is_plain(text: &str) -> bool {
     let safe = |c: char| c.is_alphanumeric() || " _-./".contains(c);
     let starts = text.chars().next().is_some_and(char::is_alphabetic);
@@ -97,7 +97,7 @@ fn is_plain(text: &str) -> bool {
     starts && !word && text.chars().all(safe) && !text.ends_with(' ')
 }
 
-/// JSON with a space where people write one; it is YAML too.
+/// JSON with the spaces that people write; it is also YAML.
 fn flow(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),

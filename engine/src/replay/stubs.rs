@@ -1,4 +1,4 @@
-//! The outside of a replayed turn: what the fixture says, and nothing else.
+//! The outside world of a replayed turn: answers come from the fixture alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,16 +22,16 @@ pub struct StubHost {
     seen: Mutex<Seen>,
 }
 
-/// What was asked.
+/// What the turn asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Calls that the fixture has no answer for.
+    /// Calls without a stub in the fixture.
     pub missing: Vec<String>,
-    /// Parts of the world that were asked and that the fixture stands for.
+    /// Parts of the outside world that the turn used and the fixture replaced.
     pub outside: BTreeSet<&'static str>,
-    /// Plugins that were called.
+    /// Names of the plugins that were called.
     pub plugins: Vec<String>,
-    /// Places of the stubs that answered.
+    /// Locations of the stubs that answered.
     pub used: BTreeSet<Place>,
 }
 
@@ -40,7 +40,7 @@ impl StubHost {
         Self { catalogue, stubs, kept, seen: Mutex::default() }
     }
 
-    /// What was asked so far.
+    /// What the turn has asked for so far.
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -63,7 +63,7 @@ impl Host for StubHost {
         if self.stubs.kv {
             return Ok(None);
         }
-        Err(self.missing(format!("kv_get({key:?}) (`stubs: {{ kv: {{}} }}` begins with nothing kept)")))
+        Err(self.missing(format!("kv_get({key:?}) (`stubs: {{ kv: {{}} }}` starts without stored values)")))
     }
 
     fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
@@ -72,7 +72,7 @@ impl Host for StubHost {
         let found = self.stubs.http.iter().find(|stub| stub.url.holds(&asked, &self.catalogue));
         let Some(stub) = found else { return Err(self.missing(format!("http_get({url:?})"))) };
         self.note(|seen| seen.used.extend([stub.place.clone()]));
-        // A host that the bot may not ask is refused here as it is in a server.
+        // Refuse hosts that the bot may not fetch from, as a server does.
         let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or("");
         if !policy.allow.iter().any(|allowed| allowed == &host.to_lowercase()) {
             return Err(HostError::Refused(format!("the host {host} is not in the bot's `allow`")));

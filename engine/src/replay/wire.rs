@@ -8,45 +8,46 @@ use serde_json::Value;
 
 use crate::{state::DialogueState, turn::TurnKind};
 
-/// The most messages of one fixture.
+/// Limit on the number of messages in a fixture.
 pub const MAX_TURNS: usize = 1_000;
 
-/// fixtures/*.yaml: a conversation, and what must come of it. Files under fixtures/shared/ hold what several begin with.
+/// fixtures/*.yaml: a conversation and the expected replies. Files under fixtures/shared/ hold setups that fixtures
+/// share.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "fixtures/*.yaml")]
 pub struct FixtureFile {
-    /// What the conversation shows, in a few words; a shared file has none.
+    /// What the conversation shows, in a few words; a shared file must not have this key.
     #[schemars(length(min = 1, max = 200))]
     pub conversation: Option<String>,
-    /// Files under fixtures/shared/ whose users, stubs and messages come first.
+    /// Files under fixtures/shared/ whose users, stubs and messages come before those of this file.
     #[serde(default)]
     pub setup: Vec<String>,
-    /// Whether each message begins a dialogue of its own.
+    /// Whether each message starts a dialogue of its own.
     #[serde(default)]
     pub independent: bool,
-    /// Words to choose fixtures by: `banter replay --tag smoke`.
+    /// Labels for selecting fixtures: `banter replay --tag smoke`.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// The clock at the first message, such as `2026-01-05T10:00:00Z` (the default, a Monday).
+    /// The time of the first message; default `2026-01-05T10:00:00Z`, a Monday.
     pub now: Option<String>,
-    /// An IANA time zone instead of the bot's.
+    /// IANA time zone that overrides the bot's.
     pub time_zone: Option<String>,
-    /// Where chance comes from; 0 without it.
+    /// Seed of the random numbers; default 0.
     pub seed: Option<u64>,
-    /// The language in which the dialogues begin.
+    /// The language in which dialogues start.
     pub language: Option<String>,
-    /// The number of the one user, 2 without it.
+    /// The id of the fixture's single user; default 2.
     pub user: Option<i64>,
-    /// The dialogue of the one user so far, in the form that `/state` of `banter chat` prints.
+    /// The initial dialogue state of the single user, in the format that `/state` of `banter chat` prints.
     pub state: Option<StateFile>,
-    /// Users with something to begin with, by the name that `as` of a message gives.
+    /// Users with an initial state, by the name that messages give in `as`.
     #[serde(default)]
     pub users: BTreeMap<String, UserFile>,
-    /// What the outside answers. A call that has no stub is a difference.
+    /// What the outside world answers. A call without a stub is a difference.
     #[serde(default)]
     pub stubs: StubsFile,
-    /// What is expected of each turn.
+    /// What is expected of every turn in this file.
     pub expect: Option<ExpectFile>,
     /// The messages in order.
     #[serde(default)]
@@ -54,29 +55,29 @@ pub struct FixtureFile {
     pub turns: Vec<TurnFile>,
 }
 
-/// A dialogue so far.
+/// A dialogue state.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateFile {
     /// Slot values.
     #[serde(default)]
     pub slots: BTreeMap<String, Value>,
-    /// Contexts, and for how many more turns each lives.
+    /// Active contexts, and for how many more turns each stays active.
     #[serde(default)]
     pub contexts: BTreeMap<String, u32>,
-    /// The form that is being filled.
+    /// The form in progress.
     pub form: Option<FormFile>,
-    /// Messages in a row that were not understood.
+    /// Number of consecutive fallbacks.
     #[serde(default)]
     pub misses: u32,
 }
 
 impl StateFile {
-    /// The state before the first message.
+    /// The dialogue state before the first message.
     pub fn to_state(&self) -> DialogueState {
         DialogueState {
             slots: self.slots.clone(),
-            // It ages once before it is seen.
+            // The first turn ages contexts before anything sees them.
             contexts: self.contexts.iter().map(|(name, turns)| (name.clone(), turns.saturating_add(1))).collect(),
             form: self.form.as_ref().map(|form| crate::state::Form {
                 intent: crate::catalogue::IntentId::new(&form.intent),
@@ -90,11 +91,11 @@ impl StateFile {
     }
 }
 
-/// A form in the middle.
+/// A form in progress.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FormFile {
-    /// Whose slots are asked for.
+    /// The intent whose slots the form asks for.
     #[serde(default)]
     #[schemars(required)]
     pub intent: String,
@@ -104,36 +105,36 @@ pub struct FormFile {
     pub slot: String,
 }
 
-/// A user with something to begin with.
+/// A user with an initial state.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserFile {
-    /// The number that scripts see.
+    /// The id that scripts see.
     pub id: Option<i64>,
-    /// The language in which the dialogue begins.
+    /// The language in which the dialogue starts.
     pub language: Option<String>,
-    /// The dialogue so far.
+    /// The initial dialogue state.
     pub state: Option<StateFile>,
-    /// Values that earlier turns kept for this user.
+    /// Values that earlier turns stored for this user.
     #[serde(default)]
     pub kv: BTreeMap<String, Value>,
 }
 
-/// What the outside answers.
+/// What the outside world answers.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StubsFile {
-    /// Pages; the first whose URL fits answers.
+    /// HTTP responses; the first whose URL matches answers.
     #[serde(default)]
     pub http: Vec<HttpStubFile>,
-    /// Values kept for the one user; `{}` for none.
+    /// Values stored for the single user; `{}` for none.
     pub kv: Option<BTreeMap<String, Value>>,
-    /// Plugins that are not to be called, and what stands for their replies.
+    /// Replies of plugins, by name; these plugins are not called.
     #[serde(default)]
     pub plugins: BTreeMap<String, PluginStubFile>,
 }
 
-/// A page.
+/// A stub for an HTTP response.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpStubFile {
@@ -150,49 +151,50 @@ pub struct HttpStubFile {
     pub json: Option<Value>,
     /// The body as a text.
     pub body: Option<String>,
-    /// Why there is no answer at all.
+    /// The reason why there is no response.
     pub fails: Option<String>,
 }
 
-/// What stands for a plugin's reply.
+/// A stub for a plugin's reply.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PluginStubFile {
-    /// What it says.
+    /// The text that the plugin says.
     pub say: Option<String>,
     /// Data for the client.
     #[serde(default, deserialize_with = "present")]
     pub payload: Option<Value>,
-    /// Slots that it sets.
+    /// Slots that the plugin sets.
     #[serde(default)]
     pub set_slot: BTreeMap<String, Value>,
-    /// For the script that calls it.
+    /// The value returned to the script that calls the plugin.
     #[serde(default, deserialize_with = "present")]
     pub value: Option<Value>,
-    /// Why it fails.
+    /// The reason why the plugin fails.
     pub fails: Option<String>,
-    /// What the user is told when it fails.
+    /// What the user is told if the plugin fails.
     pub user_text: Option<String>,
 }
 
-/// One message and what is expected of the reply.
+/// One message, and what is expected of the reply.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TurnFile {
-    /// What the user says.
+    /// The text of the message.
     #[serde(default)]
     #[schemars(required, length(min = 1, max = 2000))]
     pub user: String,
-    /// Who of several users says it.
+    /// The name of the user who sends the message.
     #[serde(rename = "as")]
     pub speaker: Option<String>,
-    /// How much time passes before, such as `2h`, `3 days`.
+    /// Time that passes before the message, such as `2h` or `3 days`.
     pub after: Option<String>,
-    /// What is expected.
+    /// What is expected of the reply.
     pub expect: Option<ExpectFile>,
 }
 
-/// What is expected of a turn. Only what is named is compared; failures of handlers that are not named are differences.
+/// What is expected of a turn. Only the given keys are compared; a handler failure that `events` does not name is a
+/// difference.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectFile {
@@ -200,7 +202,8 @@ pub struct ExpectFile {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Condition")]
     pub intent: Option<Value>,
-    /// Who answers: a script's file, `plugin:name`, `reply`, `form`, `fallback`, `clarify`, `handoff`, `cancelled`, `dropped`.
+    /// The handler that answers: a script's file, `plugin:name`, `reply`, `form`, `fallback`, `clarify`, `handoff`,
+    /// `cancelled` or `dropped`.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Condition")]
     pub handler: Option<Value>,
@@ -208,7 +211,7 @@ pub struct ExpectFile {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Condition")]
     pub text: Option<Value>,
-    /// How the message is taken.
+    /// How the message is classified.
     #[serde(rename = "type")]
     pub kind: Option<TypeFile>,
     /// The language of the reply.
@@ -227,69 +230,73 @@ pub struct ExpectFile {
     /// Slots after the turn; `null` for none.
     #[serde(default)]
     pub slots: BTreeMap<String, Value>,
-    /// Contexts after the turn and how many more turns each lives; `null` for none.
+    /// Contexts after the turn, and for how many more turns each stays active; `null` for none.
     #[serde(default)]
     pub contexts: BTreeMap<String, Value>,
-    /// Whether a person is to take over.
+    /// Whether the dialogue is handed off to a person.
     pub hand_off: Option<bool>,
-    /// Values that the turn keeps for the user; `null` for none.
+    /// Values that the turn stores for the user; `null` for none.
     #[serde(default)]
     pub kept: BTreeMap<String, Value>,
     /// Quick replies of the last text.
     pub suggestions: Option<Vec<Value>>,
-    /// All that is said and shown, in order: `{ say: …, suggest: […] }`, `{ image: … }`, `{ payload: {…} }`; `"..."` for any more.
+    /// Everything that is said and shown, in order: `{ say: …, suggest: […] }`, `{ image: … }`, `{ payload: {…} }`;
+    /// `"..."` for any further items.
     pub effects: Option<Vec<Value>>,
-    /// Failures of handlers by kind: `script_failed`, `plugin_failed`, `text_failed`, `jump_failed`, `state_dropped`.
+    /// Expected failures of handlers, by kind: `script_failed`, `plugin_failed`, `text_failed`, `jump_failed`,
+    /// `state_dropped`.
     pub events: Option<Vec<Value>>,
-    /// What must not be so.
+    /// What must not hold.
     pub not: Option<Box<ExpectFile>>,
 }
 
-/// A condition on a text. It stands in the schema alone; the matcher reads the value itself.
+/// A condition on a text. Used only for the schema; the matcher reads the value itself.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Condition {
-    /// There is none.
+    /// The text is absent.
     Nothing(()),
-    /// The text, `~"a part"`, `/a pattern/`, `*` for any, `=` before a text that would mean something else.
+    /// The text itself, `~"a part"`, `/a pattern/`, `*` for any text, `=` before a text that would be read as a
+    /// condition.
     Text(String),
-    /// All of these.
+    /// All of these conditions.
     All(Vec<Condition>),
-    /// In words.
+    /// A condition written as a map.
     Words(Box<Words>),
 }
 
-/// A condition in words, for the schema alone; all that are given must hold.
+/// A condition written as a map; all given keys must hold. Used only for the schema.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Words {
-    /// This very text.
+    /// Exactly this text.
     pub is: Option<String>,
-    /// A part of it.
+    /// A part of the text.
     pub contains: Option<String>,
-    /// A part of it, whatever the case.
+    /// A part of the text, case-insensitive.
     pub contains_any_case: Option<String>,
-    /// A regular expression that finds something in it.
+    /// A regular expression that matches somewhere in the text.
     pub matches: Option<String>,
-    /// The text with anything in the place of each `*`.
+    /// The text, where `*` stands for any characters.
     pub like: Option<String>,
-    /// One of these.
+    /// At least one of these conditions.
     pub one_of: Option<Vec<Condition>>,
-    /// What a text of the bot may become: a key of texts/, `reply:intent`, `fallback`, `handoff`, `clarify`, `cancelled` or `dropped`.
+    /// A text that the bot can produce: a key of texts/, `reply:intent`, `fallback`, `handoff`, `clarify`, `cancelled`
+    /// or `dropped`.
     pub variant_of: Option<String>,
-    /// Not so.
+    /// The opposite of this condition.
     pub not: Option<Condition>,
 }
 
-/// How a message is taken.
+/// How a message is classified.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TypeFile {
-    /// One intent was likely enough.
+    /// One intent is likely enough.
     Matched,
-    /// Two were.
+    /// Two intents are about equally likely.
     Ambiguous,
-    /// None was.
+    /// No intent is likely enough.
     Unknown,
     /// It answers a form's question, or fails to.
     Form,
@@ -306,19 +313,19 @@ impl From<TypeFile> for TurnKind {
     }
 }
 
-/// Bounds of a number, these included.
+/// Inclusive bounds of a number.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BoundsFile {
-    /// The least.
+    /// The minimum.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub min: Option<f64>,
-    /// The greatest.
+    /// The maximum.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max: Option<f64>,
 }
 
-/// `null` is something else than nothing at all.
+/// Distinguishes `null` from a missing key.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

@@ -128,7 +128,7 @@ fn a_state_of_a_catalogue_that_is_gone_is_dropped() {
     "#);
 }
 
-/// What the message was meant to answer is gone: the author's words are said, and the fallback is not.
+/// The intent of the form no longer exists: the bot says the author's text for that, not the fallback.
 #[test]
 fn a_form_without_its_intent_is_told_in_the_authors_words() {
     let mut first = talk();
@@ -141,7 +141,7 @@ fn a_form_without_its_intent_is_told_in_the_authors_words() {
     assert_eq!((second.state.form.clone(), second.state.misses), (None, 0));
 }
 
-/// The intent is there, but no longer the slot that was asked for: the form goes on with what is left.
+/// The intent exists, but not the slot that was asked for: the form goes on with the other slots.
 #[test]
 fn a_form_without_its_slot_goes_on() {
     let mut first = talk();
@@ -167,7 +167,7 @@ fn empty_texts_are_not_understood() {
     talk().check(&[("\u{200B} \u{0}", "Pardon?")]);
 }
 
-/// A bot without an intent for it lets users out of a form all the same.
+/// A user can leave a form even if the bot has no intent for that.
 #[test]
 fn a_form_is_left_at_a_plain_word() {
     let cancelled = format!("{BOT}cancelled: {{ en: Left it., ru: Оставим это. }}\n");
@@ -178,7 +178,8 @@ fn a_form_is_left_at_a_plain_word() {
     assert_eq!(talk.state.form, None);
 }
 
-/// A bot's own intent answers the plain word too, though another one is nearer to it; a value of the slot is an answer.
+/// The bot's own intent also answers the plain cancel word, even if another intent is nearer to it; a value of the slot
+/// still counts as an answer.
 #[test]
 fn a_plain_word_leaves_a_form_whatever_it_is_near_to() {
     let near = "intent: order_cancel\nexamples: { en: [cancel, cancel my order], ru: [отмена, отмени заказ] }\nhandler: { reply: Cancelled. }";
@@ -198,7 +199,7 @@ fn a_plain_word_leaves_a_form_whatever_it_is_near_to() {
     Talk::with(&files).check(&[("where is my order", "Which order?"), ("exit", "Order exit is fine.")]);
 }
 
-/// A slot without an entity takes what it is told, but not what is certainly another wish.
+/// A slot without an entity accepts any message, except one that is certainly another request.
 #[test]
 fn a_question_is_no_free_text() {
     let note = "intent: note\nexamples: { en: [leave a note, write a note down], ru: [оставь записку, запиши заметку] }\nslots: { note: { ask: { en: Which?, ru: Какую? } } }\nhandler: { reply: '[{note}]' }";
@@ -216,7 +217,7 @@ fn a_question_is_no_free_text() {
     ]);
 }
 
-/// An intent that is jumped to asks for what it needs before its handler runs.
+/// The target of a jump asks for its required slots before its handler runs.
 #[test]
 fn a_jump_asks_for_slots() {
     let jump = "intent: other\nexamples: { en: [the other thing please, something else], ru: [другое пожалуйста, что-то ещё] }\nhandler: { jump: status }";

@@ -1,11 +1,10 @@
-//! What authors are told of their mistakes: each with file, line, caret and hint.
+//! The diagnostics that authors see: each has a file, a line, a marker and a hint.
 
 use insta::assert_snapshot;
 
 use crate::support::{BOT, GREET, STATUS, load};
 
-/// Renders the faults of the good bot with some files replaced or added.
-/// Whatever is wrong, a hint tells how to mend it.
+/// Renders the diagnostics of the good bot with some files replaced or added. Each diagnostic must have a hint.
 fn check(changes: &[(&str, &str)]) -> String {
     let rendered = render(changes);
     let count = |word: &str| rendered.lines().filter(|line| line.trim_start().starts_with(word)).count();
@@ -25,7 +24,7 @@ fn a_good_bot_has_none() {
     assert_eq!(check(&[]), "");
 }
 
-/// Places are those of the text that an editor shows.
+/// Locations match the text that an editor shows.
 #[test]
 fn carets_stand_at_the_fault() {
     let texts = |content: &str| check(&[("texts/a.yaml", content)]);
@@ -39,13 +38,13 @@ fn carets_stand_at_the_fault() {
     }
     let greet = GREET.replace("Hello!", "'{{nam}} and { nam }!'");
     let rendered = check(&[("intents/greet.yaml", &greet)]);
-    assert!(rendered.contains("names `{nam}`") && rendered.contains("intents/greet.yaml:4:38\n"), "{rendered}");
+    assert!(rendered.contains("`{nam}` has no value") && rendered.contains("intents/greet.yaml:4:38\n"), "{rendered}");
 }
 
 #[test]
 fn one_intent_alone_is_a_warning() {
     let (_, rendered) = load(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET)]);
-    assert!(rendered.starts_with("warning: the bot has one intent"), "{rendered}");
+    assert!(rendered.starts_with("warning: the bot has only one intent"), "{rendered}");
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn a_broken_bot_file_hides_nothing_else() {
     assert!(rendered.contains("bot.yaml:1") && rendered.contains("intents/greet.yaml:2"), "{rendered}");
 }
 
-/// One slip is told once: nothing is told that but follows from it, and nothing else goes untold.
+/// One mistake gives one diagnostic: follow-on errors are suppressed, but no other error is.
 #[test]
 fn one_slip_is_one_fault() {
     const TEXTS: &str = "hello: { en: 'Hello {name}', ru: 'Привет {name}' }";
@@ -181,7 +180,7 @@ fn one_slip_is_one_fault() {
         let broken = content.replacen(from, to, 1);
         assert_ne!(content, broken, "{from}");
         let (alone, rendered) = errors(path, &broken, GREET);
-        // A key that is another one entirely is there, and the one it stands for is not.
+        // An unrelated key is unknown, and the key that it replaced is missing: two errors.
         let expected = if ["else:", "entities: []\nhttp2:"].contains(&to) { 2 } else { 1 };
         assert_eq!(alone, expected, "{path}: {to}:\n{rendered}");
         let (both, rendered) = errors(path, &broken, &greet);
@@ -189,7 +188,7 @@ fn one_slip_is_one_fault() {
     }
 }
 
-/// One slip does not hide the others, neither in its own file nor elsewhere.
+/// One mistake hides no other, in the same file or elsewhere.
 #[test]
 fn all_faults_are_told_at_once() {
     let bot = format!("{BOT}\ncolour: red\nfallback: {{ text: twice }}\nentities_: {{}}\n");
@@ -198,7 +197,7 @@ fn all_faults_are_told_at_once() {
     let rendered = check(&[("bot.yaml", &bot), ("intents/a.yaml", intent), ("scripts/a.rhai", script)]);
     for expected in [
         "unknown key `colour`",
-        "the key `fallback` stands twice",
+        "the key `fallback` appears twice",
         "unknown key `entities_`",
         "unknown key `extra`",
         "unknown entity `nowhere`",
@@ -233,11 +232,11 @@ fn aliases_that_explode() {
         bomb.push_str(&format!("a{i}: &a{i} [{list}]\n"));
     }
     let rendered = check(&[("texts/bomb.yaml", &bomb)]);
-    assert!(rendered.contains("stands for more than 200000 values"), "{rendered}");
+    assert!(rendered.contains("expands to more than 200000 values"), "{rendered}");
     let text = "x".repeat(100_000);
     let long = format!("a: &a {text}\nb: [{}]\n", vec!["*a"; 100_000].join(", "));
     let rendered = check(&[("texts/long.yaml", &long)]);
-    assert!(rendered.contains("stands for more than 200000 values"), "{}", &rendered[..500.min(rendered.len())]);
+    assert!(rendered.contains("expands to more than 200000 values"), "{}", &rendered[..500.min(rendered.len())]);
     let deep = format!("a: {}{}", "[".repeat(100), "]".repeat(100));
     assert!(check(&[("texts/deep.yaml", &deep)]).contains("nests deeper than 32 levels"));
 }
@@ -270,7 +269,7 @@ fn folders_are_bounded() {
     let mut faults = Faults::default();
     let bundle = Bundle::read(folder.path(), &mut faults).unwrap();
     assert!(bundle.files.is_empty());
-    for expected in ["more than 2097152", "it ends in .yml", "texts/1/2/3/4/5", "it lies too deep"] {
+    for expected in ["more than 2097152", "it ends in .yml", "texts/1/2/3/4/5", "it is nested too deeply"] {
         assert!(faults.render(false).contains(expected), "{expected}: {}", faults.render(false));
     }
 }

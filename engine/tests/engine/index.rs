@@ -1,4 +1,4 @@
-//! The indexes agree.
+//! The indexes agree with a full scan.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn unit(mut row: Vec<f32>) -> Vector {
     Arc::from(row)
 }
 
-/// Vectors around centres, as examples lie around their intents.
+/// Vectors around centres, like examples around their intents.
 fn clusters(count: usize, dimension: usize) -> Vec<Vector> {
     let mut random = Random::new(5);
     let noise = |random: &mut Random| -> Vec<f32> { (0..dimension).map(|_| random.unit() as f32 - 0.5).collect() };
@@ -66,7 +66,7 @@ fn the_graph_is_kept_and_damage_is_noticed() {
 fn two_passes_find_what_one_finds() {
     let mut vectors = clusters(2_000, 384);
     let queries = vectors.split_off(1_900);
-    // Twins, a vector of one number, and nothing at all.
+    // Duplicate vectors, a vector along one axis, and a zero vector.
     vectors.extend(vectors[..20].to_vec());
     vectors.push(unit((0..384).map(|at| if at == 7 { 1.0 } else { 0.0 }).collect()));
     vectors.push(Arc::from(vec![0.0; 384]));

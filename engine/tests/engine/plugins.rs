@@ -1,4 +1,4 @@
-//! Plugins as the engine sees them: their effects, their failures, and scripts that call them. What runs them is not here.
+//! Plugins as the engine sees them: effects, failures, and scripts that call them. No runtime is involved.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::support::{BOT, GREET, Talk, TestHost, load_with};
 
-/// Does what the word behind its name in the message says.
+/// A stub that does what the last word of the message says.
 struct Stub(PluginSpec);
 
 impl Plugin for Stub {
@@ -55,7 +55,7 @@ impl PluginRuntime for Stubs {
     fn load(&self, spec: PluginSpec, component: &[u8]) -> Result<Arc<dyn Plugin>, LoadFailure> {
         match component {
             b"good" => Ok(Arc::new(Stub(spec))),
-            _ => Err(LoadFailure { message: "this is no component".to_owned(), hint: "build it".to_owned() }),
+            _ => Err(LoadFailure { message: "this is not a component".to_owned(), hint: "build it".to_owned() }),
         }
     }
 }
@@ -137,7 +137,9 @@ fn a_file_that_is_not_there_is_forgiven_where_the_bot_says_so() {
     let files = [("bot.yaml", bot.as_str()), ("plugins/stub.wasm", "junk"), ("intents/greet.yaml", GREET)];
     let (catalogue, faults) = load_with(&files, &Stubs);
     assert!(catalogue.is_none());
-    for expected in ["this is no component", "the plugin `gone` has no file plugins/gone.wasm", "banter plugin build"] {
+    for expected in
+        ["this is not a component", "the plugin `gone` has no file plugins/gone.wasm", "banter plugin build"]
+    {
         assert!(faults.contains(expected), "{expected} is not in {faults}");
     }
 }

@@ -1,4 +1,4 @@
-//! Fixtures: reading, playing, comparing, rewriting, and breaking bots on purpose.
+//! Fixtures: reading, playing, comparing, rewriting, and mutation of bots.
 
 mod files;
 
@@ -73,7 +73,7 @@ struct Bench {
     snapshot: Snapshot,
 }
 
-/// Made once: nothing that is played changes it.
+/// Built once, because playing fixtures does not change it.
 fn bench() -> &'static Bench {
     static BENCH: LazyLock<Bench> = LazyLock::new(build);
     &BENCH
@@ -104,7 +104,7 @@ impl Bench {
     }
 }
 
-/// Plays one fixture; its differences, a line each.
+/// Plays one fixture; returns its differences, one per line.
 fn differences(text: &str) -> String {
     let outcomes = bench().play(&[("fixtures/a.yaml", text)]);
     let lines = outcomes.iter().flat_map(|outcome| &outcome.turns).flat_map(|turn| &turn.differences).map(|found| {

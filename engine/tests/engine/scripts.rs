@@ -1,4 +1,4 @@
-//! The script API and its bounds.
+//! The script API and its limits.
 
 use std::collections::BTreeMap;
 
@@ -33,13 +33,13 @@ fn run(body: &str) -> Turn {
     talk(body, TestHost::default()).say("run the script now")
 }
 
-/// What a script says.
+/// Checks what a script says.
 fn check(body: &str, expected: &str) {
     let turn = run(body);
     assert_eq!(turn.text(), expected, "{body}\n{:?}", turn.events);
 }
 
-/// A script that fails says the fallback; the event has line and reason.
+/// Checks that a failing script says the fallback text, and that the event has line and reason.
 fn check_failure(body: &str, line: usize, reason: &str) {
     let turn = run(body);
     assert_eq!(turn.text(), "Pardon?", "{body}");
@@ -142,7 +142,7 @@ fn pages_are_fetched_through_the_host() {
 fn failures_are_events() {
     check_failure("\n\nthrow \"broken\";", 4, "broken");
     check_failure("let a = [1]; a[5]", 2, "5");
-    check_failure("()", 1, "nothing to say");
+    check_failure("()", 1, "an empty reply");
     check_failure("42", 1, "instead of a reply");
     check_failure("kv_set(\"\", 1); \"x\"", 2, "1 to 128 bytes");
 }
@@ -170,7 +170,7 @@ fn hostile_scripts_are_stopped() {
     assert_eq!(talk.host.logged.lock().unwrap().len(), 32, "lines of one turn");
 }
 
-/// A dialogue's state is stored with each of its turns.
+/// The state is stored with each turn, so its size is limited.
 #[test]
 fn slots_do_not_grow_for_ever() {
     let body = "let r = say(\"ok\"); for i in 0..30 { r = r.set_slot(`s${random(1_000_000)}`, 1); } r";
@@ -180,7 +180,7 @@ fn slots_do_not_grow_for_ever() {
     assert!(told[0].events.is_empty() && json!(told[8].events).to_string().contains("at most 200 slots"));
 }
 
-/// A store that is away leaves no turn: it could not be stored, and the client asks again.
+/// If a store is unavailable, there is no turn: it could not be stored, and the client tries again.
 #[test]
 fn a_store_that_is_away_ends_the_turn() {
     let mut talk = talk("let n = (); try { n = kv_get(\"n\"); } catch { n = 0; } `${n == ()}`", TestHost::default());
@@ -191,7 +191,7 @@ fn a_store_that_is_away_ends_the_turn() {
     talk.check(&[("run the script now", "true")]);
 }
 
-/// Words that are none are the script's fault, and the user hears the fallback.
+/// An empty text is an error of the script, and the user gets the fallback text.
 #[test]
 fn an_empty_text_is_a_failure() {
     for body in ["say(\" \")", "\"\""] {

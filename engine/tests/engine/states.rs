@@ -1,8 +1,8 @@
-//! Stored states stay readable: one of each version that was ever written.
+//! Stored states stay readable: there is one state of every version ever written.
 
 use banter_engine::state::DialogueState;
 
-/// Version 1, as the first release wrote it. Never change this text; add the next one beside it.
+/// Version 1, as the first release wrote it. Never change this text; add the next version below it.
 const V1: &str = r#"{"version":1,"language":"ru","language_pinned":true,"form":{"intent":"order_status","slot":"order_id","filled":["city"],"misses":1},"slots":{"city":"moscow","n":2},"contexts":{"mood":3},"misses":1,"clarify":{"first":"a","second":"b","text":"hm"},"recent":[{"user":"hi","bot":"hello","intent":"greet"}]}"#;
 
 #[test]

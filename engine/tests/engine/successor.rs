@@ -1,4 +1,4 @@
-//! A snapshot that comes of another one: nothing is done again that need not be, and it knows what it should.
+//! A snapshot built from another one: it repeats no work that it can reuse, and classifies as well.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use banter_engine::{
 const INTENTS: usize = 40;
 const EXAMPLES: usize = 45;
 
-/// Texts of intents that share some words and have others of their own.
+/// Texts of intents that share some words and have some of their own.
 fn example(intent: usize, number: usize) -> String {
     let (own, shared) = (intent * 7, number % 9);
     format!("please word{own} and word{} or thing{shared} number{number} word{}", own + 1 + number % 3, own + 4)
@@ -59,14 +59,14 @@ fn succeed(base: &Snapshot, bot: &Bot) -> (Snapshot, Made) {
     (next, report.classifier)
 }
 
-/// The likeliest intent of a text, and its probability.
+/// The likeliest intent of a text, with its probability.
 fn guess(snapshot: &Snapshot, text: &str) -> (String, f32) {
     let vector = embedder().embed(&[text.to_owned()]).unwrap().remove(0);
     let best = snapshot.classifier.classify(text, &vector).candidates.remove(0);
     (best.intent.to_string(), best.probability)
 }
 
-/// Of all examples, how many are taken for their intent.
+/// The share of examples that are classified correctly, measured on every third one.
 fn right(snapshot: &Snapshot, bot: &Bot) -> f64 {
     let all = bot.intents.iter().flat_map(|(name, examples)| examples.iter().map(move |text| (name, text)));
     let (mut right, mut count) = (0, 0);
@@ -135,7 +135,7 @@ fn many_changes_are_fitted_anew() {
     assert_eq!(succeed(&base, &bot).1, Made::Trained);
 }
 
-/// What one server has followed, another one takes over as it is.
+/// Another server takes over an updated classifier unchanged.
 #[test]
 fn a_classifier_is_adopted() {
     let mut bot = Bot::new();

@@ -1,4 +1,4 @@
-//! A bot in memory, a host that records, and one `check` for conversations.
+//! A bot in memory, a host that records calls, and a `check` for conversations.
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +59,7 @@ pub struct TestHost {
     pub kept: Mutex<BTreeMap<String, Value>>,
     pub pages: BTreeMap<String, HttpAnswer>,
     pub logged: Mutex<Vec<String>>,
-    /// Whether kept values cannot be read.
+    /// Whether stored values cannot be read.
     pub away: AtomicBool,
 }
 
@@ -85,7 +85,7 @@ impl Host for TestHost {
     }
 }
 
-/// Loads files; all faults, rendered.
+/// Loads files; also returns all diagnostics, rendered.
 pub fn load(files: &[(&str, &str)]) -> (Option<Catalogue>, String) {
     load_with(files, &NoPlugins)
 }
@@ -139,7 +139,7 @@ impl Talk {
         Ok(turn)
     }
 
-    /// Each line of the user and what the bot must say to it.
+    /// Checks pairs of a user's message and the bot's reply.
     pub fn check(&mut self, lines: &[(&str, &str)]) {
         for (user, expected) in lines {
             let turn = self.say(user);

@@ -1,4 +1,4 @@
-//! The classifier from two examples up.
+//! The classifier, from two examples per intent upwards.
 
 use banter_engine::{
     catalogue::IntentId,

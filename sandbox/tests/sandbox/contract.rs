@@ -1,4 +1,4 @@
-//! The contract: what goes in and out, and which components are taken.
+//! The contract: inputs, outputs, and which components are accepted.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::support::{SANDBOX, TestHost, call, call_as, load, spec};
 
 const FROZEN: &str = include_str!("../contract/plugin-1.0.0.wit");
 
-/// A component that has the form of a world and does nothing.
+/// A component with the shape of a world, which does nothing.
 fn component_of(wit: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("test.wit", wit).unwrap();
@@ -27,7 +27,7 @@ fn refusal(component: &[u8]) -> String {
     format!("{} / {}", refused.message, refused.hint)
 }
 
-/// Released versions stay as they are: the guest of these tests was made for 1.0.0, and runs.
+/// Released versions never change: the guest of these tests was built for 1.0.0 and still runs.
 #[test]
 fn the_contract_of_a_released_version_is_not_changed() {
     let current =
@@ -68,11 +68,11 @@ fn values_are_kept_for_the_user_and_read_again() {
     assert_eq!(call_as(&*plugin, &host, 8, "get x").text(), "Ok(None)", "another user's");
     assert_eq!(
         call(&*plugin, "set x {").text(),
-        "Err(\"the value is no JSON: EOF while parsing an object at line 1 column 1\")"
+        "Err(\"the value is not valid JSON: EOF while parsing an object at line 1 column 1\")"
     );
 }
 
-/// A replay throws the same dice, and reads the same clock.
+/// A replay draws the same random numbers and reads the same clock.
 #[test]
 fn clock_and_chance_are_the_turns() {
     let plugin = load(spec("dice"));
@@ -102,11 +102,11 @@ fn other_worlds_and_versions_are_refused_with_both_named() {
 #[test]
 fn what_is_no_component_is_refused() {
     for junk in [&b""[..], b"hello", b"\0asm\x01\0\0\0", &[0xFF; 4096]] {
-        assert!(refusal(junk).contains("no component"), "{}", refusal(junk));
+        assert!(refusal(junk).contains("not a component"), "{}", refusal(junk));
     }
 }
 
-/// The imports of a component, for `banter plugin check`.
+/// Lists the imports of a component, for `banter plugin check`.
 #[test]
 fn imports_are_told() {
     let mut imports = SANDBOX.imports(&crate::support::GUEST).unwrap();

@@ -1,4 +1,4 @@
-//! Components that mean harm: each is stopped within its limits, and nothing reaches anybody else. docs/plugins.md has the table.
+//! Hostile components: each is stopped within its limits, and nothing affects others. docs/plugins.md has the table.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,7 @@ use wit_parser::Resolve;
 
 use crate::support::{SANDBOX, TestHost, call, call_as, load, spec};
 
-/// A limit that is long enough to be measured on a busy machine.
+/// A limit long enough to be measured on a busy machine.
 const LIMIT: Duration = Duration::from_millis(1_000);
 
 fn limited(name: &str, change: impl FnOnce(&mut Limits)) -> PluginSpec {
@@ -22,7 +22,7 @@ fn limited(name: &str, change: impl FnOnce(&mut Limits)) -> PluginSpec {
     spec
 }
 
-/// What becomes of a deed, within one and a half times the limit.
+/// Checks the result of a deed, and that it takes at most one and a half times the limit.
 fn check(spec: PluginSpec, deed: &str, kind: &str, reason: &str) {
     let plugin = load(spec);
     call(&*plugin, "warm up");
@@ -52,7 +52,7 @@ fn hostile_memory_bombs_are_stopped() {
     check(limited("memory", |_| {}), "memory", "out_of_memory", "more memory");
 }
 
-/// A component whose first act is to grow a table for ever; made by hand, since no compiler would.
+/// A component that grows a table forever; written by hand, because no compiler would produce it.
 #[test]
 fn hostile_table_bombs_are_stopped() {
     let mut resolve = Resolve::default();
@@ -75,7 +75,7 @@ fn hostile_table_bombs_are_stopped() {
     let begun = Instant::now();
     let told = call(&*plugin, "go");
     assert!(begun.elapsed() < LIMIT * 3 / 2);
-    assert_eq!(told.failure(), ("out_of_memory", "it wanted more room in tables than it may have"));
+    assert_eq!(told.failure(), ("out_of_memory", "it asked for more table elements than allowed"));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn hostile_replies_are_refused() {
     check(limited("huge", |_| {}), "huge 20000", "bad_reply", "`say` has 20000 bytes");
     check(limited("huger", |_| {}), "huge 100000000", "out_of_memory", "more memory");
     check(limited("many", |_| {}), "many", "bad_reply", "more than 32 effects");
-    check(limited("no-json", |_| {}), "no-json", "bad_reply", "`value` is no JSON");
+    check(limited("no-json", |_| {}), "no-json", "bad_reply", "`value` is not valid JSON");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn hostile_texts_that_are_no_utf8_are_refused() {
     check(limited("panic", |_| {}), "panic", "trapped", "");
 }
 
-/// No files, no environment, no sockets; the clock stands still, and is the turn's.
+/// There are no files, no environment and no sockets; the clock stays at the time of the turn.
 #[test]
 fn hostile_looks_at_the_outside_see_nothing() {
     let told = call(&*load(limited("outside", |_| {})), "outside");
@@ -101,7 +101,7 @@ fn hostile_looks_at_the_outside_see_nothing() {
     assert!(told.text().ends_with("wall 1767607200 passed 0"), "{}", told.text());
 }
 
-/// Whatever key it asks for, it is one of its own, of the user who speaks.
+/// Whatever key the plugin asks for, it reaches only its own keys of the current user.
 #[test]
 fn hostile_keys_reach_nobody_else() {
     let (plugin, host) = (load(limited("thief", |_| {})), Arc::new(TestHost::default()));
@@ -132,7 +132,7 @@ fn hostile_calls_of_the_host_are_counted() {
     check(limited("endless", |limits| limits.fuel = u64::MAX / 2), "get-for-ever", "timed_out", "longer than");
 }
 
-/// What bot.yaml does not grant is not there.
+/// Functions that bot.yaml does not grant are unavailable.
 #[test]
 fn hostile_use_without_a_grant_is_refused() {
     let bare = |name: &str| PluginSpec { grants: Grants::default(), ..limited(name, |_| {}) };
@@ -156,7 +156,7 @@ fn each_call_has_an_instance_of_its_own() {
     assert_eq!((call(&*plugin, "count").text(), call(&*plugin, "count").text()), ("1", "1"));
 }
 
-/// A thousand calls at once: each ends within its limit, and another plugin is answered meanwhile.
+/// A thousand calls at once: each ends within its limit, and another plugin still answers meanwhile.
 #[test]
 fn hostile_floods_leave_room_for_others() {
     let spec = limited("flood", |limits| (limits.fuel, limits.parallel) = (u64::MAX / 2, 4));

@@ -1,4 +1,4 @@
-//! Compiled code on disk: kept, private, and taken only when nobody else could have written it.
+//! Compiled code on disk: stored, private, and used only if nobody else could have written it.
 
 use std::{
     fs::{self, Permissions},
@@ -22,7 +22,7 @@ impl Folder {
         self.0.path().join("plugins")
     }
 
-    /// Loads and calls; the inode of the file afterwards.
+    /// Loads and calls the plugin; returns the file's inode afterwards.
     fn load(&self) -> u64 {
         let plugin = sandbox(Some(&self.path())).load(spec("kept"), &GUEST).unwrap();
         assert_eq!(call(&*plugin, "hello").text(), "hello of 7");
@@ -43,7 +43,7 @@ fn compiled_code_is_kept_privately_and_taken_again() {
 fn hostile_files_of_others_are_not_run() {
     let folder = Folder(tempfile::tempdir().unwrap());
     let made = folder.load();
-    // Others could write the file, or the folder.
+    // Others can write to the file, or to the folder.
     fs::set_permissions(folder.file(), Permissions::from_mode(0o666)).unwrap();
     let again = folder.load();
     assert_ne!(again, made, "a file that others could write was run");

@@ -1,4 +1,4 @@
-//! Plugins in the sandbox: what they can do, what they cannot, and what becomes of those that try.
+//! Plugins in the sandbox: what they can do, what they cannot, and what happens if they try.
 
 mod contract;
 mod hostile;

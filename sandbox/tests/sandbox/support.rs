@@ -1,4 +1,4 @@
-//! A guest that is built once, a host that records, and one `call`.
+//! A guest that is built once, a host that records calls, and a helper `call`.
 
 use std::{
     collections::BTreeMap,
@@ -24,11 +24,11 @@ use tokio::runtime::Runtime;
 
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-/// The component of `guest/`.
+/// The component built from `guest/`.
 pub static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guest");
-    // As `banter plugin build` does it; the target is part of the machine's toolchain.
+    // As `banter plugin build` does it. The target is part of the machine's toolchain.
     let added = Command::new("rustup").args(["target", "add", "wasm32-wasip2"]).output();
     let built = Command::new("cargo")
         .args(["build", "--release", "--quiet", "--locked", "--target", "wasm32-wasip2", "--target-dir"])
@@ -40,7 +40,7 @@ pub static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(target.join("wasm32-wasip2/release/guest.wasm")).unwrap()
 });
 
-/// All sandboxes of the tests share compiled code; those that look at it have folders of their own.
+/// All test sandboxes share compiled code, except those that test it, which have their own folders.
 pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| sandbox(Some(&shared_folder())));
 
 pub fn shared_folder() -> PathBuf {
@@ -51,7 +51,7 @@ pub fn sandbox(folder: Option<&Path>) -> Sandbox {
     Sandbox::new(RUNTIME.handle().clone(), folder.map(Path::to_owned))
 }
 
-/// A host that records what it was asked for.
+/// A host that records what it is asked for.
 #[derive(Default)]
 pub struct TestHost {
     pub kept: Mutex<BTreeMap<(i64, String), Value>>,
@@ -84,7 +84,7 @@ impl Host for TestHost {
     }
 }
 
-/// All grants, and limits that no honest call meets.
+/// All grants, and limits that no honest call exceeds.
 pub fn spec(name: &str) -> PluginSpec {
     let http = HttpPolicy { allow: vec!["api.example".to_owned()], ..HttpPolicy::default() };
     PluginSpec {
@@ -100,14 +100,14 @@ pub fn load(spec: PluginSpec) -> Arc<dyn Plugin> {
     SANDBOX.load(spec, &GUEST).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// What a call leaves behind.
+/// The result of a call.
 pub struct Told {
     pub result: Result<PluginReply, PluginFailure>,
     pub kept: BTreeMap<String, Value>,
 }
 
 impl Told {
-    /// The text of the one thing that was said.
+    /// The text of the only effect.
     pub fn text(&self) -> &str {
         match self.result.as_ref().map(|reply| reply.effects.as_slice()) {
             Ok([Effect::Say { text, .. }, ..]) => text,
@@ -115,7 +115,7 @@ impl Told {
         }
     }
 
-    /// In what way it failed, and why.
+    /// The kind of failure, and the message.
     pub fn failure(&self) -> (&'static str, &str) {
         let failure = self.result.as_ref().expect_err("a failure");
         (failure.kind.as_str(), &failure.message)

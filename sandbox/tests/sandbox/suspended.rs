@@ -1,4 +1,4 @@
-//! A plugin that keeps failing is left alone for a growing time, and says so.
+//! A plugin that keeps failing is suspended for a growing time, and the suspension is visible.
 
 use banter_engine::handlers::plugin::PluginRuntime;
 
@@ -22,7 +22,7 @@ fn failures_in_a_row_suspend_a_plugin_and_a_reply_forgives_them() {
         assert_eq!(call(&*plugin, "panic").failure().0, "trapped");
     }
     let told = call(&*plugin, "hello");
-    assert!(told.failure().1.contains("is left alone for"), "{:?}", told.failure());
+    assert!(told.failure().1.contains("is suspended for"), "{:?}", told.failure());
     let failure = told.result.unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.retryable), ("suspended", true));
 
@@ -31,10 +31,15 @@ fn failures_in_a_row_suspend_a_plugin_and_a_reply_forgives_them() {
     let count = |kind: &str| state.failed.iter().find(|(known, _)| known.as_str() == kind).unwrap().1;
     assert_eq!((state.answered, count("trapped"), count("refused"), count("suspended")), (1, 9, 9, 1));
     assert!(
-        state.note.unwrap().to_string().contains("failed 5 times in a row, at last by `trapped`, and is left alone")
+        state
+            .note
+            .unwrap()
+            .to_string()
+            .contains("failed 5 times in a row, the last time with `trapped`, and is suspended")
     );
 
-    // Another process with the same folder, `banter check` perhaps, is told of it; a new build begins anew.
+    // Another process with the same folder, such as `banter check`, sees the note; a new build of the plugin starts
+    // without one.
     let other = Sandbox::observing(RUNTIME.handle().clone(), Some(folder.path().to_owned()));
     let seen = other.load(spec("shaky"), &GUEST).unwrap();
     assert!(other.states()[0].note.is_some());
@@ -45,7 +50,7 @@ fn failures_in_a_row_suspend_a_plugin_and_a_reply_forgives_them() {
     assert!(sandbox.states()[0].note.is_none() && other.states()[0].note.is_none(), "and forgiven");
 }
 
-/// A plugin that is loaded again as it was goes on with its record; another component begins a new one.
+/// Reloading the same component keeps its record; another component starts a new one.
 #[test]
 fn a_reload_of_the_same_component_changes_nothing() {
     let sandbox = sandbox(Some(&shared_folder()));
@@ -53,7 +58,7 @@ fn a_reload_of_the_same_component_changes_nothing() {
     (0..5).for_each(|_| drop(call(&*plugin, "panic")));
     let again = sandbox.load(spec("again"), &GUEST).unwrap();
     assert_eq!(call(&*again, "hello").failure().0, "suspended");
-    // A custom section at the end makes another file of the same code.
+    // A custom section at the end makes a different file with the same code.
     let mended = [GUEST.as_slice(), b"\0\x05\x04note"].concat();
     let fresh = sandbox.load(spec("again"), &mended).unwrap();
     assert_eq!(call(&*fresh, "hello").text(), "hello of 7");

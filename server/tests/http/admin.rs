@@ -340,7 +340,7 @@ async fn what_does_not_pass_changes_nothing_and_is_told() {
             "line": 1,
             "column": 9,
             "message": "the intent `greet` has 0 examples in `ru`",
-            "hint": "5 to 20 varied ones work well"
+            "hint": "write 5 to 20 varied examples"
           },
           {
             "severity": "warning",
@@ -348,14 +348,14 @@ async fn what_does_not_pass_changes_nothing_and_is_told() {
             "line": 1,
             "column": 9,
             "message": "the intent `greet` has 1 examples in `en`",
-            "hint": "5 to 20 varied ones work well"
+            "hint": "write 5 to 20 varied examples"
           },
           {
             "severity": "error",
             "file": "intents/greet.yaml",
             "line": 3,
             "column": 20,
-            "message": "the handler names a missing script",
+            "message": "the handler's script does not exist",
             "hint": "create scripts/nowhere.rhai"
           },
           {
@@ -364,7 +364,7 @@ async fn what_does_not_pass_changes_nothing_and_is_told() {
             "line": 1,
             "column": 23,
             "message": "the script does not compile: Unexpected '}'",
-            "hint": "look for a missing `;`, quote or bracket at or before this place"
+            "hint": "look for a missing `;`, quote or bracket here or before"
           }
         ],
         "differences": [],
@@ -661,7 +661,7 @@ async fn a_server_that_cannot_follow_says_so() {
     assert_eq!(other.get("/ready", &[]).await.status, 200);
     let fleet = other.get("/admin/fleet", &[("X-Admin-Key", &admin.key)]).await.body;
     let behind = fleet["servers"].as_array().unwrap().iter().find(|server| !server["problem"].is_null()).unwrap();
-    assert!(behind["problem"].as_str().unwrap().contains("is not what its hash says"), "{fleet}");
+    assert!(behind["problem"].as_str().unwrap().contains("does not match its hash"), "{fleet}");
     assert_eq!((&fleet["converged"], &behind["generation"]), (&json!(false), &json!(1)));
     let metrics = other.get("/metrics", &[("X-Health-Key", "health")]).await;
     assert_eq!(metrics.status, 200);

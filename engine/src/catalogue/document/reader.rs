@@ -1,4 +1,4 @@
-//! From the events of the YAML parser to a [`Document`].
+//! Builds a [`Document`] from the events of the YAML parser.
 
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
@@ -11,10 +11,10 @@ use crate::catalogue::fault::{Fault, Place};
 const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 32;
 
-/// Fills a document with what its text says.
+/// Fills a document from its text.
 ///
 /// # Errors
-/// The first fault of syntax or of bounds.
+/// The first syntax error or exceeded limit.
 pub(super) fn read(document: Document, text: &str) -> Result<Document, Fault> {
     let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let mut reader =
@@ -67,24 +67,24 @@ impl<'a> Reader<'a> {
         let before = &self.text[..at];
         let start = before.rfind('\n').map_or(0, |end| end + 1);
         let line = self.text[start..].lines().next().unwrap_or("").trim_start();
-        // The commonest slip of all: a marked entity at the head of an example.
+        // The most common mistake: an example that starts with a marked entity.
         if line.starts_with("- [") {
             return "an example that begins with `[` needs quotes: '[laptop](product) is broken'";
         }
         if line.contains('\t') {
             return "YAML is indented with spaces, not with tabs";
         }
-        "look for a missing quote, or an indent that differs from its neighbours"
+        "look for a missing quote, or a line indented differently from its neighbours"
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, pointer: &str, depth: usize) -> Result<Value, Fault> {
         self.count(1, span)?;
         if depth > MAX_DEPTH {
             let fault = self.fault(span, format!("the file nests deeper than {MAX_DEPTH} levels"));
-            return Err(fault.hint("look for brackets that are never closed, or write it flatter"));
+            return Err(fault.hint("look for an unclosed bracket, or nest less"));
         }
         let mut range = self.range(span);
-        // A text in quotes ends with them; the parser's span takes the comment behind it along.
+        // A quoted text ends at its closing quote; the parser's span includes a trailing comment.
         if let Some(end) = self.text.get(range.start..).and_then(quoted) {
             range.end = range.start + end;
         }
@@ -132,10 +132,10 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.fault(span, "a key must be a text").hint("put the key in quotes")),
             };
             if fields.contains_key(&key) {
-                let twin = self.fault(span, format!("the key `{key}` stands twice")).hint("merge both, or rename one");
+                let twin = self.fault(span, format!("the key `{key}` appears twice")).hint("merge both, or rename one");
                 self.document.twins.push(twin);
                 let (event, span) = self.next()?;
-                // Its places would hide those of the first.
+                // A separate pointer, so that its locations do not hide those of the first.
                 self.node(event, span, &child(pointer, format!("{key} (again)")), depth + 1)?;
                 continue;
             }
@@ -148,7 +148,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A collection has ended; one without brackets ends where something else begins, which tells nothing.
+    /// Notes where a collection ends. Only one in brackets has an end of its own; a block collection is reported as
+    /// ending where the next token begins.
     fn end(&mut self, pointer: &str, span: Span) {
         let start = self.range(span).start;
         if self.text.get(start..).is_some_and(|text| text.starts_with([']', '}'])) {
@@ -159,7 +160,7 @@ impl<'a> Reader<'a> {
     fn alias(&mut self, anchor: usize, span: Span) -> Result<Value, Fault> {
         let Some(value) = self.anchors.get(&anchor) else {
             return Err(self
-                .fault(span, "the alias names no anchor before it")
+                .fault(span, "the alias refers to an anchor that is not defined before it")
                 .hint("a text that begins with `*` needs quotes"));
         };
         let size = weigh(value);
@@ -173,8 +174,8 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         Err(self
-            .fault(span, format!("the file stands for more than {MAX_NODES} values"))
-            .hint(if self.anchors.is_empty() { "split the file" } else { "write fewer aliases, or split the file" }))
+            .fault(span, format!("the file expands to more than {MAX_NODES} values"))
+            .hint(if self.anchors.is_empty() { "split the file" } else { "use fewer aliases, or split the file" }))
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<Cow<'a, Tag>>, span: Span) -> Result<Value, Fault> {
@@ -197,13 +198,13 @@ impl<'a> Reader<'a> {
         self.byte(span.start.index())..self.byte(span.end.index())
     }
 
-    /// The parser counts characters.
+    /// Converts a character index, as the parser counts, into a byte offset.
     fn byte(&self, index: usize) -> usize {
         self.offsets.get(index).or(self.offsets.last()).copied().unwrap_or(0)
     }
 }
 
-/// YAML 1.2's core schema: `no` is a text, as an author of a bot means it.
+/// YAML 1.2's core schema: `no` is a text, as the author of a bot means it.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
@@ -226,7 +227,7 @@ fn plain(text: &str) -> Value {
     Value::String(text.to_owned())
 }
 
-/// How many values a copy takes the room of; a long text counts as several.
+/// The number of values that a copy counts as; a long text counts as several.
 fn weigh(value: &Value) -> usize {
     match value {
         Value::String(text) => 1 + text.len() / 16,
@@ -236,14 +237,14 @@ fn weigh(value: &Value) -> usize {
     }
 }
 
-/// How many bytes at the beginning of `text` are a text in quotes, these included.
+/// The length in bytes, quotes included, of the quoted text at the start of `text`.
 fn quoted(text: &str) -> Option<usize> {
     let quote = text.chars().next().filter(|c| ['"', '\''].contains(c))?;
     let mut rest = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = rest.next() {
         match c {
             '\\' if quote == '"' => drop(rest.next()),
-            // Twice, it stands for itself.
+            // A doubled quote stands for one quote.
             '\'' if quote == '\'' && rest.peek().is_some_and(|(_, next)| *next == '\'') => drop(rest.next()),
             c if c == quote => return Some(at + 1),
             _ => {}

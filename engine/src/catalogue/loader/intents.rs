@@ -21,11 +21,11 @@ use crate::{
     text::normalize,
 };
 
-/// An utterance of an author is no longer than a message may be.
+/// Length limit of an example in characters; a message may not be longer either.
 const MAX_EXAMPLE: usize = 2_000;
 
 impl Loader<'_> {
-    /// All files of intents/.
+    /// Loads all files of intents/.
     pub(super) fn intents(&mut self, entities: &BTreeMap<String, EntitySpec>) -> Vec<Intent> {
         let stand_ins = json!({ "intent": "-", "examples": {}, "handler": { "reply": "-" } });
         let shape = Shape::<IntentFile>::lenient(stand_ins.as_object().cloned().unwrap_or_default());
@@ -33,7 +33,8 @@ impl Loader<'_> {
         let paths = self.paths("intents/");
         if paths.is_empty() && self.bundle.files.contains_key("bot.yaml") {
             let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
-            self.faults.push(Fault::error(place, "the bot has no intents").hint("write one in intents/<name>.yaml"));
+            self.faults
+                .push(Fault::error(place, "the bot has no intents").hint("write one in a file intents/<name>.yaml"));
         }
         let files = &self.bundle.files;
         let read = |path: &String| {
@@ -109,7 +110,7 @@ impl Loader<'_> {
         }
         if examples.is_empty() && !document.lacks("/examples") {
             let fault = Fault::error(document.key_place("/examples"), "the intent has no examples");
-            self.faults.push(fault.hint("write at least two, as users say it"));
+            self.faults.push(fault.hint("write at least two, in the words of users"));
         }
         examples
     }
@@ -121,7 +122,7 @@ impl Loader<'_> {
         entities: &BTreeMap<String, EntitySpec>,
     ) -> Result<(String, Vec<Mark>), Fault> {
         let (text, marks) = parse_annotations(source).map_err(|(message, _)| {
-            Fault::error(place.clone(), message).hint("an entity is marked as [what users say](entity)")
+            Fault::error(place.clone(), message).hint("mark an entity as [what users say](entity)")
         })?;
         let text = normalize(&text);
         if text.is_empty() {
@@ -129,7 +130,7 @@ impl Loader<'_> {
         }
         if text.chars().count() > MAX_EXAMPLE {
             let fault = Fault::error(place.clone(), format!("the example is longer than {MAX_EXAMPLE} characters"));
-            return Err(fault.hint("no message is longer; write what users say"));
+            return Err(fault.hint("shorten it: no message may be longer"));
         }
         for mark in &marks {
             let Some(spec) = entities.get(&mark.entity) else {
@@ -145,7 +146,7 @@ impl Loader<'_> {
             if spec.find(&mark.entity, &mark.text).is_empty() {
                 let message = format!("`{}` is marked as {}, which does not recognise it", mark.text, mark.entity);
                 let fault = Fault::warning(place.clone(), message);
-                self.faults.push(fault.hint(format!("widen `{}` in bot.yaml, or mend the example", mark.entity)));
+                self.faults.push(fault.hint(format!("extend `{}` in bot.yaml, or fix the example", mark.entity)));
             }
         }
         Ok((text, marks))
@@ -193,7 +194,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Whether bot.yaml has the entity, as far as it could be read.
+    /// Whether bot.yaml defines the entity, or might define it in a part that could not be read.
     fn is_entity(&self, name: &str) -> bool {
         self.gaps.entities || self.bot.entities.iter().any(|known| known == name)
     }
@@ -207,15 +208,15 @@ impl Loader<'_> {
             file.jump.is_some(),
         ];
         if given.iter().filter(|given| **given).count() != 1 && !document.lacks("/handler") {
-            let fault = Fault::error(document.key_place("/handler"), "the handler must be exactly one thing");
-            self.faults.push(fault.hint("give one of `reply`, `script`, `plugin`, `handoff` and `jump`"));
+            let fault = Fault::error(document.key_place("/handler"), "the handler must have exactly one answer");
+            self.faults.push(fault.hint("write exactly one of `reply`, `script`, `plugin`, `handoff` and `jump`"));
         }
         if file.function.is_some() && file.script.is_none() && !document.lacks("/handler") {
-            let fault = Fault::error(document.key_place("/handler/function"), "`function` goes with `script`");
-            self.faults.push(fault.hint("name the script too, or remove `function`"));
+            let fault = Fault::error(document.key_place("/handler/function"), "`function` works only with `script`");
+            self.faults.push(fault.hint("add `script: …`, or remove `function`"));
         }
         if file.suggest.is_some() && file.reply.is_none() && !document.lacks("/handler") {
-            let fault = Fault::error(document.key_place("/handler/suggest"), "`suggest` goes with `reply`");
+            let fault = Fault::error(document.key_place("/handler/suggest"), "`suggest` works only with `reply`");
             self.faults.push(fault.hint("a script offers quick replies with `say(…).suggest([…])`"));
         }
         if let Some(script) = file.script {
@@ -259,7 +260,7 @@ impl Loader<'_> {
         let path = format!("scripts/{name}");
         let function = function.unwrap_or_else(|| "handle".to_owned());
         let Some(script) = self.scripts.get(&path).cloned() else {
-            // A script that does not compile has been reported at its own line.
+            // A script that does not compile is already reported at its own line.
             if !self.bundle.files.contains_key(&path) {
                 let known: Vec<String> = self.paths("scripts/");
                 let known: Vec<&str> = known.iter().filter_map(|path| path.strip_prefix("scripts/")).collect();
@@ -269,7 +270,7 @@ impl Loader<'_> {
                     None => "write a file under scripts/ that ends in .rhai".to_owned(),
                 };
                 let place = document.place("/handler/script");
-                self.faults.push(Fault::error(place, "the handler names a missing script").hint(hint));
+                self.faults.push(Fault::error(place, "the handler's script does not exist").hint(hint));
             }
             return Handler::Reply { text: Text::default(), suggest: BTreeMap::new() };
         };

@@ -1,4 +1,4 @@
-//! Plugins: components with grants, limits and settings.
+//! Loads plugins: components with grants, limits and settings.
 
 use std::sync::Arc;
 
@@ -16,19 +16,19 @@ use crate::{
     handlers::plugin::{Grants, Limits, MissingPlugin, PluginRuntime, PluginSpec},
 };
 
-/// What bot.yaml says of one plugin.
+/// What bot.yaml says about one plugin.
 #[derive(Debug)]
 pub enum SaidOf {
-    /// What it is and may.
+    /// Its specification.
     Known(Box<PluginSpec>),
-    /// Nothing.
+    /// bot.yaml does not name it.
     Unnamed,
-    /// Something that cannot be read.
+    /// Its entry, or bot.yaml as a whole, is invalid.
     Unreadable,
 }
 
-/// What bot.yaml says of a plugin, whatever is wrong elsewhere; for work on that one alone. Faults of bot.yaml's form
-/// are in `faults`, but for those of other plugins.
+/// Reads one plugin's entry in bot.yaml, whatever is wrong elsewhere; for commands on that plugin alone. Errors in the
+/// shape of bot.yaml go into `faults`, except those of other plugins.
 pub fn said_of(name: &str, bundle: &Bundle, faults: &mut Faults) -> SaidOf {
     let Some(bytes) = bundle.files.get("bot.yaml") else { return SaidOf::Unnamed };
     faults.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
@@ -39,7 +39,7 @@ pub fn said_of(name: &str, bundle: &Bundle, faults: &mut Faults) -> SaidOf {
             return SaidOf::Unreadable;
         }
     };
-    // What is wrong with the others is theirs.
+    // Errors of other plugins do not matter here.
     if let Some(plugins) = document.value.pointer_mut("/plugins").and_then(Value::as_object_mut) {
         plugins.retain(|other, _| other == name);
     }
@@ -49,14 +49,14 @@ pub fn said_of(name: &str, bundle: &Bundle, faults: &mut Faults) -> SaidOf {
     }
     let Some(file) = bot.plugins.get(name) else { return SaidOf::Unnamed };
     let spec = spec(name, file, &bot);
-    // The bot's bounds on fetching are the plugin's too.
+    // The bot's limits on requests apply to the plugin too.
     if !spec.grants.http.allow.is_empty() && document.lacks("/http") {
         return SaidOf::Unreadable;
     }
     SaidOf::Known(Box::new(spec))
 }
 
-/// A plugin that bot.yaml does not name: without any grant, with the usual limits.
+/// The specification of a plugin that bot.yaml does not name: no grants, default limits.
 pub fn ungranted_spec(name: &str) -> PluginSpec {
     PluginSpec {
         name: name.to_owned(),
@@ -68,7 +68,7 @@ pub fn ungranted_spec(name: &str) -> PluginSpec {
 }
 
 impl Loader<'_> {
-    /// All plugins of bot.yaml.
+    /// Loads all plugins of bot.yaml.
     pub(super) fn load_plugins(&mut self, bot: &BotFile, document: &Document, runtime: &dyn PluginRuntime) {
         for (name, file) in &bot.plugins {
             let pointer = child("/plugins", name);
@@ -89,24 +89,26 @@ impl Loader<'_> {
 
     fn missing(&mut self, name: &str, file: &PluginFile, place: Place) {
         let message = format!("the plugin `{name}` has no file {}", file.file);
-        // Either way the intents that name it are no further fault.
+        // Keep the name in either case, so that the intents that use it cause no follow-on errors.
         self.plugins.insert(name.to_owned(), Arc::new(MissingPlugin(name.to_owned())));
         let fault = if file.optional { Fault::warning(place, message) } else { Fault::error(place, message) };
-        self.faults.push(fault.hint("build it with `banter plugin build`, or mend the path"));
+        self.faults.push(fault.hint("build it with `banter plugin build`, or fix the path"));
     }
 
-    /// The settings against the schema that lies beside the component.
+    /// Checks the settings against the schema next to the component.
     fn check_settings(&mut self, file: &PluginFile, document: &Document, pointer: &str) {
         let path = file.file.replace(".wasm", ".schema.json");
         let Some(bytes) = self.bundle.files.get(&path) else { return };
         let whole = || Place { file: path.clone(), span: 0..0 };
         let schema: Value = match serde_json::from_slice(bytes) {
             Ok(schema) => schema,
-            Err(error) => return self.faults.push(Fault::error(whole(), format!("this is no JSON: {error}"))),
+            Err(error) => return self.faults.push(Fault::error(whole(), format!("this is not valid JSON: {error}"))),
         };
         let validator = match jsonschema::validator_for(&schema) {
             Ok(validator) => validator,
-            Err(error) => return self.faults.push(Fault::error(whole(), format!("this is no JSON Schema: {error}"))),
+            Err(error) => {
+                return self.faults.push(Fault::error(whole(), format!("this is not a valid JSON Schema: {error}")));
+            }
         };
         let settings = Value::Object(file.settings.clone());
         for error in validator.iter_errors(&settings) {
@@ -116,11 +118,14 @@ impl Loader<'_> {
             } else {
                 document.key_place(pointer)
             };
-            self.faults.push(Fault::error(place, error.to_string()).hint(format!("{path} says what the plugin takes")));
+            self.faults.push(
+                Fault::error(place, error.to_string())
+                    .hint(format!("see {path} for the settings that the plugin accepts")),
+            );
         }
     }
 
-    /// The plugin that an intent names.
+    /// The plugin that an intent names; reports an unknown name.
     pub(super) fn named_plugin(
         &mut self,
         name: &str,
@@ -149,7 +154,7 @@ fn spec(name: &str, file: &PluginFile, bot: &BotFile) -> PluginSpec {
             http: HttpPolicy {
                 allow: file.allow.http.iter().map(|host| host.to_lowercase()).collect(),
                 private: file.allow.private,
-                // A fetch does not outlive its call.
+                // A request must not outlast the call that makes it.
                 timeout_ms: bot.http.timeout_ms.min(file.limits.time_ms.into()),
                 max_bytes: bot.http.max_bytes,
             },

@@ -1,33 +1,34 @@
-//! Small changes of a fitted head, without a pass over all examples.
+//! Updates a fitted head for small changes, without a pass over all examples.
 //!
-//! At the optimum of multinomial logistic regression with L2 the weights are a sum over the examples, W = C · Σ xᵢ ⊗ (yᵢ - pᵢ): each
-//! example holds its own part. One that goes takes its part along; the part of one that comes is found with all others held fast, which
-//! is a step of dual coordinate ascent (Yu, Huang and Lin, "Dual coordinate descent methods for logistic regression and maximum entropy
-//! models", Machine Learning 85, 2011). A few sweeps over what is new and its neighbours settle them with each other. The bias stays.
+//! At the optimum of multinomial logistic regression with L2, the weights are a sum over the examples, W = C · Σ xᵢ ⊗
+//! (yᵢ - pᵢ), in which each example has a term. Removing an example subtracts its term. The term of a new example is
+//! found while all others are fixed, which is a step of dual coordinate ascent (Yu, Huang and Lin, "Dual coordinate
+//! descent methods for logistic regression and maximum entropy models", Machine Learning 85, 2011). A few sweeps over
+//! the new examples and their neighbours adjust these to each other. The bias does not change.
 
 use super::{C, Head, Sparse, add_scaled};
 
-/// Sweeps over the rows that are settled.
+/// Number of sweeps over the rows to adjust.
 const SWEEPS: usize = 4;
-/// Steps of Newton's method, for the sum of the probabilities and for each of them.
+/// Newton steps: for the sum of the probabilities, and for each probability.
 const OUTER_STEPS: usize = 30;
 const INNER_STEPS: usize = 8;
 
-/// An example: dense and sparse features and its class.
+/// An example: dense and sparse features, and the class.
 pub struct Row<'a> {
-    /// Of length 1.
+    /// Dense features of length 1.
     pub dense: &'a [f32],
-    /// Its n-grams.
+    /// Hashed n-grams.
     pub sparse: Sparse,
-    /// Which of the head's classes.
+    /// Index of the class in the head.
     pub class: usize,
-    /// Whether it has its part in the weights already.
+    /// Whether the weights already contain its term.
     pub known: bool,
 }
 
 impl Head {
-    /// The same weights for other classes, of which `class_of` tells what they were; `None` is a new one, with no weights yet. Columns
-    /// that no example had are made.
+    /// The same weights for other classes. `class_of` gives the old index of each class; `None` is a new class, with
+    /// weights of zero. Adds rows for columns that no example had before.
     pub fn reshaped<'a>(&self, class_of: &[Option<usize>], columns: impl Iterator<Item = &'a (u32, f32)>) -> Self {
         let mut rows = self.rows.clone();
         let mut count = rows.iter().copied().max().unwrap_or(0);
@@ -53,15 +54,15 @@ impl Head {
         Self { classes: k, dimension: self.dimension, weights, rows }
     }
 
-    /// Takes the parts of examples out of the weights.
+    /// Subtracts the terms of examples from the weights.
     pub fn forget(&mut self, rows: &[Row<'_>]) {
-        // All are looked at before any goes: without one of them, the others would seem to hold more than they do.
+        // Compute all terms before removing any: once one is gone, the other terms would seem larger than they are.
         let part = |row: &Row<'_>| residual(&self.logits(row.dense, &row.sparse), row.class);
         let parts: Vec<Vec<f32>> = rows.iter().map(part).collect();
         rows.iter().zip(parts).for_each(|(row, part)| self.add(row, &part, -C));
     }
 
-    /// Gives new examples their parts, and settles all `rows` with each other.
+    /// Adds the terms of new examples, and adjusts all `rows` to each other.
     pub fn learn(&mut self, rows: &[Row<'_>]) {
         let nothing = || vec![0.0; self.classes];
         let part = |row: &Row<'_>| residual(&self.logits(row.dense, &row.sparse), row.class);
@@ -81,7 +82,7 @@ impl Head {
         }
     }
 
-    /// W += scale · x ⊗ part, the bias apart.
+    /// W += scale · x ⊗ part, without the bias.
     fn add(&mut self, row: &Row<'_>, part: &[f32], scale: f32) {
         let k = self.classes;
         for (value, weights) in row.dense.iter().zip(self.weights.chunks_exact_mut(k.max(1))) {
@@ -103,13 +104,13 @@ fn residual(logits: &[f32], class: usize) -> Vec<f32> {
     exp.iter().enumerate().map(|(k, e)| f32::from(u8::from(k == class)) - e / sum).collect()
 }
 
-/// The r that solves r = y - softmax(z + s·r): each p is a function of one number L, s·p + ln p = z + s·y - L, and L is where they sum
-/// to 1.
+/// The r that solves r = y - softmax(z + s·r). Each p depends on one number L through s·p + ln p = z + s·y - L; L is
+/// chosen so that they sum to 1.
 fn settle(logits: &[f32], pull: f32, class: usize) -> Vec<f32> {
     let (s, y) = (f64::from(pull), |k: usize| f64::from(u8::from(k == class)));
     let targets: Vec<f64> = logits.iter().enumerate().map(|(k, z)| f64::from(*z) + s * y(k)).collect();
     let most = targets.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // At this L the greatest p is 1 and more are above 0: the sum is too great, and falls with L from there on.
+    // At this L the largest p is 1 and the others are positive, so the sum is too large; it decreases with L.
     let mut level = most - s;
     let mut shares = vec![0.0; targets.len()];
     for _ in 0..OUTER_STEPS {
@@ -122,7 +123,7 @@ fn settle(logits: &[f32], pull: f32, class: usize) -> Vec<f32> {
         if (sum - 1.0).abs() < 1e-9 {
             break;
         }
-        // The sum is convex in L, so Newton's steps from the left never pass the root.
+        // The sum is convex in L, so Newton steps from the left never pass the root.
         level += (sum - 1.0) / slope.max(1e-12);
     }
     shares.iter().enumerate().map(|(k, p)| (y(k) - p) as f32).collect()

@@ -1,4 +1,4 @@
-//! Functions of scripts that reach beyond the turn: the log, kept values, pages, plugins.
+//! Script functions that reach beyond the turn: log, stored values, HTTP, plugins.
 
 use std::sync::{PoisonError, atomic::Ordering};
 
@@ -14,10 +14,10 @@ use crate::{
     text::shorten,
 };
 
-/// Values that one turn may keep.
+/// Limit on the number of values that one turn may store.
 const MAX_KEPT: usize = 32;
 
-/// Adds them; each bounds its own time.
+/// Adds these functions to a Rhai engine. Each limits its own time.
 pub(super) fn register(engine: &mut Engine) {
     engine
         .register_fn("log", |ctx: NativeCallContext, message: &str| -> Fallible<()> {
@@ -48,7 +48,7 @@ pub(super) fn register(engine: &mut Engine) {
         });
 }
 
-/// The plugin's value, or its reply when it gave none.
+/// Returns the plugin's value or, if there is none, its effects as a reply.
 fn call_plugin(ctx: &NativeCallContext, name: &str, arguments: Option<Value>) -> Fallible<Dynamic> {
     let call = call(ctx)?;
     let plugin = call.catalogue.plugins.get(name).ok_or_else(|| format!("there is no plugin `{name}`"))?;
@@ -82,13 +82,13 @@ fn call_plugin(ctx: &NativeCallContext, name: &str, arguments: Option<Value>) ->
 
 fn kv_set(ctx: NativeCallContext, key: &str, value: Dynamic) -> Fallible<()> {
     if key.is_empty() || key.len() > MAX_KEY {
-        return Err(format!("a key of kv_set has 1 to {MAX_KEY} bytes").into());
+        return Err(format!("a key for kv_set must have 1 to {MAX_KEY} bytes").into());
     }
     let value = bounded(&value)?;
     let call = call(&ctx)?;
     let mut kept = call.kept.lock().unwrap_or_else(PoisonError::into_inner);
     if kept.len() >= MAX_KEPT && !kept.contains_key(key) {
-        return Err(format!("a turn keeps at most {MAX_KEPT} values").into());
+        return Err(format!("a turn may store at most {MAX_KEPT} values").into());
     }
     kept.insert(key.to_owned(), value);
     Ok(())
@@ -110,7 +110,7 @@ fn http_get(ctx: NativeCallContext, url: &str) -> Fallible<Map> {
     Ok(fields.into_iter().map(|(key, value)| (key.into(), value)).collect())
 }
 
-/// Percent-encoding of everything but RFC 3986's unreserved characters.
+/// Percent-encodes everything except RFC 3986's unreserved characters.
 fn url_encode(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {

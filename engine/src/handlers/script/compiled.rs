@@ -1,4 +1,4 @@
-//! A script that has been compiled, and what can be read off it without running it.
+//! A compiled script, and what can be learned from it without running it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,12 +6,12 @@ use rhai::{AST, ASTNode, Expr, Stmt};
 
 use crate::{catalogue::fault::Place, handlers::source::Reference};
 
-/// A compiled file.
+/// A compiled script file.
 #[derive(Debug)]
 pub struct Script {
     pub(super) path: String,
     pub(super) ast: AST,
-    /// Functions with one parameter, and the line on which each begins.
+    /// Functions with one parameter, and the first line of each.
     pub(super) handlers: BTreeMap<String, usize>,
     pub(super) references: Vec<(Reference, Place)>,
 }
@@ -22,7 +22,7 @@ impl Script {
         &self.path
     }
 
-    /// Lines on which something runs, counted from 1.
+    /// Lines with executable statements, counted from 1.
     pub fn lines(&self) -> BTreeSet<usize> {
         let mut lines = BTreeSet::new();
         self.ast.walk(&mut |path| {
@@ -36,7 +36,7 @@ impl Script {
         lines
     }
 
-    /// Texts that stand in it: names of slots, of contexts and of kept values among them.
+    /// Text literals in the script, which include names of slots, contexts and stored values.
     pub fn literals(&self) -> BTreeSet<String> {
         let mut literals = BTreeSet::new();
         self.ast.walk(&mut |path| {
@@ -53,12 +53,12 @@ impl Script {
         self.handlers.contains_key(name)
     }
 
-    /// All functions with one parameter.
+    /// Names of all functions with one parameter.
     pub fn handlers(&self) -> impl Iterator<Item = &str> + Clone {
         self.handlers.keys().map(String::as_str)
     }
 
-    /// What the script names in literals, and where.
+    /// Names of texts, intents, slots and plugins in literals, with their locations.
     pub fn references(&self) -> &[(Reference, Place)] {
         &self.references
     }

@@ -1,6 +1,7 @@
-//! Botium's plain text conversations (`.convo.txt`): a name, then sections `#me` and `#bot`. Bots' texts are parts of the reply in any
-//! case, as Botium compares them by default (`includesIgnoreCase`), `*` in them stands for anything. A name of a list of utterances
-//! (`.utterances.txt`) is any of them for the bot, the first of them for the user.
+//! Botium's plain text conversations (`.convo.txt`): a name, then sections `#me` and `#bot`. A text under `#bot` must
+//! be part of the reply, in any case, as Botium compares by default (`includesIgnoreCase`); `*` in it matches anything.
+//! The name of an utterance list (`.utterances.txt`) stands for any of its utterances under `#bot`, and for the first
+//! under `#me`.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +20,12 @@ use crate::{
     },
 };
 
-/// How files of conversations end.
+/// File ending of conversations.
 pub const CONVERSATION: &str = ".convo.txt";
-/// How files of utterances end.
+/// File ending of utterance lists.
 pub const UTTERANCES: &str = ".utterances.txt";
-const HINT: &str = "the rest of the file is played; say the same in a fixture of banter's own to have this compared";
-/// Words in capitals that begin a line of Botium's and are no text.
+const HINT: &str = "the rest of the file is played; write a banter fixture to check this";
+/// Unsupported Botium commands: words in capitals at the start of a line.
 const UNMAPPED: [&str; 12] = [
     "MEDIA",
     "CARDS",
@@ -40,7 +41,7 @@ const UNMAPPED: [&str; 12] = [
     "FORM",
 ];
 
-/// Asserters that are mapped; each wants something behind it.
+/// Supported asserters; each needs an argument.
 const ASSERTERS: [&str; 14] = [
     "INTENT",
     "INTENT_CONFIDENCE",
@@ -58,7 +59,7 @@ const ASSERTERS: [&str; 14] = [
     "TEXT_REGEXP_IC",
 ];
 
-/// The conversation of a file. What cannot be mapped is a warning with its line.
+/// Reads the conversation of a file. Unsupported parts are reported as warnings.
 pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture> {
     reader.faults.add_source(path, &String::from_utf8_lossy(bytes));
     let text = match decode(path, bytes) {
@@ -80,8 +81,8 @@ pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture
     let Convo { name, mut steps, played_once, .. } = convo;
     steps.retain(|step| step.text != UNSAYABLE);
     for (span, name, others) in played_once {
-        let message = format!("of `{name}` the first utterance is said, the other {others} are not");
-        reader.faults.push(Fault::warning(span, message).hint("write a conversation for each that matters"));
+        let message = format!("only the first utterance of `{name}` is played, not the other {others}");
+        reader.faults.push(Fault::warning(span, message).hint("write a conversation for each utterance that matters"));
     }
     for step in steps.iter().filter(|step| step.text.is_empty()) {
         let start: usize = text.split_inclusive('\n').take(step.place.line - 1).map(str::len).sum();
@@ -91,7 +92,7 @@ pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture
     if steps.is_empty() {
         let place = Span { file: path.to_owned(), span: 0..0 };
         let fault = Fault::error(place, "the conversation has no `#me` with a text");
-        reader.faults.push(fault.hint("a line `#me`, and what the user says on the next"));
+        reader.faults.push(fault.hint("write a line `#me`, and what the user says on the next line"));
         return None;
     }
     let name = if name.is_empty() { path.to_owned() } else { name };
@@ -106,32 +107,32 @@ enum Section {
     Other,
 }
 
-/// Lists of utterances by their names.
+/// Utterance lists by name.
 fn utterances(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<String>> {
     let lists = files.iter().filter(|(path, _)| path.to_lowercase().ends_with(UTTERANCES));
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, mut list) in lists.filter_map(|(path, bytes)| list_of(decode(path, bytes).ok()?)) {
-        // Several files may add to one list.
+        // Several files may extend one list.
         all.entry(name).or_default().append(&mut list);
     }
     all
 }
 
-/// The first line is the name.
+/// Splits an utterance file: the first line is the list's name, the rest are utterances.
 fn list_of(text: &str) -> Option<(String, Vec<String>)> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
     let name = lines.next()?;
     Some((name, lines.collect()))
 }
 
-/// What is wrong with a file of utterances.
+/// Reports errors in an utterance file.
 pub fn check_utterances(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) {
     reader.faults.add_source(path, &String::from_utf8_lossy(bytes));
     match decode(path, bytes) {
         Ok(text) if list_of(text).is_none_or(|(_, list)| list.is_empty()) => {
             let place = Span { file: path.to_owned(), span: 0..0 };
-            let fault = Fault::error(place, "the file holds no utterances");
-            reader.faults.push(fault.hint("a line with their name, then a line each"));
+            let fault = Fault::error(place, "the file contains no utterances");
+            reader.faults.push(fault.hint("write the list's name on the first line, then one utterance per line"));
         }
         Ok(_) => {}
         Err(fault) => reader.faults.push(fault),
@@ -145,7 +146,7 @@ struct Convo<'a, 'b> {
     name: String,
     steps: Vec<Step>,
     section: Section,
-    /// Lists of which only the first utterance is said: where, which, how many others.
+    /// Lists of which only the first utterance is played: location, name, number of other utterances.
     played_once: Vec<(Span, String, usize)>,
 }
 
@@ -154,13 +155,13 @@ impl Convo<'_, '_> {
         if let Some(tag) = line.strip_prefix('#') {
             let (tag, rest) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
             if !rest.trim().is_empty() && matches!(tag, "me" | "bot") {
-                self.unmapped(span.clone(), format!("`{}` behind `#{tag}` is not mapped", rest.trim()));
+                self.unmapped(span.clone(), format!("`{}` after `#{tag}` is not supported", rest.trim()));
             }
             self.section = match tag {
                 "me" => Section::Me,
                 "bot" => Section::Bot,
                 _ => {
-                    self.unmapped(span, format!("the section `#{tag}` is not mapped"));
+                    self.unmapped(span, format!("the section `#{tag}` is not supported"));
                     Section::Other
                 }
             };
@@ -174,7 +175,7 @@ impl Convo<'_, '_> {
         }
         match self.section {
             Section::Head if self.name.is_empty() => line.clone_into(&mut self.name),
-            // What follows the name describes the conversation.
+            // Lines between the name and the first section are a description.
             Section::Head | Section::Other => {}
             Section::Me => self.say(line, span),
             Section::Bot => self.expect(line, number, span),
@@ -195,7 +196,7 @@ impl Convo<'_, '_> {
     fn say(&mut self, name: &str, span: Span) {
         let line = name;
         if is_command(line) && !self.utterances.contains_key(line) {
-            return self.unmapped(span, format!("`{}` is not mapped", first(line)));
+            return self.unmapped(span, format!("`{}` is not supported", first(line)));
         }
         let (line, others) = match self.utterances.get(line).and_then(|list| list.split_first()) {
             Some((first, others)) => (first.clone(), others.len()),
@@ -208,7 +209,7 @@ impl Convo<'_, '_> {
         let Some(step) = self.steps.last_mut() else { return };
         if let Some(variable) = variable {
             UNSAYABLE.clone_into(&mut step.text);
-            return self.unmapped(span, format!("the variable `{variable}` is not mapped, and the message not said"));
+            return self.unmapped(span, format!("the variable `{variable}` is not supported; the message is skipped"));
         }
         if !step.text.is_empty() {
             step.text.push('\n');
@@ -222,15 +223,15 @@ impl Convo<'_, '_> {
             _ => (false, line),
         };
         if let Some(variable) = variable(line) {
-            return self.unmapped(span, format!("the variable `{variable}` is not mapped"));
+            return self.unmapped(span, format!("the variable `{variable}` is not supported"));
         }
         if line.len() > 1 && line.starts_with('?') {
-            return self.unmapped(span, "what may be said or not (`?`) is not mapped".to_owned());
+            return self.unmapped(span, "an optional text (`?`) is not supported".to_owned());
         }
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let names = || rest.split('|').map(str::trim).filter(|name| !name.is_empty());
         if ASSERTERS.contains(&word) && names().next().is_none() {
-            return self.unmapped(span, format!("`{word}` says nothing of what it wants"));
+            return self.unmapped(span, format!("`{word}` needs an argument"));
         }
         let any_case = word.ends_with("_IC");
         let part = |name: &str| match any_case {
@@ -245,10 +246,10 @@ impl Convo<'_, '_> {
             "INTENT" => return self.unmapped(span, format!("the bot has no intent `{}`", rest.trim())),
             "INTENT_CONFIDENCE" => match rest.trim().parse::<f64>() {
                 Ok(percent) => found.push((Subject::Probability, Matcher::Within(Some(percent / 100.0), None))),
-                Err(_) => return self.unmapped(span, format!("`{}` is no number", rest.trim())),
+                Err(_) => return self.unmapped(span, format!("`{}` is not a number", rest.trim())),
             },
             "ENTITIES" => {
-                // `...` at the end: there may be others too.
+                // A trailing `...` allows further entities.
                 let known = &self.reader.catalogue.entities;
                 let wanted: Vec<&str> =
                     names().map(|name| name.trim_end_matches("...")).filter(|n| !n.is_empty()).collect();
@@ -262,7 +263,7 @@ impl Convo<'_, '_> {
                     found.extend(others.map(|name| (Subject::Entity(name.clone()), Matcher::Equals(Value::Null))));
                 }
             }
-            // In whichever order.
+            // In any order.
             "BUTTONS" => found.extend(names().map(|name| {
                 let one = vec![Matcher::Rest, Matcher::Equals(Value::from(name)), Matcher::Rest];
                 (Subject::Suggestions, Matcher::Items(one))
@@ -280,10 +281,10 @@ impl Convo<'_, '_> {
             }
             "TEXT_REGEXP" | "TEXT_REGEXP_IC" => match pattern(word, rest.trim()) {
                 Ok(pattern) => found.push((Subject::Text, Matcher::Pattern(pattern))),
-                Err(_) => return self.unmapped(span, format!("the pattern `{}` is not good", rest.trim())),
+                Err(_) => return self.unmapped(span, format!("the pattern `{}` is invalid", rest.trim())),
             },
             _ if is_command(line) && !self.utterances.contains_key(line) => {
-                return self.unmapped(span, format!("`{word}` is not mapped"));
+                return self.unmapped(span, format!("`{word}` is not supported"));
             }
             _ => {
                 let texts = self.utterances.get(line);
@@ -294,7 +295,7 @@ impl Convo<'_, '_> {
             }
         }
         if negated && found.len() > 1 {
-            return self.unmapped(span, format!("`!{word}` of several is not mapped"));
+            return self.unmapped(span, format!("`!{word}` with several values is not supported"));
         }
         let place = self.reader.line(self.path, number);
         for (subject, matcher) in found {
@@ -315,7 +316,7 @@ impl Convo<'_, '_> {
     }
 }
 
-/// A part of the reply in any case, with anything in the place of `*`.
+/// Matches a part of the reply in any case; `*` matches anything.
 fn says(line: &str) -> Matcher {
     if line.trim_matches('*').is_empty() {
         return Matcher::Anything;
@@ -327,7 +328,7 @@ fn says(line: &str) -> Matcher {
     }
 }
 
-/// The first of Botium's variables in a text: `$name`, `${name}`, `$now_DE`. A price, `$5`, is none.
+/// The first Botium variable in a text: `$name`, `${name}`, `$now_DE`. A price such as `$5` is not one.
 fn variable(text: &str) -> Option<&str> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '{' | '}' | '(' | ')');
     text.split(' ')
@@ -345,7 +346,7 @@ fn first(line: &str) -> &str {
     line.split_whitespace().next().unwrap_or("")
 }
 
-/// Asserters and logic hooks are words in capitals with an underscore or of the known ones.
+/// Whether a line is an asserter or a logic hook: a word in capitals that has an underscore or is a known command.
 fn is_command(line: &str) -> bool {
     let word = first(line);
     let capitals = word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! `expect:` of a turn.
+//! Reads `expect:` of a turn.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::{
     turn::{Event, TurnKind},
 };
 
-/// Adds what a file expects; `negated` inside `not`.
+/// Adds the expectations of a file to `out`; `negated` is true inside `not`.
 pub fn read(
     reader: &mut Reader<'_>,
     document: &Document,
@@ -49,14 +49,14 @@ pub fn read(
     }
     if let Some(bounds) = file.probability {
         let at = child(pointer, "probability");
-        // A bound that is none has been told already.
+        // An invalid bound is already reported.
         let given = document.value.pointer(&at).and_then(Value::as_object).map_or(0, serde_json::Map::len);
         let read = usize::from(bounds.min.is_some()) + usize::from(bounds.max.is_some());
         if let Err(message) = check_bounds(bounds.min, bounds.max)
             && given == read
         {
             let fault = Fault::error(document.key_place(&at), message);
-            add.reader.faults.push(fault.hint("write one such as `{ min: 0.8 }`"));
+            add.reader.faults.push(fault.hint("write a bound such as `{ min: 0.8 }`"));
         }
         add.push(Matcher::Within(bounds.min, bounds.max), Subject::Probability, "probability");
     }
@@ -77,11 +77,11 @@ pub fn read(
     if let Some(list) = &file.events {
         let pointer = child(pointer, "events");
         if negated {
-            let fault = Fault::error(document.key_place(&pointer), "`events` cannot stand inside `not`");
-            reader.faults.push(fault.hint("no failure is expected anyway, unless `events` names one"));
+            let fault = Fault::error(document.key_place(&pointer), "`events` is not allowed inside `not`");
+            reader.faults.push(fault.hint("remove it: failures are unexpected unless `events` names them"));
         } else if let Some(matcher) = reader.matcher(document, &Value::Array(list.clone()), &pointer, Lists::Items) {
             for name in matcher.literals().into_iter().filter(|name| !Event::KINDS.contains(name)) {
-                let fault = Fault::error(document.place(&pointer), format!("no event is of the kind `{name}`"));
+                let fault = Fault::error(document.place(&pointer), format!("there is no event kind `{name}`"));
                 reader.faults.push(fault.hint(choose_hint(name, Event::KINDS)));
             }
             *events = Some((matcher, reader.place(document, &pointer)));
@@ -90,8 +90,8 @@ pub fn read(
     if let Some(inner) = &file.not {
         let pointer = child(pointer, "not");
         if negated {
-            let fault = Fault::error(document.key_place(&pointer), "`not` inside `not`");
-            reader.faults.push(fault.hint("say what is expected instead"));
+            let fault = Fault::error(document.key_place(&pointer), "`not` is not allowed inside `not`");
+            reader.faults.push(fault.hint("write what is expected instead"));
             return;
         }
         read(reader, document, inner, &pointer, true, out, events);
@@ -118,7 +118,7 @@ impl Adding<'_, '_> {
         }
     }
 
-    /// A name with a typo would fail for a reason that nobody sees, and inside `not` pass for ever.
+    /// Reports unknown names. A misspelt name would fail for no visible reason and, inside `not`, always pass.
     fn check_names(&mut self, matcher: &Matcher, subject: &Subject, pointer: &str) {
         for name in matcher.literals() {
             let (catalogue, handlers) = (self.reader.catalogue, self.reader.handlers());
@@ -141,7 +141,7 @@ impl Adding<'_, '_> {
         }
     }
 
-    /// A key that no effect has is absent for ever.
+    /// Reports keys that no effect has: they would always be absent.
     fn check_effects(&mut self, value: &Value, pointer: &str) {
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             let keys = || item.as_object().into_iter().flat_map(|fields| fields.keys());

@@ -1,5 +1,5 @@
-//! Rasa's end-to-end YAML: `stories` with `user`, `intent` and `action` (Rasa Open Source 2 and 3), and `test_cases` with `user`, `bot`,
-//! `utter` and `slot_was_set` (Rasa Pro's `rasa test e2e`).
+//! Rasa's end-to-end YAML: `stories` with `user`, `intent` and `action` (Rasa Open Source 2 and 3), and `test_cases`
+//! with `user`, `bot`, `utter` and `slot_was_set` (Rasa Pro's `rasa test e2e`).
 
 use std::sync::LazyLock;
 
@@ -20,25 +20,25 @@ use crate::{
     },
 };
 
-const HINT: &str = "the rest of the file is played; say the same in a fixture of banter's own to have this compared";
+const HINT: &str = "the rest of the file is played; write a banter fixture to check this";
 
-/// Whether a document is one of Rasa's.
+/// Whether a document is a Rasa test file.
 pub fn is_one(value: &Value) -> bool {
     value.get("conversation").is_none() && ["stories", "test_cases"].iter().any(|key| value.get(key).is_some())
 }
 
-/// The stories and test cases of a file. What cannot be mapped is a warning with its place.
+/// Reads the stories and test cases of a file. Unsupported parts are reported as warnings.
 pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
     let mut fixtures = Vec::new();
     for key in document.value.as_object().map(|fields| fields.keys()).into_iter().flatten() {
         if !["stories", "test_cases", "version"].contains(&key.as_str()) {
-            unmapped(reader, document, &child("", key), &format!("`{key}` is not mapped"));
+            unmapped(reader, document, &child("", key), &format!("`{key}` is not supported"));
         }
     }
     for (list, name) in [("stories", "story"), ("test_cases", "test_case")] {
         let Some(value) = document.value.get(list) else { continue };
         let Some(cases) = value.as_array() else {
-            wrong(reader, document, &child("", list), &format!("`{list}` is a list"));
+            wrong(reader, document, &child("", list), &format!("`{list}` must be a list"));
             continue;
         };
         for (index, case) in cases.iter().enumerate() {
@@ -76,19 +76,19 @@ impl Mapping<'_, '_> {
         for key in case.as_object().map(|fields| fields.keys()).into_iter().flatten() {
             if key != name && key != "steps" {
                 let pointer = child(&self.pointer, key);
-                unmapped(self.reader, self.document, &pointer, &format!("`{key}` of a {name} is not mapped"));
+                unmapped(self.reader, self.document, &pointer, &format!("`{key}` of a {name} is not supported"));
             }
         }
         let Some(steps) = case.get("steps").and_then(Value::as_array) else {
-            return wrong(self.reader, self.document, &self.pointer, "`steps` is missing, or no list");
+            return wrong(self.reader, self.document, &self.pointer, "`steps` is missing or not a list");
         };
         for (index, step) in steps.iter().enumerate() {
             let pointer = format!("{}/steps/{index}", self.pointer);
             let Some(fields) = step.as_object().filter(|fields| !fields.is_empty()) else {
-                wrong(self.reader, self.document, &pointer, "a step is a map such as `user: hello`");
+                wrong(self.reader, self.document, &pointer, "a step must be a map such as `user: hello`");
                 continue;
             };
-            // `user` begins a turn, whatever the order of the keys.
+            // `user` starts a turn, whatever the order of the keys.
             if let Some(user) = fields.get("user") {
                 self.user(user, &child(&pointer, "user"));
             }
@@ -98,18 +98,18 @@ impl Mapping<'_, '_> {
         }
     }
 
-    /// Without a pointer: files of others are not written.
+    /// A location without a pointer, because `--update` does not write files of other tools.
     fn place(&self, pointer: &str) -> Place {
         self.reader.line(&self.document.file, self.document.line(pointer))
     }
 
     fn user(&mut self, value: &Value, pointer: &str) {
         let Some(text) = value.as_str() else {
-            return wrong(self.reader, self.document, pointer, "`user` is a text");
+            return wrong(self.reader, self.document, pointer, "`user` must be a text");
         };
         let (mut text, entities) = plain(text.trim());
         if text.starts_with('/') {
-            let message = format!("`{text}` names an intent instead of saying anything, and is not said");
+            let message = format!("`{text}` names an intent instead of a message; the message is skipped");
             unmapped(self.reader, self.document, pointer, &message);
             UNSAYABLE.clone_into(&mut text);
         }
@@ -148,7 +148,7 @@ impl Mapping<'_, '_> {
                 unmapped(self.reader, self.document, pointer, &format!("the bot has no intent {name}"));
             }
             ("bot", Value::String(text)) if text.trim().is_empty() => {
-                wrong(self.reader, self.document, pointer, "`bot` says nothing");
+                wrong(self.reader, self.document, pointer, "the text of `bot` is empty");
             }
             ("bot", Value::String(text)) => {
                 let matcher = Matcher::Contains(text.trim().to_owned(), false);
@@ -157,17 +157,18 @@ impl Mapping<'_, '_> {
             ("utter", Value::String(name)) | ("action", Value::String(name)) => self.action(name, pointer),
             ("slot_was_set", value) => self.slots(value, pointer, true),
             ("slot_was_not_set", value) => self.slots(value, pointer, false),
-            _ => unmapped(self.reader, self.document, pointer, &format!("the step `{key}` is not mapped")),
+            _ => unmapped(self.reader, self.document, pointer, &format!("the step `{key}` is not supported")),
         }
     }
 
-    /// `utter_greet` is the text `utter_greet` or `greet`, or the reply of the intent `greet`; another action is a script.
+    /// `utter_greet` stands for the text `utter_greet` or `greet`, or for the reply of the intent `greet`; any other
+    /// action is a script.
     fn action(&mut self, name: &str, pointer: &str) {
         let catalogue = self.reader.catalogue;
         let bare = name.trim_start_matches("utter_").trim_start_matches("action_");
         let keys = [name.to_owned(), bare.to_owned(), format!("reply:{bare}")];
         if let Some(key) = keys.into_iter().find(|key| matcher::has_text(catalogue, key)) {
-            // Several actions may follow one message: each says a part of the reply.
+            // Several actions may follow one message; each is a part of the reply.
             return self.push(Subject::Text, Matcher::OneOf(matcher::parts_of(catalogue, &key)), pointer);
         }
         let file = format!("{bare}.rhai");
@@ -182,7 +183,7 @@ impl Mapping<'_, '_> {
         unmapped(self.reader, self.document, pointer, &message);
     }
 
-    /// `- city: Moscow`, `- city` or a list of both.
+    /// Reads `- city: Moscow`, `- city`, or a list of both.
     fn slots(&mut self, value: &Value, pointer: &str, set: bool) {
         let mut add = |name: &str, value: Option<&Value>, pointer: &str| {
             if !set {
@@ -204,7 +205,7 @@ impl Mapping<'_, '_> {
                     self.slots(item, &child(pointer, index), set);
                 }
             }
-            _ => wrong(self.reader, self.document, pointer, "a slot is its name, or `name: value`"),
+            _ => wrong(self.reader, self.document, pointer, "write a slot as its name, or as `name: value`"),
         }
     }
 
@@ -213,12 +214,12 @@ impl Mapping<'_, '_> {
         match self.steps.last_mut() {
             // A turn may say several things; each is a part of the reply.
             Some(step) => step.expectations.push(Expectation { subject, matcher, place }),
-            None => unmapped(self.reader, self.document, pointer, "nothing has been said before this step"),
+            None => unmapped(self.reader, self.document, pointer, "there is no message before this step"),
         }
     }
 }
 
-/// A marked entity: its name and its value where these are given, and what of the mark is not mapped.
+/// A marked entity: its name and value, if given, and a message about what is not supported.
 #[derive(Debug, Default)]
 struct Mark {
     name: Option<String>,
@@ -227,7 +228,7 @@ struct Mark {
 }
 
 impl Mark {
-    /// `city`, or with a value `city:moscow`.
+    /// Parses `city` or, with a value, `city:moscow`.
     fn short(text: &str) -> Self {
         let (name, value) = match text.split_once(':') {
             Some((name, value)) => (name, Some(value.trim().to_owned())),
@@ -236,7 +237,7 @@ impl Mark {
         Self { name: Some(name.trim().to_owned()), value, odd: None }
     }
 
-    /// `{"entity": "city", "value": "moscow"}`.
+    /// Parses `{"entity": "city", "value": "moscow"}`.
     fn long(json: &str) -> Self {
         let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(json) else {
             return Self { odd: Some(format!("the mark `{json}` is not JSON")), ..Self::default() };
@@ -247,7 +248,7 @@ impl Mark {
         let odd = match field("entity") {
             None => Some(format!("the mark `{json}` names no entity")),
             Some(_) if !others.is_empty() => {
-                Some(format!("`{}` of the mark `{json}` is not mapped", others.join("`, `")))
+                Some(format!("`{}` of the mark `{json}` is not supported", others.join("`, `")))
             }
             Some(_) => None,
         };
@@ -255,7 +256,7 @@ impl Mark {
     }
 }
 
-/// A message without its marks, and the marks: `[Moscow](city)`, `[Moscow]{"entity": "city", "value": "moscow"}`.
+/// Splits a message into its text and its marks: `[Moscow](city)`, `[Moscow]{"entity": "city", "value": "moscow"}`.
 fn plain(text: &str) -> (String, Vec<Mark>) {
     static MARK: LazyLock<Regex> = LazyLock::new(|| regex(r"\[([^\]]+)\](?:\(([^)]+)\)|(\{[^}]+\}))"));
     let mut entities = Vec::new();

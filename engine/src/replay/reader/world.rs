@@ -1,4 +1,4 @@
-//! What holds before the first message of a fixture, and what the outside answers.
+//! Reads the initial state of a fixture and its stubs.
 
 use jiff::{
     Timestamp,
@@ -27,15 +27,16 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// What holds before the first message and for the outside, added to what the setup said.
+    /// Adds a file's clock, seed, users and stubs to those of the setup.
     pub(super) fn set_world(&mut self, document: &Document, file: &mut FixtureFile, fixture: &mut Fixture) {
         fixture.tags.append(&mut file.tags);
         if let Some(now) = &file.now {
             match now.parse::<Timestamp>() {
                 Ok(now) => fixture.now = now,
                 Err(error) => {
-                    let fault = Fault::error(document.place("/now"), format!("`{now}` is no date with time: {error}"));
-                    self.faults.push(fault.hint("write one such as 2026-01-05T10:00:00Z"));
+                    let fault =
+                        Fault::error(document.place("/now"), format!("`{now}` is not a date with a time: {error}"));
+                    self.faults.push(fault.hint("write a time such as 2026-01-05T10:00:00Z"));
                 }
             }
         }
@@ -74,20 +75,19 @@ impl Reader<'_> {
             let says =
                 stub.say.is_some() || stub.payload.is_some() || !stub.set_slot.is_empty() || stub.value.is_some();
             if stub.fails.is_some() && says {
-                let fault = Fault::error(document.place(&pointer), "a plugin that fails says nothing else");
+                let fault = Fault::error(document.place(&pointer), "a plugin that fails cannot also reply");
                 self.faults.push(fault.hint("remove `fails`, or `say`, `payload`, `set_slot` and `value`"));
             }
             if stub.fails.is_none() && stub.user_text.is_some() {
-                let fault =
-                    Fault::error(document.place(&pointer), "`user_text` is what the user is told when it `fails`");
-                self.faults.push(fault.hint("write `fails: …` beside it, or `say` in its place"));
+                let fault = Fault::error(document.place(&pointer), "`user_text` works only with `fails`");
+                self.faults.push(fault.hint("add `fails: …`, or write `say` instead"));
             }
             let place = self.place(document, &pointer);
             fixture.stubs.plugins.insert(name, PluginStub { answer: plugin_stub(stub), place });
         }
     }
 
-    /// What a file says of a user, added to what its setup said.
+    /// Adds what a file defines for a user to what the setup defined.
     fn add_user(&mut self, document: &Document, pointer: &str, name: &str, file: UserFile, fixture: &mut Fixture) {
         if file.id.is_none() && file.language.is_none() && file.state.is_none() && file.kv.is_empty() {
             if name != SOMEBODY {
@@ -116,7 +116,7 @@ impl Reader<'_> {
         {
             for name in names {
                 let key = child(&format!("{pointer}/state/{list}"), name);
-                // What came of a setup has been looked at there.
+                // Names from the setup were checked there.
                 if document.value.pointer(&key).is_some() {
                     self.check_known(document, name, list, &key);
                 }
@@ -137,8 +137,8 @@ impl Reader<'_> {
             let known = self.catalogue.intent(&form.intent);
             if !known.is_some_and(|intent| intent.slots.iter().any(|slot| slot.name == form.slot)) {
                 let place = document.place(&format!("{pointer}/state/form"));
-                let message = format!("the bot has no slot `{}` of an intent `{}`", form.slot, form.intent);
-                self.faults.push(Fault::error(place, message).hint("name a slot that the intent asks for"));
+                let message = format!("the bot has no slot `{}` in an intent `{}`", form.slot, form.intent);
+                self.faults.push(Fault::error(place, message).hint("write a slot that the intent asks for"));
             }
         }
     }
@@ -146,8 +146,8 @@ impl Reader<'_> {
     fn time_zone(&mut self, document: &Document, name: &str) -> Option<TimeZone> {
         let found = TimeZoneDatabase::bundled().get(name).ok();
         if found.is_none() {
-            let fault = Fault::error(document.place("/time_zone"), format!("`{name}` is no IANA time zone"));
-            self.faults.push(fault.hint("write one such as Europe/Moscow or UTC"));
+            let fault = Fault::error(document.place("/time_zone"), format!("`{name}` is not an IANA time zone"));
+            self.faults.push(fault.hint("write a name such as Europe/Moscow or UTC"));
         }
         found
     }
@@ -156,8 +156,10 @@ impl Reader<'_> {
         let url = self.matcher(document, &Value::String(stub.url), &child(pointer, "url"), Lists::AllHold)?;
         let given = [stub.json.is_some(), stub.body.is_some(), stub.fails.is_some()];
         if given.iter().filter(|is| **is).count() != 1 {
-            let fault = Fault::error(document.place(pointer), "a page has exactly one of `json`, `body` and `fails`");
-            self.faults.push(fault.hint("`json: {…}` for data, `body: …` for a text, `fails: …` for no answer at all"));
+            let fault =
+                Fault::error(document.place(pointer), "a response needs exactly one of `json`, `body` and `fails`");
+            self.faults
+                .push(fault.hint("write `json: {…}` for data, `body: …` for a text, or `fails: …` for no response"));
         }
         let body = stub.json.map(|value| value.to_string()).or(stub.body).unwrap_or_default();
         let answer = match stub.fails {

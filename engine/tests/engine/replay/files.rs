@@ -1,4 +1,4 @@
-//! Files of fixtures, banter's own and others': what is wrong with them is told, with its line.
+//! Fixture files, banter's own and those of other tools: errors are reported with their line.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use banter_engine::replay::rewrite::rewrite;
 
 use super::{bench, differences};
 
-/// What is wrong with files of fixtures.
+/// The diagnostics of fixture files, rendered.
 fn faults(files: &[(&str, &str)]) -> String {
     bench().read(files).1.render(false)
 }
@@ -31,7 +31,7 @@ turns:
     expect: { text: { variant_of: nothing }, not: { not: { intent: greet } }, typo: 1 }
 "#;
     let shape = [("fixtures/shape.yaml", text)];
-    // With the keys as they should be, what they hold is looked at.
+    // Once the keys are correct, their values are checked.
     let keys = text.replace("conversatoin", "conversation").replace("min: 2", "min: 1").replace(", typo: 1", "");
     let held = keys.replace("{ wrong: x }", "\"/[/\"");
     insta::assert_snapshot!([faults(&shape), faults(&[("fixtures/held.yaml", &held)])].concat());
@@ -77,7 +77,7 @@ fn what_passes_whatever_is_said_is_told() {
     assert!(told.contains("`5` expects nothing") && told.contains("`/greet` names an intent"), "{told}");
     let empty = "stories:\n- story: x\n  steps: [{ user: hello }, { bot: '' }, { slot_was_set: [] }, {}]\n";
     let told = faults(&[("fixtures/x.yaml", empty)]);
-    for part in ["`bot` says nothing", "no slot is named", "a step is a map"] {
+    for part in ["the text of `bot` is empty", "no slot is named", "a step must be a map"] {
         assert!(told.contains(part), "{part}: {told}");
     }
     let hidden = "conversation: never played\nturns: [{ user: hello, expect: { intent: stop } }]\n";
@@ -85,7 +85,7 @@ fn what_passes_whatever_is_said_is_told() {
     let forbidden = "conversation: x\nturns: [{ user: hello, expect: { slots: { order_ib: { not: x } } } }]\n";
     assert!(faults(&[("fixtures/x.yaml", forbidden)]).contains("did you mean `order_id`?"));
     let any = "conversation: x\nturns: [{ user: hello, expect: { text: { variant_of: any } } }]\n";
-    assert!(faults(&[("fixtures/x.yaml", any)]).contains("may become any text"));
+    assert!(faults(&[("fixtures/x.yaml", any)]).contains("can produce any text"));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn files_of_others_run_and_what_is_not_mapped_is_told() {
             format!("{}: {} turns, {fields:?}", outcome.name, outcome.turns.len())
         })
         .collect();
-    // The page that the last story wants has no stub.
+    // The response that the last story needs has no stub.
     assert_eq!(
         told,
         ["asks for an order: 2 turns, []", "asks for an order: 2 turns, []", "says hello: 2 turns, [\"stubs\"]"]
@@ -203,7 +203,7 @@ fn typos_that_would_hide_a_difference() {
     let speaker = "conversation: x\nusers: { ann: {} }\nturns: [{ user: hi, as: anm }]\n";
     assert!(faults(&[("fixtures/x.yaml", speaker)]).contains("did you mean `ann`?"));
     let empty = "conversation: x\nturns: [{ user: hi, expect: { text: [] } }]\n";
-    assert!(faults(&[("fixtures/x.yaml", empty)]).contains("says nothing"));
+    assert!(faults(&[("fixtures/x.yaml", empty)]).contains("checks nothing"));
     assert!(faults(&[("fixtures/x.convo.txt", "x\n\n#me\n\n#bot\nhi\n")]).contains("`#me` has no text"));
     let between =
         "conversation: x\nturns: [{ user: hello there, expect: { not: { probability: { min: 0, max: 0.1 } } } }]\n";
@@ -227,7 +227,7 @@ fn what_must_be_absent_is_looked_for_under_its_right_name() {
 fn a_wrong_type_hides_no_other_fault() {
     let text = "conversation: x\nturns:\n  - user: hello\n    expect: { slots: 5, intent: greeet }\n  - user: hello\n    expect: { hand_off: maybe, entities: { town: x } }\n";
     let told = faults(&[("fixtures/x.yaml", text)]);
-    for part in ["a map of keys was expected", "no intent `greeet`", "true or false was expected", "no entity `town`"] {
+    for part in ["expected a map of keys", "no intent `greeet`", "expected true or false", "no entity `town`"] {
         assert!(told.contains(part), "{part}: {told}");
     }
 }
@@ -239,7 +239,7 @@ fn shared_files_are_looked_at_once_and_wherever_they_lie() {
     let told = faults(&[("fixtures/shared/a.yaml", wrong), ("fixtures/x.yaml", uses), ("fixtures/y.yaml", uses)]);
     assert_eq!(told.matches("no intent `greeet`").count(), 1, "{told}");
     assert!(faults(&[("fixtures/shared/unused.yaml", wrong)]).contains("no intent `greeet`"));
-    // The nearest is taken.
+    // The nearest file is used.
     let files = [("elsewhere/shared/a.yaml", "turns: [{ user: stop }]\n"), ("elsewhere/x.yaml", uses)];
     let steps = |files: &[(&str, &str)]| bench().read(files).0[0].steps.len();
     assert_eq!(steps(&files), 2);
@@ -276,7 +276,7 @@ stories:
 "#;
     let files = [("fixtures/x.convo.txt", convo), ("fixtures/y.yaml", rasa)];
     insta::assert_snapshot!(faults(&files));
-    // Case counts where it is said to.
+    // Case matters where the asserter says so.
     let outcomes = bench().play(&[files[0]]);
     let fields: Vec<usize> = outcomes[0].turns[0].differences.iter().map(|found| found.place.line).collect();
     assert_eq!(fields, [13]);
@@ -287,11 +287,11 @@ stories:
         ("fixtures/x.convo.txt", "x\n\n#me\nhello there\n\n#bot\nUTT\n"),
     ];
     assert!(bench().play(&lists)[0].passed());
-    // A list of entities is all of them, unless it says that there may be others; buttons are in no order.
+    // A list of entities is complete, unless it allows others; buttons have no order.
     let entities = |names: &str| {
         let convo = format!("x\n\n#me\ntrack order A-1042 to Moscow\n\n#bot\nENTITIES {names}\n");
         bench().play(&[("fixtures/x.convo.txt", &convo)])[0].passed()
     };
     assert_eq!(["order_id", "order_id|...", "city|order_id"].map(entities), [false, true, true]);
-    assert!(faults(&[("fixtures/x.convo.txt", "x\n\n#me\nhello\n\n#bot\n?maybe\n")]).contains("said or not"));
+    assert!(faults(&[("fixtures/x.convo.txt", "x\n\n#me\nhello\n\n#bot\n?maybe\n")]).contains("an optional text"));
 }

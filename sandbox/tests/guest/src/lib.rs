@@ -1,4 +1,4 @@
-//! A plugin that does what a hostile one would. The message is the name of the deed.
+//! A plugin that does what a hostile one would do. The message names the deed.
 
 use std::{
     fs,
@@ -94,7 +94,7 @@ fn recurse(depth: u64) -> u64 {
     recurse(depth + 1) + frame[3]
 }
 
-/// What WASI gives of the world.
+/// What WASI reveals about the outside world.
 fn outside() -> String {
     let wall = time::SystemTime::now().duration_since(time::UNIX_EPOCH).unwrap().as_secs();
     let begun = time::Instant::now();
