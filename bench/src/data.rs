@@ -1,13 +1,13 @@
-//! Intent sets: CSV with a header `text,intent`; an empty intent is out of scope.
+//! Intent data sets: CSV files with the header `text,intent`. An empty intent means out of scope.
 
 use std::{collections::BTreeMap, path::Path};
 
 use banter_engine::{decide::training::Sample, random::Random, text::normalize};
 
-/// A file's rows.
+/// The rows of a data set.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    /// Text and intent; `None` is out of scope.
+    /// Normalized text and intent; `None` means out of scope.
     pub rows: Vec<(String, Option<String>)>,
 }
 
@@ -15,13 +15,13 @@ impl Rows {
     /// Reads a file.
     ///
     /// # Errors
-    /// What is wrong with it, in a sentence.
+    /// A message, if the file cannot be read, has another header, or has no rows.
     pub fn read(path: &Path) -> Result<Self, String> {
         let fault = |error: csv::Error| format!("{}: {error}", path.display());
         let mut reader = csv::Reader::from_path(path).map_err(fault)?;
         let header = reader.headers().map_err(fault)?;
         if header.iter().ne(["text", "intent"]) {
-            return Err(format!("{}: the header is not `text,intent`", path.display()));
+            return Err(format!("{}: the header must be `text,intent`", path.display()));
         }
         let mut rows = Vec::new();
         for record in reader.records() {
@@ -35,7 +35,7 @@ impl Rows {
         Ok(Self { rows })
     }
 
-    /// The intents by name, with a number for each.
+    /// The intents by name, numbered in this order.
     pub fn classes(&self) -> BTreeMap<String, usize> {
         let mut classes: BTreeMap<String, usize> =
             self.rows.iter().filter_map(|(_, intent)| Some((intent.clone()?, 0))).collect();
@@ -43,7 +43,7 @@ impl Rows {
         classes
     }
 
-    /// The rows that have one of these intents, as samples.
+    /// The rows with one of these intents, as samples.
     pub fn samples(&self, classes: &BTreeMap<String, usize>) -> Vec<Sample> {
         self.rows
             .iter()
@@ -52,7 +52,7 @@ impl Rows {
     }
 }
 
-/// `shots` samples of each class, drawn by the seed.
+/// At most `shots` samples of each class, drawn with a seed.
 pub fn draw(samples: &[Sample], classes: usize, shots: usize, seed: u64) -> Vec<Sample> {
     let mut random = Random::new(seed);
     let mut drawn = Vec::new();

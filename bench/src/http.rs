@@ -1,4 +1,4 @@
-//! A client that costs little: one connection, one request at a time, no library between the bench and the wire.
+//! A client with little overhead: one connection, one request at a time, without an HTTP library.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// One kept-alive connection.
+/// A keep-alive connection.
 pub struct Connection {
     stream: BufReader<TcpStream>,
 }
@@ -15,7 +15,7 @@ impl Connection {
     /// Connects to a port of this machine.
     ///
     /// # Errors
-    /// Those of the network.
+    /// Network errors.
     pub fn open(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_nodelay(true)?;
@@ -23,18 +23,18 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Posts JSON; the status and the body.
+    /// Posts JSON; returns the status and the body.
     ///
     /// # Errors
-    /// Those of the network, and an answer that is no HTTP.
+    /// Network errors, and a response that is not HTTP.
     pub fn post(&mut self, path: &str, token: &str, body: &serde_json::Value) -> io::Result<(u16, String)> {
         self.exchange(&posting(path, token, body))
     }
 
-    /// Sends a request; the status and the body.
+    /// Sends a request; returns the status and the body.
     ///
     /// # Errors
-    /// Those of the network, and an answer that is no HTTP.
+    /// Network errors, and a response that is not HTTP.
     pub fn send(
         &mut self,
         method: &str,
@@ -45,10 +45,10 @@ impl Connection {
         self.exchange(&request(method, path, headers, body))
     }
 
-    /// Sends what a request is on the wire; the status and the body.
+    /// Sends the bytes of a request; returns the status and the body.
     ///
     /// # Errors
-    /// Those of the network, and an answer that is no HTTP.
+    /// Network errors, and a response that is not HTTP.
     pub fn exchange(&mut self, request: &[u8]) -> io::Result<(u16, String)> {
         self.stream.get_mut().write_all(request)?;
         self.answer()
@@ -58,7 +58,7 @@ impl Connection {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.ok_or_else(|| io::Error::other(format!("no HTTP: {line:?}")))?;
+        let status = status.ok_or_else(|| io::Error::other(format!("not an HTTP response: {line:?}")))?;
         let mut length = 0;
         loop {
             line.clear();
@@ -77,7 +77,7 @@ impl Connection {
     }
 }
 
-/// A request with JSON, as it goes over the wire.
+/// The bytes of a POST request with a JSON body.
 pub fn posting(path: &str, token: &str, body: &serde_json::Value) -> Vec<u8> {
     let authorization = format!("Bearer {token}");
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];

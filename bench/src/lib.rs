@@ -1,4 +1,4 @@
-//! What the benches share: the model, data files, numbers.
+//! Shared code of the benches: the model, data sets, metrics, a client, and the server process.
 
 #![warn(clippy::unwrap_used)]
 
@@ -18,12 +18,12 @@ use banter_engine::embedding::{
     worker::EmbeddingWorker,
 };
 
-/// The project's folder.
+/// The root folder of the project.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// How the benches run the model: as the server does by default.
+/// The options of the model: the server's defaults.
 pub fn model_options() -> ModelOptions {
     ModelOptions {
         library: root().join(".cache/onnxruntime/libonnxruntime.so"),
@@ -34,7 +34,7 @@ pub fn model_options() -> ModelOptions {
     }
 }
 
-/// Cores of this machine.
+/// Available CPU cores; 1 if unknown.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -42,17 +42,17 @@ pub fn cores() -> usize {
 /// The model behind its worker.
 ///
 /// # Errors
-/// Those of loading.
+/// When the model cannot be loaded.
 pub fn embedder() -> Result<Arc<dyn Embedder>, EmbeddingError> {
     Ok(Arc::new(EmbeddingWorker::new(Model::load(&model_options())?, 100_000)))
 }
 
-/// Where benches keep vectors between runs.
+/// The folder where benches keep vectors between runs.
 pub fn cache_folder() -> PathBuf {
     root().join(".cache/bench")
 }
 
-/// Ends a bench with a message.
+/// Ends the process with an error message and exit status 2.
 pub fn fail(message: &str) -> ! {
     eprintln!("error: {message}");
     std::process::exit(2)

@@ -1,17 +1,17 @@
-//! Numbers over predictions.
+//! Metrics of predictions, and percentiles.
 
-/// One prediction of a row: the probability of the best class, and whether it is right. Out-of-scope rows are never right.
+/// The prediction for a row. Out-of-scope rows are never right.
 #[derive(Clone, Copy, Debug)]
 pub struct Prediction {
     /// Probability of the best class.
     pub probability: f32,
-    /// Whether that class is the row's.
+    /// Whether that class is the row's class.
     pub right: bool,
-    /// Whether the row has a class at all.
+    /// Whether the row has a class.
     pub in_scope: bool,
 }
 
-/// Share of in-scope rows whose best class is right.
+/// Share of in-scope rows with the right best class.
 pub fn accuracy(predictions: &[Prediction]) -> f64 {
     let inside: Vec<_> = predictions.iter().filter(|p| p.in_scope).collect();
     inside.iter().filter(|p| p.right).count() as f64 / inside.len().max(1) as f64
@@ -29,7 +29,8 @@ pub fn calibration_error(predictions: &[Prediction]) -> f64 {
     bins.iter().map(|(probability, right)| (probability - right).abs()).sum::<f64>() / predictions.len().max(1) as f64
 }
 
-/// Area under the ROC curve of the probability as a sign of being in scope; `None` without rows on both sides.
+/// Area under the ROC curve of the probability as a score for in-scope rows. `None` unless there are rows in scope and
+/// out of scope.
 pub fn auroc(predictions: &[Prediction]) -> Option<f64> {
     let mut sorted: Vec<_> = predictions.iter().collect();
     sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
@@ -49,7 +50,7 @@ pub fn auroc(predictions: &[Prediction]) -> Option<f64> {
     Some((rank_sum - inside as f64 * (inside as f64 + 1.0) / 2.0) / pairs)
 }
 
-/// The value below which a share of the values lies.
+/// The value below which `share` of the values lie, by nearest rank. Sorts the values.
 pub fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = ((values.len() as f64 - 1.0) * share).round() as usize;

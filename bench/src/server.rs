@@ -1,4 +1,4 @@
-//! The real server as a child process, on a free port, with its own data folder.
+//! Runs the server binary as a child process, on a free port, with its own data folder.
 
 use std::{
     fs::File,
@@ -13,31 +13,31 @@ use serde_json::json;
 
 use crate::{fail, http::Connection, root};
 
-/// A running server; killed when dropped.
+/// A running server; killed on drop.
 pub struct Server {
     child: Child,
-    /// Where it listens.
+    /// The port where it listens.
     pub port: u16,
 }
 
 impl Server {
-    /// Starts the release binary with the demo bot, its log in the data folder.
+    /// Starts the server binary of this build with the demo bot. Writes the log to the data folder.
     pub fn start(data_dir: &Path) -> Self {
         Self::start_with(data_dir, &[])
     }
 
-    /// With more in its environment; `BANTER_BOT` names another bot.
+    /// Like [`Self::start`], with additional environment variables; `BANTER_BOT` selects another bot.
     pub fn start_with(data_dir: &Path, environment: &[(String, String)]) -> Self {
         let binary = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("banter")));
         let binary = binary.filter(|path| path.exists()).unwrap_or_else(|| fail("build the server first: make run"));
         Self::start_binary(&binary, data_dir, environment)
     }
 
-    /// Another build of the server.
+    /// Like [`Self::start_with`], with another build of the server.
     pub fn start_binary(binary: &Path, data_dir: &Path, environment: &[(String, String)]) -> Self {
-        let port = free_port().unwrap_or_else(|error| fail(&format!("no free port: {error}")));
+        let port = free_port().unwrap_or_else(|error| fail(&format!("cannot find a free port: {error}")));
         let log = std::fs::create_dir_all(data_dir).and_then(|()| File::create(data_dir.join("log")));
-        let log = log.unwrap_or_else(|error| fail(&format!("no log file: {error}")));
+        let log = log.unwrap_or_else(|error| fail(&format!("cannot create the log file: {error}")));
         let child = Command::new(binary)
             .current_dir(root())
             .args(["serve", "--port", &port.to_string(), "--data-dir"])
@@ -48,10 +48,10 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
-        Self { child: child.unwrap_or_else(|error| fail(&format!("the server does not start: {error}"))), port }
+        Self { child: child.unwrap_or_else(|error| fail(&format!("the server did not start: {error}"))), port }
     }
 
-    /// Waits until the server takes connections.
+    /// Waits until the server accepts connections.
     pub fn wait(&mut self) -> Connection {
         let end = Instant::now() + Duration::from_secs(120);
         while Instant::now() < end {
@@ -59,33 +59,33 @@ impl Server {
                 return connection;
             }
             if let Ok(Some(status)) = self.child.try_wait() {
-                fail(&format!("the server ended with {status}"));
+                fail(&format!("the server exited with {status}"));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        fail("the server does not listen")
+        fail("the server did not listen within 120 s")
     }
 
-    /// Memory that it holds, in KiB.
+    /// Resident memory of the server, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
     }
 
-    /// A new user's access token.
+    /// Logs in as a user, who is created if new; returns the access token.
     pub fn log_in(&self, name: &str) -> io::Result<String> {
         let body = json!({ "email": format!("{name}@bench.example"), "password": "bench" });
         let (status, answer) = Connection::open(self.port)?.post("/auth/login", "", &body)?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;
         let token = answer["access_token"].as_str().filter(|_| status == 200);
-        token.map(str::to_owned).ok_or_else(|| io::Error::other(format!("log-in: {status} {answer}")))
+        token.map(str::to_owned).ok_or_else(|| io::Error::other(format!("log-in failed: {status} {answer}")))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails only if the server has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Who is who: log-in, refresh, and the proof that a token is alive.
+//! Accounts: log-in, refresh, and authentication by token.
 
 use banter_stores::{
     Millis, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId, clock::SharedClock,
@@ -12,42 +12,36 @@ use crate::{
     tokens::{TokenKind, Tokens, token_hash},
 };
 
-/// Bytes of a password at the most: hashing a longer one is work for nothing.
+/// The longest password, in bytes. Hashing a longer one would waste time.
 pub const MAX_PASSWORD: usize = 1_024;
-/// Bytes of an e-mail address at the most (RFC 5321).
+/// The longest e-mail address, in bytes (RFC 5321).
 const MAX_EMAIL: usize = 254;
 
-/// Why nobody was let in.
+/// Why log-in, refresh, or authentication failed.
 #[derive(Debug, Error)]
 pub enum AccountError {
-    /// Not an e-mail address.
     #[error("not an e-mail address")]
     Email,
-    /// Empty or too long.
     #[error("the password is empty or too long")]
     Password,
-    /// Another password.
     #[error("wrong password")]
     WrongPassword,
-    /// Too many tries; wait so many seconds.
-    #[error("too many tries")]
+    /// Seconds to wait.
+    #[error("too many attempts")]
     TooMany(u64),
-    /// The token is not good.
-    #[error("the token is not good")]
+    /// Unknown, expired, revoked, spent, or not signed by this server.
+    #[error("the token is not valid")]
     Token,
-    /// The refresh token is not good.
-    #[error("the refresh token is not good")]
+    #[error("the refresh token is not valid")]
     RefreshToken,
-    /// Too many hashes wait.
+    /// Too many passwords wait to be hashed.
     #[error("too many log-ins at once")]
     Busy,
-    /// A store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A new user could not be stored.
     #[error("the user could not be created: {0}")]
     NotCreated(String),
-    /// Something that should not happen.
+    /// A bug, or damaged data.
     #[error("{0}")]
     Internal(String),
 }
@@ -61,16 +55,14 @@ impl From<PasswordError> for AccountError {
     }
 }
 
-/// Both tokens of a log-in.
+/// The tokens issued by a log-in or refresh.
 #[derive(Debug)]
 pub struct TokenPair {
-    /// Short-lived.
     pub access: String,
-    /// Long-lived, good for one refresh.
+    /// Long-lived; valid for one refresh.
     pub refresh: String,
 }
 
-/// Log-in and tokens.
 pub struct Accounts {
     stores: Stores,
     tokens: Tokens,
@@ -83,7 +75,6 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Accounts over these stores.
     pub fn new(stores: Stores, tokens: Tokens, passwords: Passwords, clock: SharedClock, config: &AuthConfig) -> Self {
         Self {
             stores,
@@ -97,10 +88,8 @@ impl Accounts {
         }
     }
 
-    /// Logs in with e-mail and password; an unknown address is a new user.
-    ///
-    /// # Errors
-    /// [`AccountError`].
+    /// Logs in with e-mail and password. An unknown e-mail address creates a user. `address` is the client's, for rate
+    /// limits.
     pub async fn log_in(&self, email: &str, password: String, address: &str) -> Result<TokenPair, AccountError> {
         let email = parse_email(email).ok_or(AccountError::Email)?;
         if password.is_empty() || password.len() > MAX_PASSWORD {
@@ -128,13 +117,14 @@ impl Accounts {
                 false => AccountError::NotCreated(error.to_string()),
             })?;
             if let Some(user) = made {
-                tracing::info!(user = user.0, "a new user");
+                tracing::info!(user = user.0, "created a user");
                 return Ok(user);
             }
-            // Somebody registered the address while the hash was made: theirs is the password that counts.
+            // Another request registered the address while we hashed: check against its password.
         }
         let identity = users.find_identity(Provider::Password, email).await?;
-        let identity = identity.ok_or_else(|| AccountError::NotCreated("it is neither new nor known".to_owned()))?;
+        let identity = identity
+            .ok_or_else(|| AccountError::NotCreated("its identity could neither be created nor found".to_owned()))?;
         let stored = identity.secret.ok_or(AccountError::WrongPassword)?;
         match self.passwords.verify(password, stored).await? {
             Verdict::Wrong => Err(AccountError::WrongPassword),
@@ -156,7 +146,7 @@ impl Accounts {
         Ok(TokenPair { access, refresh })
     }
 
-    /// A session for the family of a stored refresh token; `None` when a revocation or a deletion has ended the family meanwhile.
+    /// Opens a session for the family of a stored refresh token; `None` if the family was revoked or deleted in the meantime.
     async fn listed_access(&self, refresh: &RefreshToken) -> Result<Option<String>, AccountError> {
         let access = self.new_access(refresh.user, &refresh.family).await?;
         if self.stores.users.find_refresh_token(&refresh.hash, self.clock.now()).await?.is_none() {
@@ -166,16 +156,17 @@ impl Accounts {
         Ok(Some(access))
     }
 
-    /// Spends a refresh token. One that was spent before ends its whole family: it was stolen, or its successor was.
+    /// Spends a refresh token and issues new tokens. Reuse of a spent token revokes its whole family: either it or its
+    /// successor was stolen.
     ///
     /// # Errors
-    /// [`AccountError::RefreshToken`] when it is not good.
+    /// [`AccountError::RefreshToken`] if the token is not valid.
     pub async fn refresh(&self, token: &str) -> Result<TokenPair, AccountError> {
         let claims = self.tokens.read(token, self.clock.now()).filter(|claims| claims.typ == TokenKind::Refresh);
         let claims = claims.ok_or(AccountError::RefreshToken)?;
         let user = claims.user().ok_or(AccountError::RefreshToken)?;
         let (refresh, stored) = self.new_refresh(user, &claims.fam)?;
-        // A session opens its family again, so none is listed before the token is spent: the family may be revoked.
+        // Listing a session reopens its family, which may be revoked; so spend the token first.
         match self.stores.users.spend_refresh_token(&token_hash(token), &stored, self.clock.now()).await? {
             Spending::Spent => {
                 let access = self.listed_access(&stored).await?.ok_or(AccountError::RefreshToken)?;
@@ -183,17 +174,17 @@ impl Accounts {
             }
             Spending::Unknown => Err(AccountError::RefreshToken),
             Spending::Reused { family } => {
-                tracing::warn!(user = user.0, "a spent refresh token came again; its family is revoked");
+                tracing::warn!(user = user.0, "a spent refresh token was reused; its family is revoked");
                 self.stores.sessions.revoke_family(&family).await?;
                 Err(AccountError::RefreshToken)
             }
         }
     }
 
-    /// The user whom an access or refresh token proves.
+    /// The user of an access or refresh token.
     ///
     /// # Errors
-    /// [`AccountError::Token`] for a token that is unknown, expired, revoked, spent, or signed by somebody else.
+    /// [`AccountError::Token`] for a token that is unknown, expired, revoked, spent, or signed by another party.
     pub async fn authenticate(&self, token: &str) -> Result<UserId, AccountError> {
         let now = self.clock.now();
         let claims = self.tokens.read(token, now).ok_or(AccountError::Token)?;
@@ -216,10 +207,7 @@ impl Accounts {
         Ok(self.stores.users.is_admin(user).await?)
     }
 
-    /// The user behind a sender's id of the REST channel, made when there is none.
-    ///
-    /// # Errors
-    /// [`AccountError::Store`].
+    /// The user of a sender id on the REST channel, created if there is none.
     pub async fn channel_user(&self, sender: &str) -> Result<UserId, AccountError> {
         let users = &self.stores.users;
         if let Some(identity) = users.find_identity(Provider::Channel, sender).await? {
@@ -231,7 +219,7 @@ impl Accounts {
         let identity = users.find_identity(Provider::Channel, sender).await?;
         identity
             .map(|found| found.user)
-            .ok_or_else(|| AccountError::NotCreated("it is neither new nor known".to_owned()))
+            .ok_or_else(|| AccountError::NotCreated("its identity could neither be created nor found".to_owned()))
     }
 
     async fn new_access(&self, user: UserId, family: &str) -> Result<String, AccountError> {
@@ -254,7 +242,7 @@ impl Accounts {
     }
 }
 
-/// The address in lower case, if it is one, and nothing but one: no name before it.
+/// The address in lower case; `None` if it is not valid or has a display name.
 fn parse_email(text: &str) -> Option<String> {
     let email = text.trim().to_lowercase();
     let bare = email_address::Options::default().without_display_text();

@@ -1,4 +1,4 @@
-//! The outside as handlers see it: what is kept for a user, and HTTP within the bot's policy.
+//! What handlers can reach outside the engine: a user's kept values, and HTTP within the bot's policy.
 
 use std::{
     fmt,
@@ -26,7 +26,7 @@ use ureq::{
 use banter_stores::{TurnStore, UserId};
 
 const MAX_REDIRECTS: usize = 3;
-/// Fetches at a time: a slow host must not hold all turns that may run.
+/// Concurrent fetches. Bounded, so that a slow host cannot block all concurrent turns.
 const MAX_FETCHES: usize = 24;
 
 /// The server's [`Host`].
@@ -37,7 +37,7 @@ pub struct ServerHost {
     fetches: Semaphore,
 }
 
-/// HTTP requests of handlers, within the policy of their bot.
+/// HTTP requests of handlers, within their bot's policy.
 pub struct OutboundHttp {
     public: Agent,
     any: Agent,
@@ -53,14 +53,14 @@ impl OutboundHttp {
     /// See [`Host::http_get`].
     ///
     /// # Errors
-    /// Those of [`Host::http_get`].
+    /// Like [`Host::http_get`].
     pub fn get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
         fetch(if policy.private { &self.any } else { &self.public }, url, policy)
     }
 }
 
 impl ServerHost {
-    /// A host over a store. Its calls block, so they are made on threads where that is allowed.
+    /// Its methods block: call them only on threads that may block.
     pub fn new(runtime: Handle, turns: Arc<dyn TurnStore>) -> Self {
         Self { runtime, turns, http: OutboundHttp::default(), fetches: Semaphore::new(MAX_FETCHES) }
     }
@@ -80,7 +80,10 @@ impl Host for ServerHost {
         block_in_place(|| {
             let place = self.runtime.block_on(async { timeout(limit, self.fetches.acquire()).await });
             let Ok(Ok(_place)) = place else {
-                return Err(HostError::Failed(format!("no place was free within {} ms", policy.timeout_ms)));
+                return Err(HostError::Failed(format!(
+                    "too many fetches are running; none ended within {} ms",
+                    policy.timeout_ms
+                )));
             };
             self.http.get(url, policy)
         })
@@ -95,7 +98,7 @@ impl Host for ServerHost {
     }
 }
 
-/// Fetches within a policy; every hop of a redirect must be allowed too, and all hops share one time.
+/// Fetches within a policy. The policy must allow every hop of a redirect; all hops share one time limit.
 fn fetch(agent: &Agent, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
     let deadline = Instant::now() + Duration::from_millis(policy.timeout_ms);
     let mut uri = parse(url)?;
@@ -122,7 +125,7 @@ fn fetch(agent: &Agent, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, Ho
 }
 
 fn parse(url: &str) -> Result<Uri, HostError> {
-    url.parse::<Uri>().map_err(|error| HostError::Refused(format!("\"{url}\" is no URL: {error}")))
+    url.parse::<Uri>().map_err(|error| HostError::Refused(format!("\"{url}\" is not a URL: {error}")))
 }
 
 fn follow(from: &Uri, target: &str) -> Result<Uri, HostError> {
@@ -133,7 +136,7 @@ fn follow(from: &Uri, target: &str) -> Result<Uri, HostError> {
     }
     let to = parse(target)?;
     if from.scheme_str() == Some("https") && to.scheme_str() != Some("https") {
-        return Err(HostError::Refused("a redirect leads from https to http".to_owned()));
+        return Err(HostError::Refused("a redirect leads from https to another scheme".to_owned()));
     }
     Ok(to)
 }
@@ -143,10 +146,10 @@ fn check_host(uri: &Uri, policy: &HttpPolicy) -> Result<(), HostError> {
     let default_port = match uri.scheme_str() {
         Some("https") => 443,
         Some("http") => 80,
-        _ => return refused("http_get fetches http and https only".to_owned()),
+        _ => return refused("http_get fetches only http and https URLs".to_owned()),
     };
     let Some(authority) = uri.authority().filter(|authority| !authority.as_str().contains('@')) else {
-        return refused("a URL with a user name is not fetched".to_owned());
+        return refused("the URL must have a host and no user name".to_owned());
     };
     let host = authority.host().to_lowercase();
     let port = authority.port_u16().unwrap_or(default_port);
@@ -162,15 +165,15 @@ fn agent(private: bool) -> Agent {
     let config = Agent::config_builder()
         .max_redirects(0)
         .http_status_as_error(false)
-        // A proxy from the environment would resolve names for us, past the guard below.
+        // A proxy from the environment would resolve names itself and bypass the guard below.
         .proxy(None)
         .user_agent("banter")
         .build();
     Agent::with_parts(config, DefaultConnector::new(), GuardedResolver { private, inner: DefaultResolver::default() })
 }
 
-/// Looks names up and drops addresses that are not public: the check is made on what is connected to, so a name that changes
-/// its address between two look-ups gains nothing.
+/// A resolver that drops addresses that are not public. It checks the addresses that are connected to, so DNS rebinding
+/// between two look-ups doesn't help an attacker.
 struct GuardedResolver {
     private: bool,
     inner: DefaultResolver,
@@ -212,7 +215,7 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// What the IANA registry of special-purpose addresses does not list.
+/// Whether the address is outside the IANA registry of special-purpose addresses.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = address.is_private()
@@ -234,7 +237,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         return is_public_v4(v4);
     }
     let [first, second, ..] = address.segments();
-    // Global unicast is 2000::/3; of it, 6to4, Teredo and documentation lead elsewhere.
+    // Global unicast is 2000::/3, except 6to4, Teredo and documentation addresses.
     (first & 0xE000) == 0x2000 && first != 0x2002 && !(first == 0x2001 && (second == 0 || second == 0xDB8))
 }
 

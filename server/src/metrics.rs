@@ -1,4 +1,4 @@
-//! Counts and times for Prometheus, in the OpenMetrics text format. Labels are few and never come from users.
+//! Metrics for Prometheus in the OpenMetrics text format. Labels have few values and never come from users.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,10 +17,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Upper bounds of the histogram of turns, in seconds.
+/// Upper bounds of the histogram of turn times, in seconds.
 const BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
-/// What is counted.
 pub struct Metrics {
     registry: Registry,
     turns: Family<TurnLabels, Counter>,
@@ -39,17 +38,17 @@ struct EventLabels {
 }
 
 impl Metrics {
-    /// With the plugins of a sandbox, where there is one.
+    /// Includes the plugins of the sandbox, if there is one.
     pub fn new(sandbox: Option<Arc<Sandbox>>) -> Self {
         let mut registry = Registry::with_prefix("banter");
         let turns = Family::<TurnLabels, Counter>::default();
         let events = Family::<EventLabels, Counter>::default();
         let seconds = Histogram::new(BUCKETS);
-        registry.register("turns", "Turns by how the message was taken", turns.clone());
-        registry.register("turn_events", "What went wrong in handlers, by kind", events.clone());
+        registry.register("turns", "Turns by how the message was classified", turns.clone());
+        registry.register("turn_events", "Failures in handlers, by kind", events.clone());
         registry.register(
             "turn_seconds",
-            "Time from a message's state to its reply, the store not counted",
+            "Time to compute the reply, without loading the dialogue state and storing the turn",
             seconds.clone(),
         );
         if let Some(sandbox) = sandbox {
@@ -58,12 +57,12 @@ impl Metrics {
         Self { registry, turns, events, seconds }
     }
 
-    /// Tells also which versions are served, and how their turns go.
+    /// Adds metrics of the versions in use.
     pub fn watch(&mut self, follower: Arc<Follower>) {
         self.registry.register_collector(Box::new(Versions(follower)));
     }
 
-    /// A turn was made in so much time.
+    /// Counts a turn, its events, and its time.
     pub fn count(&self, turn: &Turn, took: Duration) {
         let kind = match turn.kind {
             TurnKind::Matched => "matched",
@@ -78,10 +77,7 @@ impl Metrics {
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// All of it, as text.
-    ///
-    /// # Errors
-    /// When the text cannot be written.
+    /// All metrics as text.
     pub fn render(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
@@ -89,7 +85,7 @@ impl Metrics {
     }
 }
 
-/// Reads what is in use when it is asked.
+/// Reads the versions in use at each scrape.
 struct Versions(Arc<Follower>);
 
 impl fmt::Debug for Versions {
@@ -101,13 +97,13 @@ impl fmt::Debug for Versions {
 impl Collector for Versions {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let line = self.0.line();
-        let help = "The activation that this server follows";
+        let help = "The activation that this server serves";
         let generation = encoder.encode_descriptor("banter_catalogue_generation", help, None, MetricType::Gauge)?;
         ConstGauge::new(line.generation).encode(generation)?;
-        let help = "Whether this server cannot serve what it should";
+        let help = "Whether this server cannot serve the current activation";
         let behind = encoder.encode_descriptor("banter_catalogue_behind", help, None, MetricType::Gauge)?;
         ConstGauge::new(i64::from(self.0.problem().is_some())).encode(behind)?;
-        let help = "Turns of the versions in use, by how the message was taken";
+        let help = "Turns of the versions in use, by how the message was classified";
         let mut turns = encoder.encode_descriptor("banter_version_turns", help, None, MetricType::Counter)?;
         for (version, counts) in line.counts() {
             let Counts { matched, ambiguous, unknown, form, failed: _ } = counts;
@@ -121,7 +117,7 @@ impl Collector for Versions {
     }
 }
 
-/// Reads the records of plugins when it is asked.
+/// Reads the state of plugins at each scrape.
 struct Plugins(Arc<Sandbox>);
 
 impl fmt::Debug for Plugins {
@@ -133,7 +129,7 @@ impl fmt::Debug for Plugins {
 impl Collector for Plugins {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let states = self.0.states();
-        let help = "Calls of plugins by how they ended";
+        let help = "Plugin calls, by result";
         let mut calls = encoder.encode_descriptor("banter_plugin_calls", help, None, MetricType::Counter)?;
         for PluginState { name, answered, failed, .. } in &states {
             let ended = failed.iter().map(|(kind, count)| (kind.as_str(), *count)).chain([("answered", *answered)]);
@@ -142,7 +138,7 @@ impl Collector for Plugins {
                 ConstCounter::new(count).encode(calls.encode_family(&labels)?)?;
             }
         }
-        let help = "Whether a plugin is left alone since it kept failing";
+        let help = "Whether a plugin is suspended because it kept failing";
         let mut suspended = encoder.encode_descriptor("banter_plugin_suspended", help, None, MetricType::Gauge)?;
         for PluginState { name, suspended_for, .. } in &states {
             let value = i64::from(suspended_for.is_some());

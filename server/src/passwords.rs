@@ -1,4 +1,4 @@
-//! Password hashes: Argon2id at OWASP's parameters, off the async threads, so many at a time.
+//! Password hashes: Argon2id with OWASP's parameters. Hashing runs off the async threads, with bounded concurrency.
 
 use std::sync::{
     Arc,
@@ -12,34 +12,29 @@ use argon2::{
 use thiserror::Error;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-/// OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
+/// Parameters of the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Why a password was not hashed.
+/// Why a password was not hashed or verified.
 #[derive(Debug, Error)]
 pub enum PasswordError {
-    /// Too many wait already.
     #[error("too many passwords are waiting to be hashed")]
     Busy,
-    /// The hash itself failed.
     #[error("the password could not be hashed: {0}")]
     Failed(String),
 }
 
-/// What a check found.
+/// The result of a verification.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is another password.
     Wrong,
-    /// It is the password.
     Right,
-    /// It is the password, and its hash is of weaker parameters: here is a better one.
+    /// Right, but the stored hash has weaker parameters; this is a new hash with the current ones.
     Rehashed(String),
 }
 
-/// Hashes and checks passwords.
 #[derive(Clone)]
 pub struct Passwords {
     running: Arc<Semaphore>,
@@ -48,7 +43,7 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// `parallel` hashes at a time, and so many more may wait.
+    /// Runs `parallel` hashes at a time; up to `waiting` more may queue.
     pub fn new(parallel: usize, waiting: usize) -> Self {
         let parallel = parallel.max(1);
         Self {
@@ -59,17 +54,14 @@ impl Passwords {
     }
 
     /// The PHC string of a password, with a fresh salt.
-    ///
-    /// # Errors
-    /// [`PasswordError`].
     pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
         self.run(move || hash(&password)).await
     }
 
-    /// Whether a password is the one of a PHC string.
+    /// Verifies a password against a PHC string.
     ///
     /// # Errors
-    /// [`PasswordError`]; a stored string that is none is a failure, not a wrong password.
+    /// [`PasswordError`]. A stored string that is not a PHC string is a failure, not a wrong password.
     pub async fn verify(&self, password: String, stored: String) -> Result<Verdict, PasswordError> {
         self.run(move || {
             let parsed = PasswordHash::new(&stored).map_err(|error| PasswordError::Failed(error.to_string()))?;
@@ -97,7 +89,7 @@ impl Passwords {
     }
 }
 
-/// One of a bounded number of places, given back when dropped.
+/// A slot among the running and waiting hashes, released on drop.
 struct Place(Arc<AtomicUsize>);
 
 impl Place {

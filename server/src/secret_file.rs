@@ -1,4 +1,4 @@
-//! Secrets that are made at the first run and kept in the data folder with mode 600.
+//! Secrets that are generated at the first start and stored in the data folder with mode 600.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,21 +11,21 @@ use banter_stores::secret::Secret;
 
 use crate::setup::SetupError;
 
-/// Signs tokens.
+/// The key that signs tokens.
 pub const SECRET: &str = "secret";
-/// Lets whoever can read it change the bot; made in `dev`.
+/// The administrator key, generated in `dev`: any process that can read it can change the bot.
 pub const ADMIN_KEY: &str = "admin.key";
 
-/// The kept secret of this name, made when there is none.
+/// Reads the secret of this name; generates it if there is none.
 ///
 /// # Errors
-/// When the file can be neither read nor made, or others could have read it.
+/// When the file can be neither read nor created, is too short, or is accessible to other users.
 pub fn read_or_make(data_dir: &Path, name: &str) -> Result<Secret, SetupError> {
     let path = data_dir.join(name);
     let failed = |error: std::io::Error| {
         SetupError::new(
-            format!("the secret {} cannot be used: {error}", path.display()),
-            "check who owns the data folder",
+            format!("cannot use the secret {}: {error}", path.display()),
+            "check the owner and permissions of the data folder",
         )
     };
     let made: String = (0..8).map(|_| format!("{:08x}", rand::random::<u32>())).collect();
@@ -38,15 +38,15 @@ pub fn read_or_make(data_dir: &Path, name: &str) -> Result<Secret, SetupError> {
             let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
             if mode & 0o077 != 0 {
                 return Err(SetupError::new(
-                    format!("the secret {} can be read by others", path.display()),
-                    format!("chmod 600 {}, or delete it to have a new one made", path.display()),
+                    format!("the secret {} is accessible to other users", path.display()),
+                    format!("run `chmod 600 {}`, or delete the file to generate a new secret", path.display()),
                 ));
             }
             let text = fs::read_to_string(&path).map_err(failed)?;
             if text.len() < 32 {
                 return Err(SetupError::new(
                     format!("the secret {} is too short", path.display()),
-                    "delete it to have a new one made",
+                    "delete the file to generate a new secret",
                 ));
             }
             Ok(Secret::new(text))

@@ -1,7 +1,7 @@
-//! All that is one user's: taken out, put in, and removed.
+//! Exports, imports, and deletes all data of one user.
 //!
-//! An export is JSON Lines: a head, the user, dialogues, kept values, turns in the order of the history, and an end that tells how
-//! many turns there are, so that a file that was cut off is noticed before anything of it is stored.
+//! An export is JSON Lines: a head, the user, dialogues, kept values, turns in the order of the history, and an end
+//! with the number of turns. So a truncated file is detected before anything is stored.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,49 +19,46 @@ use banter_stores::{
     clock::Clock,
 };
 
-/// The format of an export.
+/// The format version of an export.
 const FORMAT: u32 = 1;
-/// Turns read at a time.
+/// Turns per read.
 const PAGE: u32 = 500;
-/// Bytes of a line in an export at the most.
+/// The longest line of an export, in bytes.
 const MAX_LINE: u64 = 4 * 1024 * 1024;
-/// A turn that was on its way when its user was removed is stored by then: one that is older than [`crate::conversations::FRESH`]
-/// looks whether its user is still there, and no write takes longer than the rest.
+/// After this time, a turn that was running when its user's deletion began has been stored: a turn older than
+/// [`crate::conversations::FRESH`] checks that its user still exists, and no write takes longer than the remainder.
 const IN_FLIGHT: Duration = Duration::from_secs(3);
 
-/// Why it did not go.
+/// Why an export, import, or deletion failed.
 #[derive(Debug, Error)]
 pub enum UserDataError {
-    /// A store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The file cannot be read or written.
+    /// The file could not be read or written.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// There is no such user.
     #[error("there is no user {}", .0.0)]
     Unknown(UserId),
-    /// A line is not what an export has there.
+    /// A line is malformed or in the wrong position.
     #[error("line {line}: {reason}")]
     Line {
         /// From 1.
         line: usize,
-        /// What is wrong with it.
         reason: String,
     },
-    /// Somebody has this identity already.
-    #[error("{provider} {subject} is a user already")]
+    /// Another user has this identity.
+    #[error("a user with the identity {provider} {subject} exists already")]
     Taken {
-        /// As of `Provider::as_str`.
+        /// As in `Provider::as_str`.
         provider: String,
-        /// E-mail address or sender's id.
+        /// E-mail address or sender id.
         subject: String,
     },
-    /// An earlier run of the import made the user, and its deletion has begun since.
+    /// An earlier run of the import created the user, and its deletion has begun since.
     #[error("user {} is being deleted", .0.0)]
     Deleting(UserId),
-    /// The dialogue has turns that are not of this export.
-    #[error("user {} has gone on talking since the import began", .0.0)]
+    /// The dialogue has turns that are not from this export.
+    #[error("user {} has sent messages since the import began", .0.0)]
     GoneOn(UserId),
 }
 
@@ -77,19 +74,14 @@ enum Line {
     End { turns: u64 },
 }
 
-/// What was moved.
+/// The result of an export or import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Whose.
     pub user: UserId,
-    /// Turns.
     pub turns: u64,
 }
 
-/// Writes all of a user's data; `progress` is told the turns so far.
-///
-/// # Errors
-/// [`UserDataError`].
+/// Writes all data of a user. `progress` receives the number of turns written so far.
 pub async fn export(
     stores: &Stores,
     clock: &dyn Clock,
@@ -126,7 +118,7 @@ pub async fn export(
     Ok(Moved { user, turns })
 }
 
-/// Checks a whole export without storing anything; how many turns it has.
+/// Checks a whole export without storing anything; returns its number of turns.
 ///
 /// # Errors
 /// [`UserDataError::Line`] for the first bad line.
@@ -138,14 +130,16 @@ pub fn check(input: impl BufRead) -> Result<u64, UserDataError> {
         match (number, line?) {
             (1, Line::Export { format: FORMAT, .. }) | (2, Line::User(_)) => {}
             (1, Line::Export { format, .. }) => {
-                return Err(bad(&format!("format {format} is not known, only {FORMAT}")));
+                return Err(bad(&format!("format {format} is not supported; this version reads format {FORMAT}")));
             }
-            (1, _) => return Err(bad("an export begins with its head")),
-            (2, _) | (_, Line::Export { .. } | Line::User(_)) => return Err(bad("the user belongs into line 2")),
-            _ if told.is_some() => return Err(bad("nothing follows the end")),
+            (1, _) => return Err(bad("an export must begin with its head")),
+            (2, _) | (_, Line::Export { .. } | Line::User(_)) => {
+                return Err(bad("the user must be on line 2, and nowhere else"));
+            }
+            _ if told.is_some() => return Err(bad("nothing may follow the end")),
             (_, Line::Dialog(dialog)) => dialogs.push(dialog.id),
             (_, Line::Turn(turn)) if !dialogs.contains(&turn.dialog) => {
-                return Err(bad("the turn's dialog is not known"));
+                return Err(bad("the turn refers to an unknown dialogue"));
             }
             (_, Line::Turn(_)) => turns += 1,
             (_, Line::Kept { .. }) => {}
@@ -154,19 +148,17 @@ pub fn check(input: impl BufRead) -> Result<u64, UserDataError> {
     }
     match told {
         Some(told) if told == turns => Ok(turns),
-        Some(told) => {
-            Err(UserDataError::Line { line: last, reason: format!("{told} turns are told, {turns} are there") })
-        }
+        Some(told) => Err(UserDataError::Line {
+            line: last,
+            reason: format!("the end says {told} turns, but the file has {turns}"),
+        }),
         None => {
-            Err(UserDataError::Line { line: last + 1, reason: "the end is missing: the file was cut off".to_owned() })
+            Err(UserDataError::Line { line: last + 1, reason: "the end is missing: the file is truncated".to_owned() })
         }
     }
 }
 
-/// Stores an export that [`check`] has found good. Run again after an interruption, it goes on where it was.
-///
-/// # Errors
-/// [`UserDataError`].
+/// Stores an export that passed [`check`], with its number of turns. Run again after an interruption, it resumes.
 pub async fn import(
     stores: &Stores,
     clock: &dyn Clock,
@@ -177,7 +169,10 @@ pub async fn import(
     let (mut source, mut user, mut resumed) = (String::new(), None, false);
     let (mut dialogs, mut kept, mut done) = (HashMap::new(), BTreeMap::new(), 0);
     for (number, line) in lines(input) {
-        let missing = || UserDataError::Line { line: number, reason: "the user is not known yet".to_owned() };
+        let missing = || UserDataError::Line {
+            line: number,
+            reason: "this line refers to a user or dialogue that no earlier line has".to_owned(),
+        };
         match line? {
             Line::Export { id, .. } => source = id.to_string(),
             Line::User(record) => match stores.users.import_user(&record, &source).await? {
@@ -196,7 +191,7 @@ pub async fn import(
             Line::Turn(mut turn) => {
                 (turn.user, turn.dialog) = (user.ok_or_else(missing)?, *dialogs.get(&turn.dialog).ok_or_else(missing)?);
                 done += 1;
-                // The last turn carries all values: with it the import is whole.
+                // The last turn carries all kept values, so storing it completes the import.
                 turn.kept = if done == turns { std::mem::take(&mut kept) } else { BTreeMap::new() };
                 import_turn(stores, *turn, resumed).await?;
                 progress(done);
@@ -222,13 +217,10 @@ async fn import_turn(stores: &Stores, turn: NewTurn, resumed: bool) -> Result<()
     }
 }
 
-/// Removes a user with all that is theirs in every store. Run again after an interruption, it goes on where it was.
-///
-/// # Errors
-/// [`UserDataError`].
+/// Deletes a user and all of their data from every store. Run again after an interruption, it resumes.
 pub async fn delete(stores: &Stores, clock: &dyn Clock, user: UserId) -> Result<(), UserDataError> {
-    // First nobody can prove to be this user any more, on any server; then everything goes; the user itself goes last, so that
-    // an interrupted deletion is known to be one.
+    // First end all authentication as this user, on every server; then remove the data. Remove the user last, so that
+    // an interrupted deletion can be recognized.
     let families = stores.users.begin_deletion(user, clock.now()).await?.ok_or(UserDataError::Unknown(user))?;
     for family in families {
         stores.sessions.revoke_family(&family).await?;
@@ -254,7 +246,7 @@ async fn audit(
     stores.users.audit(&AuditEntry { at, actor: None, action, subject: Some(user), detail }).await
 }
 
-/// The lines of an export with their numbers.
+/// The lines of an export, numbered from 1. Ends after the first error.
 fn lines(mut input: impl BufRead) -> impl Iterator<Item = (usize, Result<Line, UserDataError>)> {
     let mut number = 0;
     let mut failed = false;
@@ -267,7 +259,7 @@ fn lines(mut input: impl BufRead) -> impl Iterator<Item = (usize, Result<Line, U
             Ok(0) => return None,
             Ok(_) => serde_json::from_slice(&text).map_err(|error| UserDataError::Line {
                 line: number,
-                reason: format!("no line of an export: {error}"),
+                reason: format!("not a line of an export: {error}"),
             }),
             Err(error) => Err(error.into()),
         };
@@ -294,10 +286,10 @@ mod tests {
     fn bad_exports_are_told_by_line() {
         check_file("{\"kind\":\"end\",\"turns\":0}\n", "0");
         check_file("", "line 3: the end is missing");
-        check_file("{\"kind\":\"end\",\"turns\":1}\n", "line 3: 1 turns are told, 0 are there");
-        check_file("{\"kind\":\"end\",\"turns\":0}\n{\"kind\":\"kept\",\"values\":{}}\n", "line 4: nothing follows");
-        check_file("{\"kind\":\"nonsense\"}\n", "line 3: no line of an export");
-        check_file("{\"kind\":\"user\",\"created_at\":1,\"identities\":[]}\n", "line 3: the user belongs into line 2");
-        check_file("not json\n", "line 3: no line of an export");
+        check_file("{\"kind\":\"end\",\"turns\":1}\n", "line 3: the end says 1 turns, but the file has 0");
+        check_file("{\"kind\":\"end\",\"turns\":0}\n{\"kind\":\"kept\",\"values\":{}}\n", "line 4: nothing may follow");
+        check_file("{\"kind\":\"nonsense\"}\n", "line 3: not a line of an export");
+        check_file("{\"kind\":\"user\",\"created_at\":1,\"identities\":[]}\n", "line 3: the user must be on line 2");
+        check_file("not json\n", "line 3: not a line of an export");
     }
 }

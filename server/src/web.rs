@@ -1,4 +1,4 @@
-//! HTTP. Routes translate and nothing else: the rules are in the use-cases.
+//! The HTTP interface. Routes only translate requests and responses; the rules are in the use-cases.
 
 pub mod apis;
 pub mod app;
@@ -17,12 +17,12 @@ use rocket::{Build, Rocket, config::LogLevel};
 use crate::config::Config;
 use app::App;
 
-/// The server, ready to be launched.
+/// Assembles the server; the caller launches it.
 pub fn build(app: App, config: &Config) -> Rocket<Build> {
     let settings = rocket::Config {
         address: config.address,
         port: config.port,
-        // A client could write any address into such a header; `context` believes known proxies only.
+        // A client can put any address into such a header, so `context` trusts known proxies only.
         ip_header: None,
         limits: apis::admin::limits(),
         log_level: LogLevel::Off,

@@ -1,4 +1,4 @@
-//! All that is one user's: taken out, removed, put in again, on both backends, with interruptions.
+//! Exports, deletes, and imports a user's data on both backends, with interruptions.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,7 @@ async fn check(change: impl FnOnce(&mut Config)) {
     assert!(matches!(taken, Err(UserDataError::Taken { .. })), "{taken:?}");
 
     delete_with_an_interruption(&stores, ann).await;
-    assert_eq!(texts(&stores, bob).await.len(), 3, "nobody else's are removed");
+    assert_eq!(texts(&stores, bob).await.len(), 3, "turns of other users are kept");
 
     let imported = import_with_an_interruption(&stores, &file).await;
     assert_ne!(imported, ann);
@@ -67,7 +67,7 @@ async fn check(change: impl FnOnce(&mut Config)) {
     assert_eq!((identity.user, identity.secret.as_deref()), (imported, Some("phc")));
     let last = stores.dialogs.default_dialog(imported, 1).await.unwrap().unwrap();
     assert_eq!(stores.turns.last(last).await.unwrap().seq, TURNS / 2, "the dialogue goes on where it was");
-    // Apart from ids, the export of the import is the export.
+    // Exporting the imported user gives the same turns, apart from ids.
     let again = export(&stores, imported).await;
     let turns = |file: &[u8]| -> Vec<String> {
         let lines = std::str::from_utf8(file).unwrap().lines().filter(|line| line.contains(r#""kind":"turn""#));
@@ -88,7 +88,7 @@ async fn texts(stores: &Stores, user: UserId) -> Vec<String> {
     history.into_iter().map(|entry| entry.text).collect()
 }
 
-/// A user with turns in two dialogues, by turns.
+/// A user with turns that alternate between two dialogues.
 async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
     let user = stores.users.create_user(Provider::Password, email, Some("phc"), 1).await.unwrap().unwrap();
     let token = RefreshToken { hash: [user.0 as u8; 32], family: email.to_owned(), user, expires_at: i64::MAX };
@@ -121,14 +121,14 @@ async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
 }
 
 async fn delete_with_an_interruption(stores: &Stores, user: UserId) {
-    // Cut off at many places: before the mark, between the stores, amid the turns, before the last step.
+    // Interrupt at many points: before the mark, between the stores, amid the turns, before the last step.
     for millis in [1, 5, 10, 20, 40, 80, 300, 3_050] {
         let interrupted = timeout(Duration::from_millis(millis), user_data::delete(stores, &clock(), user)).await;
         if interrupted.is_ok() {
             break;
         }
     }
-    // However far it came: whoever begins anew ends it.
+    // A new run completes the deletion, however far the earlier ones came.
     let ended = user_data::delete(stores, &clock(), user).await;
     assert!(matches!(ended, Ok(()) | Err(UserDataError::Unknown(_))), "{ended:?}");
     assert!(stores.users.unfinished_deletions().await.unwrap().is_empty());
@@ -142,7 +142,7 @@ async fn delete_with_an_interruption(stores: &Stores, user: UserId) {
     assert!(stores.dialogs.of_user(user).await.unwrap().is_empty());
 }
 
-/// A file that cannot be read any more in the middle.
+/// A file with a read error after its content.
 struct Broken<'a>(&'a [u8]);
 
 impl Read for Broken<'_> {

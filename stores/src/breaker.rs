@@ -1,5 +1,6 @@
-//! A time-out and a circuit breaker around each store (M. Nygard, "Release It!", 2007): what is dead is told within the time-out,
-//! then at once; after a pause that grows, with jitter, one request asks again while the others are still refused.
+//! A time-out and a circuit breaker around each store (M. Nygard, "Release It!", 2007). Calls to a dead store fail
+//! within the time-out, then at once. After a growing pause with jitter, one call probes the store while the others
+//! still fail.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,12 +12,12 @@ use tokio::time::timeout;
 
 use super::StoreError;
 
-/// Refusals in a row that open the circuit. A time-out opens it alone: nobody else shall wait for it.
+/// Consecutive failures that open the circuit. One time-out is enough to open it, so that no other call waits as long.
 const REFUSALS: u32 = 3;
-/// The first and the longest pause before a dead store is asked again.
+/// The first and the longest pause before probing a dead store.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
 
-/// Pauses that double, each shortened by up to a half: servers that lost a store together do not come back together.
+/// Doubling pauses, each shortened by up to a half, so that servers that lost a store together don't return together.
 #[derive(Clone, Debug)]
 pub struct Pauses {
     next: Duration,
@@ -24,7 +25,6 @@ pub struct Pauses {
 }
 
 impl Pauses {
-    /// From the first to the longest.
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { next: first, longest }
     }
@@ -40,7 +40,7 @@ impl Iterator for Pauses {
     }
 }
 
-/// The way to one store.
+/// The circuit breaker of one store.
 #[derive(Clone)]
 pub struct Breaker {
     store: &'static str,
@@ -52,9 +52,9 @@ pub struct Breaker {
 struct Circuit {
     refusals: u32,
     pauses: Pauses,
-    /// Until when nobody asks; `None` for a closed circuit.
+    /// No call is admitted before this time; `None` for a closed circuit.
     open_until: Option<Instant>,
-    /// Somebody asks whether the store is back.
+    /// A call is probing the store.
     probing: bool,
 }
 
@@ -63,7 +63,7 @@ impl Circuit {
         Self { refusals: 0, pauses: Pauses::new(PAUSES.0, PAUSES.1), open_until: None, probing: false }
     }
 
-    /// Whether a request may ask; if so, whether it is the one that finds out.
+    /// `None` if the call is refused; otherwise whether it is the probe.
     fn admit(&mut self) -> Option<bool> {
         match self.open_until {
             None => Some(false),
@@ -80,7 +80,7 @@ impl Circuit {
     }
 }
 
-/// A probe that is dropped before it knows anything lets the next one ask.
+/// Lets the next call probe when this one ends, even if it is dropped without a result.
 struct Probe<'a>(&'a Breaker);
 
 impl Drop for Probe<'_> {
@@ -90,7 +90,7 @@ impl Drop for Probe<'_> {
 }
 
 impl Breaker {
-    /// A closed circuit; `limit` bounds each call.
+    /// Starts closed; `limit` bounds each call.
     pub fn new(store: &'static str, limit: Duration) -> Self {
         Self { store, limit, circuit: Arc::new(Mutex::new(Circuit::closed())) }
     }
@@ -99,10 +99,10 @@ impl Breaker {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the store.
+    /// Runs `work` against the store.
     ///
     /// # Errors
-    /// Those of `work`, and an outage when it takes too long or the store has been dead a moment ago.
+    /// Those of `work`; an outage if it takes too long or the circuit is open.
     pub async fn call<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let admitted = self.circuit().admit();
         let _probe = match admitted {
@@ -119,7 +119,7 @@ impl Breaker {
                 }
                 Err(error)
             }
-            // Any other answer shows that the store is there.
+            // Any other result shows that the store responds.
             Ok(result) => {
                 let probing = circuit.probing;
                 *circuit = Circuit { probing, ..Circuit::closed() };
@@ -158,11 +158,11 @@ mod tests {
         }
         assert!(good(&breaker).await.unwrap_err().message.contains("a moment ago"));
         pause_is_over(&breaker);
-        assert_eq!(refused(&breaker).await, "refused", "one asks again, in vain");
+        assert_eq!(refused(&breaker).await, "refused", "the probe fails");
         assert!(good(&breaker).await.is_err(), "and the next pause begins");
         pause_is_over(&breaker);
         assert!(good(&breaker).await.is_ok());
-        assert_eq!(refused(&breaker).await, "refused", "all is as before");
+        assert_eq!(refused(&breaker).await, "refused", "one failure does not open a closed circuit");
         assert!(good(&breaker).await.is_ok());
     }
 
@@ -174,7 +174,7 @@ mod tests {
         assert!(good(&breaker).await.is_err());
         pause_is_over(&breaker);
         let probe = breaker.call(async {
-            assert!(good(&breaker).await.is_err(), "the others are refused while one asks");
+            assert!(good(&breaker).await.is_err(), "other calls are refused during a probe");
             Ok(())
         });
         assert!(probe.await.is_ok() && good(&breaker).await.is_ok());

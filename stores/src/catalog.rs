@@ -1,4 +1,4 @@
-//! Versions of the bot, which of them is in use, and which servers run it.
+//! The catalogue store: versions of the bot, activations, and the servers that run them.
 
 pub mod rows;
 
@@ -14,144 +14,132 @@ use super::{AuditEntry, Millis, StoreError};
 pub struct VersionRecord {
     /// The hash of its files, 64 hex digits.
     pub id: String,
-    /// The bot's version as turns tell it: that of its files without the fixtures.
+    /// The version that turns record: the hash of the files without fixtures.
     pub catalogue: String,
-    /// The version that was in use when it was made.
+    /// The version that was active when this one was created.
     pub parent: Option<String>,
-    /// Who made it.
     pub author: String,
-    /// Why.
+    /// The author's reason.
     pub message: String,
-    /// When.
     pub created_at: Millis,
-    /// Its files.
     pub manifest: Manifest,
 }
 
-/// Which version is in use. Each change is a row of its own, numbered without holes; the newest counts.
+/// Which version is active. Each change is a new row, numbered without gaps; the newest row is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activation {
-    /// 1 for the first.
+    /// Starts at 1.
     pub generation: i64,
-    /// What users get.
+    /// The version for all users outside the canary.
     pub version: String,
-    /// What some users get instead.
     pub canary: Option<Canary>,
-    /// When it was chosen.
     pub at: Millis,
-    /// By whom.
     pub by: String,
     /// `publish`, `activate`, `rollback`, `canary`, `promote`.
     pub reason: String,
 }
 
-/// A version for some users.
+/// A version for a share of the users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Canary {
-    /// Which.
     pub version: String,
-    /// For so many users in a hundred, always the same ones.
+    /// Percentage of users, always the same ones.
     pub percent: u8,
 }
 
-/// What a server tells of itself.
+/// The status that a server reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerRecord {
-    /// Made anew at each start.
+    /// New at each start.
     pub id: String,
-    /// For people: host and port.
+    /// Host and port, for display.
     pub name: String,
-    /// When it was last heard of, by the clock of the store, which fills it in.
+    /// The last report, by the store's clock; the store sets it.
     pub seen_at: Millis,
-    /// The activation that it follows; 0 before the first.
+    /// The activation that it serves; 0 before the first.
     pub generation: i64,
-    /// The version that it serves.
     pub version: String,
-    /// The version that it serves to some users.
+    /// The canary that it serves.
     pub canary: Option<String>,
-    /// Why it is behind, if it is.
+    /// Why it cannot serve the current activation, if so.
     pub problem: Option<String>,
-    /// How its turns went, by version.
+    /// Turn counts by version.
     pub counts: Value,
 }
 
 /// A line of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditLine {
-    /// Rising.
+    /// Ascending.
     pub id: i64,
-    /// When.
     pub at: Millis,
-    /// The user, if a user did it.
+    /// The acting user, if it was a user.
     pub actor: Option<i64>,
-    /// In the past tense.
+    /// In the past tense: `user_deleted`.
     pub action: String,
-    /// To which user.
+    /// The affected user.
     pub subject: Option<i64>,
-    /// What else there is to know.
     pub detail: Value,
 }
 
-/// Versions, activations and servers.
 #[async_trait]
 pub trait CatalogStore: Send + Sync {
-    /// Which of these contents are not stored.
+    /// Those of these blobs that are not stored.
     async fn missing_blobs(&self, hashes: &[String]) -> Result<Vec<String>, StoreError>;
 
-    /// Stores a content by its hash, in pieces; one that is there stays.
+    /// Stores a blob by its hash, in pieces. Does nothing if it exists.
     async fn put_blob(&self, hash: &str, content: &[u8]) -> Result<(), StoreError>;
 
-    /// A content.
     async fn blob(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Stores a version whose contents are stored; one that is there stays.
+    /// Stores a version whose blobs are stored. Does nothing if it exists.
     async fn put_version(&self, version: &VersionRecord) -> Result<(), StoreError>;
 
-    /// Names the classifier of a version for an embedding model by the hash of its content, unless there is one; `false` when the content
-    /// is not stored yet. Classifiers of all but the newest versions are removed.
+    /// Records the classifier of a version for an embedding model, by the hash of its content. An existing record
+    /// stays. Returns `false` if the content is not stored yet. Removes the classifiers of all but the newest and
+    /// latest active versions: see [`KEPT_CLASSIFIERS`].
     async fn name_classifier(&self, version: &str, model: &str, hash: &str) -> Result<bool, StoreError>;
 
-    /// Stores the content of a classifier by its hash. It can be made anew, so it need not outlive a power cut.
+    /// Stores the content of a classifier by its hash. It can be trained again, so it need not survive a power cut.
     async fn put_classifier(&self, hash: &str, content: &[u8]) -> Result<(), StoreError>;
 
-    /// The classifier of a version for a model: hash and content, as long as it is kept.
+    /// The classifier of a version for a model, if it is still kept: hash and content.
     async fn classifier(&self, version: &str, model: &str) -> Result<Option<(String, Vec<u8>)>, StoreError>;
 
-    /// A version.
     async fn version(&self, id: &str) -> Result<Option<VersionRecord>, StoreError>;
 
-    /// The ids that begin so, two at the most.
+    /// Ids with this prefix, at most two.
     async fn versions_like(&self, beginning: &str) -> Result<Vec<String>, StoreError>;
 
-    /// Versions, the newest first, so many at the most, older than the one with this id.
+    /// At most `limit` versions, newest first, older than version `before`.
     async fn versions(&self, limit: u32, before: Option<&str>) -> Result<Vec<VersionRecord>, StoreError>;
 
     /// The activation in force; `None` before the first.
     async fn activation(&self) -> Result<Option<Activation>, StoreError>;
 
-    /// Activations, the newest first, so many at the most.
+    /// At most `limit` activations, newest first.
     async fn activations(&self, limit: u32) -> Result<Vec<Activation>, StoreError>;
 
-    /// Puts the next activation in force and writes the audit line, both or neither; `false` when somebody else was faster:
-    /// its generation is not the next.
+    /// Stores the next activation and the audit entry in one transaction. Returns `false` if its generation is not the
+    /// next one, because another administrator was faster.
     async fn activate(&self, activation: &Activation, entry: &AuditEntry) -> Result<bool, StoreError>;
 
-    /// Tells of a server; forgets those that have not been heard of for a day.
+    /// Stores a server's report; removes servers without a report for [`SERVER_LIFE`].
     async fn announce(&self, server: &ServerRecord) -> Result<(), StoreError>;
 
-    /// Takes a server off the list, at its orderly end.
+    /// Removes a server at its orderly shutdown.
     async fn withdraw(&self, server: &str) -> Result<(), StoreError>;
 
-    /// Servers that were heard of within the last milliseconds, by name.
+    /// Servers that reported within the last `within` milliseconds, sorted by name.
     async fn servers(&self, within: Millis) -> Result<Vec<ServerRecord>, StoreError>;
 
-    /// The audit log, the newest first, so many lines at the most, older than the one with this id.
+    /// At most `limit` lines of the audit log, newest first, older than line `before`.
     async fn audit_log(&self, limit: u32, before: Option<i64>) -> Result<Vec<AuditLine>, StoreError>;
 }
 
-/// Contents are stored in pieces of so many bytes: no statement takes long, and turns are written between two of them.
+/// Bytes per piece of a blob. Small, so that no statement takes long and turns can be written between two pieces.
 pub const PIECE: usize = 1 << 20;
-/// Of so many of the newest versions the classifier is kept.
+/// Classifiers are kept for this many of the newest versions, latest activations, and latest canaries.
 pub const KEPT_CLASSIFIERS: i64 = 10;
-/// A server that has not been heard of for so long is forgotten.
+/// A server without a report for this long is removed.
 pub const SERVER_LIFE: Millis = 24 * 60 * 60 * 1000;

@@ -1,4 +1,4 @@
-//! PostgreSQL, MongoDB and Redis as one set, and what takes the place of Redis while it is away.
+//! The external backend: PostgreSQL, MongoDB, and Redis, with fallbacks for an outage of Redis.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,13 +21,13 @@ use crate::{
     config::{StoresConfig, Urls},
 };
 
-/// Pauses between attempts to reach a store at start.
+/// The first and the longest pause between attempts to reach a store at start.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
-/// What each attempt has, however late it is.
+/// The least time for an attempt, even if the start time is over.
 const LEAST: Duration = Duration::from_secs(5);
 
-/// The set, open.
+/// The open stores.
 pub struct External {
     postgres: PostgresStore,
     mongo: MongoStore,
@@ -38,10 +38,10 @@ pub struct External {
 }
 
 impl External {
-    /// Connects, brings tables, indexes and validators up to date, and waits for stores that start at the same time.
+    /// Connects, migrates tables, indexes, and validators, and waits for stores that are still starting.
     ///
     /// # Errors
-    /// When PostgreSQL or MongoDB do not answer in time, or hold what contradicts the schema. Redis may come later.
+    /// When PostgreSQL or MongoDB does not respond in time, or holds data that contradicts the schema. Redis may come later.
     pub async fn open(
         urls: &Urls,
         config: &StoresConfig,
@@ -59,12 +59,12 @@ impl External {
         patiently("postgres", end, || postgres::migrate(&urls.postgres)).await?;
         patiently("mongodb", end, || mongo.prepare()).await?;
         if let Err(error) = redis.ping().await {
-            tracing::warn!(%error, "redis does not answer; the server starts without it");
+            tracing::warn!(%error, "redis does not respond; the server starts without it");
         }
         Ok(Self { postgres, mongo, redis, listener, session_life, clock })
     }
 
-    /// As the use-cases want it.
+    /// The stores as the use-cases see them.
     pub fn stores(&self) -> Stores {
         let postgres = Arc::new(self.postgres.clone());
         let redis = Arc::new(self.redis.clone());
@@ -81,7 +81,6 @@ impl External {
         }
     }
 
-    /// Closes all connections.
     pub async fn close(&self) {
         self.listener.abort();
         self.postgres.close().await;
@@ -89,7 +88,7 @@ impl External {
     }
 }
 
-/// Tries until `end` while the store is away.
+/// Retries until `end` while the store is unreachable.
 async fn patiently<F: Future<Output = Result<(), StoreError>>>(
     store: &'static str,
     end: Instant,
@@ -97,8 +96,9 @@ async fn patiently<F: Future<Output = Result<(), StoreError>>>(
 ) -> Result<(), StoreError> {
     let mut result = Err(StoreError::outage(store, "no answer in time"));
     for pause in Pauses::new(PAUSES.0, PAUSES.1) {
-        // A store that freezes, or a lock that is never given back, must not hold the start for ever.
-        let late = |_| Err(StoreError::outage(store, "no answer in time; `banter migrate up` waits without a bound"));
+        // A frozen store, or a lock that is never released, must not block the start forever.
+        let late =
+            |_| Err(StoreError::outage(store, "no answer in time; `banter migrate up` waits without a time limit"));
         result = timeout_at(end.max(Instant::now() + LEAST), work()).await.unwrap_or_else(late);
         match &result {
             Err(error) if error.outage && Instant::now() + pause < end => {
@@ -111,8 +111,8 @@ async fn patiently<F: Future<Output = Result<(), StoreError>>>(
     result
 }
 
-/// Sessions in Redis; while it is away new ones are listed in PostgreSQL, and those made before cannot be told from revoked
-/// ones.
+/// Sessions in Redis. During an outage of Redis, new sessions go to PostgreSQL; older ones are refused, because they
+/// could have been revoked.
 struct Sessions {
     redis: RedisStore,
     postgres: PostgresStore,
@@ -124,7 +124,7 @@ impl SessionStore for Sessions {
     async fn put(&self, token: &str, session: Session) -> Result<(), StoreError> {
         match self.redis.put(token, session.clone()).await {
             Err(error) if error.outage => {
-                tracing::warn!(%error, "a session is listed in PostgreSQL");
+                tracing::warn!(%error, "redis does not respond; stored a session in PostgreSQL");
                 self.postgres.put_session(token, &session, self.life).await
             }
             other => other,
@@ -136,7 +136,7 @@ impl SessionStore for Sessions {
             Ok(true) => Ok(true),
             Ok(false) => self.listed(token, session).await,
             Err(error) if self.listed(token, session).await? => {
-                tracing::warn!(%error, "Redis does not answer; the session was found in PostgreSQL");
+                tracing::warn!(%error, "redis does not respond; found a session in PostgreSQL");
                 Ok(true)
             }
             Err(error) => Err(error),
@@ -154,13 +154,13 @@ impl SessionStore for Sessions {
 }
 
 impl Sessions {
-    /// Whether PostgreSQL lists it, where those are that were made while Redis was away.
+    /// Whether PostgreSQL has this session: it has those created during an outage of Redis.
     async fn listed(&self, token: &str, session: &Session) -> Result<bool, StoreError> {
         Ok(self.postgres.get_session(token).await?.as_ref() == Some(session))
     }
 }
 
-/// Limits in Redis, exact across servers; while it is away each server counts for itself.
+/// Limits in Redis, exact across servers. During an outage of Redis, each server counts on its own.
 struct Limits {
     redis: RedisStore,
     local: MemoryLimits,
@@ -171,7 +171,7 @@ impl RateLimits for Limits {
     async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError> {
         match self.redis.hit(key, limit).await {
             Err(error) if error.outage => {
-                tracing::warn!(%error, "rate limits are counted by each server for itself");
+                tracing::warn!(%error, "redis does not respond; each server counts rate limits on its own");
                 self.local.hit(key, limit).await
             }
             other => other,

@@ -29,81 +29,71 @@ pub use passing::*;
 pub use turns::*;
 pub use users::*;
 
-/// A user. The bot is user 1.
+/// A user id. User 1 is the bot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(pub i64);
 
-/// A dialogue of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DialogId(pub i64);
 
-/// Milliseconds since 1970, UTC.
+/// Milliseconds since 1970, UTC, or a duration in milliseconds.
 pub type Millis = i64;
 
-/// An idempotency key is free again after this.
+/// After this time, an idempotency key may be reused.
 pub const KEY_LIFE: Millis = 24 * 60 * 60 * 1000;
 
-/// A store did not answer, or holds what cannot be read. No driver types: what it was is in the text, for the log.
+/// A store did not respond, or holds unreadable data. Has no driver types: the message describes the cause.
 #[derive(Clone, Debug, Error)]
 #[error("{store}: {message}")]
 pub struct StoreError {
-    /// Which part of the system.
+    /// The part of the system that failed.
     pub store: &'static str,
-    /// What happened.
     pub message: String,
-    /// The store is away: asking again later may help.
+    /// The store is unreachable, so a later retry may succeed.
     pub outage: bool,
 }
 
 impl StoreError {
-    /// The store did not answer.
     pub fn outage(store: &'static str, message: impl Into<String>) -> Self {
         Self { store, message: message.into(), outage: true }
     }
 
-    /// The store answered with what should not be there.
+    /// The store returned invalid data.
     pub fn damaged(store: &'static str, message: impl Into<String>) -> Self {
         Self { store, message: message.into(), outage: false }
     }
 }
 
-/// All stores of a server.
 #[derive(Clone)]
 pub struct Stores {
-    /// Users, identities and refresh tokens.
     pub users: Arc<dyn UserStore>,
-    /// Dialogues.
     pub dialogs: Arc<dyn DialogStore>,
-    /// Turns, and what handlers keep.
+    /// Turns, and values that handlers keep.
     pub turns: Arc<dyn TurnStore>,
-    /// Access tokens.
     pub sessions: Arc<dyn SessionStore>,
-    /// What speeds a message up and may vanish at any time.
+    /// Speeds up messages; its content may vanish at any time.
     pub cache: Arc<dyn TurnCache>,
-    /// Rate limits.
     pub limits: Arc<dyn RateLimits>,
-    /// Messages between servers.
     pub bus: Arc<dyn Bus>,
-    /// Versions of the bot.
     pub catalog: Arc<dyn catalog::CatalogStore>,
 }
 
 impl Stores {
-    /// Whether all answer without which no user is served: those that keep users and turns.
+    /// Checks the stores without which the server cannot serve anyone: those of users and turns.
     ///
     /// # Errors
-    /// The first that does not.
+    /// The first one that does not respond.
     pub async fn ping_needed(&self) -> Result<(), StoreError> {
         let (users, turns) = futures::join!(self.users.ping(), self.turns.ping());
         users.and(turns)
     }
 
-    /// Whether every store answers.
+    /// Checks every store.
     ///
     /// # Errors
-    /// The first that does not.
+    /// The first one that does not respond.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let (needed, sessions) = futures::join!(self.ping_needed(), self.sessions.ping());
         needed.and(sessions)

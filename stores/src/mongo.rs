@@ -1,8 +1,8 @@
-//! MongoDB: turns. A turn is one document and one insert, with `w: majority, j: true`; two servers that race for a place in a
-//! dialogue collide on a unique index.
+//! Turns in MongoDB. A turn is one document, stored by one insert with `w: majority, j: true`. If two servers write the
+//! same turn number of a dialogue, one fails on a unique index.
 //!
-//! The order of a user's history is the order of the server's cluster time (`at`), not that of our clocks, which may differ.
-//! Values that handlers keep lie in the turn that kept them; the newest counts.
+//! A user's history is ordered by MongoDB's cluster time (`at`), because the servers' clocks may differ. Values that
+//! handlers keep are stored in the turn that kept them; the newest value is current.
 
 mod document;
 
@@ -27,16 +27,16 @@ use super::{
 use crate::secret::Secret;
 
 const STORE: &str = "mongodb";
-/// The shape of a turn's document.
+/// Schema version of a turn document.
 const SCHEMA: i32 = 1;
 const DEFAULT_DATABASE: &str = "banter";
-/// Turns removed by one command.
+/// Turns removed per command.
 const REMOVED_AT_ONCE: i64 = 1_000;
-/// Turns read by one command.
+/// Turns read per command.
 const PAGE: i64 = 1_000;
 const DUPLICATE_KEY: i32 = 11_000;
 
-/// The external backend of `TurnStore`.
+/// `TurnStore` of the external backend.
 #[derive(Clone)]
 pub struct MongoStore {
     client: Client,
@@ -45,13 +45,13 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    /// A pool to a replica set. Connections are made when they are needed.
+    /// A connection pool to a replica set. Connects on first use.
     ///
     /// # Errors
-    /// When the URL cannot be read.
+    /// When the URL is not valid.
     pub async fn connect(url: &Secret, connections: u32, limit: Duration) -> Result<Self, StoreError> {
-        // The driver's own message quotes parts of the URL.
-        let bad_url = |_| StoreError::damaged(STORE, "stores.mongo is no mongodb:// URL");
+        // The driver's message quotes parts of the URL, which holds a password.
+        let bad_url = |_| StoreError::damaged(STORE, "stores.mongo is not a mongodb:// URL");
         let mut options = ClientOptions::parse(url.text()).await.map_err(bad_url)?;
         options.app_name = Some("banter".to_owned());
         options.max_pool_size = Some(connections.max(1));
@@ -61,7 +61,7 @@ impl MongoStore {
         options.retry_reads = Some(true);
         options.heartbeat_freq = Some(Duration::from_secs(2));
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
-        // What is answered again must be what can no longer be rolled back.
+        // A repeated answer must come from a write that can no longer be rolled back.
         options.read_concern = Some(ReadConcern::majority());
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
@@ -70,10 +70,10 @@ impl MongoStore {
         Ok(Self { client, turns, breaker: Breaker::new(STORE, limit) })
     }
 
-    /// Makes the collection, its validator and its indexes where they are missing. May run on many servers at once.
+    /// Creates the collection, its validator, and its indexes if they are missing. Many servers may run this at once.
     ///
     /// # Errors
-    /// When the store does not answer, or holds what contradicts an index.
+    /// When the store does not respond, or holds data that contradicts an index.
     pub async fn prepare(&self) -> Result<(), StoreError> {
         let database = self.database();
         if let Err(error) = database.create_collection(self.turns.name()).await
@@ -87,12 +87,10 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Closes the connections.
     pub async fn close(&self) {
         self.client.clone().shutdown().await;
     }
 
-    /// The database of this store.
     pub fn database(&self) -> Database {
         self.client.database(&self.turns.namespace().db)
     }
@@ -116,7 +114,7 @@ impl MongoStore {
     async fn insert(&self, turn: &NewTurn, document: &Document) -> Result<Appended, Error> {
         if turn.seq > 1 {
             let before = doc! { "dialog_id": turn.dialog.0, "seq": turn.seq - 1 };
-            // Read by majority: the turn before, once acknowledged, is there, and what is there stays, whoever becomes primary.
+            // A majority read finds the previous turn if it was acknowledged; what it finds survives a fail-over.
             let found = self.turns.find_one(before).projection(doc! { "_id": 0, "dialog_id": 1, "seq": 1 }).await?;
             if found.is_none() {
                 return Ok(Appended::Conflict);
@@ -170,14 +168,14 @@ impl TurnStore for MongoStore {
         let found = self.ask(async { self.turns.find_one(filter).projection(projection).await }).await?;
         let Some(turn) = found else { return Ok(None) };
         let hash = turn.get_binary_generic("request_hash").map_err(|error| damaged(error.to_string()))?;
-        let request_hash = hash.as_slice().try_into().map_err(|_| damaged("a request hash has another length"))?;
+        let request_hash = hash.as_slice().try_into().map_err(|_| damaged("a request hash has the wrong length"))?;
         let response = text(&turn, "response")?.to_owned();
         Ok(Some(StoredAnswer { request_hash, response, outputs: parse(text(&turn, "outputs")?)? }))
     }
 
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError> {
         let mut filter = doc! { "user_id": user.0 };
-        // Within one dialogue both orders are the same; each has its index.
+        // Within one dialogue, `seq` and `at` give the same order; each has an index.
         let (order, sort) = match query.dialog {
             Some(dialog) => {
                 filter.insert("dialog_id", dialog.0);
@@ -187,7 +185,7 @@ impl TurnStore for MongoStore {
         };
         if let Some(before) = &query.before {
             let found = self.position_of(user, before).await?;
-            // A message that is not there, or not in the dialogue that was asked for, has nothing before it.
+            // Nothing precedes a message that does not exist or is in another dialogue.
             let asked = |position: &Position| query.dialog.is_none_or(|dialog| dialog == position.dialog);
             let Some(position) = found.filter(asked) else { return Ok(Vec::new()) };
             if query.dialog.is_some() {
@@ -198,7 +196,7 @@ impl TurnStore for MongoStore {
         }
         let mut entries = Vec::new();
         let mut left = query.limit.unwrap_or(i64::MAX);
-        // Page by page, so that each question is a short one, however long the history.
+        // Read in pages, so that each query stays short for any length of history.
         while left > 0 {
             let page: Vec<Document> = self
                 .ask(async {
@@ -266,7 +264,7 @@ impl TurnStore for MongoStore {
     }
 
     async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError> {
-        // Ids begin with the second of their making, so their own index finds the newest.
+        // Ids begin with their creation time in seconds, so the `_id` index finds the newest.
         let seconds = u32::try_from(since / 1000).unwrap_or(0);
         let first = ObjectId::from_parts(seconds, [0; 5], [0; 3]);
         let read = self.ask(async {
@@ -302,7 +300,7 @@ impl TurnStore for MongoStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.ask(async {
             let answer = self.database().run_command(doc! { "hello": 1 }).await?;
-            // Without a primary nothing can be stored.
+            // Without a primary, nothing can be stored.
             if answer.get_bool("isWritablePrimary").unwrap_or(false) {
                 Ok(())
             } else {
@@ -320,7 +318,7 @@ struct Position {
     seq: i64,
 }
 
-/// A unique index that refused a document.
+/// The unique index that rejected a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unique {
     Key,

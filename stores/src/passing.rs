@@ -1,99 +1,88 @@
-//! What need not outlive a restart: sessions, caches, counters, and what servers tell each other.
+//! Traits for data that need not survive a restart: sessions, caches, counters, and messages between servers.
 
 use async_trait::async_trait;
 
 use super::{DialogId, LastTurn, StoreError, StoredAnswer, UserId};
 
-/// An access token that is alive.
+/// The session of a valid access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Whose it is.
     pub user: UserId,
-    /// The log-in that it came of.
+    /// The log-in that it came from.
     pub family: String,
 }
 
 /// Access tokens.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Lists a token by its id, for the life of access tokens.
+    /// Stores a session by its token id, for the lifetime of access tokens.
     async fn put(&self, token: &str, session: Session) -> Result<(), StoreError>;
 
     /// Whether the token is alive and belongs to this session.
     async fn is_alive(&self, token: &str, session: &Session) -> Result<bool, StoreError>;
 
-    /// Ends all sessions of a family.
     async fn revoke_family(&self, family: &str) -> Result<(), StoreError>;
 
-    /// Whether the store answers.
+    /// Checks that the store responds.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// What a cache remembers for a message. It may be out of date: the place of the turn in its dialogue tells.
+/// What the cache holds for a message. It may be stale; storing the turn detects that by its number in the dialogue.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recalled {
-    /// The end of the dialogue that the user spoke in last.
+    /// The last turn of the user's most recent dialogue.
     pub last: Option<(DialogId, LastTurn)>,
-    /// The answer that the idempotency key has had.
+    /// The stored answer for the idempotency key.
     pub answer: Option<StoredAnswer>,
 }
 
-/// What one turn leaves for the next, on whichever server.
+/// What a turn leaves in the cache for the next turn, on any server.
 #[derive(Clone, Debug)]
 pub struct Remembered<'a> {
-    /// Whose turn.
     pub user: UserId,
-    /// Where.
     pub dialog: DialogId,
-    /// The end of the dialogue after it.
+    /// The dialogue's last turn: this one.
     pub last: &'a LastTurn,
-    /// The idempotency key and the answer to it.
     pub answer: Option<(&'a str, StoredAnswer)>,
 }
 
-/// Shared by all servers and allowed to vanish: nothing of it is needed to answer rightly.
+/// A cache shared by all servers. Its content may vanish at any time; correct answers never depend on it.
 #[async_trait]
 pub trait TurnCache: Send + Sync {
-    /// What is remembered for a message.
+    /// What the cache holds for a message; empty if it does not respond.
     async fn recall(&self, user: UserId, key: Option<&str>) -> Recalled;
 
-    /// Called when a turn is stored.
+    /// Call this when a turn is stored.
     async fn remember(&self, turn: Remembered<'_>);
 
-    /// Forgets all of a user.
+    /// Removes everything about a user.
     async fn forget(&self, user: UserId) -> Result<(), StoreError>;
 }
 
-/// Rate limits.
 #[async_trait]
 pub trait RateLimits: Send + Sync {
-    /// Counts an event; the seconds to wait when there were more than `limit` within the last minute's window.
+    /// Counts an event. Returns the seconds to wait if the current one-minute window has more than `limit` events.
     async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError>;
 }
 
-/// What comes over the bus.
+/// An event on the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusEvent {
-    /// A message that some server has published, this one perhaps.
-    Message {
-        /// What it is about.
-        topic: String,
-        /// What it says.
-        text: String,
-    },
-    /// The connection was lost and is there again: messages may have been missed.
+    /// A message published by any server, including this one.
+    Message { topic: String, text: String },
+    /// The connection was lost and is restored: messages may have been missed.
     Reconnected,
 }
 
-/// The topic of users that are gone; the text is the id.
+/// Topic for deleted users; the text is the user id.
 pub const USER_GONE: &str = "user-gone";
 
-/// Messages between servers. They may be lost while the connection is.
+/// Messages between servers. They may be lost while the connection is down.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Tells all servers, this one too. A topic is one word.
+    /// Sends a message to all servers, including this one. The topic must not contain spaces.
     async fn publish(&self, topic: &str, text: &str) -> Result<(), StoreError>;
 
-    /// What comes from now on. A receiver that is slow misses the oldest events, and is told so.
+    /// Receives events from now on. A slow receiver misses the oldest events and gets an error that says so.
     fn subscribe(&self) -> tokio::sync::broadcast::Receiver<BusEvent>;
 }

@@ -1,5 +1,5 @@
-//! PostgreSQL: users, identities, refresh tokens, dialogues, the audit log, and the sessions that were made while Redis was
-//! away.
+//! PostgreSQL: users, identities, refresh tokens, dialogues, the audit log, the catalogue, and sessions created during
+//! an outage of Redis.
 
 mod catalog;
 mod dialogs;
@@ -19,37 +19,34 @@ use tokio::time::timeout;
 use super::{StoreError, breaker::Breaker};
 use crate::secret::Secret;
 
-/// What making a connection outside the pool may take.
+/// The time limit for connecting outside the pool.
 const CONNECT: Duration = Duration::from_secs(5);
 const STORE: &str = "postgres";
-/// Statements of one request share the pool's patience; a connection that nobody uses goes after this.
+/// The pool closes a connection that is unused for this long.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// The external backend of `UserStore` and `DialogStore`.
+/// `UserStore`, `DialogStore` and `CatalogStore` of the external backend.
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,
     breaker: Breaker,
 }
 
-/// Where a migration stands.
+/// The state of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationState {
-    /// Its number.
     pub version: i64,
-    /// Its name.
     pub name: String,
-    /// Whether the database has it.
     pub applied: bool,
 }
 
 impl PostgresStore {
-    /// A pool over a migrated database. Connections are made when they are needed.
+    /// A connection pool to a migrated database. Connects on first use.
     ///
     /// # Errors
-    /// When the URL cannot be read.
+    /// When the URL is not valid.
     pub fn connect(url: &Secret, connections: u32, limit: Duration) -> Result<Self, StoreError> {
-        // The server gives up shortly before we do, and says why.
+        // The database times out shortly before we do, so that its error says why.
         let statement = format!("{}ms", limit.as_millis() * 9 / 10);
         let options = options(url)?
             .application_name("banter")
@@ -62,7 +59,6 @@ impl PostgresStore {
         Ok(Self { pool, breaker: Breaker::new(STORE, limit) })
     }
 
-    /// Closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -72,17 +68,17 @@ impl PostgresStore {
     }
 }
 
-/// Brings the tables up to date. Servers that start together wait for each other.
+/// Migrates the tables. Servers that start at the same time wait for each other.
 ///
 /// # Errors
-/// When the database does not answer, or a migration fails or has been changed since it was applied.
+/// When the database does not respond, or a migration fails or was changed after it was applied.
 pub async fn migrate(url: &Secret) -> Result<(), StoreError> {
     let mut connection = connect(url).await?;
     migrations().run(&mut connection).await.map_err(migration_failed)
 }
 
-/// In order; run under an advisory lock. A newer binary may have applied more: each is compatible with the binary before it, which
-/// must still start.
+/// The migrations, in order; they run under an advisory lock. Ignores unknown ones that a newer binary applied: every
+/// migration is compatible with the previous binary, which must still start.
 fn migrations() -> Migrator {
     let mut migrations = sqlx::migrate!("../migrations/postgres");
     migrations.set_ignore_missing(true);
@@ -97,10 +93,10 @@ async fn connect(url: &Secret) -> Result<PgConnection, StoreError> {
     }
 }
 
-/// Which migrations the database has.
+/// All migrations, and which of them are applied.
 ///
 /// # Errors
-/// When the database does not answer.
+/// When the database does not respond.
 pub async fn migration_states(url: &Secret) -> Result<Vec<MigrationState>, StoreError> {
     let mut connection = connect(url).await?;
     let known: Option<(Option<String>,)> = sqlx::query_as("SELECT to_regclass('_sqlx_migrations')::text")
@@ -120,9 +116,9 @@ pub async fn migration_states(url: &Secret) -> Result<Vec<MigrationState>, Store
 }
 
 fn options(url: &Secret) -> Result<PgConnectOptions, StoreError> {
-    // The driver's own message quotes parts of the URL.
+    // The driver's message quotes parts of the URL, which holds a password.
     PgConnectOptions::from_str(url.text())
-        .map_err(|_| StoreError::damaged(STORE, "stores.postgres is no postgres:// URL"))
+        .map_err(|_| StoreError::damaged(STORE, "stores.postgres is not a postgres:// URL"))
 }
 
 fn migration_failed(error: MigrateError) -> StoreError {
@@ -134,7 +130,8 @@ fn migration_failed(error: MigrateError) -> StoreError {
 
 fn failed(error: sqlx::Error) -> StoreError {
     let outage = match &error {
-        // Connection trouble, too little of something, the operator's hand, a time-out of ours, read-only after a fail-over.
+        // SQLSTATE: 08 connection, 53 resources, 57 operator intervention (also our time-outs), 58 system error,
+        // 55P03 lock time-out, 25006 read-only (after a fail-over).
         sqlx::Error::Database(cause) => cause.code().is_some_and(|code| {
             ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "55P03" || code == "25006"
         }),

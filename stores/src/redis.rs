@@ -1,4 +1,4 @@
-//! Redis: sessions, the cache of turns, rate limits, and the bus. Nothing here is the only copy of a text.
+//! Redis: sessions, the turn cache, rate limits, and the bus. Redis never holds the only copy of a text.
 
 use std::{path::Path, sync::LazyLock, time::Duration};
 
@@ -23,17 +23,17 @@ use super::{
 use crate::secret::Secret;
 
 const STORE: &str = "redis";
-/// A dialogue whose user is silent for longer is read from MongoDB again.
+/// After this time without a message, the state of a dialogue is read from MongoDB again.
 const STATE_LIFE: Duration = Duration::from_secs(3_600);
 const WINDOW: Duration = Duration::from_secs(60);
-/// Events that a slow receiver may be behind.
+/// Events that a slow receiver may lag behind.
 const BACKLOG: usize = 1_024;
-/// Pauses between attempts to listen again.
+/// The first and the longest pause between attempts to reconnect to the bus.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// A peer that has vanished without a word is noticed after this.
+/// A silent bus connection is checked after this time.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Counts an event in a window that begins with the first; the count and the window's rest in milliseconds.
+/// Counts an event in a window that begins with the first event. Returns the count and the rest of the window in ms.
 static HIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local count = redis.call('INCR', KEYS[1])
@@ -42,7 +42,7 @@ static HIT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// The external backend of `SessionStore`, `TurnCache`, `RateLimits` and `Bus`.
+/// `SessionStore`, `TurnCache`, `RateLimits` and `Bus` of the external backend.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: ConnectionManager,
@@ -59,11 +59,11 @@ struct StoredEnd {
 }
 
 impl RedisStore {
-    /// One connection that is made when it is needed and made again when it is lost, and a listener to the bus that lives as
-    /// long as the store.
+    /// Creates one connection, which connects on first use and reconnects when it is lost, and starts a listener to the
+    /// bus, which runs until it is aborted.
     ///
     /// # Errors
-    /// When the URL cannot be read.
+    /// When the URL or the file of certificate authorities is not valid.
     pub fn connect(
         url: &Secret,
         authorities: Option<&Path>,
@@ -71,8 +71,8 @@ impl RedisStore {
         session_life: Duration,
         limit: Duration,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        // The driver's own message quotes parts of the URL.
-        let bad_url = |_| StoreError::damaged(STORE, "stores.redis is no redis:// or rediss:// URL");
+        // The driver's message quotes parts of the URL, which holds a password.
+        let bad_url = |_| StoreError::damaged(STORE, "stores.redis is not a redis:// or rediss:// URL");
         let info = url.text().into_connection_info().map_err(bad_url)?;
         let client = match authorities {
             None => Client::open(info).map_err(bad_url)?,
@@ -122,7 +122,7 @@ impl RedisStore {
         self.breaker.call(async { work.await.map_err(failed) }).await
     }
 
-    /// Several values in one round trip. Asked twice: the connection may have been lost since it was used last.
+    /// Several values in one round trip. Retries once if the connection was lost since its last use.
     async fn values(&self, keys: &[String]) -> Result<Vec<Option<String>>, StoreError> {
         let once = async || {
             let mut connection = self.connection.clone();
@@ -196,7 +196,7 @@ impl TurnCache for RedisStore {
                 Self::recalled(values.next().flatten(), values.next().flatten())
             }
             Err(error) => {
-                tracing::warn!(%error, "the cache of turns does not answer; the turn is read from MongoDB");
+                tracing::warn!(%error, "the turn cache does not respond; the last turn is read from MongoDB");
                 Recalled::default()
             }
         }
@@ -214,7 +214,7 @@ impl TurnCache for RedisStore {
         let mut connection = self.connection.clone();
         let result: Result<(), _> = self.ask(async { pipe.query_async(&mut connection).await }).await;
         if let Err(error) = result {
-            tracing::warn!(%error, "the cache of turns does not answer; the next turn is read from MongoDB");
+            tracing::warn!(%error, "the turn cache does not respond; the next message reads this turn from MongoDB");
         }
     }
 
@@ -238,7 +238,7 @@ impl TurnCache for RedisStore {
     }
 }
 
-/// A text that stands for itself in a pattern.
+/// Escapes a text for use in a Redis glob pattern.
 fn glob_escape(text: &str) -> String {
     let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '\\' | '^');
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
@@ -260,7 +260,8 @@ impl RateLimits for RedisStore {
 impl Bus for RedisStore {
     async fn publish(&self, topic: &str, text: &str) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        // One channel: a server subscribes by its name, which an ACL can allow by a pattern; a pattern it could not.
+        // All topics share one channel, so that servers subscribe by name: an ACL with a pattern allows matching
+        // channel names, but not pattern subscriptions.
         let channel = format!("{}bus", self.prefix);
         self.ask(async { connection.publish(channel, format!("{topic} {text}")).await }).await
     }
@@ -270,11 +271,11 @@ impl Bus for RedisStore {
     }
 }
 
-/// Listens to the bus; connects again, after pauses with jitter, for as long as the process lives.
+/// Listens to the bus. Reconnects after pauses with jitter; never returns.
 async fn listen(client: Client, channel: String, events: broadcast::Sender<BusEvent>, limit: Duration) {
     let fresh = || Pauses::new(PAUSES.0, PAUSES.1);
     let mut pauses = fresh();
-    // Whether something may have been missed.
+    // Whether messages may have been missed.
     let mut missed = false;
     loop {
         match connect_to_bus(&client, &channel, limit).await {
@@ -284,9 +285,9 @@ async fn listen(client: Client, channel: String, events: broadcast::Sender<BusEv
                     let _ = events.send(BusEvent::Reconnected);
                 }
                 let error = pass_on(sink, stream, &events, limit).await;
-                tracing::warn!(%error, "the bus is away");
+                tracing::warn!(%error, "lost the connection to the bus");
             }
-            Err(error) => tracing::warn!(%error, "the bus is away"),
+            Err(error) => tracing::warn!(%error, "cannot connect to the bus"),
         }
         missed = true;
         tokio::time::sleep(pauses.next().unwrap_or(PAUSES.1)).await;
@@ -308,7 +309,7 @@ async fn connect_to_bus(
     Ok((sink, stream))
 }
 
-/// Passes messages on until the connection is lost.
+/// Forwards messages until the connection is lost; returns the error.
 async fn pass_on(
     mut sink: PubSubSink,
     mut stream: PubSubStream,
@@ -321,7 +322,7 @@ async fn pass_on(
                 let payload = String::from_utf8_lossy(message.get_payload_bytes());
                 let (topic, text) = payload.split_once(' ').unwrap_or((&payload, ""));
                 let (topic, text) = (topic.to_owned(), text.to_owned());
-                // Nobody listens: nobody needs to know.
+                // Sending fails only if there are no receivers.
                 let _ = events.send(BusEvent::Message { topic, text });
             }
             Ok(None) => return StoreError::outage(STORE, "the connection is lost"),
@@ -346,12 +347,12 @@ fn write<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::damaged(STORE, error.to_string()))
 }
 
-/// What cannot be read, from another version perhaps, counts as not there.
+/// Treats unreadable values, perhaps from another version, as absent.
 fn read<T: for<'de> Deserialize<'de>>(value: Option<String>) -> Option<T> {
     serde_json::from_str(&value?).ok()
 }
 
-/// The connection broke: another attempt makes a new one.
+/// Whether the connection is broken, so that a retry opens a new one.
 fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() && !error.is_timeout()
 }

@@ -1,16 +1,15 @@
-//! Secrets, redacted by type.
+//! A type for secrets that redacts them in output.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A secret: never printed, compared in constant time.
+/// Debug output and serialization are redacted; comparison takes constant time.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Wraps a value.
     pub fn new(value: String) -> Self {
         Self(value.into())
     }
@@ -25,10 +24,10 @@ impl Secret {
         self.0.expose_secret()
     }
 
-    /// Whether `given` is this secret, in time that does not depend on where they differ.
+    /// Whether `given` is this secret. The time doesn't depend on where they differ.
     pub fn matches(&self, given: &str) -> bool {
         use subtle::ConstantTimeEq;
-        // Hashes have one length, so the secret's own does not show either.
+        // Hashes have equal length, so the time doesn't reveal the secret's length either.
         let (ours, theirs) = (digest(self.expose()), digest(given.as_bytes()));
         ours.ct_eq(&theirs).into()
     }

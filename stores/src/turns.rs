@@ -10,47 +10,41 @@ use serde_json::Value;
 
 use super::{DialogId, Millis, StoreError, UserId};
 
-/// Dialogues.
 #[async_trait]
 pub trait DialogStore: Send + Sync {
-    /// The user's own default dialogue, made when there is none; `None` when the user is gone.
+    /// The user's default dialogue, created if there is none. `None` if the user does not exist.
     async fn default_dialog(&self, user: UserId, now: Millis) -> Result<Option<DialogId>, StoreError>;
 
-    /// Whose dialogue it is, or `None` when there is none.
+    /// The user of a dialogue; `None` if the dialogue does not exist.
     async fn owner(&self, dialog: DialogId) -> Result<Option<UserId>, StoreError>;
 
-    /// A user's dialogues by id.
+    /// A user's dialogues, sorted by id.
     async fn of_user(&self, user: UserId) -> Result<Vec<DialogRecord>, StoreError>;
 
-    /// Makes a dialogue from a record; a second call with the same record finds that of the first.
+    /// Creates a dialogue from a record. A second call with the same record returns the same dialogue.
     async fn import_dialog(&self, user: UserId, record: &DialogRecord) -> Result<DialogId, StoreError>;
 }
 
 /// A dialogue as exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DialogRecord {
-    /// Its id where it was exported.
+    /// Its id in the exporting system.
     pub id: DialogId,
-    /// Given by the user.
     pub name: String,
-    /// The one for messages that name none.
+    /// Whether messages without a dialogue id go here.
     pub is_default: bool,
-    /// When it was made.
     pub created_at: Millis,
 }
 
-/// One turn to be stored: one write.
+/// A turn to store, in one write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewTurn {
     /// 24 hex digits.
     pub id: String,
-    /// The dialogue.
     pub dialog: DialogId,
-    /// The user.
     pub user: UserId,
-    /// 1 for the first turn of a dialogue; no holes.
+    /// Number of the turn in its dialogue; starts at 1, without gaps.
     pub seq: i64,
-    /// When it was made.
     pub created_at: Millis,
     /// What the user sent.
     pub text: String,
@@ -58,35 +52,35 @@ pub struct NewTurn {
     pub response: String,
     /// Type, intent, confidence, entities, catalogue version, latency.
     pub classification: Value,
-    /// What was said and shown.
+    /// The outputs: texts, images, payloads.
     pub outputs: Value,
     /// The state after the turn.
     pub state: DialogueState,
-    /// The client's key for repeats, and the hash of its request. It is of no use to anybody else.
+    /// The client's idempotency key and the hash of its request. Not exported: an importing system has no use for it.
     #[serde(skip)]
     pub idempotency: Option<(String, [u8; 32])>,
-    /// Values that handlers keep for the user.
+    /// Values that handlers keep for the user in this turn.
     #[serde(skip)]
     pub kept: BTreeMap<String, Value>,
 }
 
-/// What became of a submitted turn.
+/// The result of a submitted turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It is stored, durably.
+    /// The turn is stored durably.
     Stored,
-    /// Another turn has this place; reload the state and run again.
+    /// The turn's number is taken, or the turn before is missing. Reload the state and run the turn again.
     Conflict,
-    /// A turn with this idempotency key exists.
+    /// A turn with this idempotency key exists already.
     Duplicate,
-    /// The user is gone. Only a store that keeps users too can tell.
+    /// The user does not exist. Only a store that also holds users reports this.
     Gone,
 }
 
-/// Resolves when the fate of a submitted turn is durable.
+/// Resolves when the turn is durable or has failed.
 pub type Receipt = BoxFuture<'static, Result<Appended, StoreError>>;
 
-/// The end of a dialogue, as the next turn needs it.
+/// The last turn of a dialogue, as the next turn needs it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LastTurn {
     /// 0 for a dialogue without turns.
@@ -95,14 +89,14 @@ pub struct LastTurn {
     pub state: DialogueState,
 }
 
-/// A stored answer to a request that comes again.
+/// The stored answer to a repeated request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredAnswer {
     /// The hash of the first request.
     pub request_hash: [u8; 32],
     /// The reply as one text.
     pub response: String,
-    /// What was said and shown.
+    /// The outputs: texts, images, payloads.
     pub outputs: Value,
 }
 
@@ -117,63 +111,61 @@ pub struct HistoryEntry {
     pub response: String,
 }
 
-/// Which part of a history.
+/// Selects part of a history.
 #[derive(Clone, Debug, Default)]
 pub struct HistoryQuery {
     /// Only this dialogue.
     pub dialog: Option<DialogId>,
-    /// The newest so many.
+    /// Only this many of the newest messages.
     pub limit: Option<i64>,
-    /// Only what is older than this message.
+    /// Only messages older than the one with this id.
     pub before: Option<String>,
 }
 
-/// Turns, and what handlers keep for users.
+/// Turns, and values that handlers keep for users.
 #[async_trait]
 pub trait TurnStore: Send + Sync {
-    /// The end of a dialogue.
     async fn last(&self, dialog: DialogId) -> Result<LastTurn, StoreError>;
 
-    /// Hands a turn in. When this returns, the turn's place in the order of writes is fixed: a later submission that builds
-    /// on it may follow at once, and fails with it if it fails. The receipt tells when it is durable; it is awaited or dropped, and what
-    /// is handed in later may wait until then.
+    /// Submits a turn. When this returns, the turn's position in the order of writes is fixed: a turn that builds on it
+    /// can be submitted at once, and fails if this one fails. The receipt resolves when the turn is durable. Await or
+    /// drop it: later submissions may wait until then.
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError>;
 
-    /// The answer that a user's idempotency key has had since a time.
+    /// The answer stored for a user's idempotency key after `since`.
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError>;
 
-    /// A user's messages, oldest first.
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError>;
 
-    /// A value that a handler has kept.
+    /// The current value that handlers keep for a user under a key.
     async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError>;
 
-    /// All values that handlers have kept for a user.
+    /// All values that handlers keep for a user.
     async fn all_kept(&self, user: UserId) -> Result<BTreeMap<String, Value>, StoreError>;
 
-    /// A user's turns in the order in which they were stored, after the one with this id, so many at the most.
+    /// At most `limit` turns of a user in storage order, after the turn with id `after`.
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError>;
 
-    /// What users have said since, outside forms, the newest first and each once, `limit` at the most. [`SEARCHED`] turns are looked
-    /// through.
+    /// At most `limit` distinct utterances of users after `since`, outside forms, newest first. Searches at most
+    /// [`SEARCHED`] turns.
     async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError>;
 
-    /// Removes some of a user's turns, and at the end what handlers have kept; `false` when nothing was left to remove.
+    /// Removes some turns of a user, and finally the values that handlers keep. Returns `false` if nothing was left to
+    /// remove.
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError>;
 
-    /// Whether the store reads and writes.
+    /// Checks that the store can read and write.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// Turns that are looked through for utterances, the newest first.
+/// Turns that a search for utterances reads, newest first.
 pub const SEARCHED: usize = 20_000;
 
-/// Different messages of users, the newest first.
+/// Distinct utterances of users, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Utterances {
-    /// Each once.
     pub texts: Vec<String>,
-    /// Whether there are, or may be, more.
+    /// Whether there may be more.
     pub more: bool,
     searched: usize,
     seen: HashSet<String>,
@@ -181,12 +173,12 @@ pub struct Utterances {
 }
 
 impl Utterances {
-    /// None so far, and `limit` at the most.
+    /// Empty; takes at most `limit` utterances.
     pub fn up_to(limit: u32) -> Self {
         Self { limit: limit as usize, ..Self::default() }
     }
 
-    /// Takes the next older one; `false` when no more are wanted.
+    /// Adds the next older utterance, unless it is known. Returns `false` if the search should end.
     pub fn take(&mut self, text: String) -> bool {
         self.searched += 1;
         if self.seen.insert(text.clone()) {
@@ -215,6 +207,10 @@ mod tests {
         let both = vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(take(&["a", "a", "a", "b", "a"]), (both.clone(), false));
         assert_eq!(take(&["a", "b", "c", "d"]), (both, true));
-        assert_eq!(take(&["a"; SEARCHED + 1]), (vec!["a".to_owned()], true), "who knows what lies behind");
+        assert_eq!(
+            take(&["a"; SEARCHED + 1]),
+            (vec!["a".to_owned()], true),
+            "there may be more beyond the searched turns"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Users, how they prove who they are, and what was done to them.
+//! Traits and types for users, identities, refresh tokens, and the audit log.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -6,26 +6,23 @@ use serde_json::Value;
 
 use super::{Millis, StoreError, UserId};
 
-/// How a user proves who they are.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Whose it is.
     pub user: UserId,
-    /// A PHC string, for passwords.
+    /// The PHC string of a password.
     pub secret: Option<String>,
 }
 
-/// A kind of identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {
     /// An e-mail address and a password.
     Password,
-    /// The sender's id on Rasa's REST channel.
+    /// A sender id on the REST channel.
     Channel,
 }
 
 impl Provider {
-    /// The name under which it is stored.
+    /// The stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -34,40 +31,32 @@ impl Provider {
     }
 }
 
-/// A refresh token as it is stored.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     /// SHA-256 of the token.
     pub hash: [u8; 32],
-    /// All tokens that came of one log-in.
+    /// Shared by all tokens of one log-in.
     pub family: String,
-    /// Whose it is.
     pub user: UserId,
-    /// When it ends.
     pub expires_at: Millis,
 }
 
-/// What became of an attempt to spend a refresh token.
+/// The result of an attempt to spend a refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spending {
-    /// It was good; its replacement is stored.
+    /// The token was valid; its replacement is stored.
     Spent,
-    /// It had been spent before: its whole family counts as spent now.
-    Reused {
-        /// The family.
-        family: String,
-    },
-    /// It is not known, revoked or expired.
+    /// The token was spent before. All tokens of its family are spent now.
+    Reused { family: String },
+    /// The token is unknown or expired, or its user is being deleted.
     Unknown,
 }
 
-/// Users, identities and refresh tokens.
 #[async_trait]
 pub trait UserStore: Send + Sync {
-    /// The identity of a provider and subject.
     async fn find_identity(&self, provider: Provider, subject: &str) -> Result<Option<Identity>, StoreError>;
 
-    /// A new user with this identity; `None` when the identity exists already, made by somebody who was faster.
+    /// Creates a user with this identity. `None` if the identity exists already, for example from a concurrent request.
     async fn create_user(
         &self,
         provider: Provider,
@@ -76,13 +65,12 @@ pub trait UserStore: Send + Sync {
         now: Millis,
     ) -> Result<Option<UserId>, StoreError>;
 
-    /// Replaces the secret of an identity.
     async fn set_secret(&self, provider: Provider, subject: &str, secret: &str) -> Result<(), StoreError>;
 
-    /// Stores the first refresh token of a family; `false` when the user is gone or going.
+    /// Stores the first refresh token of a family. Returns `false` if the user is deleted or being deleted.
     async fn add_refresh_token(&self, token: &RefreshToken) -> Result<bool, StoreError>;
 
-    /// The user of a refresh token that is neither spent nor expired.
+    /// The user of a refresh token, if it is neither spent nor expired.
     async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError>;
 
     /// Spends a token and stores its replacement, in one transaction.
@@ -93,83 +81,80 @@ pub trait UserStore: Send + Sync {
         now: Millis,
     ) -> Result<Spending, StoreError>;
 
-    /// Whether there is such a user whose deletion has not begun.
+    /// Whether the user exists and is not being deleted.
     async fn exists(&self, user: UserId) -> Result<bool, StoreError>;
 
-    /// A user with all identities; `None` when there is none, or it is being deleted.
+    /// A user with all identities. `None` if the user does not exist or is being deleted.
     async fn user_record(&self, user: UserId) -> Result<Option<UserRecord>, StoreError>;
 
-    /// Makes a user from a record; a second call with the same `source` finds the user of the first.
+    /// Creates a user from a record. A second call with the same `source` finds the user of the first call.
     async fn import_user(&self, record: &UserRecord, source: &str) -> Result<Import, StoreError>;
 
-    /// Takes the identities and refresh tokens of a user away, so that nobody logs in any more, and marks it as one whose
-    /// deletion has begun. The families of its log-ins; `None` when there is no such user. May be called again.
+    /// Marks a user as being deleted, removes the identities, and spends the refresh tokens, so that nobody can log in
+    /// as the user. Returns the families of the tokens; `None` if the user does not exist. May be called again.
     async fn begin_deletion(&self, user: UserId, now: Millis) -> Result<Option<Vec<String>>, StoreError>;
 
-    /// Removes a user whose deletion has begun, with its dialogues, and writes the line that says so.
+    /// Removes a user that is being deleted, with its dialogues, and writes the audit entry.
     async fn finish_deletion(&self, user: UserId, entry: &AuditEntry) -> Result<(), StoreError>;
 
-    /// Users whose deletion has begun and not ended.
+    /// Users that are being deleted.
     async fn unfinished_deletions(&self) -> Result<Vec<UserId>, StoreError>;
 
-    /// Whether the user may change the bot.
+    /// Whether the user has the administrator role, so may change the bot.
     async fn is_admin(&self, user: UserId) -> Result<bool, StoreError>;
 
-    /// Lets a user change the bot, or no longer, and writes the line that says so; `false` when there is no such user.
+    /// Grants or revokes the administrator role and writes the audit entry. Returns `false` if the user does not exist.
     async fn set_admin(&self, user: UserId, admin: bool, entry: &AuditEntry) -> Result<bool, StoreError>;
 
-    /// Writes a line that is never changed again.
+    /// Writes an entry to the audit log. Entries are never changed.
     async fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
 
-    /// Whether the store reads and writes.
+    /// Checks that the store can read and write.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
 /// A user as exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRecord {
-    /// When it was made.
     pub created_at: Millis,
-    /// How the user proves who they are.
     pub identities: Vec<IdentityRecord>,
 }
 
 /// An identity as exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityRecord {
-    /// As of [`Provider::as_str`].
+    /// As in [`Provider::as_str`].
     pub provider: String,
-    /// E-mail address or sender's id.
+    /// E-mail address or sender id.
     pub subject: String,
-    /// A PHC string, for passwords.
+    /// The PHC string of a password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
 
-/// What became of an import.
+/// The result of importing a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Import {
-    /// A new user.
+    /// The user was created.
     New(UserId),
-    /// An earlier run of the same import made it.
+    /// An earlier run of the same import created the user.
     Resumed(UserId),
-    /// An earlier run made it, and its deletion has begun since.
+    /// An earlier run created the user, and its deletion has begun since.
     Deleting(UserId),
-    /// Somebody else has this identity.
+    /// Another user has this identity.
     Taken(IdentityRecord),
 }
 
-/// Who did what to whom.
+/// An entry for the audit log.
 #[derive(Clone, Debug)]
 pub struct AuditEntry {
-    /// When.
     pub at: Millis,
-    /// The user, if a user did it.
+    /// The acting user, if it was a user.
     pub actor: Option<UserId>,
     /// In the past tense: `user_deleted`.
     pub action: &'static str,
-    /// To whom.
+    /// The affected user.
     pub subject: Option<UserId>,
-    /// No secrets and no texts of users.
+    /// Must hold neither secrets nor texts of users.
     pub detail: Value,
 }

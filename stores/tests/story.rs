@@ -1,4 +1,4 @@
-//! One story for every backend of the stores: the same operations, the same answers.
+//! One test for every backend of the stores: the same operations must give the same results.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ async fn external() {
     check(services::fresh().await).await;
 }
 
-/// A turn of a user who is deleted meanwhile is not stored, and is told so: both lie in one database.
+/// A turn of a deleted user is rejected: users and turns are in one database.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_store_tells_that_a_user_is_gone() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,7 +51,7 @@ async fn the_embedded_store_tells_that_a_user_is_gone() {
     assert!(stores.turns.page(ann, None, 9).await.unwrap().is_empty());
 }
 
-/// The same key on two servers, at once: as many are let in as if there were one.
+/// Two servers that count the same key concurrently admit as many requests as one server.
 #[tokio::test]
 async fn limits_are_exact_across_servers() {
     let config = external_options().await;
@@ -65,7 +65,7 @@ async fn limits_are_exact_across_servers() {
     assert_eq!(told.into_iter().filter(|hit| hit.as_ref().unwrap().is_none()).count(), 25);
 }
 
-/// Servers that start together make tables, collections and indexes once, and none of them fails.
+/// Servers that start at the same time create tables, collections, and indexes once, and none fails.
 #[tokio::test]
 async fn ten_servers_start_at_once() {
     let config = external_options().await;
@@ -76,7 +76,7 @@ async fn ten_servers_start_at_once() {
     }
 }
 
-/// A binary before the newest migration starts on what the newer one has made.
+/// An older binary starts on a database that a newer one has migrated.
 #[tokio::test]
 async fn an_older_binary_starts_on_a_newer_database() {
     let config = external_options().await;
@@ -90,7 +90,7 @@ async fn an_older_binary_starts_on_a_newer_database() {
     again.close().await;
 }
 
-/// What the first release wrote still goes in: columns that came later have defaults.
+/// The inserts of the first release still work: later columns have defaults.
 #[tokio::test]
 async fn statements_of_the_first_release_still_work() {
     let config = external_options().await;
@@ -124,10 +124,10 @@ async fn mongodb_takes_no_other_documents_and_acknowledges_on_disk() {
     let concern = insert.get_document("command").unwrap().get_document("writeConcern").unwrap();
     assert_eq!((concern.get_str("w").unwrap(), concern.get_bool("j").unwrap()), ("majority", true), "{insert}");
 
-    // A document of a version that this binary does not know is not read as if it were its own.
+    // A document with an unknown schema version is rejected.
     turns.update_one(doc! {}, doc! { "$set": { "schema": 2 } }).await.unwrap();
     let told = stores.turns.last(DialogId(7)).await.unwrap_err();
-    assert!(!told.outage && told.message.contains("schema 2 is newer"), "{told}");
+    assert!(!told.outage && told.message.contains("schema 2 is not supported"), "{told}");
     backend.close().await;
 }
 
@@ -154,7 +154,7 @@ async fn postgres(config: &BackendOptions) -> sqlx::PgConnection {
     sqlx::ConnectOptions::connect(&options).await.unwrap()
 }
 
-/// How many lines the audit log has of a user.
+/// The number of audit log lines about a user.
 async fn audit_lines(config: &BackendOptions, user: UserId) -> i64 {
     const COUNT: &str = "SELECT COUNT(*) FROM audit WHERE subject = $1";
     if config.urls.is_some() {
@@ -164,7 +164,7 @@ async fn audit_lines(config: &BackendOptions, user: UserId) -> i64 {
     file.query_row(COUNT, [user.0], |row| row.get(0)).unwrap()
 }
 
-/// Redis by TLS, with a certificate of our own authority, for a user who may touch nothing but our keys and channels.
+/// Redis over TLS with a private certificate authority, for a Redis user that may access only our keys and channels.
 #[tokio::test]
 async fn redis_by_tls_with_an_acl_user() {
     let folder = tempfile::tempdir().unwrap();
@@ -205,13 +205,13 @@ async fn redis_by_tls_with_an_acl_user() {
     check(stores).await;
 }
 
-/// The story, and what is left of it after a restart.
+/// Runs the story, then checks what remains after a restart.
 async fn check(stores: StoresConfig) {
     let folder = tempfile::tempdir().unwrap();
     let config = options(stores, folder.path());
     let backend = open(&config).await;
     let (ann, bob) = story(&backend.stores(), config.urls.is_some()).await;
-    assert_eq!((audit_lines(&config, ann).await, audit_lines(&config, bob).await), (1, 1), "each once");
+    assert_eq!((audit_lines(&config, ann).await, audit_lines(&config, bob).await), (1, 1), "one line for each");
     backend.close().await;
     let again = open(&config).await;
     let stores = again.stores();
@@ -222,7 +222,7 @@ async fn check(stores: StoresConfig) {
     again.close().await;
 }
 
-/// The whole story.
+/// All checks, in order.
 async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     let (ann, bob) = users(stores).await;
     tokens(stores, ann).await;
@@ -249,7 +249,7 @@ async fn users(stores: &Stores) -> (UserId, UserId) {
     assert!(ann.0 > 1, "the bot is user 1");
     assert_eq!(users.create_user(Provider::Password, "ann@mail.example", Some("x"), 1).await.unwrap(), None);
     let bob = users.create_user(Provider::Channel, "ann@mail.example", None, 1).await.unwrap().unwrap();
-    assert_ne!(ann, bob, "providers are apart");
+    assert_ne!(ann, bob, "providers have separate subjects");
     users.set_secret(Provider::Password, "ann@mail.example", "phc2").await.unwrap();
     let found = users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().unwrap();
     assert_eq!((found.user, found.secret.as_deref()), (ann, Some("phc2")));
@@ -272,13 +272,13 @@ async fn tokens(stores: &Stores, user: UserId) {
         assert_eq!(users.find_refresh_token(&[n; 32], 50).await.unwrap(), None, "the family is spent");
     }
     let again = users.spend_refresh_token(&[2; 32], &token(4, 100), 50).await.unwrap();
-    assert_eq!(again, Spending::Reused { family: "f".to_owned() }, "its end is told as often as it is asked for");
+    assert_eq!(again, Spending::Reused { family: "f".to_owned() }, "the reuse is reported every time");
     assert_eq!(users.spend_refresh_token(&[2; 32], &token(4, 100), 100).await.unwrap(), Spending::Unknown, "expired");
 }
 
 async fn dialogs(stores: &Stores, ann: UserId, bob: UserId) -> DialogId {
     let dialog = stores.dialogs.default_dialog(ann, 1).await.unwrap().unwrap();
-    assert_eq!(stores.dialogs.default_dialog(UserId(999), 1).await.unwrap(), None, "nobody's");
+    assert_eq!(stores.dialogs.default_dialog(UserId(999), 1).await.unwrap(), None, "an unknown user has no dialogue");
     assert_eq!(stores.dialogs.default_dialog(ann, 2).await.unwrap(), Some(dialog));
     assert_ne!(stores.dialogs.default_dialog(bob, 2).await.unwrap(), Some(dialog));
     assert_eq!(stores.dialogs.owner(dialog).await.unwrap(), Some(ann));
@@ -313,8 +313,8 @@ async fn turns(stores: &Stores, user: UserId, dialog: DialogId) {
     let first = turn(user, dialog, 1, "привет\u{0}");
     assert_eq!(store(first.clone()).await, Appended::Stored);
     assert_eq!(turns.last(dialog).await.unwrap(), LastTurn { seq: 1, state: first.state.clone() });
-    assert_eq!(store(NewTurn { id: "a".repeat(24), ..first }).await, Appended::Conflict, "its place is taken");
-    assert_eq!(store(turn(user, dialog, 3, "hole")).await, Appended::Conflict, "no holes");
+    assert_eq!(store(NewTurn { id: "a".repeat(24), ..first }).await, Appended::Conflict, "its number is taken");
+    assert_eq!(store(turn(user, dialog, 3, "hole")).await, Appended::Conflict, "no gaps");
 
     let mut second = turn(user, dialog, 2, "two");
     second.idempotency = Some(("key".to_owned(), [7; 32]));
@@ -322,21 +322,25 @@ async fn turns(stores: &Stores, user: UserId, dialog: DialogId) {
     assert_eq!(turns.kept(user, "n").await.unwrap(), None);
     assert_eq!(store(second.clone()).await, Appended::Stored);
     assert_eq!(turns.kept(user, "n").await.unwrap(), Some(json!({ "a": 1 })));
-    assert_eq!(turns.kept(UserId(1), "n").await.unwrap(), None, "nobody else's");
+    assert_eq!(turns.kept(UserId(1), "n").await.unwrap(), None, "values of other users are not visible");
 
     let mut twin = turn(user, dialog, 3, "three");
     twin.idempotency = second.idempotency.clone();
     twin.kept = BTreeMap::from([("n".to_owned(), json!(2))]);
     assert_eq!(store(twin.clone()).await, Appended::Duplicate);
-    assert_eq!(turns.kept(user, "n").await.unwrap(), Some(json!({ "a": 1 })), "what is not stored keeps nothing");
+    assert_eq!(
+        turns.kept(user, "n").await.unwrap(),
+        Some(json!({ "a": 1 })),
+        "a turn that is not stored keeps no values"
+    );
     let answer = turns.find_answer(user, "key", 0).await.unwrap().unwrap();
     assert_eq!((answer.request_hash, answer.response.as_str()), ([7; 32], "re two"));
-    assert!(turns.find_answer(user, "key", 11 * DAY).await.unwrap().is_none(), "older than asked for");
+    assert!(turns.find_answer(user, "key", 11 * DAY).await.unwrap().is_none(), "older than `since`");
     assert!(turns.find_answer(UserId(1), "key", 0).await.unwrap().is_none());
     twin.created_at += 2 * DAY;
     assert_eq!(store(twin).await, Appended::Stored, "after a day the key is free");
 
-    // What builds on a submitted turn may follow at once, and fails with it.
+    // A turn that builds on a submitted turn may follow at once, and fails if that one fails.
     let one = turns.submit(turn(user, dialog, 9, "from nowhere")).await.unwrap();
     let two = turns.submit(turn(user, dialog, 10, "built on it")).await.unwrap();
     assert_eq!((one.await.unwrap(), two.await.unwrap()), (Appended::Conflict, Appended::Conflict));
@@ -391,14 +395,18 @@ async fn cache(stores: &Stores, user: UserId, dialog: DialogId) {
     let whole = Recalled { last: Some((dialog, last.clone())), answer: Some(answer) };
     assert_eq!(stores.cache.recall(user, Some("k")).await, whole);
     assert_eq!(stores.cache.recall(user, None).await, Recalled { answer: None, ..whole.clone() });
-    assert_eq!(stores.cache.recall(UserId(1), Some("k")).await, Recalled::default(), "nobody else's");
+    assert_eq!(
+        stores.cache.recall(UserId(1), Some("k")).await,
+        Recalled::default(),
+        "the cache of other users is not visible"
+    );
     stores.cache.forget(user).await.unwrap();
     assert_eq!(stores.cache.recall(user, Some("k")).await, Recalled::default());
 }
 
 async fn bus(stores: &Stores) {
     let mut events = stores.bus.subscribe();
-    // A listener that has only just been started may miss the first ones.
+    // A new listener may miss the first messages.
     for _ in 0..100 {
         stores.bus.publish("topic", "some text").await.unwrap();
         if let Ok(event) = tokio::time::timeout(Duration::from_millis(100), events.recv()).await {
@@ -406,7 +414,7 @@ async fn bus(stores: &Stores) {
             return;
         }
     }
-    panic!("nothing comes over the bus");
+    panic!("no message arrived over the bus");
 }
 
 async fn records(stores: &Stores, user: UserId) {
@@ -461,7 +469,7 @@ async fn removal(stores: &Stores, user: UserId) {
     assert_eq!(stores.users.user_record(user).await.unwrap(), None);
     assert!(!stores.users.exists(user).await.unwrap());
     let late = RefreshToken { hash: [51; 32], ..token };
-    assert!(!stores.users.add_refresh_token(&late).await.unwrap(), "nobody logs in any more");
+    assert!(!stores.users.add_refresh_token(&late).await.unwrap(), "the user can no longer log in");
     assert!(stores.users.find_identity(Provider::Channel, "ann@mail.example").await.unwrap().is_none());
     assert_eq!(stores.users.find_refresh_token(&[50; 32], 6).await.unwrap(), None);
     while stores.turns.remove_some(user).await.unwrap() {}

@@ -1,9 +1,9 @@
-//! How well the matcher does on intent sets: `bench/accuracy [--train CSV --test CSV [--shots N]] [--json]`.
+//! Accuracy of the classifier on intent data sets: `bench/accuracy [--train CSV --test CSV [--shots N]] [--json]`.
 //!
-//! With no files it measures the project's claims on `../shared/data` and prints a table; the last column of each row is a
-//! baseline of the same run, the nearest neighbour by raw cosine. Rows of bots that have grown had their last 400 examples by eight
-//! reloads; the time is that of one. The last row is the largest bot that is promised to work: 20,000
-//! examples of both sets, each intent in parts until there are 1,000; any part of the right intent is right.
+//! Without files, it measures the project's claims on `../shared/data` and prints a table. Each row has a baseline from
+//! the same run, the nearest neighbour by raw cosine, and the ratio to it. In rows named "grown", the bot got its last
+//! 400 examples by eight reloads; the time is that of one reload. The last row is the largest supported bot: 20,000
+//! examples of both sets, with intents split into 1,000 parts; any part of the right intent counts as right.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
@@ -31,27 +31,28 @@ use rayon::prelude::*;
 use serde_json::json;
 
 const DRAWS: u64 = 10;
-/// The largest bot that is promised to work.
+/// The largest supported bot.
 const MOST_EXAMPLES: usize = 20_000;
 const MOST_INTENTS: usize = 1_000;
-/// Reloads of a bot that grows, and the new examples of each: less than what has it fitted anew.
+/// Reloads of a growing bot, and the new examples of each: too few to refit the classifier from scratch.
 const STEPS: usize = 8;
 const STEP: usize = 50;
-/// Between the name of an intent and that of its part.
+/// Separates the name of an intent from the number of its part.
 const PART: char = '/';
 
 #[derive(Parser)]
 struct Arguments {
-    /// Training rows.
+    /// CSV file with the training rows.
     #[arg(long, requires = "test")]
     train: Option<PathBuf>,
-    /// Test rows; an empty intent is out of scope.
+    /// CSV file with the test rows; an empty intent means out of scope.
     #[arg(long, requires = "train")]
     test: Option<PathBuf>,
-    /// Only so many rows an intent; the mean of draws by the seeds 1 to 10, since draws differ by two points and more.
+    /// Train on this many rows per intent. The result is the mean of ten draws with seeds 1 to 10, because single draws
+    /// differ by two points and more.
     #[arg(long)]
     shots: Option<usize>,
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
 }
@@ -106,7 +107,7 @@ fn table(embedder: &dyn Embedder, as_object: bool) {
     ] {
         tell(name, regime(&set_of(set, "train"), &set_of(set, "test"), shots, embedder));
     }
-    // What hot reloads make of a bot, beside the same fitted at once.
+    // The same sets after hot reloads, for comparison with the rows "full".
     for (name, set) in [("BANKING77 grown", "banking77"), ("CLINC150 grown", "clinc150")] {
         tell(name, grown(&set_of(set, "train"), &set_of(set, "test"), embedder));
     }
@@ -122,7 +123,7 @@ fn read(path: &std::path::Path) -> Rows {
     Rows::read(path).unwrap_or_else(|message| fail(&message))
 }
 
-/// One fit, or the mean over draws.
+/// Measures one fit, or the mean over draws.
 fn regime(train: &Rows, test: &Rows, shots: Option<usize>, embedder: &dyn Embedder) -> Measured {
     let classes = train.classes();
     let all = train.samples(&classes);
@@ -140,7 +141,8 @@ fn regime(train: &Rows, test: &Rows, shots: Option<usize>, embedder: &dyn Embedd
     }
 }
 
-/// As many examples as are promised, their intents in parts: each example goes to the nearest of some of its intent.
+/// The largest supported bot: splits each intent into parts around some of its examples, and assigns each example to
+/// the nearest.
 fn in_parts(mut train: Rows, embedder: &dyn Embedder) -> Rows {
     let mut random = Random::new(1);
     train.rows.retain(|(_, intent)| intent.is_some());
@@ -178,7 +180,7 @@ fn measure(samples: &[Sample], test: &Rows, classes: &BTreeMap<String, usize>, e
     evaluate(&classifier, (samples, &vectors), test, embedder, fit_s)
 }
 
-/// Fitted to most samples, then brought up to date with the last in steps, as by reloads of a bot that grows.
+/// Fits the classifier to most samples, then updates it with the rest in steps, as reloads of a growing bot do.
 fn grown(train_rows: &Rows, test: &Rows, embedder: &dyn Embedder) -> Measured {
     let classes = train_rows.classes();
     let mut samples = train_rows.samples(&classes);
@@ -193,7 +195,7 @@ fn grown(train_rows: &Rows, test: &Rows, embedder: &dyn Embedder) -> Measured {
         let origin = (0..next).map(|at| (at < known).then_some(at)).collect();
         let change = Change { origin, class_of: (0..classes.len()).map(Some).collect(), count: STEP };
         if !classifier.fitted().can_follow(&change) {
-            fail("so many changed examples cannot be followed");
+            fail("too many changed examples for an update");
         }
         let (before, after) = (&samples[..known], &samples[..next]);
         classifier = classifier.follow(intents(&classes), before, after, &vectors[..next], &change);
@@ -220,7 +222,7 @@ fn evaluate(
 ) -> Measured {
     let queries: Vec<String> = test.rows.iter().map(|(text, _)| text.clone()).collect();
     let query_vectors = embed(&queries, embedder);
-    // Before anything is remembered.
+    // Time the queries first, while the cache of classifications is empty.
     let start = Instant::now();
     let timed = test.rows.len().min(500);
     for ((text, _), vector) in test.rows.iter().zip(&query_vectors).take(timed) {
@@ -266,7 +268,7 @@ fn embed(texts: &[String], embedder: &dyn Embedder) -> Vec<Vector> {
     bar.finish_and_clear();
     let vectors = vectors.unwrap_or_else(|error| fail(&error.to_string()));
     if let Err(error) = cache.save(texts) {
-        eprintln!("warning: the vectors could not be kept: {error}");
+        eprintln!("warning: could not save the vectors: {error}");
     }
     vectors
 }
@@ -281,7 +283,7 @@ fn as_json(m: &Measured) -> serde_json::Value {
 fn print_header() {
     println!(
         "{:<20} {:>9} {:>10} {:>7} {:>8} {:>13} {:>9} {:>8}",
-        "", "accuracy", "oos AUROC", "ECE", "fit s", "ms a query", "1-NN raw", "ratio"
+        "", "accuracy", "oos AUROC", "ECE", "fit s", "ms per query", "1-NN raw", "ratio"
     );
 }
 

@@ -1,7 +1,8 @@
-//! Two servers on PostgreSQL, MongoDB and Redis against one on the embedded store: `bench/fleet [--json]`.
+//! Compares one and two servers on PostgreSQL, MongoDB, and Redis with one on the embedded store:
+//! `bench/fleet [--json]`.
 //!
-//! Clients send texts that the servers know, so that stores are measured and not the model; all in one run, by turns in blocks.
-//! Stores, servers and clients share the cores of one machine.
+//! Clients send a text whose vector the servers have cached, so that the bench measures the stores and not the model.
+//! The setups alternate in blocks within one run. Stores, servers, and clients share the cores of one machine.
 
 use std::{
     process::{Command, Stdio},
@@ -19,12 +20,12 @@ const BLOCKS: usize = 4;
 
 #[derive(Parser)]
 struct Arguments {
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
 }
 
-/// Servers that share their stores, and what their clients have measured.
+/// Servers that share their stores, and the times that their clients measured.
 struct Setup {
     name: &'static str,
     servers: Vec<Server>,
@@ -36,7 +37,7 @@ struct Setup {
 impl Setup {
     fn start(name: &'static str, count: usize, environment: &[(String, String)]) -> Self {
         let folder = root().join(".cache/bench/fleet").join(name);
-        // One after the other: the second finds the vectors of the first.
+        // Start one after the other, so that the second finds the cached vectors of the first.
         let start = |_| {
             let mut server = Server::start_with(&folder, environment);
             server.wait();
@@ -50,7 +51,7 @@ impl Setup {
         Self { name, servers, tokens, milliseconds: Vec::new(), seconds: 0.0 }
     }
 
-    /// All clients send for a while, each to its server.
+    /// All clients send for one block, each to its server.
     fn run(&mut self) {
         let start = Instant::now();
         let measured: Vec<f64> = thread::scope(|scope| {
@@ -69,7 +70,7 @@ impl Setup {
                             let body = json!({ "text": "what are your opening hours" });
                             match connection.post("/messages/send", token, &body) {
                                 Ok((200, _)) => milliseconds.push(sent.elapsed().as_secs_f64() * 1e3),
-                                other => fail(&format!("a message: {other:?}")),
+                                other => fail(&format!("a message failed: {other:?}")),
                             }
                         }
                         milliseconds
@@ -113,12 +114,12 @@ fn main() {
     }
 }
 
-/// Starts the stores of `services/`; their variables.
+/// Starts the stores of `services/`; returns the environment variables for the server.
 fn external_stores() -> Vec<(String, String)> {
     let output = Command::new("services/services.sh").arg("up").current_dir(root()).stderr(Stdio::inherit()).output();
-    let output = output.unwrap_or_else(|error| fail(&format!("the stores do not start: {error}")));
+    let output = output.unwrap_or_else(|error| fail(&format!("the stores did not start: {error}")));
     if !output.status.success() {
-        fail("the stores do not start");
+        fail("the stores did not start");
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let variable = |line: &str| {

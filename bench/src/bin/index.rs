@@ -1,4 +1,5 @@
-//! The exact index against a plain scan and against HNSW, by size, and where HNSW begins to pay: `bench/index [--json]`.
+//! Compares the exact index with a plain scan and with HNSW by size, to find where HNSW pays off:
+//! `bench/index [--json]`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -20,7 +21,7 @@ const NEIGHBOURS: usize = 64;
 
 #[derive(Parser)]
 struct Arguments {
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
 }
@@ -60,11 +61,11 @@ fn main() {
     if arguments.json {
         println!("{}", json!({ "hnsw_from": HNSW_FROM, "rows": rows }));
     } else {
-        println!("the engine takes HNSW from {HNSW_FROM} vectors on");
+        println!("the engine uses HNSW from {HNSW_FROM} vectors on");
     }
 }
 
-/// Unit vectors around random centres, about a hundred each, as examples lie around their intents.
+/// Unit vectors in clusters of about a hundred around random centres, like the examples of intents.
 fn clusters(count: usize, seed: u64) -> Vec<Vector> {
     let mut random = Random::new(seed);
     let centres: Vec<Vec<f32>> = (0..count.div_ceil(100)).map(|_| noise(&mut random)).collect();

@@ -1,8 +1,9 @@
 //! Plugins: `bench/plugins [--json] [--soak CALLS]`.
 //!
-//! A warm call of a Rust plugin with a fresh instance, against the same logic in Rhai, by turns in blocks; the start with fifty plugins
-//! whose code is compiled already; turns of a user while others flood a plugin that never ends, against the same turns in quiet; and
-//! the memory of many calls.
+//! - A warm call of a Rust plugin with a fresh instance, compared with the same logic in Rhai, in alternating blocks.
+//! - The start with fifty precompiled plugins.
+//! - A user's turns while others flood a plugin that never returns, compared with the same turns without the flood.
+//! - The memory after many calls.
 
 use std::{
     collections::BTreeMap,
@@ -38,23 +39,23 @@ use tokio::runtime::Runtime;
 const BLOCK: usize = 2_000;
 const BLOCKS: usize = 8;
 const PLUGINS: usize = 50;
-/// Turns in quiet, and as many in a flood, of each round.
+/// Turns per round without a flood, and as many during one.
 const TURNS: usize = 300;
-/// Each on a fresh server, whose plugin is not suspended yet.
+/// Rounds, each on a fresh server, whose plugin is not suspended yet.
 const ROUNDS: usize = 5;
 const FLOODERS: usize = 8;
 
 #[derive(Parser)]
 struct Arguments {
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
-    /// Calls of the soak.
+    /// Number of calls in the soak test.
     #[arg(long, default_value_t = 1_000_000)]
     soak: usize,
 }
 
-/// The demo bot's delivery plugin as a script.
+/// The logic of the demo bot's delivery plugin as a script.
 const SCRIPT: &str = r#"
 fn handle(ctx) {
     let now = now();
@@ -87,8 +88,9 @@ fn next(day) {
 
 fn main() {
     let arguments = Arguments::parse();
-    let runtime = Runtime::new().unwrap_or_else(|error| fail(&format!("no runtime: {error}")));
-    let folder = tempfile::tempdir().unwrap_or_else(|error| fail(&format!("no folder: {error}")));
+    let runtime = Runtime::new().unwrap_or_else(|error| fail(&format!("cannot start the runtime: {error}")));
+    let folder =
+        tempfile::tempdir().unwrap_or_else(|error| fail(&format!("cannot create a temporary folder: {error}")));
     let delivery = built("delivery");
     let (plugin_us, script_us) = calls(&runtime, folder.path(), &delivery);
     let start_s = start_with_many(&runtime, folder.path(), &delivery);
@@ -117,14 +119,14 @@ fn main() {
     );
     row("start with 50 compiled plugins", format!("{start_s:.2} s"), "1 s".to_owned(), start_s);
     row(
-        "p99 of a turn beside an endless plugin (quiet)",
+        "p99 of a turn during a plugin flood (baseline: none)",
         format!("{flooded_ms:.1} ms"),
         format!("{quiet_ms:.1} ms"),
         flooded_ms / quiet_ms,
     );
     let single: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
-    println!("    of {ROUNDS} rounds: {}", single.join(", "));
-    let name = format!("memory after {} calls (after a tenth)", arguments.soak);
+    println!("    ratios of {ROUNDS} rounds: {}", single.join(", "));
+    let name = format!("memory after {} calls (baseline: after a tenth)", arguments.soak);
     row(&name, format!("{late_kib:.0} KiB"), format!("{early_kib:.0} KiB"), late_kib / early_kib);
 }
 
@@ -135,7 +137,7 @@ fn built(name: &str) -> Vec<u8> {
     })
 }
 
-/// What bot.yaml of the demo bot says of its delivery plugin.
+/// The delivery plugin's settings in bot.yaml of the demo bot.
 fn delivery_spec() -> PluginSpec {
     let mut faults = Faults::default();
     let bundle = Bundle::read(root(), &mut faults).unwrap_or_else(|error| fail(&format!("the demo bot: {error}")));
@@ -175,7 +177,7 @@ fn call(plugin: &dyn Plugin, host: &Arc<dyn Host>, context: &Context) {
         replayed: false,
     };
     let reply = plugin.call(call).unwrap_or_else(|failure| fail(&failure.to_string()));
-    assert!(reply.value.is_some_and(|value| value["price"] == 350), "another reply");
+    assert!(reply.value.is_some_and(|value| value["price"] == 350), "the plugin gave a wrong reply");
 }
 
 fn script() -> (Scripting, Arc<Catalogue>, Script) {
@@ -193,7 +195,7 @@ fn script() -> (Scripting, Arc<Catalogue>, Script) {
     (scripting, Arc::new(catalogue.unwrap_or_else(|| fail(&faults.render(false)))), script)
 }
 
-/// Medians over blocks of a call's mean time, in microseconds: of the plugin, and of the script.
+/// The time of a call of the plugin, and of the script, in microseconds: the median over blocks of the mean of a block.
 fn calls(runtime: &Runtime, folder: &Path, component: &[u8]) -> (f64, f64) {
     let sandbox = Sandbox::new(runtime.handle().clone(), Some(folder.join("calls")));
     let plugin = sandbox.load(delivery_spec(), component).unwrap_or_else(|failure| fail(&failure.to_string()));
@@ -228,10 +230,10 @@ fn calls(runtime: &Runtime, folder: &Path, component: &[u8]) -> (f64, f64) {
     (percentile(&mut plugin_us[1..].to_vec(), 0.5), percentile(&mut script_us[1..].to_vec(), 0.5))
 }
 
-/// Seconds until fifty plugins are loaded whose code lies compiled on the disk.
+/// Seconds to load fifty plugins whose compiled code is on disk.
 fn start_with_many(runtime: &Runtime, folder: &Path, component: &[u8]) -> f64 {
     let many: Vec<Vec<u8>> = (0..PLUGINS)
-        // A custom section makes another component of the same code.
+        // A custom section makes each component distinct, with the same code.
         .map(|number| [component, b"\0\x05\x04", format!("{number:04}").as_bytes()].concat())
         .collect();
     let spec = delivery_spec();
@@ -250,8 +252,8 @@ fn start_with_many(runtime: &Runtime, folder: &Path, component: &[u8]) -> f64 {
     load_all()
 }
 
-/// The 99th percentile of a user's turns in quiet, and while others flood a plugin that never ends, in milliseconds; and the ratios of
-/// single rounds from the least to the greatest.
+/// The 99th percentile of a user's turns in milliseconds, without a flood and while others flood a plugin that never
+/// returns; and the ratios of the single rounds, ascending.
 fn neighbours(folder: &Path) -> (f64, f64, Vec<f64>) {
     let bot = hostile_bot(folder);
     let (mut quiet, mut flooded, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -299,7 +301,7 @@ fn send(connection: &mut Connection, token: &str, text: &str) -> f64 {
     let start = Instant::now();
     match connection.post("/messages/send", token, &json!({ "text": text })) {
         Ok((200, _)) => start.elapsed().as_secs_f64() * 1e3,
-        other => fail(&format!("a message: {other:?}")),
+        other => fail(&format!("a message failed: {other:?}")),
     }
 }
 
@@ -313,7 +315,7 @@ fn turns(connection: &mut Connection, token: &str) -> Vec<f64> {
         .collect()
 }
 
-/// A bot whose one plugin does what the message says: `loop` among other things.
+/// A bot whose only plugin does what the message says; `loop` never returns.
 fn hostile_bot(folder: &Path) -> PathBuf {
     let bot = folder.join("bot");
     let target = folder.join("guest");
@@ -323,7 +325,7 @@ fn hostile_bot(folder: &Path) -> PathBuf {
         .current_dir(root().join("sandbox/tests/guest"))
         .status();
     if !built.is_ok_and(|status| status.success()) {
-        fail("the hostile plugin cannot be built; `banter plugin build` fetches what it needs");
+        fail("cannot build the hostile plugin; `banter plugin build` fetches the toolchain");
     }
     let files = [
         (
@@ -351,7 +353,7 @@ fn hostile_bot(folder: &Path) -> PathBuf {
     bot
 }
 
-/// Kibibytes of this process after a tenth of the calls, and after all of them.
+/// Resident memory of this process in KiB after a tenth of the calls, and after all of them.
 fn soak(runtime: &Runtime, folder: &Path, component: &[u8], total: usize) -> (f64, f64) {
     let sandbox = Sandbox::new(runtime.handle().clone(), Some(folder.join("calls")));
     let plugin = sandbox.load(delivery_spec(), component).unwrap_or_else(|failure| fail(&failure.to_string()));
@@ -375,5 +377,5 @@ fn resident_kib() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u32>().ok());
-    number.map_or_else(|| fail("/proc/self/status tells no VmRSS"), f64::from)
+    number.map_or_else(|| fail("/proc/self/status has no VmRSS"), f64::from)
 }

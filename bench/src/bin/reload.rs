@@ -1,8 +1,8 @@
-//! What a reload costs, and whom it disturbs: `bench/reload [--json]`.
+//! The cost of a reload and its effect on clients: `bench/reload [--json]`.
 //!
-//! One server with 10,000 examples of BANKING77 and a fixture for each intent. 16 clients send without a pause, first in peace, then
-//! while the bot is reloaded: with one changed example, with one changed reply. The reply names the version, so that an answer of a version
-//! that is not in use, or no longer, is noticed. Then 200 reloads in a row, each different.
+//! One server has 10,000 examples of BANKING77 and a fixture for each intent. 16 clients send without a pause: first
+//! without reloads, then during reloads with one changed example or one changed reply. The reply names the version, so
+//! that an answer from an inactive version is detected. Then follow 200 different reloads in a row, to measure memory.
 
 use std::{
     collections::BTreeMap,
@@ -20,34 +20,34 @@ use serde_json::{Value, json};
 
 const PEACE: Duration = Duration::from_secs(8);
 const EXAMPLES: usize = 10_000;
-/// Memory is compared with that after so many reloads.
+/// The baseline of memory is measured after this many reloads.
 const SETTLED: usize = 10;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Examples and their intents.
+    /// CSV file with examples and their intents.
     #[arg(long, default_value = "../shared/data/banking77.train.csv")]
     train: PathBuf,
-    /// What clients say.
+    /// CSV file with the texts that clients send.
     #[arg(long, default_value = "../shared/data/banking77.test.csv")]
     test: PathBuf,
-    /// Clients that send without a pause.
+    /// Number of clients; they send without a pause.
     #[arg(long, default_value_t = 16)]
     clients: usize,
-    /// Reloads of each kind that are timed.
+    /// Timed reloads of each kind.
     #[arg(long, default_value_t = 8)]
     timed: usize,
-    /// Reloads in a row, for the memory.
+    /// Reloads in a row, to measure memory.
     #[arg(long, default_value_t = 200)]
     reloads: usize,
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
 }
 
-/// The bot as it is now.
+/// The current bot.
 struct Bot {
-    /// Intent to examples.
+    /// Examples by intent.
     intents: BTreeMap<String, Vec<String>>,
     /// The number that replies name.
     number: u64,
@@ -108,18 +108,18 @@ fn slug(intent: &str) -> String {
     intent.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
-/// What clients know of the versions: the newest that is surely in use, and the newest that may be.
+/// What clients know about versions: the newest that is certainly active, and the newest that may be.
 #[derive(Default)]
 struct Known {
     surely: AtomicU64,
     maybe: AtomicU64,
     reloading: AtomicBool,
-    /// Whether all texts have been embedded once: what the model costs is not measured here.
+    /// Whether the server has embedded all texts once: the cost of the model is not measured here.
     warm: AtomicBool,
     stop: AtomicBool,
 }
 
-/// One answer: when it came, how long it took, and whether a reload was under way.
+/// An answer: its time, whether a reload was running, and whether it came from an allowed version.
 struct Seen {
     milliseconds: f64,
     reloading: bool,
@@ -145,14 +145,14 @@ fn talk(port: u16, token: &str, texts: &[String], known: &Known) -> Vec<Seen> {
             _ => false,
         };
         if !good {
-            eprintln!("a bad answer, between {least} and {most}: {answer:?}");
+            eprintln!("wrong answer, expected a version from {least} to {most}: {answer:?}");
         }
         seen.push(Seen { milliseconds, reloading: before || after, good, warm });
     }
     seen
 }
 
-/// Memory when what goes on in the background has ended.
+/// Resident memory in KiB after background work has ended.
 fn resting(server: &Server) -> u64 {
     thread::sleep(Duration::from_secs(5));
     server.resident_kib()
@@ -171,7 +171,7 @@ struct Admin<'a> {
 }
 
 impl Admin<'_> {
-    /// Publishes the bot as it is; the seconds until the server said that it is in use.
+    /// Publishes the current bot; returns the seconds until the server reports it active, and the response.
     fn reload(&self, bot: &Bot) -> (f64, Value) {
         let tar = archive::write(&bot.bundle()).unwrap_or_else(|error| fail(&error.to_string()));
         self.known.maybe.store(bot.number, Ordering::SeqCst);
@@ -187,7 +187,7 @@ impl Admin<'_> {
                 self.known.surely.store(bot.number, Ordering::SeqCst);
                 (seconds, serde_json::from_str(&body).unwrap_or_default())
             }
-            other => fail(&format!("a reload: {other:?}")),
+            other => fail(&format!("a reload failed: {other:?}")),
         }
     }
 }
@@ -195,7 +195,7 @@ impl Admin<'_> {
 fn main() {
     let arguments = Arguments::parse();
     let folder = root().join(".cache/bench/reload");
-    // Vectors may stay; versions begin anew.
+    // Keep cached vectors, but start without versions.
     for name in ["banter.db", "banter.db-wal", "banter.db-shm"] {
         let _ = std::fs::remove_file(folder.join(name));
     }
@@ -293,21 +293,21 @@ fn main() {
         return;
     }
     println!(
-        "{EXAMPLES} examples, {} clients, {answers} answers, {failed} failed or of the wrong version",
+        "{EXAMPLES} examples, {} clients, {answers} answers, {failed} failed or from a wrong version",
         arguments.clients
     );
     println!(
-        "one changed example  {:.3} s in the middle, {:.3} s at worst",
+        "one changed example  {:.3} s median, {:.3} s worst",
         report["example_live_s"].as_f64().unwrap_or(0.0),
         report["example_live_worst_s"].as_f64().unwrap_or(0.0)
     );
     println!(
-        "one changed reply    {:.3} s in the middle, {:.3} s at worst",
+        "one changed reply    {:.3} s median, {:.3} s worst",
         report["text_live_s"].as_f64().unwrap_or(0.0),
         report["text_live_worst_s"].as_f64().unwrap_or(0.0)
     );
     println!(
-        "p99                  {quiet_p99:.2} ms in peace, {busy_p99:.2} ms during a reload, {:.2} times",
+        "p99                  {quiet_p99:.2} ms without reloads, {busy_p99:.2} ms during a reload, ratio {:.2}",
         busy_p99 / quiet_p99
     );
     println!(

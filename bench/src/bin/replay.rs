@@ -1,7 +1,7 @@
-//! A thousand fixtures of eight turns: `bench/replay [--json]`.
+//! Replays a thousand fixtures of eight turns: `bench/replay [--json]`.
 //!
-//! Made of the demo bot's own phrases, and played by `banter replay`: with a cold cache of vectors, with a warm one, and with a warm one
-//! on one thread, which is the baseline of the warm run.
+//! The fixtures consist of the demo bot's phrases. `banter replay` runs them with a cold vector cache, with a warm one,
+//! and with a warm one on one thread, which is a baseline of the warm run.
 
 use std::{
     collections::BTreeSet,
@@ -18,19 +18,20 @@ use serde_json::{Value, json};
 
 const FIXTURES: usize = 1_000;
 const TURNS: usize = 8;
-/// What the warm run may take on two cores, in seconds.
+/// The time limit of the warm run on two cores, in seconds.
 const LIMIT_S: f64 = 10.0;
 
 #[derive(Parser)]
 struct Arguments {
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
 }
 
 fn main() {
     let arguments = Arguments::parse();
-    let folder = tempfile::tempdir().unwrap_or_else(|error| fail(&format!("no folder: {error}")));
+    let folder =
+        tempfile::tempdir().unwrap_or_else(|error| fail(&format!("cannot create a temporary folder: {error}")));
     let fixtures = write_fixtures(folder.path());
     let data = folder.path().join("data");
     let cold_s = replay(&fixtures, &data, &[]);
@@ -56,7 +57,7 @@ fn main() {
     println!("{:<44} {:>8.0}/s", "turns", turns / warm_s);
 }
 
-/// Conversations of the demo bot's phrases, drawn with a fixed seed.
+/// Writes conversations of the demo bot's phrases, drawn with a fixed seed; returns their folder.
 fn write_fixtures(folder: &Path) -> PathBuf {
     let phrases = phrases();
     let mut random = Random::new(1);
@@ -91,7 +92,7 @@ fn phrases() -> Vec<String> {
     phrases.into_iter().collect()
 }
 
-/// Seconds of the whole command.
+/// Runs the command; returns its time in seconds.
 fn replay(fixtures: &Path, data: &Path, words: &[&str]) -> f64 {
     let binary = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("banter")));
     let binary = binary.filter(|path| path.exists()).unwrap_or_else(|| fail("build the server first: make run"));
@@ -108,6 +109,6 @@ fn replay(fixtures: &Path, data: &Path, words: &[&str]) -> f64 {
         .status();
     match ended {
         Ok(status) if status.success() => start.elapsed().as_secs_f64(),
-        other => fail(&format!("the replay ended with {other:?}")),
+        other => fail(&format!("the replay failed: {other:?}")),
     }
 }

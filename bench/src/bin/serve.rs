@@ -1,7 +1,10 @@
-//! What a message costs beyond the model: `bench/serve [--json]`.
+//! The cost of a message beyond the model: `bench/serve [--json]`.
 //!
-//! Start to first answer; one new text at a time, and 32 at a time, against the embedder alone on the same texts in the same
-//! run; a repeated text against the durable embedded store. Texts are made up of the demo bot's words, each a new one.
+//! - The time from start to the first answer.
+//! - New texts, one at a time and 32 at a time, compared with the embedder alone on the same texts in the same run.
+//! - A repeated text, stored durably in the embedded store.
+//!
+//! The new texts are random sequences of words that fit the demo bot.
 
 use std::{
     collections::HashSet,
@@ -29,16 +32,16 @@ const REPEATED_FOR: Duration = Duration::from_secs(4);
 
 #[derive(Parser)]
 struct Arguments {
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
-    /// Only one new text at a time against the model, by turns.
+    /// Measure only new texts one at a time, alternating with the model.
     #[arg(long, conflicts_with = "json")]
     single: bool,
-    /// With --single: so many texts.
+    /// Number of texts for --single.
     #[arg(long, value_name = "COUNT", requires = "single", default_value_t = SINGLE)]
     texts: usize,
-    /// With --single: another build of the server, which gets each text too, so that the machine's drift meets both.
+    /// Another build of the server for --single. Both get each text, so that drift of the machine affects both alike.
     #[arg(long, value_name = "BINARY", requires = "single")]
     against: Option<PathBuf>,
 }
@@ -46,7 +49,7 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let folder = root().join(".cache/bench/serve");
-    // What an earlier run left would make this one's texts old.
+    // Data of an earlier run could already hold these texts.
     let _ = std::fs::remove_dir_all(&folder);
     first_answer(&folder);
     let second_start_s = first_answer(&folder);
@@ -96,10 +99,7 @@ fn main() {
         format!("{model_median:.2} ms"),
         message_ms / model_median
     );
-    println!(
-        "{:<44} {overhead_ms:>7.2} ms {:>12} {:>8.2}",
-        "  median of what is added to the model", "1 ms", overhead_ms
-    );
+    println!("{:<44} {overhead_ms:>7.2} ms {:>12} {:>8.2}", "  median overhead over the model", "1 ms", overhead_ms);
     println!(
         "{:<44} {many_rate:>8.0}/s {:>12} {:>8.2}",
         "new texts, 32 clients (baseline: batches)",
@@ -114,7 +114,7 @@ fn main() {
     );
 }
 
-/// Seconds from starting the process to the answer to a message on the open channel.
+/// Seconds from starting the process to the answer to a message on the REST channel.
 fn first_answer(folder: &Path) -> f64 {
     let start = Instant::now();
     let mut server = Server::start(folder);
@@ -122,7 +122,7 @@ fn first_answer(folder: &Path) -> f64 {
     let body = json!({ "sender": "start", "message": "where is my order" });
     match connection.post("/webhooks/rest/webhook", "", &body) {
         Ok((200, _)) => start.elapsed().as_secs_f64(),
-        other => fail(&format!("the first message: {other:?}")),
+        other => fail(&format!("the first message failed: {other:?}")),
     }
 }
 
@@ -182,7 +182,7 @@ fn new_texts(count: usize) -> Vec<String> {
     texts
 }
 
-/// Seconds for texts in batches of as many as there are clients.
+/// Seconds to embed the texts in batches, with one text per client in each batch.
 fn batches_alone(model: &mut Model, texts: &[String]) -> f64 {
     let start = Instant::now();
     texts.chunks(CLIENTS).for_each(|batch| run(model, batch));
@@ -196,14 +196,14 @@ fn run(model: &mut Model, texts: &[String]) {
     }
 }
 
-/// Milliseconds of each text: of the model, and of the message to each server.
+/// Times of each text in milliseconds: of the model, and of the message to each server.
 struct Single {
     model_ms: Vec<f64>,
     messages_ms: Vec<Vec<f64>>,
 }
 
-/// Each text is timed all ways by turns, since the speed of a machine drifts, and caches are as cold after one way as after
-/// another.
+/// Times each text in all ways before the next one, because the machine's speed drifts. The order of servers rotates,
+/// so that CPU caches affect all alike.
 fn one_at_a_time(servers: &[(&Server, &str)], texts: &[String], model: &mut Model) -> Single {
     let mut connections: Vec<(Connection, &str)> =
         servers.iter().map(|(server, token)| (connect(server), *token)).collect();
@@ -213,7 +213,7 @@ fn one_at_a_time(servers: &[(&Server, &str)], texts: &[String], model: &mut Mode
         for place in 0..connections.len() {
             let place = (place + turn) % connections.len();
             let (connection, token) = &mut connections[place];
-            // What a client takes to put its request into words is not the server's.
+            // Build the request before the clock starts: that is the client's time.
             let request = message(token, text);
             single.messages_ms[place].push(milliseconds(|| exchange(connection, &request)));
         }
@@ -221,13 +221,13 @@ fn one_at_a_time(servers: &[(&Server, &str)], texts: &[String], model: &mut Mode
     single
 }
 
-/// The median of what is added text by text.
+/// The median of the differences, text by text.
 fn median_added(longer: &[f64], shorter: &[f64]) -> f64 {
     let mut added: Vec<f64> = longer.iter().zip(shorter).map(|(longer, shorter)| longer - shorter).collect();
     percentile(&mut added, 0.5)
 }
 
-/// One new text at a time, to one build of the server or to two.
+/// Sends one new text at a time, to one or two builds of the server.
 fn single(arguments: &Arguments, folder: &Path, server: &Server, model: &mut Model) {
     let texts = new_texts(arguments.texts);
     let token = log_in(server, "single");
@@ -243,7 +243,7 @@ fn single(arguments: &Arguments, folder: &Path, server: &Server, model: &mut Mod
     let median = |times: &[f64]| percentile(&mut times.to_vec(), 0.5);
     for (name, message_ms) in ["this build", "the other"].into_iter().zip(&messages_ms) {
         println!(
-            "{name}: a new text, alone: {:.2} ms; the model: {:.2} ms; added (1 ms): {:.3} ms",
+            "{name}: a new text, alone: {:.2} ms; the model: {:.2} ms; overhead (baseline 1 ms): {:.3} ms",
             median(message_ms),
             median(&model_ms),
             median_added(message_ms, &model_ms)
@@ -264,7 +264,8 @@ fn milliseconds(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
-/// Texts a second of the embedder alone, and messages a second of new texts from all clients at once; by turns in blocks.
+/// Texts per second of the embedder alone, and messages per second with new texts from all clients, in alternating
+/// blocks.
 fn many_at_a_time(server: &Server, tokens: &[String], texts: &[String], model: &mut Model) -> (f64, f64) {
     let (mut alone_s, mut served_s) = (0.0, 0.0);
     for block in texts.chunks(texts.len() / 8) {
@@ -274,7 +275,7 @@ fn many_at_a_time(server: &Server, tokens: &[String], texts: &[String], model: &
     (texts.len() as f64 / alone_s, texts.len() as f64 / served_s)
 }
 
-/// Seconds until all clients together have sent all texts.
+/// Seconds until the clients together have sent all texts.
 fn all_clients(server: &Server, tokens: &[String], texts: &[String]) -> f64 {
     let next = AtomicUsize::new(0);
     let start = Instant::now();
@@ -291,7 +292,7 @@ fn all_clients(server: &Server, tokens: &[String], texts: &[String]) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Messages a second of one text from all clients at once.
+/// Messages per second when all clients repeat one text.
 fn repeated(server: &Server, tokens: &[String]) -> f64 {
     let count = AtomicUsize::new(0);
     let start = Instant::now();
@@ -324,6 +325,6 @@ fn message(token: &str, text: &str) -> Vec<u8> {
 fn exchange(connection: &mut Connection, request: &[u8]) {
     match connection.exchange(request) {
         Ok((200, _)) => {}
-        other => fail(&format!("a message: {other:?}")),
+        other => fail(&format!("a message failed: {other:?}")),
     }
 }

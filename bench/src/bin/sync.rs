@@ -1,7 +1,8 @@
-//! What making a turn durable costs by `fsync` and by `fdatasync`, on the file system of a folder: `bench/sync [FOLDER] [--json]`.
+//! Time to make a turn durable with `fsync` and with `fdatasync`, on the file system of a folder:
+//! `bench/sync [FOLDER] [--json]`.
 //!
-//! Where a file system keeps a journal, `fsync` waits for it too, since each write changes the file's time. SQLite is therefore built
-//! with `fdatasync` (`.cargo/config.toml`).
+//! On a journaling file system, `fsync` also waits for the journal, because each write changes the file's modification
+//! time. Therefore SQLite is built with `fdatasync` (`.cargo/config.toml`).
 
 use std::{
     fs::File,
@@ -15,21 +16,21 @@ use banter_bench::{fail, metrics::percentile, root};
 use clap::Parser;
 use serde_json::json;
 
-/// Pages that a turn writes into the write-ahead log, and their headers.
+/// Pages that a turn writes to the write-ahead log, each with a header.
 const PAGES: usize = 6;
 const PAGE: usize = 4_096;
 const HEADER: usize = 24;
-/// Bytes of the log until it is begun anew.
+/// Bytes after which the log starts over.
 const LOG: usize = 4 << 20;
 const TURNS: usize = 300;
-/// Between turns, as when one person writes; longer than the tick of a file's time.
+/// The pause between turns, as when one person writes; longer than the resolution of file times.
 const PAUSE: Duration = Duration::from_millis(6);
 
 #[derive(Parser)]
 struct Arguments {
-    /// A folder on the file system that is measured; the project's .cache without it.
+    /// A folder on the file system to measure [default: .cache of the project].
     folder: Option<PathBuf>,
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
 }
@@ -48,7 +49,7 @@ fn main() {
     println!("{:<28} {fsync_us:>10.0} {fdatasync_us:>13.0} {ratio:>8.2}", "a turn's writes, median");
 }
 
-/// Medians of both ways, by turns, each with a log of its own.
+/// Medians of both methods in microseconds. They alternate, each with its own log.
 fn measure(folder: &Path) -> io::Result<(f64, f64)> {
     let (mut one, mut other) = (Log::new(folder)?, Log::new(folder)?);
     let (mut fsync, mut fdatasync) = (Vec::new(), Vec::new());
@@ -61,7 +62,7 @@ fn measure(folder: &Path) -> io::Result<(f64, f64)> {
     Ok((percentile(&mut fsync, 0.5), percentile(&mut fdatasync, 0.5)))
 }
 
-/// A file of full length, written over from the beginning to the end and again. It has no name, and goes with its handle.
+/// An unnamed temporary file of full length, which is overwritten from start to end repeatedly.
 struct Log {
     file: File,
     place: usize,
@@ -75,7 +76,7 @@ impl Log {
         Ok(Self { file, place: 0 })
     }
 
-    /// Microseconds of one turn.
+    /// Writes one turn; returns the time in microseconds.
     fn write_turn(&mut self, sync: impl Fn(&File) -> io::Result<()>) -> io::Result<f64> {
         let length = PAGES * (HEADER + PAGE);
         if self.place + length > LOG {

@@ -1,4 +1,4 @@
-//! `services.sh backup` and `restore`, as `docs/operations.md` tells them.
+//! `services.sh backup` and `restore`, as described in `docs/operations.md`.
 
 use serde_json::{Value, json};
 
@@ -31,10 +31,10 @@ fn what_was_backed_up_is_there_after_a_restore() {
 
     script(&format!("restore {}", path.display()));
     fleet.await_health();
-    assert_eq!(send(&token, "hello").0, 401, "sessions are of the time after the backup");
+    assert_eq!(send(&token, "hello").0, 401, "a restore ends all sessions");
     let token = log_in();
     assert_eq!(texts(&token), ["where is my order"]);
     let (status, answer) = send(&token, "A-1042");
-    assert!(status == 200 && answer["response"].as_str().unwrap().contains("A-1042"), "the form goes on: {answer}");
+    assert!(status == 200 && answer["response"].as_str().unwrap().contains("A-1042"), "the form continues: {answer}");
     assert_eq!(texts(&token), ["where is my order", "A-1042"], "in {}", SERVERS.mongo);
 }

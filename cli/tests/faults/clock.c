@@ -1,4 +1,4 @@
-/* A clock that is CLOCK_OFFSET seconds off, for a process that preloads this. */
+/* Shifts the real-time clock of a process that preloads this library by CLOCK_OFFSET seconds. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>

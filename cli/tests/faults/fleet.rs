@@ -1,4 +1,4 @@
-//! Two servers, eight clients, and the bookkeeping of what was sent and what was acknowledged.
+//! Two servers, eight clients, and a record of sent and acknowledged messages.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,30 +20,31 @@ use ureq::Agent;
 use crate::{proxy::Proxy, services, support::Running};
 
 const CLIENTS: usize = 8;
-/// Users, and so dialogues; clients share them.
+/// Users, each with one dialogue; clients share them.
 const USERS: usize = 2;
-/// Acknowledged messages before a fault, and after it is mended.
+/// Acknowledged messages before the fault, and again after it is repaired.
 const MESSAGES: usize = 60;
-/// What a client waits for an answer at the most. A store that is paused is paused for longer.
+/// How long a client waits for an answer. Shorter than the pause of a store.
 const PATIENCE: Duration = Duration::from_millis(3_500);
 const DEADLINE: Duration = Duration::from_secs(90);
-/// Within which a server notices that a store is there again: the longest pause of its breaker, and what a busy machine adds.
+/// How long a server may take to notice that a store is back: the longest pause of its breaker, plus a margin for a
+/// busy machine.
 const RECOVERY: Duration = Duration::from_secs(10);
-/// Every so many messages a client logs in again, so that PostgreSQL has work.
+/// A client logs in again after this many messages, so that PostgreSQL has work.
 const LOGIN_EVERY: usize = 10;
 
 const HEALTH_KEY: &str = "health key";
 
-/// Only one fault at a time.
+/// Allows one fault at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// A message on its way.
+/// A sent message.
 struct Sent {
     at: Instant,
     acknowledged: Option<Instant>,
 }
 
-/// Two servers on stores of their own.
+/// Two servers on shared stores.
 pub struct Fleet {
     pub stores: StoresConfig,
     servers: [RwLock<Running>; 2],
@@ -56,15 +57,15 @@ pub struct Fleet {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// How a fleet differs from the usual one.
+/// Options of a fleet.
 pub struct Setup {
-    /// Databases that nobody else uses; else those of `services.sh`.
+    /// Use fresh databases instead of the default ones of `services.sh`.
     pub own_databases: bool,
-    /// In front of the stores.
+    /// Proxies in front of PostgreSQL, MongoDB, and Redis.
     pub proxies: Option<[Proxy; 3]>,
-    /// Another MongoDB.
+    /// The URL of another MongoDB.
     pub mongo: Option<String>,
-    /// Seconds that the second server's clock is off.
+    /// Offset of the second server's clock, in seconds.
     pub clock_offset: Option<i64>,
 }
 
@@ -75,7 +76,7 @@ impl Default for Setup {
 }
 
 impl Fleet {
-    /// All stores up, and nobody else who breaks them, for as long as the guard lives.
+    /// Starts all stores. While the guard lives, no other test breaks them.
     pub fn alone() -> MutexGuard<'static, ()> {
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         // A test that failed may have left a store dead or paused.
@@ -89,7 +90,6 @@ impl Fleet {
         alone
     }
 
-    /// Starts both servers.
     pub fn start(setup: &Setup) -> Self {
         let alone = Self::alone();
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -108,7 +108,7 @@ impl Fleet {
                 *url = url.as_ref().map(|url| Secret::new(through(url.text(), proxy)));
             }
         }
-        // All fleets share the vectors of the demo bot; nothing else lies in the folder.
+        // All fleets share this folder, because it only holds the vectors of the demo bot.
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fleet");
         std::fs::create_dir_all(&folder).unwrap();
         let clock = [None, setup.clock_offset.map(|seconds| shifted_clock(&folder, seconds))];
@@ -126,7 +126,7 @@ impl Fleet {
         }
     }
 
-    /// `kill -9` of a server, and another in its place.
+    /// Kills a server with `kill -9` and starts a new one.
     pub fn replace(&self, server: usize) {
         self.servers[server].write().unwrap().kill();
         thread::sleep(Duration::from_secs(1));
@@ -137,7 +137,8 @@ impl Fleet {
         self.servers[server].read().unwrap().address.clone()
     }
 
-    /// Clients send; in the middle the fault happens and is mended by `fault`; the clients go on, and all is counted.
+    /// Runs the clients, causes and repairs the fault by calling `fault`, lets the clients continue, and checks the
+    /// result.
     pub fn survive(self, name: &str, fault: impl FnOnce(&Self)) {
         thread::scope(|scope| {
             for client in 0..CLIENTS {
@@ -192,7 +193,7 @@ impl Fleet {
                 server = 1 - server;
                 thread::sleep(Duration::from_millis(50));
             }
-            // Both servers speak in each dialogue.
+            // Each dialogue gets messages through both servers.
             if number % 3 == 0 {
                 server = 1 - server;
             }
@@ -214,7 +215,7 @@ impl Fleet {
             *token = answer.and_then(|(status, answer)| match status {
                 200 => Some(answer["access_token"].as_str().unwrap().to_owned()),
                 503 => None,
-                _ => panic!("a log-in is answered {status} {answer}"),
+                _ => panic!("log-in failed: {status} {answer}"),
             });
         }
         let Some(known) = &token else { return false };
@@ -232,16 +233,16 @@ impl Fleet {
         }
     }
 
-    /// Waits until all stores answer the first server.
+    /// Waits until the first server is healthy.
     pub fn await_health(&self) {
         let end = Instant::now() + RECOVERY;
         while self.ask("/health", "", None).0 != 200 {
-            assert!(Instant::now() < end, "the stores are there again, and the server does not notice");
+            assert!(Instant::now() < end, "the stores are back, but the server does not notice");
             thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// When, by its own clock, a server makes a token now; seconds since 1970.
+    /// The current time by a server's clock, from a new token; seconds since 1970.
     pub fn token_time(&self, server: usize) -> i64 {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
         let body = json!({ "email": email(0), "password": "tulip" });
@@ -271,7 +272,7 @@ impl Fleet {
         (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// Status and JSON; nothing when the connection broke. An answer that does not come in time is counted.
+    /// Status and JSON; `None` if the request failed. Counts time-outs.
     fn request(&self, agent: &Agent, url: &str, headers: &[(&str, &str)], body: &Value) -> Option<(u16, Value)> {
         let mut request = agent.post(url).header("Content-Type", "application/json");
         for (name, value) in headers {
@@ -292,7 +293,7 @@ impl Fleet {
         }
     }
 
-    /// Compares what clients were told with what is stored, on both servers.
+    /// Compares acknowledged messages with stored ones, on both servers.
     fn count(&self, name: &str) {
         let sent = self.sent.lock().unwrap();
         let of_text: BTreeMap<String, (usize, usize)> =
@@ -310,7 +311,7 @@ impl Fleet {
                 duplicated += stored.len() - distinct.len();
                 let ours = sent.iter().filter(|((client, _), _)| client % USERS == user);
                 lost += ours.filter(|(key, one)| one.acknowledged.is_some() && !distinct.contains(key)).count();
-                // Nobody stands behind one that was sent only after it was acknowledged.
+                // A message that was acknowledged before another was sent must come before it.
                 let mut latest = None;
                 for key in &stored {
                     let one = &sent[key];
@@ -332,7 +333,7 @@ impl Fleet {
         assert_eq!((lost, duplicated, timed_out), (0, 0, 0), "{name}: lost, duplicated, without an answer in time");
     }
 
-    /// Each server, without a restart, stores a new message.
+    /// Checks that each server stores a new message without a restart.
     fn check_servers(&self, name: &str) {
         for server in 0..2 {
             let (client, number) = (CLIENTS + server, 0);
@@ -347,7 +348,7 @@ impl Fleet {
         }
     }
 
-    /// All texts of a user, oldest first.
+    /// All messages of a user, oldest first.
     fn history(&self, agent: &Agent, server: usize, user: usize) -> Vec<String> {
         let address = self.address(server);
         let end = Instant::now() + DEADLINE;
@@ -367,12 +368,12 @@ impl Fleet {
                     return entries.iter().map(|entry| entry["text"].as_str().unwrap().to_owned()).collect();
                 }
             }
-            assert!(Instant::now() < end, "server {server} does not answer without a restart");
+            assert!(Instant::now() < end, "server {server} does not recover without a restart");
             thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// In each dialogue the places are 1, 2, 3, …
+    /// Checks that turns are numbered 1, 2, 3, … in each dialogue.
     fn check_places(&self, name: &str) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let dialogs: Vec<Document> = runtime.block_on(async {
@@ -386,8 +387,8 @@ impl Fleet {
         });
         assert_eq!(dialogs.len(), USERS, "{name}: a dialogue for each user");
         for dialog in dialogs {
-            // The index forbids equal places, so as many turns as the last place leave no hole.
-            assert_eq!(i64::from(dialog.get_i32("turns").unwrap()), dialog.get_i64("last").unwrap(), "{name}: a hole");
+            // The index forbids equal numbers, so if the count equals the last number, there is no gap.
+            assert_eq!(i64::from(dialog.get_i32("turns").unwrap()), dialog.get_i64("last").unwrap(), "{name}: a gap");
         }
     }
 }
@@ -413,7 +414,7 @@ fn launch(folder: &Path, stores: &StoresConfig, clock: Option<&str>) -> Running 
     launch_with(folder, stores, &more)
 }
 
-/// A server on these stores, with more in its environment.
+/// Starts a server on these stores, with additional environment variables.
 pub fn launch_with(folder: &Path, stores: &StoresConfig, more: &[(&str, &str)]) -> Running {
     let url = |secret: &Option<Secret>| secret.as_ref().unwrap().text().to_owned();
     let (postgres, mongo, redis) = (url(&stores.postgres), url(&stores.mongo), url(&stores.redis));
@@ -431,7 +432,7 @@ pub fn launch_with(folder: &Path, stores: &StoresConfig, more: &[(&str, &str)]) 
     Running::start(folder, &environment)
 }
 
-/// A library that shifts the clock, and the seconds.
+/// Builds the library that shifts the clock. Returns its path and the offset in seconds, separated by a space.
 fn shifted_clock(folder: &Path, seconds: i64) -> String {
     let library = folder.join("clock.so");
     let source = crate::support::root().join("server/tests/faults/clock.c");
@@ -440,11 +441,11 @@ fn shifted_clock(folder: &Path, seconds: i64) -> String {
     format!("{} {seconds}", library.display())
 }
 
-/// The URL of a store by way of a proxy.
+/// The URL of a store through a proxy.
 pub fn through(url: &str, proxy: &Proxy) -> String {
     let target = target(url);
     let url = url.replace(&target, &proxy.address.to_string());
-    // Else the driver would connect to the address that the replica set tells.
+    // Otherwise the driver would connect to the address that the replica set announces.
     if url.starts_with("mongodb:") { url.replace("replicaSet=rs0", "directConnection=true") } else { url }
 }
 

@@ -1,7 +1,8 @@
-//! Two servers on PostgreSQL, MongoDB and Redis, eight clients that send numbered messages to shared dialogues, and a fault in
-//! the middle. Whatever breaks: what was acknowledged is in the history, once, in its order.
+//! Fault injection. Two servers run on PostgreSQL, MongoDB, and Redis; eight clients send numbered messages to shared
+//! dialogues; a fault happens in the middle. Every acknowledged message must be in the history exactly once, in order.
 //!
-//! One fault at a time: they share the stores. `cargo test --test faults -- --nocapture` prints a line for each.
+//! The tests share the stores, so they inject one fault at a time. `cargo test --test faults -- --nocapture` prints a
+//! line for each.
 
 mod backup;
 mod fleet;

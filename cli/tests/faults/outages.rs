@@ -1,4 +1,4 @@
-//! What still works while a store is away: the rows of the table in ARCHITECTURE.md.
+//! What still works during the outage of a store: the rows of the table in ARCHITECTURE.md.
 
 use std::{
     sync::Arc,
@@ -14,10 +14,10 @@ use crate::{
     services::{self, script},
 };
 
-/// Within which a client is told that a store is away.
+/// The longest time until a client gets the error.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A request, and what comes of it while the store is away: nothing for success, or the part that is named.
+/// A request and its result during the outage: `missing` is `None` for success, or the part that the error names.
 struct Row {
     what: &'static str,
     request: Request,
@@ -29,7 +29,7 @@ enum Request {
     LogIn,
     Refresh,
     Message(Proof),
-    /// In a dialogue that the server does not know yet.
+    /// A message in a dialogue that the server has not cached.
     OtherDialog,
     History(Proof),
     Channel,
@@ -38,14 +38,14 @@ enum Request {
     Health,
 }
 
-/// What proves the user.
+/// How the user authenticates.
 #[derive(Clone, Copy)]
 enum Proof {
-    /// A session made before the outage.
+    /// A session created before the outage.
     Session,
-    /// A session made during it.
+    /// A session created during the outage.
     NewSession,
-    /// A refresh token made before it.
+    /// A refresh token issued before the outage.
     RefreshToken,
 }
 
@@ -65,7 +65,7 @@ fn log_in(fleet: &Fleet, email: &str) -> (u16, Value, Tokens) {
     (status, answer, tokens)
 }
 
-/// Dead: connections are refused. Paused: nothing comes back.
+/// A killed store refuses connections; a paused one never answers.
 fn check(store: &str, rows: &[Row]) {
     check_with(store, "kill", "up", rows);
     check_with(store, "pause", "resume", rows);
@@ -109,7 +109,7 @@ fn check_with(store: &str, breaks: &str, mends: &str, rows: &[Row]) {
             None => assert_eq!(status, 200, "{store} away, {}: {answer}", row.what),
             Some(part) => {
                 assert!(status == 503 && detail.contains(part), "{store} away, {}: {answer}", row.what);
-                assert!(begun.elapsed() < SOON, "{store} away, {}: told after {:?}", row.what, begun.elapsed());
+                assert!(begun.elapsed() < SOON, "{store} away, {}: answered after {:?}", row.what, begun.elapsed());
             }
         }
     }
@@ -117,14 +117,14 @@ fn check_with(store: &str, breaks: &str, mends: &str, rows: &[Row]) {
     script(&format!("{mends} {store}"));
     fleet.await_health();
     let (status, _, after) = log_in(&fleet, user);
-    assert_eq!((status, message(&after.access).0), (200, 200), "{store} is there again");
+    assert_eq!((status, message(&after.access).0), (200, 200), "{store} has recovered");
     if !during.access.is_empty() {
-        assert_eq!(message(&during.access).0, 200, "a session of the outage outlives it");
+        assert_eq!(message(&during.access).0, 200, "a session created during the outage stays valid");
     }
     let texts = fleet.ask("/session/history", &after.access, None).1["history"].as_array().unwrap().len();
     let during_outage = rows.iter().filter(|row| matches!(row.request, Request::Message(_)) && row.missing.is_none());
     let expected = 2 + during_outage.count() + usize::from(!during.access.is_empty());
-    assert_eq!(texts, expected, "what was answered is kept, what was refused is not");
+    assert_eq!(texts, expected, "answered messages are stored, refused ones are not");
 }
 
 #[test]
@@ -134,11 +134,11 @@ fn without_redis() {
         &[
             row("log in", Request::LogIn, None),
             row("refresh", Request::Refresh, None),
-            row("message with a session made before", Request::Message(Proof::Session), Some("redis")),
-            row("message with a session made meanwhile", Request::Message(Proof::NewSession), None),
+            row("message with a session made before the outage", Request::Message(Proof::Session), Some("redis")),
+            row("message with a session made during the outage", Request::Message(Proof::NewSession), None),
             row("message with a refresh token", Request::Message(Proof::RefreshToken), None),
-            row("history with a session made before", Request::History(Proof::Session), Some("redis")),
-            row("history with a session made meanwhile", Request::History(Proof::NewSession), None),
+            row("history with a session made before the outage", Request::History(Proof::Session), Some("redis")),
+            row("history with a session made during the outage", Request::History(Proof::NewSession), None),
             row("history with a refresh token", Request::History(Proof::RefreshToken), None),
             row("REST channel", Request::Channel, None),
             row("live", Request::Live, None),
@@ -155,10 +155,10 @@ fn without_postgres() {
         &[
             row("log in", Request::LogIn, Some("postgres")),
             row("refresh", Request::Refresh, Some("postgres")),
-            row("message with a session made before", Request::Message(Proof::Session), None),
+            row("message with a session made before the outage", Request::Message(Proof::Session), None),
             row("message with a refresh token", Request::Message(Proof::RefreshToken), Some("postgres")),
             row("another dialogue", Request::OtherDialog, Some("postgres")),
-            row("history with a session made before", Request::History(Proof::Session), None),
+            row("history with a session made before the outage", Request::History(Proof::Session), None),
             row("REST channel", Request::Channel, Some("postgres")),
             row("live", Request::Live, None),
             row("ready", Request::Ready, Some("postgres")),
@@ -195,12 +195,12 @@ fn with_redis_flushed() {
     assert_eq!((message(&before.access), fleet.ask("/session/history", &before.access, None).0), (401, 401));
     let (status, after) = fleet.ask("/auth/refresh", "", Some(&json!({ "refresh_token": before.refresh })));
     let access = after["access_token"].as_str().unwrap();
-    assert_eq!((status, message(access)), (200, 200), "after a refresh everything works");
+    assert_eq!((status, message(access)), (200, 200), "a refresh restores access");
     let history = fleet.ask("/session/history", access, None).1;
     assert_eq!(history["history"].as_array().unwrap().len(), 2, "no text was lost");
 }
 
-/// A family that was revoked stays so, whatever fails in the middle of a refresh.
+/// A revoked family stays revoked, whatever fails during a refresh.
 #[test]
 fn a_refresh_that_fails_opens_no_revoked_family() {
     let fleet = Fleet::start(&Setup::default());
@@ -214,7 +214,7 @@ fn a_refresh_that_fails_opens_no_revoked_family() {
     assert_eq!(fleet.ask("/session/history", &first.access, None).0, 401);
 }
 
-/// The stores of a server in this process, with the time-outs of a real one.
+/// Stores in this process, with the default time-outs.
 async fn stores() -> (Backend, Stores) {
     let usual = Config::default().stores;
     let mut config = Config { stores: services::fresh().await, ..Config::default() };
@@ -238,7 +238,7 @@ fn a_server_starts_without_redis_and_counts_for_itself() {
     runtime.block_on(async {
         let end = Instant::now() + Duration::from_secs(10);
         while stores.ping().await.is_err() {
-            assert!(Instant::now() < end, "redis is there, and the server does not notice");
+            assert!(Instant::now() < end, "redis is back, but the server does not notice");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });

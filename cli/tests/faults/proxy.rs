@@ -1,4 +1,4 @@
-//! A TCP proxy that cuts connections in the middle of a write.
+//! A TCP proxy that breaks connections in the middle of a write.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-/// Stands between a server and a store for as long as the process lives.
+/// A proxy between a server and a store. It runs until the process ends.
 pub struct Proxy {
     pub address: SocketAddr,
     cuts: Arc<AtomicUsize>,
@@ -19,7 +19,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of `host:port`; `is_write` tells which requests are worth cutting.
+    /// Forwards to `host:port`; `is_write` selects the requests that may be cut.
     pub fn to(target: &str, is_write: fn(&[u8]) -> bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, cuts) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -42,7 +42,7 @@ impl Proxy {
         Self { address, cuts, severed, clients }
     }
 
-    /// Ends all connections and lets none through, or lets them through again.
+    /// Ends all connections; refuses new ones if `severed`.
     pub fn sever(&self, severed: bool) {
         self.severed.store(severed, Ordering::SeqCst);
         for client in self.clients.lock().unwrap().drain(..) {
@@ -50,7 +50,8 @@ impl Proxy {
         }
     }
 
-    /// The next so many writes end a connection: half of them reach the store in part, half as a whole but without an answer.
+    /// Breaks the connection of each of the next `writes` writes: half of these writes reach the store in part, half
+    /// completely but without an answer.
     pub fn cut(&self, writes: usize) {
         self.cuts.store(writes, Ordering::SeqCst);
     }

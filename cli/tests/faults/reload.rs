@@ -1,5 +1,5 @@
-//! Three servers and new versions of the bot: one is killed in the middle, one is cut off from Redis; all come to serve the same, and
-//! nobody ever serves what did not pass the gate.
+//! Three servers receive new versions of the bot. One is killed in the middle, one is cut off from Redis. All must
+//! converge on the same version, and none may ever serve a version that did not pass the gate.
 
 use std::{
     collections::BTreeSet,
@@ -26,10 +26,10 @@ use crate::{
 };
 
 const KEY: &str = "the admin key of all three servers";
-/// Servers look at the pointer every two seconds; a busy machine takes longer.
+/// Servers check for a new activation every two seconds; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A bot that says which version it is; its fixture passes unless the version is bad.
+/// A bot whose greeting names its version. Its fixture passes only for versions named "good …".
 fn bot(version: &str) -> Bundle {
     let greet = format!(
         "intent: greet\nexamples: {{ en: [hello, hi there, good morning] }}\nhandler: {{ reply: \"version {version}\" }}\n"
@@ -55,7 +55,7 @@ impl Servers {
         self.running[server].lock().unwrap().as_ref().map(|running| running.address.clone())
     }
 
-    /// What a server answers to a greeting, if it answers.
+    /// The server's reply to a greeting, if it responds.
     fn hear(&self, server: usize) -> Option<String> {
         let url = format!("{}/webhooks/rest/webhook", self.address(server)?);
         let body = json!({ "sender": format!("user of {server}"), "message": "hello" });
@@ -80,7 +80,7 @@ impl Servers {
         (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
     }
 
-    /// Until all of these servers answer so.
+    /// Waits until all of these servers reply with `text`.
     fn converge(&self, servers: &[usize], text: &str) {
         let end = Instant::now() + PATIENCE;
         for server in servers {
@@ -89,7 +89,7 @@ impl Servers {
                 if heard.as_deref() == Some(text) {
                     break;
                 }
-                assert!(Instant::now() < end, "server {server} says {heard:?} and not {text}");
+                assert!(Instant::now() < end, "server {server} replies {heard:?} instead of {text}");
                 thread::sleep(Duration::from_millis(50));
             }
         }
@@ -149,7 +149,7 @@ fn a_fleet_comes_to_serve_the_same_whatever_breaks() {
     }
     let heard = servers.heard.lock().unwrap().clone();
     let good: BTreeSet<String> = ["version good 1", "version good 2", "version good 3"].map(str::to_owned).into();
-    assert_eq!(heard, good, "and nothing else was ever answered");
+    assert_eq!(heard, good, "no other reply was ever given");
 }
 
 fn happen(servers: &Servers, proxy: &Proxy, launch: &dyn Fn(usize) -> Running) {
@@ -157,7 +157,7 @@ fn happen(servers: &Servers, proxy: &Proxy, launch: &dyn Fn(usize) -> Running) {
     proxy.sever(true);
     thread::scope(|scope| {
         let publishing = scope.spawn(|| servers.publish(0, "good 2"));
-        // In the middle of it.
+        // Kill the server during the publication.
         thread::sleep(Duration::from_millis(30));
         servers.running[1].lock().unwrap().take().unwrap().kill();
         assert_eq!(publishing.join().unwrap().0, 200);
@@ -181,5 +181,5 @@ fn happen(servers: &Servers, proxy: &Proxy, launch: &dyn Fn(usize) -> Running) {
         thread::sleep(Duration::from_millis(200));
     }
     let fleet = servers.fleet(1);
-    assert_eq!(fleet["servers"].as_array().unwrap().len(), 3, "the killed one is missed: {fleet}");
+    assert_eq!(fleet["servers"].as_array().unwrap().len(), 3, "the restarted server is missing: {fleet}");
 }

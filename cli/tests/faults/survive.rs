@@ -1,4 +1,4 @@
-//! Each fault, and that nothing acknowledged is lost.
+//! After each fault, no acknowledged message is lost.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use crate::{
     support::root,
 };
 
-/// How long a dead store stays dead.
+/// How long a killed store stays down.
 const DEAD: Duration = Duration::from_secs(2);
 const PAUSED: Duration = Duration::from_secs(5);
 
@@ -84,7 +84,7 @@ fn connections_are_cut_in_the_middle_of_writes() {
         buffer.windows(word.len()).any(|window| window == word)
     }
     let proxies = [
-        // A statement that is new on its connection, or the values for one that is known there.
+        // Either a new statement, or the `Bind` message of a prepared one.
         Proxy::to(&target(&SERVERS.postgres), |buffer| has(buffer, b"INSERT") || buffer.starts_with(b"B")),
         Proxy::to(&target(&SERVERS.mongo), |buffer| has(buffer, b"insert\0")),
         Proxy::to(&target(&SERVERS.redis), |buffer| has(buffer, b"PSETEX")),
@@ -95,7 +95,7 @@ fn connections_are_cut_in_the_middle_of_writes() {
             proxy.cut(12);
             let end = Instant::now() + Duration::from_secs(60);
             while proxy.pending() > 0 {
-                assert!(Instant::now() < end, "nothing was written that could be cut");
+                assert!(Instant::now() < end, "no write came that could be cut");
                 thread::sleep(Duration::from_millis(10));
             }
         }
@@ -107,24 +107,24 @@ fn clocks_are_five_minutes_apart() {
     let setup = Setup { clock_offset: Some(300), ..Setup::default() };
     Fleet::start(&setup).survive("clocks apart", |fleet| {
         let made = |server| fleet.token_time(server);
-        assert!((290..=310).contains(&(made(1) - made(0))), "the clocks are not apart");
+        assert!((290..=310).contains(&(made(1) - made(0))), "the clocks do not differ");
     });
 }
 
-/// A mongod of its own on a small file system in memory; unmounted when dropped.
+/// A separate mongod on a small in-memory file system, unmounted on drop.
 struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
     fn mount() -> Self {
-        // Where `services.sh reset` finds it, should this process be killed.
+        // `services.sh reset` finds it here if this process is killed.
         let folder = PathBuf::from(script("root").trim()).join("inner/small-disk");
         fs::create_dir_all(folder.join("disk")).unwrap();
         let disk = Self { folder };
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", "size=400m", "none"]).arg(disk.path("disk")).status();
-        assert!(mounted.unwrap().success(), "a small disk can only be mounted by root");
+        assert!(mounted.unwrap().success(), "mounting the small disk failed; it needs root");
         disk
     }
 
@@ -138,7 +138,7 @@ impl SmallDisk {
             .current_dir(root())
             .env("SERVICES_ROOT", self.path("root"))
             .env("SERVICES_MONGO_DATA", self.path("disk/data"))
-            // It looks after its files every second, not every minute.
+            // Sync the files every second instead of every minute.
             .env("SERVICES_MONGO_OPTIONS", "--syncdelay 1")
             .output()
             .unwrap();
@@ -166,7 +166,7 @@ fn the_disk_of_mongod_is_full() {
         assert!(!filled.status.success(), "the disk is not full");
         let end = Instant::now() + Duration::from_secs(60);
         while disk.services("status mongo").contains("up") {
-            assert!(Instant::now() < end, "mongod does not mind a full disk");
+            assert!(Instant::now() < end, "mongod still runs on a full disk");
             thread::sleep(Duration::from_millis(100));
         }
         fs::remove_file(&ballast).unwrap();

@@ -46,7 +46,7 @@ fn check(environment: &[(&str, &str)]) {
     let (code, _, err) = command(&["export", "2", "--out", file]);
     assert!(code == 2 && err.contains("is there already\nhint: name a file that does not exist yet"), "{err}");
     let (code, _, err) = command(&["import", file]);
-    assert!(code == 2 && err.contains("password ann@mail.example is a user already"), "{err}");
+    assert!(code == 2 && err.contains("a user with the identity password ann@mail.example exists already"), "{err}");
     let (code, out, err) = command(&["delete", "ann@mail.example"]);
     assert_eq!((code, out.trim()), (0, "user 2 is deleted"), "{err}");
     let again = ureq::get(format!("{}/session/history", server.address))
@@ -160,5 +160,5 @@ fn stores_are_wanted_all_or_none() {
         ("BANTER_STORES__MONGO", "sesame"),
         ("BANTER_STORES__REDIS", "sesame"),
     ]);
-    assert!(code == 2 && err.contains("stores.postgres is no postgres:// URL") && !err.contains("sesame"), "{err}");
+    assert!(code == 2 && err.contains("stores.postgres is not a postgres:// URL") && !err.contains("sesame"), "{err}");
 }

@@ -20,7 +20,7 @@ use crate::{
 /// Uploads of bots at a time: each may take some hundred megabytes until it is published.
 const UPLOADS: usize = 3;
 
-/// What routes reach.
+/// State shared by all routes.
 pub struct App {
     pub accounts: Arc<Accounts>,
     pub conversations: Arc<Conversations>,
@@ -38,7 +38,7 @@ pub struct Access {
     /// How clients of the REST channel prove themselves.
     pub channel: ChannelAccess,
     pub admins: AdminKeys,
-    /// The value of `X-Health-Key`.
+    /// The expected value of `X-Health-Key`.
     pub health_key: Option<Secret>,
     /// The origin of the front end that may use cookies from elsewhere.
     pub front: Option<String>,
@@ -59,14 +59,14 @@ pub struct Bounds {
 /// Who may use the REST channel.
 pub enum ChannelAccess {
     Off,
-    /// Everybody who can reach it: loopback only.
+    /// Anyone who can reach it; the guard accepts loopback host names only.
     Open,
     /// Clients that know the key.
     Key(Secret),
 }
 
 impl ChannelAccess {
-    /// By the configuration: a key, else open in `dev` and off in `release`.
+    /// The configured key; without one, open in `dev` and off in `release`.
     pub fn of(config: &Config, rules: Rules) -> Self {
         match (&config.channel.key, rules) {
             (Some(key), _) => Self::Key(key.clone()),

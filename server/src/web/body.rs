@@ -1,4 +1,4 @@
-//! JSON bodies: bounded, of the right content type, and told what is wrong with them.
+//! JSON request bodies: checks content type and size, and reports which field is missing or invalid.
 
 use rocket::{
     Data, Request,
@@ -17,19 +17,18 @@ use super::{
     problem::{Problem, RequestError},
 };
 
-/// A request's body as a `T`.
+/// A request body, deserialized.
 pub struct Body<T> {
-    /// The value.
     pub value: T,
-    /// SHA-256 of the request's path and of the body's meaning, if the request has an `Idempotency-Key`.
+    /// SHA-256 of the request path and the parsed body, if the request has an `Idempotency-Key`. Whitespace and key order don't change it.
     pub hash: Option<[u8; 32]>,
 }
 
-/// The error of a guard, kept for the catcher that answers.
+/// The error of a guard, kept for the catcher, which sends the response.
 #[derive(Default)]
 pub struct Refusal(pub Option<Problem>);
 
-/// Ends a request from inside a guard.
+/// Rejects a request from inside a guard.
 pub fn refuse(request: &Request<'_>, error: impl Into<Problem>) -> (Status, Problem) {
     let problem = error.into();
     request.local_cache(|| Refusal(Some(problem.clone())));
@@ -58,7 +57,7 @@ async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         return Err(RequestError::UnsupportedMediaType.into());
     }
     let app = app(request)?;
-    // A body that takes too long to arrive is not waited for.
+    // A slow client must not hold the connection.
     let reading = timeout(app.bounds.body_time, data.open(app.bounds.body_bytes.bytes()).into_bytes());
     let bytes = reading.await.map_err(|_| RequestError::Unreadable)?.map_err(|_| RequestError::Unreadable)?;
     if !bytes.is_complete() {
@@ -68,7 +67,7 @@ async fn read<T: DeserializeOwned>(request: &Request<'_>, data: Data<'_>) -> Res
         return Err(RequestError::MissingBody.into());
     }
     let json: Value = serde_json::from_slice(&bytes).map_err(|_| RequestError::MalformedJson)?;
-    // serde would take a list for the fields in their order.
+    // serde would accept an array as the fields in order.
     if !json.is_object() {
         return Err(RequestError::InvalidField("body".to_owned()).into());
     }
@@ -85,7 +84,7 @@ fn hash_request(request: &Request<'_>, json: &Value) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Hashes a value without regard to the order of its keys.
+/// Hashes a value, ignoring the order of keys.
 fn hash_value(hash: &mut Sha256, value: &Value) {
     let mut part = |kind: u8, bytes: &[u8]| {
         hash.update([kind]);
@@ -111,7 +110,7 @@ fn hash_value(hash: &mut Sha256, value: &Value) {
     }
 }
 
-/// Which field is missing or wrong.
+/// The missing or invalid field as an error.
 fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> RequestError {
     let message = error.inner().to_string();
     if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {

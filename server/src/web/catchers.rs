@@ -1,4 +1,4 @@
-//! Requests that no route answers.
+//! Responses to requests that no route answers, and to those that a guard rejected.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,6 @@ use super::{
     problem::{Problem, RequestError},
 };
 
-/// The one catcher.
 pub fn all() -> Vec<Catcher> {
     catchers![refused]
 }

@@ -1,4 +1,4 @@
-//! What belongs to one request: its id, its time, its log span, and the language to speak to its sender.
+//! The context of one request: its id, start time, log span, client address, and the language of error details.
 
 use std::{
     net::IpAddr,
@@ -17,18 +17,16 @@ use uuid::Uuid;
 
 use super::{app::App, problem::Problem};
 
-/// Id and start of a request.
 #[derive(Debug)]
 pub struct Trace {
-    /// Also in the `X-Request-Id` header and on every log line of the request.
+    /// Also sent as `X-Request-Id` and written on every log line of the request.
     pub id: String,
-    /// When it came.
     pub start: Instant,
     span: OnceLock<Span>,
 }
 
 impl Trace {
-    /// The request's trace, made when it is first asked for.
+    /// The request's trace, created on first use.
     pub fn of<'r>(request: &'r Request<'_>) -> &'r Self {
         request.local_cache(|| Self {
             id: Uuid::new_v4().simple().to_string(),
@@ -46,7 +44,7 @@ impl Trace {
 }
 
 impl Context {
-    /// Does the work of a request; all that it logs, errors too, carries the request's id.
+    /// Runs the work of a request inside its span, so that every log line, errors included, carries the request id.
     pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, Problem>
     where
         Problem: From<E>,
@@ -55,10 +53,10 @@ impl Context {
     }
 }
 
-/// What handlers need of a request beside its body.
+/// What handlers need from a request besides its body.
 pub struct Context {
     span: Span,
-    /// The client's address.
+    /// The client's address in the form of a rate-limit key: IPv6 addresses are cut to their /64.
     pub address: String,
 }
 
@@ -76,8 +74,8 @@ impl<'r> FromRequest<'r> for Context {
     }
 }
 
-/// Whom a chain of proxies speaks for: from the right, the first address that is no known proxy's. What stands to the left of it
-/// anybody could have written.
+/// The client behind a chain of proxies: from the right, the first address that is not a known proxy. Anyone could have
+/// forged what is to the left of it.
 fn client<'h>(peer: IpAddr, forwarded: impl Iterator<Item = &'h str>, proxies: &[IpNet]) -> IpAddr {
     let known = |address: IpAddr| proxies.iter().any(|network| network.contains(&address.to_canonical()));
     let told: Vec<&str> = forwarded.flat_map(|header| header.split(',')).map(str::trim).collect();
@@ -92,7 +90,7 @@ fn client<'h>(peer: IpAddr, forwarded: impl Iterator<Item = &'h str>, proxies: &
     address
 }
 
-/// One address for one sender: IPv4 as such, IPv6 by its /64, of which one household has many.
+/// One key per sender: an IPv4 address as is, an IPv6 address as its /64, because one household has a whole /64.
 fn canonical(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),
@@ -103,22 +101,20 @@ fn canonical(address: IpAddr) -> String {
     }
 }
 
-/// The language of details in errors.
+/// The language of error details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speech {
-    /// The default.
     English,
-    /// When the sender likes it better.
     Russian,
 }
 
 impl Speech {
-    /// By `Accept-Language` (RFC 9110, section 12.5.4).
+    /// Negotiated from `Accept-Language` (RFC 9110, section 12.5.4); English by default.
     pub fn of(request: &Request<'_>) -> Self {
         request.headers().get_one("Accept-Language").map_or(Self::English, Self::parse)
     }
 
-    /// The ISO 639-1 code.
+    /// ISO 639-1 code.
     pub fn code(self) -> &'static str {
         match self {
             Self::English => "en",

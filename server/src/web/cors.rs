@@ -1,4 +1,4 @@
-//! Cross-origin requests: only of the one front-end that is configured, with credentials.
+//! CORS: allows the one configured front-end, with credentials, and no other origin.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rocket::{
 
 use super::app::App;
 
-/// Adds the headers, and answers preflights.
+/// Adds CORS headers and answers preflight requests.
 pub struct Cors;
 
 #[rocket::async_trait]

@@ -1,4 +1,4 @@
-//! Proofs. A route that takes a [`User`] cannot forget to ask who it is.
+//! Request guards for authentication. A route that takes a [`User`] cannot forget to authenticate.
 
 pub mod admin;
 
@@ -20,7 +20,7 @@ use super::{
     problem::{Problem, RequestError},
 };
 
-/// Someone who has proved who they are, by a token in `Authorization` or in the cookie `access_token`.
+/// A user authenticated by a token in `Authorization` or in the `access_token` cookie.
 pub struct User(pub UserId);
 
 #[rocket::async_trait]
@@ -43,7 +43,7 @@ async fn prove(request: &Request<'_>) -> Result<UserId, Problem> {
     }
     let cookie = request.cookies().get("access_token").ok_or(RequestError::Unauthorized)?;
     let user = app.accounts.authenticate(cookie.value()).await?;
-    // A browser sends cookies along with requests that other sites make; these cannot forge `Origin`.
+    // Browsers attach cookies to requests that other sites make, but those sites cannot forge `Origin`.
     if request.method() == Method::Post && !is_own_origin(request, app) {
         return Err(RequestError::ForeignOrigin.into());
     }
@@ -63,7 +63,7 @@ fn is_own_origin(request: &Request<'_>, app: &App) -> bool {
     own || app.access.front.as_deref() == Some(origin)
 }
 
-/// Whether the request was meant for this machine by name.
+/// Whether the request's host is localhost or a loopback address.
 fn is_local(request: &Request<'_>) -> bool {
     let Some(host) = host_of(request) else { return true };
     let name =
@@ -72,12 +72,12 @@ fn is_local(request: &Request<'_>) -> bool {
     bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// HTTP/1.1 names the server in `Host`, HTTP/2 in its `:authority`.
+/// HTTP/1.1 names the host in `Host`, HTTP/2 in `:authority`.
 fn host_of(request: &Request<'_>) -> Option<String> {
     request.headers().get_one("Host").map(str::to_owned).or_else(|| request.host().map(ToString::to_string))
 }
 
-/// A client's key for repeats, if it sent one.
+/// The client's `Idempotency-Key`, if it sent one.
 pub struct IdempotencyKey(pub Option<String>);
 
 #[rocket::async_trait]
@@ -97,7 +97,7 @@ fn is_key(key: &str) -> bool {
     !key.is_empty() && key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Someone who may use Rasa's REST channel: by `?token=` or as Bearer.
+/// A client of the REST channel. If the channel has a key, it comes as `?token=` or as a Bearer token.
 pub struct ChannelClient;
 
 #[rocket::async_trait]
@@ -107,7 +107,7 @@ impl<'r> FromRequest<'r> for ChannelClient {
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
         let allowed = app(request).and_then(|app| match &app.access.channel {
             ChannelAccess::Off => Err(RequestError::NotFound.into()),
-            // Pages of other sites, and names that have been bent to this machine, are no clients.
+            // Keep out pages of other sites, and DNS rebinding: foreign names that resolve to this machine.
             ChannelAccess::Open if request.headers().contains("Origin") && !is_own_origin(request, app) => {
                 Err(RequestError::ForeignOrigin.into())
             }
@@ -127,7 +127,7 @@ impl<'r> FromRequest<'r> for ChannelClient {
     }
 }
 
-/// Someone who knows the health key: in `X-Health-Key`, or as Bearer, which monitors can send more easily.
+/// A client with the health key: in `X-Health-Key`, or as a Bearer token, which is easier for monitors.
 pub struct HealthClient;
 
 #[rocket::async_trait]

@@ -1,4 +1,4 @@
-//! What every response carries, and one log line for each.
+//! Headers of every response, and the access log.
 
 use futures::FutureExt;
 use rocket::{
@@ -9,7 +9,7 @@ use rocket::{
 
 use super::context::Trace;
 
-/// Request ids, safe defaults for browsers, the access log.
+/// Adds the request id and browser safety headers, and writes one access log line per response.
 pub struct ResponseHeaders;
 
 #[rocket::async_trait]
@@ -19,7 +19,7 @@ impl Fairing for ResponseHeaders {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-        // The clock of the request starts here.
+        // Starts the request's clock.
         Trace::of(request);
     }
 
@@ -27,13 +27,13 @@ impl Fairing for ResponseHeaders {
         let trace = Trace::of(request);
         response.set_header(Header::new("X-Request-Id", trace.id.clone()));
         if request.rocket().shutdown().now_or_never().is_some() {
-            // A kept connection would hold the process until its grace is over.
+            // An idle keep-alive connection would delay the shutdown until the grace period ends.
             response.set_header(Header::new("Connection", "close"));
         }
         response.set_header(Header::new("Cache-Control", "no-store"));
         response.set_header(Header::new("X-Content-Type-Options", "nosniff"));
         let (id, method, status) = (&trace.id, request.method(), response.status().code);
-        // The query may hold a token.
+        // The query is left out: it may hold a token.
         let path = request.uri().path();
         let us = u64::try_from(trace.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::info!(%id, %method, %path, status, us, "request");

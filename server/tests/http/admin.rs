@@ -1,4 +1,4 @@
-//! Versions of the bot: publishing, going back, canaries, and who may do that.
+//! `/admin`: publishing, rollback, canaries, and permissions.
 
 use banter_engine::catalogue::bundle::Bundle;
 use banter_server::{
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, BOT, Server, server, server_with};
 
-/// The bot of the tests, with some files changed, added, or taken away.
+/// The test bot, with some files changed, added, or removed.
 fn bot(changes: &[(&str, Option<&str>)]) -> Vec<u8> {
     let mut bundle = Bundle::of(&BOT);
     for (path, content) in changes {
@@ -62,13 +62,13 @@ impl Admin {
         self.server.get(path, &[("X-Admin-Key", &self.key)]).await
     }
 
-    /// What a user hears who says hello.
+    /// The bot's answer to a greeting.
     async fn hears(&self, token: &str) -> String {
         self.server.send(token, "hello there").await.body["response"].as_str().unwrap().to_owned()
     }
 }
 
-/// Times and hashes vary.
+/// A snapshot with times and hashes redacted, because they vary.
 macro_rules! redacted {
     ($value:expr, @$snapshot:literal) => {
         insta::assert_json_snapshot!($value, {
@@ -175,7 +175,7 @@ async fn a_version_comes_into_use_and_goes() {
     assert_eq!(
         (&again.body["activated"], &again.body["generation"]),
         (&json!(false), &json!(2)),
-        "it is in use already"
+        "it is active already"
     );
     redacted!(admin.get("/admin/versions").await.body, @r#"
     {
@@ -207,7 +207,7 @@ async fn a_version_comes_into_use_and_goes() {
     assert_eq!(one.body["manifest"].as_object().unwrap().len(), BOT.len());
     let answer = admin.server.client.get(format!("/admin/versions/{version}/bundle"));
     let bytes = answer.header(rocket::http::Header::new("X-Admin-Key", admin.key.clone())).dispatch().await;
-    assert_eq!(bytes.into_bytes().await.unwrap(), tar, "a version is given back as it came");
+    assert_eq!(bytes.into_bytes().await.unwrap(), tar, "the download equals the upload");
 
     let back = admin.post("/admin/rollback", json!({})).await;
     assert_eq!((back.status, &back.body["reason"]), (200, &json!("rollback")), "{}", back.body);
@@ -328,7 +328,7 @@ async fn what_does_not_pass_changes_nothing_and_is_told() {
       "type": "urn:banter:problem:version_refused",
       "title": "Unprocessable Content",
       "status": 422,
-      "detail": "The version did not pass; `report` says why. Nothing has changed.",
+      "detail": "The version did not pass its checks; `report` says why. Nothing was changed.",
       "code": "version_refused",
       "report": {
         "version": "[id]",
@@ -449,7 +449,7 @@ async fn errors_have_their_codes() {
         ("?dry_run=perhaps", 422, "invalid_parameter"),
         ("?canary=many", 422, "invalid_parameter"),
         ("?canary=100", 422, "out_of_bounds"),
-        // A typo in what only looks would publish.
+        // If ignored, this typo of `dry_run` would publish the version.
         ("?dry-run=true", 422, "invalid_parameter"),
         ("?message=two%0Alines", 422, "out_of_bounds"),
         (long.as_str(), 422, "out_of_bounds"),
@@ -489,7 +489,7 @@ async fn uploads_that_are_no_bot_are_refused() {
     assert_eq!((answer.status, answer.code()), (422, "invalid_bundle"), "{}", answer.body);
 }
 
-/// Memory is bounded: what cannot be looked at yet is not taken in.
+/// Concurrent uploads are bounded, so that memory is too.
 #[rocket::async_test]
 async fn few_uploads_are_taken_at_a_time() {
     let admin = Admin::new().await;
@@ -499,7 +499,7 @@ async fn few_uploads_are_taken_at_a_time() {
     let good = answers.iter().filter(|answer| answer.status == 200).count();
     let busy = answers.iter().filter(|answer| (answer.status, answer.code()) == (503, "busy")).count();
     assert!(good > 0 && busy > 0 && good + busy == answers.len(), "{good} good, {busy} busy");
-    assert_eq!(admin.upload("?dry_run=true", &tars[0]).await.status, 200, "afterwards there is room again");
+    assert_eq!(admin.upload("?dry_run=true", &tars[0]).await.status, 200, "the slots are free again");
 }
 
 #[rocket::async_test]
@@ -532,7 +532,7 @@ async fn only_administrators_and_each_for_what_they_may() {
     let refused = admin.server.post_as("application/x-tar", "/admin/versions", &reader, &tar).await;
     assert_eq!(refused.code(), "not_allowed");
 
-    // Texts of users are for those alone who may read them.
+    // Only administrators with the scope for utterances see texts of users.
     let (token, _) = admin.server.log_in("ann@mail.example").await;
     admin.hears(&token).await;
     let publisher = [("X-Admin-Key", "the key of publisher")];
@@ -563,13 +563,13 @@ async fn progress_is_told_as_it_happens() {
     assert!(text.trim_end().ends_with('}') && text.contains("event:result\n"), "{text}");
     let whole =
         |event: &str| event.starts_with("event:") && event.lines().nth(1).is_some_and(|l| l.starts_with("data:"));
-    assert!(text.trim_end().split("\n\n").all(whole), "nothing falls into the middle of an event: {text}");
+    assert!(text.trim_end().split("\n\n").all(whole), "every event is complete: {text}");
     let answer = admin.upload_with("", &events, &bot(&[("bot.yaml", None)])).await;
     let text = answer.body.as_str().unwrap();
     assert!(text.contains("event:problem\n") && text.contains("\"code\":\"version_refused\""), "{text}");
 }
 
-/// A tenth of the users, and always the same.
+/// A canary gets a share of the users, always the same ones.
 #[rocket::async_test]
 async fn a_canary_is_for_some_until_it_is_for_all() {
     let admin = Admin::new().await;
@@ -589,18 +589,18 @@ async fn a_canary_is_for_some_until_it_is_for_all() {
     let heard = hear_all().await;
     let howdy = heard.iter().filter(|text| *text == "Howdy!").count();
     assert!((5..=25).contains(&howdy), "{howdy} of 30");
-    assert_eq!(hear_all().await, heard, "nobody goes to and fro");
+    assert_eq!(hear_all().await, heard, "each user keeps their version");
     let fleet = admin.get("/admin/fleet").await.body;
     let versions = fleet["activation"]["canary"].clone();
     assert_eq!((&versions["percent"], &versions["version"]), (&json!(50), &answer.body["version"]));
-    // The same again changes nothing, and nobody's canary is what all have already.
+    // Publishing the same canary again changes nothing. The active version cannot be its own canary.
     let tar = bot(&[("intents/greet.yaml", Some(&greeting("Howdy!")))]);
     assert_eq!(admin.upload("?canary=50", &tar).await.body["activated"], json!(false));
     let own = admin.upload("?canary=50", &bot(&[])).await;
     assert_eq!((own.status, own.code()), (409, "nothing_to_do"), "{}", own.body);
 
     assert_eq!(admin.post("/admin/rollback", json!({})).await.status, 200);
-    assert!(hear_all().await.iter().all(|text| text == "Hello!"), "the canary is ended");
+    assert!(hear_all().await.iter().all(|text| text == "Hello!"), "the rollback ends the canary");
     let again = admin.post("/admin/canary", json!({ "version": answer.body["version"], "percent": 10 })).await;
     assert_eq!(again.status, 200, "{}", again.body);
     let same = admin.post("/admin/promote", json!({})).await;
@@ -608,7 +608,7 @@ async fn a_canary_is_for_some_until_it_is_for_all() {
     assert!(hear_all().await.iter().all(|text| text == "Howdy!"));
 }
 
-/// A form whose intent is gone: the user is told, and nothing fails.
+/// If a new version removes the intent of an active form, the user gets a message and nothing fails.
 #[rocket::async_test]
 async fn a_dialogue_outlives_its_intent() {
     let admin = Admin::new().await;
@@ -617,7 +617,7 @@ async fn a_dialogue_outlives_its_intent() {
     let answer = admin.upload("", &bot(&[("intents/greet.yaml", Some(&greeting("Howdy!")))])).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let asked = admin.server.send(&token, "A-1042").await.body["response"].as_str().unwrap().to_owned();
-    assert!(asked.starts_with("A-1042 is fine"), "the form goes on with the new version: {asked}");
+    assert!(asked.starts_with("A-1042 is fine"), "the form continues on the new version: {asked}");
 
     admin.server.send(&token, "where is my order").await;
     let other = "intent: bye\nexamples: { en: [good bye now, see you later], ru: [до свидания, пока пока] }\nhandler: { reply: Bye }";
@@ -630,7 +630,7 @@ async fn a_dialogue_outlives_its_intent() {
     assert_eq!(admin.hears(&token).await, "Hello!");
 }
 
-/// A server that cannot build a version keeps the old one, and everybody can see why.
+/// A server that cannot build a version keeps the old one and reports why.
 #[rocket::async_test]
 async fn a_server_that_cannot_follow_says_so() {
     let admin = Admin::new().await;
@@ -651,7 +651,7 @@ async fn a_server_that_cannot_follow_says_so() {
     let changes: Vec<(&str, Option<&str>)> = changes.iter().map(|(path, text)| (*path, text.as_deref())).collect();
     let published = admin.upload("", &bot(&changes)).await;
     assert_eq!(published.status, 200, "{}", published.body);
-    // A byte of what it needs is another one.
+    // Damage the stored files of the version.
     let damage = "UPDATE blob_pieces SET content = CAST('x' || content AS BLOB)";
     admin.server.sql(damage, "UPDATE blob_pieces SET content = '\\x78'::bytea || content").await;
     follow().await;

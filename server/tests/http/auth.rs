@@ -66,7 +66,7 @@ async fn tries_are_limited() {
     let answer = server.post("/auth/login", &[], r#"{"email":"ANN@mail.example","password":"tulip"}"#).await;
     assert_eq!((answer.status, answer.code()), (429, "too_many_requests"));
     assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
-    assert_eq!(log_in(&server, "bob@mail.example", "tulip").await.0, 200, "others are not hindered");
+    assert_eq!(log_in(&server, "bob@mail.example", "tulip").await.0, 200, "other users are not affected");
 }
 
 #[rocket::async_test]
@@ -79,7 +79,7 @@ async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_family() {
     assert_eq!(server.send(&access, "hello there").await.status, 200);
     assert_eq!(refresh(&server, &first).await, (401, "invalid_refresh_token".to_owned()), "spent");
     assert_eq!(refresh(&server, &second).await, (401, "invalid_refresh_token".to_owned()), "its family is revoked");
-    assert_eq!(server.send(&access, "hello there").await.status, 401, "and its access tokens");
+    assert_eq!(server.send(&access, "hello there").await.status, 401, "its access tokens are revoked too");
 }
 
 #[rocket::async_test]
@@ -88,7 +88,7 @@ async fn both_tokens_prove_a_user_and_others_do_not() {
     let (access, refresh_token) = server.log_in("ann@mail.example").await;
     assert_eq!(server.send(&access, "hello there").await.status, 200);
     assert_eq!(server.send(&refresh_token, "hello there").await.status, 200);
-    assert_eq!(refresh(&server, &access).await.0, 401, "an access token refreshes nothing");
+    assert_eq!(refresh(&server, &access).await.0, 401, "an access token is not a refresh token");
     refresh(&server, &refresh_token).await;
     assert_eq!(server.send(&refresh_token, "hello there").await.status, 401, "spent");
     let mut forged = access.clone();
@@ -128,7 +128,7 @@ async fn a_cookie_proves_a_user_and_posts_need_the_own_origin() {
     }
 }
 
-/// A revoked family stays revoked, whoever comes with which of its tokens.
+/// A revoked family stays revoked, whichever of its tokens is used.
 #[rocket::async_test]
 async fn a_revoked_family_does_not_come_back() {
     let server = server().await;
@@ -137,7 +137,7 @@ async fn a_revoked_family_does_not_come_back() {
     assert_eq!(refresh(&server, &first).await.0, 401);
     for token in [&first, &second, &first] {
         assert_eq!(refresh(&server, token).await.0, 401);
-        assert_eq!(server.send(&access, "hello there").await.status, 401, "no session is opened again");
+        assert_eq!(server.send(&access, "hello there").await.status, 401, "no session is reopened");
     }
 }
 
@@ -155,7 +155,7 @@ async fn a_user_that_cannot_be_stored_is_told() {
     let answer = server.post("/auth/login", &[], r#"{"email":"bob@mail.example","password":"tulip"}"#).await;
     assert_eq!((answer.status, answer.code()), (500, "user_not_created"), "{}", answer.body);
     assert!(!answer.body.to_string().contains("nobody") && !answer.body.to_string().contains("UNIQUE"));
-    assert_eq!(log_in(&server, "ann@mail.example", "tulip").await.0, 200, "those who are there log in");
+    assert_eq!(log_in(&server, "ann@mail.example", "tulip").await.0, 200, "existing users can log in");
 }
 
 #[rocket::async_test]
@@ -168,10 +168,10 @@ async fn hashes_queue_within_bounds() {
     let told = rocket::futures::future::join_all(emails.iter().map(|email| log_in(&server, email, "tulip"))).await;
     let count = |status: u16| told.iter().filter(|(got, _)| *got == status).count();
     assert!(count(200) >= 1 && count(503) >= 1 && count(200) + count(503) == 6, "{told:?}");
-    assert_eq!(log_in(&server, &emails[0], "tulip").await.0, 200, "afterwards there is room");
+    assert_eq!(log_in(&server, &emails[0], "tulip").await.0, 200, "the slots are free again");
 }
 
-/// Each address has its limit; that of a client behind a known proxy is what the proxy tells, that of others is their own.
+/// Attempts are limited by client address. Only known proxies may forward another address than their own.
 #[rocket::async_test]
 async fn tries_are_limited_by_address() {
     let server = server_with(Rules::Dev, |config| {
@@ -191,10 +191,10 @@ async fn tries_are_limited_by_address() {
         assert_eq!(try_from("10.0.0.2", "198.51.100.1").await, 200);
     }
     assert_eq!(try_from("10.0.0.2", "198.51.100.1").await, 429);
-    assert_eq!(try_from("10.0.0.3", "198.51.100.1").await, 429, "by another proxy");
+    assert_eq!(try_from("10.0.0.3", "198.51.100.1").await, 429, "the same client through another proxy");
     assert_eq!(try_from("10.0.0.2", "198.51.100.2").await, 200, "another client");
     for number in 0..4 {
         let told = try_from("203.0.113.9", ["1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4"][number]).await;
-        assert_eq!(told, if number < 3 { 200 } else { 429 }, "who is no proxy tells what they like");
+        assert_eq!(told, if number < 3 { 200 } else { 429 }, "addresses from an unknown proxy are ignored");
     }
 }

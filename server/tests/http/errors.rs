@@ -1,4 +1,4 @@
-//! Each error is a problem document, in the language of the client.
+//! Errors are problem documents in the client's language.
 
 use rocket::http::Header;
 
@@ -60,7 +60,7 @@ async fn media_types_methods_and_sizes() {
         let request = server.client.post("/auth/login").header(Header::new("Content-Type", kind)).body(body);
         assert_eq!(request.dispatch().await.status().code, status, "{kind}");
     }
-    assert_eq!(server.client.post("/auth/login").body(body).dispatch().await.status().code, 200, "no type at all");
+    assert_eq!(server.client.post("/auth/login").body(body).dispatch().await.status().code, 200, "no content type");
 
     let answer = server.get("/auth/login", &[]).await;
     assert_eq!((answer.status, answer.code(), answer.header("allow")), (405, "method_not_allowed", "POST"));

@@ -1,4 +1,4 @@
-//! The HTTP contract, one file a resource; errors of all of them in one table.
+//! The HTTP contract, one file per resource, on the embedded store.
 
 #[path = "resources.rs"]
 mod resources;
@@ -7,5 +7,5 @@ mod services;
 
 use resources::support;
 
-/// Whether the tests of this binary run on external stores.
+/// Whether this binary tests external stores.
 const EXTERNAL: bool = false;

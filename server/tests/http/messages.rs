@@ -63,7 +63,7 @@ async fn a_dialog_must_be_the_users_own() {
     }
     for dialog in [0, -1] {
         let answer = send(&ann, dialog).await;
-        assert_eq!((answer.status, answer.code()), (422, "invalid_field"), "an id is positive");
+        assert_eq!((answer.status, answer.code()), (422, "invalid_field"), "ids are positive");
     }
 }
 
@@ -81,7 +81,7 @@ async fn a_repeat_with_the_same_key_is_answered_and_not_stored() {
     let (one, two) =
         (ordered(r#""text":"hello there","x":{"b":1,"a":2}"#), ordered(r#""x":{"a":2,"b":1},"text":"hello there""#));
     assert_eq!(send("k0", &one).await.status, 200);
-    assert_eq!(send("k0", &two).await.status, 200, "keys in another order mean the same");
+    assert_eq!(send("k0", &two).await.status, 200, "the order of keys does not matter");
     assert_eq!((first.status, &first.body), (again.status, &again.body));
     let other = send("k1", r#"{"text":"hello there"}"#).await;
     assert_eq!((other.status, other.code()), (409, "idempotency_mismatch"));
@@ -128,7 +128,7 @@ async fn a_busy_or_broken_model_is_told_without_its_cause() {
 #[rocket::async_test]
 async fn a_dialogue_goes_on_on_another_server() {
     let one = server().await;
-    // The embedded store keeps sessions in process; a refresh token proves the user on both.
+    // The embedded store keeps sessions in process; a refresh token is valid on both servers.
     let (_, token) = one.log_in("ann@mail.example").await;
     let two = one.with_the_same_stores().await;
     assert_eq!(one.send(&token, "where is my order").await.body["response"], "Which order?");
@@ -138,7 +138,7 @@ async fn a_dialogue_goes_on_on_another_server() {
     assert_eq!(again.body["response"], "B-2000 is fine, asked 2 times\nhttps://x.example/box.png");
 }
 
-/// Whoever sends more than waits in a dialogue is told to come later, and hinders nobody else.
+/// A user who sends more messages than a dialogue may queue gets 503, and other users are not affected.
 #[rocket::async_test]
 async fn one_sender_does_not_fill_the_server() {
     let server = server_with(Rules::Dev, |config| config.limits.parallel_turns = 2).await;

@@ -1,4 +1,4 @@
-//! The list of the tests, for both sets of stores.
+//! The test modules, shared by both sets of stores.
 
 mod admin;
 mod auth;

@@ -1,4 +1,4 @@
-//! Probes and cross-origin requests.
+//! Probes, metrics, and cross-origin requests.
 
 use banter_server::config::Rules;
 use rocket::http::Header;
@@ -89,5 +89,5 @@ async fn turns_are_counted_for_monitors() {
     for line in expected {
         assert!(text.contains(line), "{line} is not in {text}");
     }
-    assert!(!text.contains("order"), "no texts");
+    assert!(!text.contains("order"), "metrics hold no texts of users");
 }

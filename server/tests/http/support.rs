@@ -1,4 +1,4 @@
-//! A server in this process with a small bot, stores of its own, and an embedder without a model.
+//! An in-process server with a small bot, its own stores, and an embedder without a model.
 
 use std::sync::{
     Arc,
@@ -57,7 +57,7 @@ pub const BOT: [(&str, &str); 4] = [
     ),
 ];
 
-/// An embedder that answers `Busy` to one text, and dies of another.
+/// An embedder that reports `Busy` for one text, fails on another, and dies on a third.
 struct Sometimes(HashedEmbedder, AtomicBool);
 
 impl Embedder for Sometimes {
@@ -96,17 +96,17 @@ pub struct Server {
     pub config: Config,
     rules: Rules,
     pub backend: Backend,
-    /// Gone with the server.
+    /// Removed with the server.
     folder: Arc<tempfile::TempDir>,
 }
 
-/// A server in the dev profile.
+/// A server with the `dev` rules.
 pub async fn server() -> Server {
     server_with(Rules::Dev, |_| {}).await
 }
 
 pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Server {
-    // Rocket's own lines would fill the memory that the test runner keeps for output.
+    // Rocket's log would fill the memory that the test runner keeps for output.
     let quiet = LogConfig { filter: "off".to_owned(), ..Config::default().log };
     drop(banter_server::telemetry::start(&quiet).unwrap());
     let folder = Arc::new(tempfile::tempdir().unwrap());
@@ -142,7 +142,7 @@ async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
     let source = Arc::new(Source::new(stores.clone(), gate, engine.clone(), &config.data_dir));
     let follower = Arc::new(Follower::new(source.clone(), catalogs, "test".to_owned()));
     let releases = Arc::new(Releases::new(source.clone(), follower.clone(), clock.clone(), limits));
-    // The first of several servers publishes; the others follow.
+    // The first server publishes the bot; the others follow it.
     let actor = Actor { user: None, name: "start".to_owned() };
     let published =
         releases.publish(Bundle::of(&BOT), Faults::default(), &Wish::default(), &actor, &|_| {}).await.unwrap();
@@ -153,7 +153,7 @@ async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
     Client::tracked(web::build(app, config)).await.unwrap()
 }
 
-/// What came back.
+/// A response.
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
@@ -185,7 +185,7 @@ impl Server {
         Self { client, config, rules, backend, folder }
     }
 
-    /// Another server on the stores of this one.
+    /// Another server on the same stores.
     pub async fn with_the_same_stores(&self) -> Self {
         Self::over(self.config.clone(), self.rules, self.folder.clone()).await
     }
@@ -198,7 +198,7 @@ impl Server {
         Answer::of(request.dispatch().await).await
     }
 
-    /// SQL on the store of users, whichever it is.
+    /// Runs SQL on the user store: `embedded` on SQLite, `postgres` on PostgreSQL.
     pub async fn sql(&self, embedded: &'static str, postgres: &'static str) {
         use sqlx::{ConnectOptions, postgres::PgConnectOptions};
         match &self.config.stores.postgres {
@@ -221,7 +221,7 @@ impl Server {
         Answer::of(request.dispatch().await).await
     }
 
-    /// A request with any body.
+    /// A POST with any content type and body.
     pub async fn post_as(&self, kind: &str, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
         let kind = Header::new("Content-Type", kind.to_owned());
         let mut request = self.client.post(path.to_owned()).header(kind).body(body);
@@ -231,7 +231,7 @@ impl Server {
         Answer::of(request.dispatch().await).await
     }
 
-    /// Access and refresh token of a user.
+    /// Logs a user in; returns the access and the refresh token.
     pub async fn log_in(&self, email: &str) -> (String, String) {
         let answer = self.post("/auth/login", &[], json!({ "email": email, "password": "tulip" }).to_string()).await;
         assert_eq!(answer.status, Status::Ok.code, "{}", answer.body);

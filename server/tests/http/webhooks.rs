@@ -47,7 +47,7 @@ async fn replies_are_as_rasa_sends_them() {
     let nameless = server.post(PATH, &[], r#"{"message":"hello there"}"#).await;
     assert_eq!(nameless.body[0]["recipient_id"], "default");
     let other = server.post(PATH, &[], r#"{"sender":"other","message":"track order A-1042"}"#).await;
-    assert_eq!(other.body[0]["text"], "A-1042 is fine, asked 1 times", "senders are users of their own");
+    assert_eq!(other.body[0]["text"], "A-1042 is fine, asked 1 times", "each sender is a separate user");
     assert_eq!(server.get("/webhooks/rest", &[]).await.status, 200);
     assert_eq!(server.get("/webhooks/rest/", &[]).await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! What a turn costs the stores, counted in commands and round trips, never in time.
+//! The cost of a turn in store commands and round trips; never in time, which varies by machine.
 
 use std::{
     io::{Read, Write},
@@ -24,7 +24,7 @@ use crate::{
     support::{Server, server_with},
 };
 
-/// A proxy that counts round trips: requests that follow an answer.
+/// A proxy that counts round trips: a request after an answer starts a new one.
 struct Counter {
     address: SocketAddr,
     trips: Arc<AtomicUsize>,
@@ -57,7 +57,7 @@ fn count_requests(mut client: TcpStream, mut server: TcpStream, answered: &Atomi
     let mut buffer = [0; 65_536];
     let mut listens = false;
     while let Ok(length @ 1..) = client.read(&mut buffer) {
-        // The bus has a connection of its own, with a heartbeat.
+        // Don't count the connection of the bus, which has a heartbeat.
         listens |= buffer[..length].windows(9).any(|window| window == b"SUBSCRIBE");
         if answered.swap(false, Ordering::SeqCst) && !listens {
             total.fetch_add(1, Ordering::SeqCst);
@@ -80,7 +80,7 @@ fn pass_answers(mut server: TcpStream, mut client: TcpStream, answered: &AtomicB
     let _ = client.shutdown(Shutdown::Both);
 }
 
-/// Writes that MongoDB's profiler has seen so far: inserts, and all others.
+/// Writes in MongoDB's profile so far: inserts, and all others.
 async fn writes(database: &Database) -> (u64, u64) {
     let profile = database.collection::<Document>("system.profile");
     let inserts = profile.count_documents(doc! { "op": "insert" }).await.unwrap();
@@ -132,11 +132,11 @@ async fn a_turn_is_one_write_to_mongodb_and_few_round_trips_to_redis() {
             assert_eq!(answer.status, 200, "{}", answer.body);
         }
         let after = writes(&database).await;
-        assert_eq!((after.0 - before.0, after.1 - before.1), (TURNS as u64, 0), "one insert a turn, no other writes");
+        assert_eq!((after.0 - before.0, after.1 - before.1), (TURNS as u64, 0), "one insert per turn, no other writes");
         let trips = counter.trips() - trips;
         assert_eq!(trips, expected * TURNS, "round trips for {TURNS} turns");
     }
-    // Another server learns the end of the dialogue from Redis, and asks MongoDB for none.
+    // Another server reads the dialogue's last turn from Redis, not from MongoDB.
     let other = server.with_the_same_stores().await;
     let ends = async || {
         let profile = database.collection::<Document>("system.profile");
@@ -145,7 +145,7 @@ async fn a_turn_is_one_write_to_mongodb_and_few_round_trips_to_redis() {
     let before = ends().await;
     let (fresh, _) = other.log_in("ann@mail.example").await;
     assert_eq!(other.send(&fresh, "hello there").await.status, 200);
-    assert_eq!(ends().await, before, "the end of the dialogue was read from MongoDB");
+    assert_eq!(ends().await, before, "the last turn was read from MongoDB");
     client.shutdown().await;
 }
 
@@ -153,7 +153,7 @@ async fn a_turn_is_one_write_to_mongodb_and_few_round_trips_to_redis() {
 async fn no_query_grows_with_the_history() {
     const TURNS: i64 = 100_000;
     let server = server_with(Rules::Dev, |config| {
-        // As in production: no question may take longer, however long the history.
+        // The production limit: no query may take longer, whatever the length of the history.
         config.stores.timeout_ms = banter_server::config::Config::default().stores.timeout_ms;
     })
     .await;
@@ -173,7 +173,7 @@ async fn no_query_grows_with_the_history() {
         };
         turns.insert_many((start..(start + 10_000).min(TURNS + 1)).map(copy)).await.unwrap();
     }
-    // Nothing is remembered: the dialogue's end is read from the store.
+    // A new server has no cached state, so it reads the dialogue's last turn from the store.
     let fresh = server.with_the_same_stores().await;
     database.run_command(doc! { "profile": 2 }).await.unwrap();
     let bearer = format!("Bearer {token}");
@@ -197,7 +197,7 @@ async fn no_query_grows_with_the_history() {
     assert_eq!(
         whole.body["history"].as_array().unwrap().len() as i64,
         TURNS + 2,
-        "all of them, in many short questions"
+        "the whole history, in many short queries"
     );
     assert_eq!(turns.count_documents(doc! { "user_id": user }).await.unwrap(), TURNS as u64 + 2);
 
@@ -205,7 +205,7 @@ async fn no_query_grows_with_the_history() {
     let profile = database.collection::<Document>("system.profile");
     let queries: Vec<Document> =
         profile.find(doc! { "ns": namespace, "op": "query" }).await.unwrap().try_collect().await.unwrap();
-    assert!(queries.len() >= 8, "only {} queries were seen", queries.len());
+    assert!(queries.len() >= 8, "only {} queries were profiled", queries.len());
     for query in &queries {
         let number = |name: &str| query.get_i64(name).or_else(|_| query.get_i32(name).map(i64::from)).unwrap_or(0);
         assert!(number("docsExamined") <= 50 && number("keysExamined") <= 51, "{query}");

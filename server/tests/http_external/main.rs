@@ -1,4 +1,4 @@
-//! The tests of `http/` once more, on PostgreSQL, MongoDB and Redis.
+//! The tests of `http/` on PostgreSQL, MongoDB, and Redis.
 
 mod costs;
 #[path = "../http/resources.rs"]
@@ -8,5 +8,5 @@ mod services;
 
 use resources::support;
 
-/// Whether the tests of this binary run on external stores.
+/// Whether this binary tests external stores.
 const EXTERNAL: bool = true;

@@ -1,4 +1,4 @@
-//! Rows of the catalogue's tables, which are the same in SQLite and PostgreSQL.
+//! Rows of the catalogue tables, which are the same in SQLite and PostgreSQL.
 
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::FromRow;
@@ -6,7 +6,6 @@ use sqlx::FromRow;
 use super::{Activation, AuditLine, Canary, ServerRecord, VersionRecord};
 use crate::{Millis, StoreError};
 
-/// A version.
 #[derive(FromRow)]
 pub struct VersionRow {
     pub(crate) id: String,
@@ -34,7 +33,6 @@ impl TryFrom<VersionRow> for VersionRecord {
     }
 }
 
-/// An activation.
 #[derive(FromRow)]
 pub struct ActivationRow {
     pub(crate) generation: i64,
@@ -70,7 +68,6 @@ impl TryFrom<ActivationRow> for Activation {
     }
 }
 
-/// A server.
 #[derive(FromRow)]
 pub struct ServerRow {
     pub(crate) id: String,
@@ -100,7 +97,6 @@ impl TryFrom<ServerRow> for ServerRecord {
     }
 }
 
-/// A line of the audit log.
 #[derive(FromRow)]
 pub struct AuditRow {
     pub(crate) id: i64,
@@ -126,7 +122,7 @@ impl TryFrom<AuditRow> for AuditLine {
     }
 }
 
-/// A value as it is stored.
+/// A value in its stored form, as JSON.
 pub fn write<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::damaged("catalogue", error.to_string()))
 }

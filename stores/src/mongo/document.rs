@@ -1,4 +1,4 @@
-//! A turn as a document.
+//! Converts turns to and from MongoDB documents.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{SCHEMA, STORE};
 use crate::{DialogId, NewTurn, StoreError, UserId};
 
-/// What every turn has, so that a document written by hand or by another program is refused.
+/// The required fields of a turn. Rejects malformed documents written by hand or by another program.
 pub(super) fn validator() -> Document {
     let types = [
         ("schema", "int"),
@@ -65,12 +65,12 @@ pub(super) fn to_document(turn: &NewTurn) -> Result<Document, StoreError> {
         "user_id": turn.user.0,
         "seq": turn.seq,
         "created_at": turn.created_at,
-        // The server puts its cluster time here: it grows with every write, whatever our clocks say.
+        // MongoDB replaces this with its cluster time, which grows with every write, independent of our clocks.
         "at": Timestamp { time: 0, increment: 0 },
         "text": &turn.text,
         "response": &turn.response,
         "classification": classification,
-        // As text: a handler's payload may have keys and numbers that BSON would change.
+        // Stored as text, because BSON would change some keys and numbers of a handler's payload.
         "outputs": turn.outputs.to_string(),
         "state": state,
     };
@@ -106,11 +106,11 @@ pub(super) fn from_document(turn: &Document) -> Result<NewTurn, StoreError> {
     })
 }
 
-/// A document of a newer version may mean something else by the same names.
+/// Rejects documents of a newer schema: their fields may have other meanings.
 pub(super) fn known_schema(turn: &Document) -> Result<(), StoreError> {
     match turn.get_i32("schema") {
         Ok(1..=SCHEMA) => Ok(()),
-        Ok(other) => Err(damaged(format!("schema {other} is newer than {SCHEMA}, the newest that this server knows"))),
+        Ok(other) => Err(damaged(format!("schema {other} is not supported; this server knows schemas 1 to {SCHEMA}"))),
         Err(error) => Err(damaged(format!("schema: {error}"))),
     }
 }
@@ -122,7 +122,7 @@ pub(super) fn kept_values(turn: &Document) -> Result<BTreeMap<String, Value>, St
         Some(_) => return Err(damaged("the kept values are no list")),
     };
     let pair = |one: &Bson| {
-        let one = one.as_document().ok_or_else(|| damaged("a kept value is no document"))?;
+        let one = one.as_document().ok_or_else(|| damaged("a kept value is not a document"))?;
         Ok((text(one, "key")?.to_owned(), parse(text(one, "value")?)?))
     };
     kept.iter().map(pair).collect()

@@ -203,7 +203,7 @@ impl CatalogStore for PostgresStore {
                 .bind(SERVER_LIFE)
                 .execute(&mut *transaction)
                 .await?;
-            // The clock of the database: those of the servers need not agree.
+            // Uses the database's clock, because the servers' clocks may differ.
             sqlx::query(
                 "INSERT INTO servers (id, name, seen_at, generation, version, canary, problem, counts)
                  VALUES ($1, $2, (extract(epoch FROM now()) * 1000)::bigint, $3, $4, $5, $6, $7)
@@ -271,7 +271,7 @@ async fn add_classifier(
         .bind(hash)
         .execute(&mut *connection)
         .await?;
-    // What is in use is among the newest activations, if not among the newest versions; this one is about to be.
+    // Keep what is or may soon be in use: the newest versions, the versions of the newest activations, and this one.
     let gone: Vec<(String,)> = sqlx::query_as(
         "DELETE FROM classifiers WHERE version NOT IN (SELECT id FROM versions ORDER BY position DESC LIMIT $1)
          AND version NOT IN (SELECT version FROM activations ORDER BY generation DESC LIMIT $1)

@@ -11,7 +11,7 @@ const FIND_DEFAULT: &str = "SELECT id FROM dialogs WHERE user_id = $1 AND is_def
 impl DialogStore for PostgresStore {
     async fn default_dialog(&self, user: UserId, now: Millis) -> Result<Option<DialogId>, StoreError> {
         self.ask(async {
-            // The second look finds what another server has made meanwhile.
+            // The second attempt finds a dialogue that another server created in the meantime.
             for _ in 0..2 {
                 let found: Option<(i64,)> =
                     sqlx::query_as(FIND_DEFAULT).bind(user.0).fetch_optional(&self.pool).await?;

@@ -1,4 +1,4 @@
-//! Sessions that were made while Redis was away. Their time runs by the database's clock.
+//! Sessions created during an outage of Redis. They expire by the database's clock.
 
 use std::time::Duration;
 

@@ -244,7 +244,6 @@ impl UserStore for PostgresStore {
     }
 }
 
-/// Writes a line of the audit log.
 pub(super) async fn add_audit(executor: impl PgExecutor<'_>, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO audit (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)")
         .bind(entry.at)
@@ -257,7 +256,7 @@ pub(super) async fn add_audit(executor: impl PgExecutor<'_>, entry: &AuditEntry)
         .map(|_| ())
 }
 
-/// `false` when somebody has this identity.
+/// Returns `false` if the identity exists already.
 async fn add_identity(
     connection: &mut PgConnection,
     user: i64,
@@ -277,7 +276,7 @@ async fn add_identity(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// `false` when the user is gone or going.
+/// Returns `false` if the user is deleted or being deleted.
 async fn add_token(executor: impl PgExecutor<'_>, token: &RefreshToken) -> Result<bool, sqlx::Error> {
     let added = sqlx::query(
         "INSERT INTO refresh_tokens (hash, family, user_id, expires_at)
@@ -298,13 +297,13 @@ async fn spend(
     replacement: &RefreshToken,
     now: Millis,
 ) -> Result<Spending, sqlx::Error> {
-    // One family at a time, and before any row is locked: a revocation must see the replacement that another refresh is about to
-    // store, and two refreshes with one token come one after the other.
+    // Serialize by family, before locking any row: a revocation must see the replacement that a concurrent refresh
+    // stores, and two refreshes with the same token must run one after the other.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(&replacement.family)
         .execute(&mut *connection)
         .await?;
-    // The user before the token, in the order in which a deletion locks them.
+    // Lock the user before the token, in the same order as a deletion.
     sqlx::query("SELECT 1 FROM users WHERE id = $1 FOR SHARE")
         .bind(replacement.user.0)
         .execute(&mut *connection)
@@ -334,7 +333,7 @@ async fn spend(
             if !add_token(&mut *connection, replacement).await? {
                 return Ok(Spending::Unknown);
             }
-            // Expired tokens of anybody go on the way, those that no other refresh holds; they are of no use.
+            // Also remove some expired tokens of any user, skipping those that another refresh has locked.
             sqlx::query(
                 "DELETE FROM refresh_tokens WHERE hash IN
                  (SELECT hash FROM refresh_tokens WHERE expires_at <= $1 LIMIT 100 FOR UPDATE SKIP LOCKED)",

@@ -1,4 +1,4 @@
-//! Versions of the bot, activations, servers, and who may change them.
+//! The catalogue part of the store test: versions, activations, servers, and the administrator role.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ async fn blobs(stores: &Stores) {
         let hash = hash_of(&content);
         assert_eq!(store.missing_blobs(&[hash.clone(), "0".repeat(64)]).await.unwrap().len(), 2);
         assert_eq!(store.blob(&hash).await.unwrap(), None);
-        // Twice at once, as two servers may.
+        // Two servers may store the same blob concurrently.
         let (one, two) = futures::join!(store.put_blob(&hash, &content), store.put_blob(&hash, &content));
         one.and(two).unwrap();
         assert_eq!(store.missing_blobs(&[hash.clone(), "0".repeat(64)]).await.unwrap(), ["0".repeat(64)]);
@@ -58,7 +58,10 @@ async fn versions(stores: &Stores) {
         store.put_version(&version(number)).await.unwrap();
         store.put_version(&version(number)).await.unwrap();
         let classifier = hash_of(&number.to_le_bytes());
-        assert!(!store.name_classifier(&version(number).id, "model", &classifier).await.unwrap(), "not there yet");
+        assert!(
+            !store.name_classifier(&version(number).id, "model", &classifier).await.unwrap(),
+            "its content is not stored yet"
+        );
         store.put_classifier(&classifier, &number.to_le_bytes()).await.unwrap();
         assert!(store.name_classifier(&version(number).id, "model", &classifier).await.unwrap());
     }
@@ -74,11 +77,11 @@ async fn versions(stores: &Stores) {
     let kept = store.classifier(&version(newest).id, "model").await.unwrap().unwrap();
     assert_eq!(kept, (hash_of(&newest.to_le_bytes()), newest.to_le_bytes().to_vec()));
     assert!(store.name_classifier(&version(newest).id, "model", &hash_of(&(newest - 1).to_le_bytes())).await.unwrap());
-    assert_eq!(store.classifier(&version(newest).id, "model").await.unwrap(), Some(kept), "the first one stays");
+    assert_eq!(store.classifier(&version(newest).id, "model").await.unwrap(), Some(kept), "the first classifier stays");
     assert_eq!(store.classifier(&version(newest).id, "another model").await.unwrap(), None);
     assert_eq!(store.classifier(&version(1).id, "model").await.unwrap(), None, "only the newest are kept");
     let gone = store.name_classifier(&version(newest).id, "other", &hash_of(&1i64.to_le_bytes())).await.unwrap();
-    assert!(!gone, "and neither is their content");
+    assert!(!gone, "the content of old classifiers is removed too");
 }
 
 async fn activations(stores: &Stores) {
@@ -86,12 +89,12 @@ async fn activations(stores: &Stores) {
     assert_eq!(store.activation().await.unwrap(), None);
     let (first, entry) = activation(1, &version(1).id, None);
     assert!(store.activate(&first, &entry).await.unwrap());
-    assert!(!store.activate(&first, &entry).await.unwrap(), "its number is taken");
+    assert!(!store.activate(&first, &entry).await.unwrap(), "its generation is taken");
     let (late, entry) = activation(3, &version(1).id, None);
-    assert!(!store.activate(&late, &entry).await.unwrap(), "there is no hole");
+    assert!(!store.activate(&late, &entry).await.unwrap(), "no gaps");
     let canary = Canary { version: version(2).id, percent: 10 };
     let (second, entry) = activation(2, &version(1).id, Some(canary));
-    // Of two admins at once one is told.
+    // Of two concurrent activations, exactly one succeeds.
     let (one, two) = futures::join!(store.activate(&second, &entry), store.activate(&second, &entry));
     assert_ne!(one.unwrap(), two.unwrap());
     assert_eq!(store.activation().await.unwrap(), Some(second.clone()));
@@ -121,12 +124,12 @@ async fn servers(stores: &Stores) {
     const LONG: i64 = 600_000;
     let alive = async |within: i64| {
         let servers = store.servers(within).await.unwrap();
-        // The store says when; nobody's clock is off by years.
+        // The store sets the time; assume that its clock is not off by years.
         assert!(servers.iter().all(|server| server.seen_at > 1_700_000_000_000));
         servers.into_iter().map(|server| ServerRecord { seen_at: 0, ..server }).collect::<Vec<_>>()
     };
     assert_eq!(alive(LONG).await, [record("one", 2), record("two", 2)]);
-    assert_eq!(alive(-LONG).await, [], "nobody was heard of after the time");
+    assert_eq!(alive(-LONG).await, [], "no server reported in the future");
     store.withdraw("one").await.unwrap();
     assert_eq!(alive(LONG).await, [record("two", 2)]);
 }

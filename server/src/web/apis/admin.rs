@@ -1,4 +1,4 @@
-//! Versions of the bot, for administrators.
+//! Routes for administrators: versions of the bot, activation, the fleet, and the audit log.
 
 mod publish;
 mod upload;
@@ -34,12 +34,11 @@ use crate::{
     },
 };
 
-/// Rows of a list without `limit`, and with the greatest.
+/// Rows of a list: without `limit`, and at most.
 const ROWS: (u32, u32) = (50, 100);
 
 pub use upload::limits;
 
-/// The routes of this file, and that of publishing.
 pub fn routes() -> Vec<Route> {
     let others = routes![versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit];
     publish::routes().into_iter().chain(others).collect()
@@ -80,7 +79,7 @@ struct CanaryChoice {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// An answer with the generation that it leaves, for the next `If-Match`.
+/// A response with the resulting generation as `ETag`, for the next `If-Match`.
 #[derive(rocket::Responder)]
 struct Tagged<T> {
     inner: Json<T>,
@@ -93,7 +92,7 @@ impl<T> Tagged<T> {
     }
 }
 
-/// The generation that the client knows of: `If-Match: "7"`.
+/// The generation that the client expects: `If-Match: "7"`.
 struct IfMatch(Option<i64>);
 
 #[rocket::async_trait]

@@ -1,4 +1,4 @@
-//! Rasa's REST channel: its clients and widgets work unchanged.
+//! A REST channel compatible with Rasa's: its clients and widgets work unchanged.
 
 use std::sync::Arc;
 
@@ -20,7 +20,6 @@ use crate::{
 
 const MAX_SENDER: usize = 256;
 
-/// The routes of this file.
 pub fn routes() -> Vec<Route> {
     routes![status, webhook]
 }
@@ -32,7 +31,7 @@ struct Message {
     message: String,
 }
 
-/// As Rasa names a sender who gives no name.
+/// Rasa's name for a sender without one.
 fn default_sender() -> String {
     "default".to_owned()
 }

@@ -1,4 +1,4 @@
-//! Probes.
+//! Probes, metrics, and the API description.
 
 use std::sync::Arc;
 
@@ -7,26 +7,24 @@ use serde_json::{Value, json};
 
 use crate::web::{app::App, context::Context, guard::HealthClient, problem::Problem};
 
-/// The routes of this file.
 pub fn routes() -> Vec<Route> {
     routes![live, ready, health, metrics, openapi]
 }
 
-/// The process runs.
 #[get("/live")]
 fn live() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// A message would be answered: the bot is loaded before the server listens, so what is left to ask is the model and the stores
-/// without which nobody is served. A server that lacks only Redis stays in service.
+/// Whether the server can answer messages. The bot is loaded before the server listens, so this checks only the model
+/// and the required stores. A server that lacks only Redis stays ready.
 #[get("/ready")]
 async fn ready(context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, Problem> {
     context.run(app.queries.ping_needed()).await?;
     model(app)
 }
 
-/// All parts answer; else the first that does not is named.
+/// Checks all parts, and names the first that does not respond.
 #[get("/health")]
 async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, Problem> {
     context.run(app.queries.ping()).await?;
@@ -36,13 +34,13 @@ async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) 
     model(app)
 }
 
-/// The description of all routes (OpenAPI 3.1).
+/// The OpenAPI 3.1 description.
 #[get("/openapi.json")]
 fn openapi() -> (ContentType, &'static str) {
     (ContentType::JSON, include_str!("../openapi.json"))
 }
 
-/// Counts and times, for Prometheus.
+/// Metrics for Prometheus.
 #[get("/metrics")]
 fn metrics(_client: HealthClient, app: &State<Arc<App>>) -> Result<(ContentType, String), Problem> {
     let text = app.metrics.render().map_err(|error| Problem::internal(&error.to_string()))?;

@@ -1,4 +1,5 @@
-//! Administrators: programs by a key with scopes, people by their account's role. The type of the guard names what it proves.
+//! Guards for administrators: programs use a key with scopes, people an account with the administrator role. The
+//! guard's type names the scope that it checks.
 
 use std::marker::PhantomData;
 
@@ -20,11 +21,11 @@ use crate::{
     },
 };
 
-/// Who may administrate, beside users of that role.
+/// Administrator keys: name, key, scopes.
 pub struct AdminKeys(Vec<(String, Secret, Vec<Scope>)>);
 
 impl AdminKeys {
-    /// Those of the configuration, and one that was made on this machine.
+    /// The configured keys, and the key generated on this machine.
     pub fn of(config: &AdminConfig, local: Option<Secret>) -> Self {
         let all = |name: &str, key: Secret| (name.to_owned(), key, Scope::ALL.to_vec());
         let named = config.keys.iter().map(|key| (key.name.clone(), key.key.clone(), key.scopes.clone()));
@@ -32,7 +33,7 @@ impl AdminKeys {
         Self(whole.into_iter().chain(local.map(|key| all("local", key))).chain(named).collect())
     }
 
-    /// The name and scopes of a key. All keys are compared, whichever it is.
+    /// The name and scopes of a key. Compares all keys, so that the time doesn't depend on which one matches.
     fn find(&self, given: &str) -> Option<(&str, &[Scope])> {
         let matching = self.0.iter().filter(|(_, key, _)| key.matches(given)).collect::<Vec<_>>();
         matching.first().map(|(name, _, scopes)| (name.as_str(), scopes.as_slice()))
@@ -41,13 +42,11 @@ impl AdminKeys {
 
 /// A scope as a type.
 pub trait Needs: Send {
-    /// Which.
     const SCOPE: Scope;
 }
 
 macro_rules! scopes {
     ($($name:ident),*) => {$(
-        /// As a type.
         pub struct $name;
         impl Needs for $name {
             const SCOPE: Scope = Scope::$name;
@@ -56,16 +55,15 @@ macro_rules! scopes {
 }
 scopes!(Read, Publish, Activate, Audit);
 
-/// An administrator who may do this.
+/// An administrator with scope `S`.
 pub struct Admin<S> {
-    /// For the audit log.
     pub actor: Actor,
     scopes: Vec<Scope>,
     proves: PhantomData<fn() -> S>,
 }
 
 impl<S> Admin<S> {
-    /// Whether they may do something else too.
+    /// Whether the administrator has another scope too.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }

@@ -1,4 +1,4 @@
-//! Publishing a version: an upload, and progress for who wants to be told.
+//! Publishes a version from an upload. Streams progress to clients that accept server-sent events.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,17 +35,16 @@ use crate::{
     },
 };
 
-/// Steps that a slow reader may be behind; more are left out.
+/// Progress events that a slow reader may lag behind; later ones are dropped.
 const STEPS: usize = 64;
-/// After so long without an event a comment keeps the connection.
+/// After this time without an event, a comment keeps the connection open.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The route of this file.
 pub fn routes() -> Vec<Route> {
     routes![publish]
 }
 
-/// Whether the client wants to be told of progress, and in which language of errors.
+/// Whether the client accepts progress events, and the language of its errors.
 struct Wanted {
     events: bool,
     speech: Speech,
@@ -76,8 +75,8 @@ impl<'r> Responder<'r, 'r> for PublishReply {
     }
 }
 
-/// What a publication is asked for. A parameter that is not known, such as `dry-run`, would be passed over otherwise, and the version
-/// be published.
+/// The query parameters of a publication. Unknown ones are rejected: a typo such as `dry-run` would otherwise be
+/// ignored and the version published.
 #[derive(Default)]
 struct Asked {
     message: Option<String>,
@@ -139,7 +138,7 @@ async fn publish(
         return Ok(PublishReply::Whole(Box::new(Tagged::new(published, generation))));
     }
     let (send, receive) = mpsc::channel(STEPS);
-    // The work goes on when the client goes away: it was asked for.
+    // The publication continues if the client disconnects.
     let place = upload.place;
     let work = async move {
         work_with_events(app, bundle, wish, actor, send, wanted.speech).await;
@@ -151,7 +150,7 @@ async fn publish(
         let event = next.unwrap_or_else(|_| Some(Event::comment("still at work")))?;
         Some((event, receive))
     });
-    // Rocket's own heartbeat falls into the middle of events, and a client reads these as two.
+    // Rocket's own heartbeat can split an event in the middle, so that a client reads two.
     Ok(PublishReply::Stream(EventStream::from(events.boxed()).heartbeat(None)))
 }
 
@@ -164,7 +163,7 @@ async fn work_with_events(
     speech: Speech,
 ) {
     let progress = |step: Step| {
-        // A reader that is slow, or gone, misses steps.
+        // A slow or disconnected reader misses progress events.
         let _ = send.try_send(Event::json(&step).event("progress"));
     };
     let result = app.releases.publish(bundle, Faults::default(), &wish, &actor, &progress).await;

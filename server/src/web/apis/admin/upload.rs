@@ -1,4 +1,4 @@
-//! Uploads of bots: a tar file as the body, plain or compressed, or a form with one in it.
+//! Uploads of bots: a tar file, plain or compressed, as the body or in a multipart form.
 
 use std::sync::Arc;
 
@@ -23,17 +23,16 @@ use crate::{
     },
 };
 
-/// A bot that a client sent.
+/// An uploaded bot.
 pub struct Upload {
-    /// Its files; not looked at yet.
+    /// Its files, not validated yet.
     pub bundle: Bundle,
-    /// Why, if the form says so.
+    /// The publication message, if the form has one.
     pub message: Option<String>,
-    /// Held until the bundle is gone.
+    /// A slot of [`App::uploads`], held while the bundle is in memory.
     pub place: OwnedSemaphorePermit,
 }
 
-/// What is in an upload.
 struct Sent {
     bundle: Bundle,
     message: Option<String>,
@@ -45,12 +44,12 @@ struct UploadForm<'r> {
     message: Option<&'r str>,
 }
 
-/// Bytes of an upload: the files, and what an archive adds to them.
+/// The largest upload: the files plus the archive's overhead.
 fn most() -> ByteUnit {
     (MAX_BUNDLE_BYTES + MAX_FILES as u64 * 2_048).bytes()
 }
 
-/// Rocket's own bounds on forms, which only uploads use.
+/// Rocket's limits on forms; only uploads use forms.
 pub fn limits() -> Limits {
     Limits::default().limit("data-form", most()).limit("bytes", most()).limit("form", 16.kibibytes())
 }
@@ -64,7 +63,7 @@ impl<'r> FromData<'r> for Upload {
             Ok(app) => app,
             Err(problem) => return Outcome::Error(refuse(request, problem)),
         };
-        // Before anything of it is read.
+        // Take a slot before reading the body.
         let Ok(place) = Arc::clone(&app.bounds.uploads).try_acquire_owned() else {
             return Outcome::Error(refuse(request, RequestError::Busy));
         };
@@ -79,16 +78,14 @@ impl<'r> FromData<'r> for Upload {
 async fn read<'r>(request: &'r Request<'_>, data: Data<'r>) -> Result<Sent, RequestError> {
     let kind = request.content_type().ok_or(RequestError::UnsupportedUpload)?;
     if kind.is_form_data() {
-        // A field that means nothing here was meant to mean something, such as `dry_run`, which belongs into the query.
+        // Reject unknown fields rather than ignore them: `dry_run`, for example, belongs in the query.
         return match Form::<Strict<UploadForm<'_>>>::from_data(request, data).await {
             Outcome::Success(form) => {
                 Ok(Sent { bundle: unpack(form.bundle)?, message: form.message.map(str::to_owned) })
             }
             Outcome::Error((Status::PayloadTooLarge, _)) => Err(RequestError::TooLarge),
             Outcome::Error((_, errors)) if errors.iter().any(|error| matches!(error.kind, ErrorKind::Unexpected)) => {
-                Err(RequestError::InvalidBundle(
-                    "a form has the fields `bundle` and `message`, and no other".to_owned(),
-                ))
+                Err(RequestError::InvalidBundle("the form may have only the fields `bundle` and `message`".to_owned()))
             }
             _ => Err(RequestError::MissingField("bundle".to_owned())),
         };

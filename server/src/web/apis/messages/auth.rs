@@ -10,7 +10,6 @@ use crate::{
     web::{app::App, body::Body, context::Context, problem::Problem},
 };
 
-/// The routes of this file.
 pub fn routes() -> Vec<Route> {
     routes![login, refresh]
 }

@@ -23,7 +23,6 @@ use crate::{
     },
 };
 
-/// The routes of this file.
 pub fn routes() -> Vec<Route> {
     routes![history]
 }
@@ -57,7 +56,7 @@ async fn history(user: User, query: Page, context: Context, app: &State<Arc<App>
     Ok(Json(History { user_id: user.0.0.to_string(), history: entries.into_iter().map(Entry::from).collect() }))
 }
 
-/// `?dialog_id=&limit=&before=`, each told when it is no good. Empty values count as absent.
+/// `?dialog_id=&limit=&before=`. The error names the invalid parameter. Empty values count as absent.
 struct Page(HistoryQuery);
 
 #[rocket::async_trait]

@@ -1,4 +1,4 @@
-//! Messages of users.
+//! Messages from users.
 
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ use crate::{
     },
 };
 
-/// The routes of this file.
 pub fn routes() -> Vec<Route> {
     routes![send]
 }
