@@ -1,6 +1,6 @@
-"""Makes a mongod the only member of its replica set and waits until it is primary: mongo_initiate.py PORT.
+"""Makes a mongod the only member of its replica set, and waits until it is primary: mongo_initiate.py PORT.
 
-Speaks the wire protocol itself, since mongod comes without a shell.
+Uses the wire protocol directly, because mongod comes without a shell.
 """
 
 import socket
@@ -10,7 +10,7 @@ import time
 
 
 def encode(document):
-    """BSON of what a command needs: bools, ints, strings, lists and documents."""
+    """Encodes BSON with the types that commands need: bools, ints, strings, lists and documents."""
     out = b""
     for key, value in document.items():
         name = key.encode() + b"\0"
@@ -31,7 +31,7 @@ def encode(document):
 
 
 def command(port, document):
-    """The raw answer to a command on the database admin."""
+    """Sends a command to the database `admin`, and returns the raw response."""
     with socket.create_connection(("127.0.0.1", port), 5) as peer:
         body = struct.pack("<i", 0) + b"\0" + encode({**document, "$db": "admin"})
         peer.sendall(struct.pack("<iiii", 16 + len(body), 1, 0, 2013) + body)
@@ -42,14 +42,14 @@ def command(port, document):
 def main():
     port = int(sys.argv[1])
     members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
-    # A set that exists already says so, which is fine.
+    # If the set already exists, the command fails, which is fine.
     command(port, {"replSetInitiate": {"_id": "rs0", "members": members}})
     end = time.monotonic() + 30
     while time.monotonic() < end:
         if b"\x08isWritablePrimary\x00\x01" in command(port, {"hello": 1}):
             return
         time.sleep(0.05)
-    sys.exit("mongod has no primary after 30 s")
+    sys.exit("mongod has no primary after 30 s; see its log")
 
 
 main()

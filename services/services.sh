@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Real PostgreSQL, MongoDB (a replica set of one) and Redis on spare loopback ports, without Docker. Throw-away data.
-#   services.sh up [STORE…]      install what is missing, start what does not run (all three without a name)
+# Real PostgreSQL, MongoDB (a replica set of one) and Redis on free loopback ports, without Docker, for throw-away data.
+#   services.sh up [STORE…]      install missing programs and start stores that are down (default: all three)
 #   services.sh down [STORE…]    stop
-#   services.sh kill STORE       kill -9, with its children
+#   services.sh kill STORE       kill -9, including child processes
 #   services.sh pause STORE      SIGSTOP
 #   services.sh resume STORE     SIGCONT
 #   services.sh reset            stop all and delete their data
-#   services.sh status           a line a store
+#   services.sh status           one line per store
 #   services.sh env              `export` lines for banter
-#   services.sh backup DIR       copy all that MongoDB and PostgreSQL keep, in this order
-#   services.sh restore DIR      put it back in the place of what is there; Redis begins anew
+#   services.sh backup DIR       copy the data of MongoDB and PostgreSQL, in this order
+#   services.sh restore DIR      replace the current data with a backup; empties Redis
 #   services.sh root             the data folder
 # STORE is postgres, mongo or redis. SERVICES_ROOT names the data folder (default: one per checkout, under TMPDIR).
-# SERVICES_MONGO_DATA and SERVICES_MONGO_OPTIONS put mongod's files elsewhere and give it more options.
+# SERVICES_MONGO_DATA moves mongod's files, and SERVICES_MONGO_OPTIONS adds options to mongod.
 set -euo pipefail
 self=$(realpath "$0")
 cd "$(dirname "$self")/.."
@@ -24,7 +24,7 @@ server_user=${SERVICES_USER:-nobody} # initdb and postgres refuse root
 say() { printf 'services: %s\n' "$*" >&2; }
 die() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 
-# Ports that were free at the first start, kept for the life of the data.
+# Ports that were free at the first start; they are kept as long as the data.
 ports() {
   if [ ! -s "$root/ports" ]; then
     python3 - >"$root/ports.new" <<'PY'
@@ -48,11 +48,11 @@ pid_file() {
     postgres) echo "$root/postgres/data/postmaster.pid" ;;
     mongo) echo "$root/mongo/pid" ;;
     redis) echo "$root/redis/pid" ;;
-    *) die "there is no store \"$1\"" "name postgres, mongo or redis" ;;
+    *) die "there is no store \"$1\"" "use postgres, mongo or redis" ;;
   esac
 }
 
-# The pid of a store that runs. A stale file may name somebody else's pid, and a dead server may linger as a zombie.
+# The pid of a running store. A stale file may contain the pid of another program, and a dead server may be a zombie.
 pid_of() {
   local pid
   pid=$(head -1 "$(pid_file "$1")" 2>/dev/null | tr -d ' ') || return 1
@@ -60,7 +60,7 @@ pid_of() {
   echo "$pid"
 }
 
-as_user() { # COMMAND…: as a user without rights when we are root
+as_user() { # COMMAND…: as an unprivileged user if we are root
   if [ "$(id -u)" = 0 ]; then
     setpriv --reuid="$server_user" --regid="$(id -g "$server_user")" --clear-groups env HOME="$root" "$@"
   else
@@ -78,12 +78,12 @@ install() {
   ldconfig -p 2>/dev/null | grep -q 'libcurl\.so\.4 ' || missing+=(libcurl4) # mongod needs it
   if [ ${#missing[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-      die "${missing[*]} must be installed" "on Debian: sudo apt-get install ${missing[*]}; their services need not run"
+      die "${missing[*]} must be installed" "on Debian: sudo apt-get install ${missing[*]}; the system services need not run"
     say "apt-get install ${missing[*]}"
-    # Their daemons shall not run: ours do, on other ports.
+    # Keep the packages from starting their daemons: we start our own on other ports.
     local policy=/usr/sbin/policy-rc.d made= installed=0
     if [ ! -e "$policy" ]; then
-      # Left behind, it would keep every daemon of this machine from starting.
+      # If left behind, the file would keep every daemon on this machine from starting.
       trap 'rm -f /usr/sbin/policy-rc.d' EXIT
       trap 'exit 130' INT TERM HUP
       printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && made=1
@@ -91,7 +91,7 @@ install() {
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
       >"$root/apt.log" 2>&1 || installed=1
     [ -z "$made" ] || { rm -f "$policy"; trap - EXIT INT TERM HUP; }
-    [ $installed = 0 ] || { tail -5 "$root/apt.log" >&2; die "${missing[*]} could not be installed" "see $root/apt.log"; }
+    [ $installed = 0 ] || { tail -5 "$root/apt.log" >&2; die "cannot install ${missing[*]}" "see $root/apt.log"; }
   fi
   if [ -z "$(mongod_bin)" ]; then
     say "fetching mongod (42 MB)"
@@ -116,10 +116,10 @@ start_postgres() {
   fi
   if ! pid_of postgres >/dev/null; then
     rm -f "$folder/data/postmaster.pid" # left by a killed server
-    # No fsync: a killed process loses nothing by it, only a killed machine would.
+    # Without fsync, a killed process loses nothing; only a power failure would lose data.
     local options="-p $postgres_port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$folder -c fsync=off -c full_page_writes=off -c max_connections=200"
     local try
-    for try in 1 2 3; do # the children of a killed server may hold its shared memory for a moment
+    for try in 1 2 3; do # the children of a killed server may hold its shared memory briefly
       as_user "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w -t 30 -s -o "$options" start 2>>"$root/initdb.log" && break
       [ "$try" != 3 ] || return 1
       sleep 1
@@ -162,7 +162,7 @@ stop() { # STORE SIGNAL
   local pid try
   pid=$(pid_of "$1") || return 0
   tree_of "$pid"
-  kill -CONT "${tree[@]}" 2>/dev/null || true # those that were paused, too
+  kill -CONT "${tree[@]}" 2>/dev/null || true # also wake paused processes
   kill -"$2" "$pid" 2>/dev/null || true
   for try in $(seq 200); do
     pid_of "$1" >/dev/null || return 0
@@ -173,16 +173,16 @@ stop() { # STORE SIGNAL
 
 tree_of() { read -ra tree <<<"$1 $(cat "/proc/$1/task/$1/children" 2>/dev/null || true)"; }
 
-# A store with its children: PostgreSQL serves each connection by one.
+# Signals a store and its children: PostgreSQL has one child process per connection.
 signal_tree() { # STORE SIGNAL
   local pid
-  pid=$(pid_of "$1") || die "$1 does not run" "start it with services.sh up $1"
+  pid=$(pid_of "$1") || die "$1 is not running" "start it with services.sh up $1"
   tree_of "$pid"
-  # A child may end by itself meanwhile.
+  # A child may end in the meantime.
   kill -"$2" "${tree[@]}" 2>/dev/null || true
 }
 
-# Until a killed store and its children are gone; until then they hold its port and shared memory.
+# Waits until a killed store and its children are gone, because they hold its port and shared memory.
 await_end() {
   local pid
   for pid in "${tree[@]}"; do
@@ -203,17 +203,17 @@ start_all() {
   return $failed
 }
 
-# A folder that somebody else has made could hold anything.
+# A folder that another user created could contain anything.
 own_root() {
   mkdir -p "$root" && chmod 755 "$root"
-  [ -O "$root" ] || die "$root is somebody else's" "name another folder in SERVICES_ROOT"
+  [ -O "$root" ] || die "$root belongs to another user" "choose another folder with SERVICES_ROOT"
   [ -s "$root/secret" ] || (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$root/secret")
 }
 
-# MongoDB first: then every dialogue whose turns are in the backup is in it too.
+# MongoDB first, so that the backup has the dialogue of every turn that it has.
 backup() { # DIR
-  mkdir -p "$1" && [ -z "$(ls -A "$1")" ] || die "$1 is not empty" "name a new folder"
-  # Whatever becomes of the copy, MongoDB runs again.
+  mkdir -p "$1" && [ -z "$(ls -A "$1")" ] || die "$1 is not empty" "choose a new folder"
+  # Restart MongoDB even if the copy fails.
   trap 'start_mongo' EXIT
   stop mongo TERM
   cp -a "$root/mongo/data" "$1/mongo"
@@ -223,14 +223,14 @@ backup() { # DIR
 }
 
 restore() { # DIR
-  [ -s "$1/postgres.dump" ] && [ -d "$1/mongo" ] || die "$1 holds no backup" "name a folder that \`services.sh backup\` made"
+  [ -s "$1/postgres.dump" ] && [ -d "$1/mongo" ] || die "$1 does not contain a backup" "use a folder created by \`services.sh backup\`"
   stop mongo TERM
   rm -rf "$root/mongo/data"
   cp -a "$1/mongo" "$root/mongo/data"
   start_mongo
   "$(postgres_bin)/pg_restore" --clean --if-exists --no-owner \
     --dbname="postgres://banter@127.0.0.1:$postgres_port/banter" "$1/postgres.dump"
-  # Sessions and caches are of the time after the backup.
+  # Sessions and caches date from after the backup.
   redis-cli -p "$redis_port" --scan --pattern 'banter:*' | xargs -r redis-cli -p "$redis_port" del >/dev/null
 }
 
@@ -251,7 +251,7 @@ esac
 read -ra stores <<<"${stores[*]}"
 for store in "${stores[@]}"; do pid_file "$store" >/dev/null; done
 case $verb in
-  up) # one at a time: tests of several programs may want the stores at once
+  up) # one at a time, because several test programs may start the stores at once
     own_root
     exec 9>"$root/lock" && flock 9
     ports
@@ -265,7 +265,7 @@ case $verb in
   resume) signal_tree "$1" CONT ;;
   reset)
     "$self" down
-    # Stores of single tests, each with a small disk perhaps.
+    # Stores of single tests, some on a small disk of their own.
     for inner in "$root"/inner/*; do
       [ -d "$inner" ] || continue
       SERVICES_ROOT=$inner/root "$self" reset
@@ -274,11 +274,11 @@ case $verb in
     rm -rf "$root" ;;
   root) echo "$root" ;;
   backup | restore)
-    [ ${#words[@]} = 1 ] || die "$verb needs a folder" "services.sh $verb DIR"
-    [ -s "$root/ports" ] || die "the stores have not been started" "make services-up"
+    [ ${#words[@]} = 1 ] || die "$verb needs a folder" "run services.sh $verb DIR"
+    [ -s "$root/ports" ] || die "the stores have not been started" "run make services-up"
     . "$root/ports"
     "$verb" "${words[0]}" ;;
   status) for store in "${stores[@]}"; do pid_of "$store" >/dev/null && echo "$store up" || echo "$store down"; done ;;
-  env) [ -s "$root/ports" ] && [ -O "$root" ] || die "the stores have not been started" "make services-up"; ports; env_lines ;;
+  env) [ -s "$root/ports" ] && [ -O "$root" ] || die "the stores have not been started" "run make services-up"; ports; env_lines ;;
   *) sed -n '2,14p' "$0" | cut -c3- >&2; exit 2 ;;
 esac

@@ -1,6 +1,6 @@
-"""Checks compose.yaml and deploy/nginx.conf: their form, and that one names what the other has. Needs no Docker and no nginx.
+"""Checks the syntax of compose.yaml and deploy/nginx.conf, and that their names match. Needs no Docker and no nginx.
 
-    check_deploy.py FOLDER      FOLDER holds the unpacked wheels of tools/lint-requirements.txt
+    check_deploy.py FOLDER      FOLDER contains the unpacked wheels of tools/lint-requirements.txt
 """
 
 import importlib.machinery
@@ -17,7 +17,7 @@ faults = []
 
 def compose():
     """The services by name, checked against the Compose specification."""
-    # The extension alone: the package around it wants more packages.
+    # Load only the extension, because the package around it needs more packages.
     path = next(wheels.glob("compose_spec/compose_spec.*.so"))
     loader = importlib.machinery.ExtensionFileLoader("compose_spec", str(path))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("compose_spec", loader))
@@ -29,7 +29,7 @@ def compose():
 
 def check_services(services):
     for name, service in services.items():
-        ours = service.get("image") == "banter"  # its image has a health check
+        ours = service.get("image") == "banter"  # our image has its own health check
         if not ours and not service.get("healthcheck"):
             faults.append(f"compose.yaml: {name} has no healthcheck")
         if ours or name == "nginx":
@@ -38,7 +38,7 @@ def check_services(services):
                     faults.append(f"compose.yaml: {name} has no {wish}")
         for other in service.get("depends_on") or {}:
             if other not in services:
-                faults.append(f"compose.yaml: {name} waits for {other}, which is not there")
+                faults.append(f"compose.yaml: {name} depends on {other}, which does not exist")
 
 
 def check_nginx(services):
@@ -53,12 +53,12 @@ def check_nginx(services):
     directives = [one for config in parsed["config"] for one in walk(config["parsed"])]
     servers = [one["args"][0].split(":")[0] for one in directives if one["directive"] == "server" and one["args"]]
     if not servers:
-        faults.append("deploy/nginx.conf: no upstream has a server")
+        faults.append("deploy/nginx.conf: there is no upstream with a server")
     for server in servers:
         if server not in services:
-            faults.append(f"deploy/nginx.conf: {server} is no service of compose.yaml")
+            faults.append(f"deploy/nginx.conf: {server} is not a service in compose.yaml")
     if not any(one["directive"] == "listen" and "ssl" in one["args"] for one in directives):
-        faults.append("deploy/nginx.conf: nothing listens with TLS")
+        faults.append("deploy/nginx.conf: no server listens with TLS")
 
 
 services = compose()

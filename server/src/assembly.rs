@@ -1,4 +1,4 @@
-//! Putting the parts together: the only place that knows which backend and which model are used.
+//! Assembles the server. This is the only module that knows which backend and which model are used.
 
 mod folder;
 mod model;
@@ -42,17 +42,17 @@ pub use folder::make_data_folder;
 pub use model::embedder;
 use origin::Parts;
 
-/// A server's parts, before HTTP.
+/// The parts of a server, without HTTP.
 pub struct Assembly {
-    /// For routes.
+    /// The state of the routes.
     pub app: App,
-    /// To be closed at the end.
+    /// The stores; close them at the end.
     pub backend: Backend,
-    /// The bot that is served.
+    /// The bot, for the greeting of `serve`.
     pub catalogue: Arc<Catalogue>,
     /// Why the bot's folder is not served, if the version before is served in its place.
     pub not_taken: Option<StartError>,
-    /// Keeps others from the embedded store as long as it lives.
+    /// Locks the embedded store for this process while it lives.
     pub lock: Option<File>,
 }
 
@@ -85,21 +85,21 @@ impl From<BotError> for StartError {
 pub async fn open_backend(config: &Config, clock: SharedClock) -> Result<Backend, SetupError> {
     let options = config.backend()?;
     let hint = match options.urls {
-        Some(_) => "check that the store is running and that its URL (stores.*) is right",
-        None => "check the data folder's owner and free space, or name another with --data-dir",
+        Some(_) => "check that the store is running and that its URL (stores.*) is correct",
+        None => "check the owner and the free space of the data folder, or choose another with --data-dir",
     };
     Backend::open(&options, clock).await.map_err(|error| SetupError::new(error.to_string(), hint))
 }
 
-/// Opens stores, loads model and bot, and joins them.
+/// Opens the stores, loads the model and the bot, and joins them.
 ///
 /// # Errors
-/// Whatever keeps the server from answering.
+/// Anything that prevents the server from serving.
 pub async fn assemble(config: &Config, rules: Rules, progress: Progress<'_>) -> Result<Assembly, StartError> {
     make_data_folder(config)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let lock = if config.store_urls()?.is_none() { Some(lock(&config.data_dir)?) } else { None };
-    // The model takes the longest to load; files and store are read meanwhile.
+    // The model takes longest to load, so the files and the store are read in the meantime.
     let (embedding, data_dir) = (config.embedding.clone(), config.data_dir.clone());
     let loading = tokio::task::spawn_blocking(move || embedder(&embedding, &data_dir));
     let backend = open_backend(config, Arc::clone(&clock)).await?;
@@ -133,17 +133,17 @@ pub async fn assemble(config: &Config, rules: Rules, progress: Progress<'_>) -> 
     Ok(Assembly { app, backend, catalogue, not_taken: started.not_taken, lock })
 }
 
-/// Whether the server follows the bot's folder: where its author works on it, and nobody else.
+/// Whether the server follows the bot's folder. By default only in the dev profile with the embedded store.
 pub fn watches(config: &Config, rules: Rules) -> bool {
     config.reload.watch.unwrap_or(rules == Rules::Dev && config.stores.postgres.is_none())
 }
 
-/// Where a server's plugins run; compiled code is kept in the data folder.
+/// The sandbox of a server's plugins. Compiled code is kept in the data folder.
 fn sandbox(config: &Config, runtime: Handle) -> Sandbox {
     Sandbox::new(runtime, Some(config.data_dir.join("plugins")))
 }
 
-/// Where commands call plugins that a server may be running too.
+/// The sandbox for commands, which may call plugins while a server runs them.
 pub fn observing_sandbox(config: &Config, runtime: Handle) -> Sandbox {
     Sandbox::observing(runtime, Some(config.data_dir.join("plugins")))
 }
@@ -155,10 +155,10 @@ pub struct Versions {
     pub releases: Arc<Releases>,
 }
 
-/// The use cases over given stores and engine.
+/// The use cases over the given stores and engine.
 ///
 /// # Errors
-/// When there is no secret and none can be made.
+/// No secret is set, and none can be created.
 pub fn application(
     config: &Config,
     rules: Rules,
@@ -197,5 +197,5 @@ pub fn application(
 }
 
 fn store_failed(error: &StoreError) -> SetupError {
-    SetupError::new(error.to_string(), "check the store, and start again")
+    SetupError::new(error.to_string(), "check the store, then start again")
 }

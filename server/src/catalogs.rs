@@ -1,7 +1,7 @@
-//! Which bot answers: the versions in use, and the way of a new one into use.
+//! The versions in use, and how a new one is published.
 //!
-//! `gate` refuses what is not good in every respect; `releases` is what admins do; `follower` makes this server run what the store's
-//! pointer names; `source` builds stored versions; `watch` follows a folder; `terms` are the words that they share.
+//! `gate` checks a version before it may serve; `releases` holds the admins' operations; `follower` makes this server
+//! run the version that is active in the store; `watch` follows a folder.
 
 pub mod archive;
 pub mod follower;
@@ -34,31 +34,30 @@ use thiserror::Error;
 
 use serving::{Line, Serving};
 
-/// The versions in use. Turns take a reference and keep it to their end; what nobody refers to any more is freed.
+/// The versions in use. A turn keeps a reference until it ends; a version is freed with its last reference.
 pub struct Catalogs {
     line: RwLock<Arc<Line>>,
 }
 
 impl Catalogs {
-    /// Begins with a version for all.
+    /// Starts with one version for all users.
     pub fn new(serving: Serving) -> Self {
         Self { line: RwLock::new(Arc::new(Line { generation: 0, stable: Arc::new(serving), canary: None })) }
     }
 
-    /// What is in use.
     pub fn line(&self) -> Arc<Line> {
         Arc::clone(&self.line.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The version for a turn of this user that begins now.
+    /// The version for this user's next turn.
     pub fn for_user(&self, user: UserId) -> Arc<Serving> {
         Arc::clone(self.line.read().unwrap_or_else(PoisonError::into_inner).for_user(user))
     }
 
-    /// Puts other versions into use. Turns that have begun end on theirs.
+    /// Replaces the versions in use. Turns in flight keep their version.
     pub fn swap(&self, line: Line) {
         let old = std::mem::replace(&mut *self.line.write().unwrap_or_else(PoisonError::into_inner), Arc::new(line));
-        // Freeing a large version takes a while; it happens here, outside the lock, or where its last turn ends.
+        // Freeing a large version takes a while, so it happens outside the lock, or when its last turn ends.
         drop(old);
     }
 }
@@ -66,7 +65,7 @@ impl Catalogs {
 /// Why a bot's folder gives no bot.
 #[derive(Debug, Error)]
 pub enum BotError {
-    #[error("the bot's folder {} cannot be read: {reason}", folder.display())]
+    #[error("cannot read the bot's folder {}: {reason}", folder.display())]
     Unreadable { folder: PathBuf, reason: io::Error },
     /// Its files have errors, which a command prints.
     #[error("the bot in {} has errors", folder.display())]
@@ -79,25 +78,25 @@ pub enum BotError {
 /// Reads a bot's folder.
 ///
 /// # Errors
-/// [`BotError::Unreadable`].
+/// The folder cannot be read.
 pub fn read(folder: &Path, faults: &mut Faults) -> Result<Bundle, BotError> {
     Bundle::read(folder, faults).map_err(|reason| BotError::Unreadable { folder: folder.to_owned(), reason })
 }
 
-/// Loads a bot that must be without errors; warnings go to the log.
+/// Loads a bot that must have no errors. The number of warnings is logged.
 ///
 /// # Errors
-/// [`BotError::Unreadable`] and [`BotError::Faulty`].
+/// The bot has errors; all diagnostics are printed to standard error.
 pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRuntime) -> Result<Catalogue, BotError> {
     let mut faults = Faults::default();
     let bundle = read(folder, &mut faults)?;
     load_bundle(folder, &bundle, &faults, scripting, plugins)
 }
 
-/// [`load_good`] of what was read from `folder`, with the faults that were found then.
+/// [`load_good`] for a bundle read from `folder`, with the diagnostics found by reading it.
 ///
 /// # Errors
-/// [`BotError::Faulty`].
+/// The bot has errors; all diagnostics are printed to standard error.
 pub fn load_bundle(
     folder: &Path,
     bundle: &Bundle,
@@ -111,15 +110,15 @@ pub fn load_bundle(
     };
     let warnings = faults.count(Severity::Warning);
     if warnings > 0 {
-        tracing::warn!(warnings, "the bot's files have warnings; `banter check` lists them");
+        tracing::warn!(warnings, "the bot has warnings; list them with `banter check`");
     }
     Ok(catalogue)
 }
 
-/// Makes a snapshot, keeping vectors and classifier under `folder`.
+/// Builds a snapshot. Embeddings and the classifier are cached under `folder`.
 ///
 /// # Errors
-/// When the model fails.
+/// The model fails.
 pub fn build(
     catalogue: Catalogue,
     engine: &Engine,

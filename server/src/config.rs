@@ -1,5 +1,5 @@
-//! Configuration: defaults < `Rocket.toml` < environment < command line. Passed down, never global; secrets are redacted by
-//! type; an unknown key is an error.
+//! Configuration: defaults < `Rocket.toml` < environment < command line. It is passed down and never global. Secrets
+//! have a type that redacts them, and an unknown key is an error.
 
 mod check;
 mod environment;
@@ -31,27 +31,27 @@ use release::{AdminConfig, ReloadConfig};
 
 use crate::setup::SetupError;
 
-/// Everything that can be set. `Rocket.toml` documents each key.
+/// All settings. `Rocket.toml` documents each key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the server listens.
+    /// The address to listen on.
     pub address: IpAddr,
     /// The port; 0 takes a free one.
     pub port: u16,
-    /// Threads for requests; 0 is one a core.
+    /// Threads for requests; 0 means one per core.
     pub workers: usize,
-    /// Seconds that in-flight turns have to finish at shutdown.
+    /// How long in-flight turns may take to finish at shutdown, in seconds.
     pub shutdown_seconds: u32,
     /// The bot's folder.
     pub bot: PathBuf,
-    /// All that the process writes lies here.
+    /// The folder for everything that the process writes.
     pub data_dir: PathBuf,
-    /// The model.
+    /// The embedding model.
     pub embedding: EmbeddingConfig,
     /// Accounts and tokens.
     pub auth: AuthConfig,
-    /// Bounds on requests.
+    /// Limits on requests.
     pub limits: LimitsConfig,
     /// The embedded store.
     pub sqlite: SqliteConfig,
@@ -61,47 +61,44 @@ pub struct Config {
     pub channel: ChannelConfig,
     /// `GET /health`.
     pub health: HealthConfig,
-    /// Plugins.
     pub plugins: PluginsConfig,
-    /// Who may change the bot.
+    /// The keys that may change the bot.
     pub admin: AdminConfig,
-    /// How new versions come into use.
+    /// How new versions are published.
     pub reload: ReloadConfig,
     /// The origin of the front-end that may use cookies, such as `https://shop.example`.
     pub front: Option<String>,
-    /// Networks of proxies that are believed when they tell, in `X-Forwarded-For`, whom they speak for.
+    /// Networks of trusted proxies, whose `X-Forwarded-For` names the client.
     pub proxies: Vec<IpNet>,
-    /// Logs.
     pub log: LogConfig,
 }
 
-/// The model.
+/// The embedding model.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingConfig {
-    /// Path of `libonnxruntime.so`.
+    /// The path of `libonnxruntime.so`.
     pub library: PathBuf,
-    /// A folder with model.onnx and its tokenizer files.
+    /// The folder with model.onnx and its tokenizer files.
     pub path: PathBuf,
-    /// A name that fastembed knows, downloaded by it; overrides `path`.
+    /// The name of a fastembed model, which fastembed downloads; overrides `path`.
     pub model: Option<String>,
-    /// What is put before each text; without it, what suits the model.
+    /// The prefix of each text; the default depends on the model.
     pub prefix: Option<String>,
-    /// Threads inside one run; 0 is one a core.
+    /// Threads of one model run; 0 means one per core.
     pub threads: usize,
-    /// Texts that may wait.
+    /// The maximum number of texts that wait for the model.
     pub queue: usize,
-    /// Recent texts whose vectors are remembered.
+    /// The number of recent texts whose embeddings are cached.
     pub recent: usize,
-    /// A longer text is cut after so many tokens.
+    /// Longer texts are truncated to this many tokens.
     pub max_tokens: usize,
 }
 
-/// Plugins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginsConfig {
-    /// Where `banter plugin build` keeps the compilers that it fetches.
+    /// The folder in which `banter plugin build` keeps the compilers that it fetches.
     pub tools: PathBuf,
 }
 
@@ -109,20 +106,20 @@ pub struct PluginsConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
-    /// Signs tokens. `dev` makes one and keeps it in the data folder.
+    /// The key that signs tokens. `dev` creates one and keeps it in the data folder.
     pub secret: Option<Secret>,
     pub algorithm: Algorithm,
-    /// Life of an access token.
+    /// The lifetime of an access token.
     pub access_minutes: u32,
-    /// Life of a refresh token.
+    /// The lifetime of a refresh token.
     pub refresh_days: u32,
-    /// Password hashes computed at a time; 0 is one a core.
+    /// Password hashes computed at the same time; 0 means one per core.
     pub parallel_hashes: usize,
-    /// Log-ins that may wait for a hash.
+    /// The maximum number of log-ins that wait for a hash.
     pub waiting_hashes: usize,
-    /// Log-ins a minute for one e-mail address.
+    /// Log-ins per minute for one e-mail address.
     pub logins_per_email: u32,
-    /// Log-ins a minute from one network address.
+    /// Log-ins per minute from one network address.
     pub logins_per_address: u32,
 }
 
@@ -134,15 +131,15 @@ pub enum Algorithm {
     HS512,
 }
 
-/// Bounds on requests.
+/// Limits on requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Bytes of a request's body.
+    /// The maximum size of a request body.
     pub body_bytes: u64,
-    /// Seconds that a body may take to arrive.
+    /// How long a body may take to arrive.
     pub body_seconds: u64,
-    /// Turns computed at a time; more wait, and past four times as many are refused with 503.
+    /// Turns computed at the same time. More wait; beyond four times this number, they are refused with 503.
     pub parallel_turns: usize,
 }
 
@@ -150,7 +147,7 @@ pub struct LimitsConfig {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelConfig {
-    /// Clients prove themselves with it. Without it the channel is off; in `dev` it is open.
+    /// The key that clients present. Without it the channel is off, except in `dev`, where it is open.
     pub key: Option<Secret>,
 }
 
@@ -158,36 +155,34 @@ pub struct ChannelConfig {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthConfig {
-    /// The value of `X-Health-Key`; without it nobody may ask.
+    /// The value of `X-Health-Key`; without it the endpoint refuses everyone.
     pub key: Option<Secret>,
 }
 
-/// Logs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// `human` or `json`.
     pub format: LogFormat,
-    /// A filter as of `tracing_subscriber::EnvFilter`.
+    /// A filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub filter: String,
 }
 
-/// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Which set of rules holds, apart from how the binary was built.
+/// The rules of the profile (`BANTER_PROFILE`). They do not depend on how the binary was built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
-    /// Loopback only; secrets are made.
+    /// Listens on loopback only; creates missing secrets.
     Dev,
-    /// Any address; secrets are given.
+    /// Listens on any address; secrets must be set.
     Release,
 }
 
@@ -239,7 +234,7 @@ impl Default for Config {
     }
 }
 
-/// What the command line may override.
+/// Settings that the command line overrides.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--bot`
@@ -253,10 +248,10 @@ pub struct Overrides {
 }
 
 impl Config {
-    /// Reads the file, the environment and the overrides.
+    /// Reads the file and the environment, and applies the overrides.
     ///
     /// # Errors
-    /// Unknown keys, values of the wrong type.
+    /// A key is unknown, or a value has the wrong type or is out of bounds.
     pub fn load(file: &Path, overrides: &Overrides) -> Result<(Self, Rules), SetupError> {
         let profile = Profile::from_env_or("BANTER_PROFILE", "dev");
         let rules = match profile.as_str().as_str() {
@@ -281,7 +276,7 @@ impl Config {
         config.data_dir = overrides.data_dir.clone().unwrap_or(config.data_dir);
         config.address = overrides.address.unwrap_or(config.address);
         config.port = overrides.port.unwrap_or(config.port);
-        // An origin has no path; with a slash behind it, none would ever be equal.
+        // An origin has no path: with a trailing slash, no `Origin` header would match it.
         config.front =
             config.front.map(|front| front.trim_end_matches('/').to_owned()).filter(|front| !front.is_empty());
         config.check_bounds()?;
@@ -297,8 +292,8 @@ impl Config {
     pub fn store_urls(&self) -> Result<Option<Urls>, SetupError> {
         self.stores.urls().map_err(|missing| {
             SetupError::new(
-                format!("the external stores need three URLs, and {} is not set", missing.join(" and ")),
-                "set all three, or none to use the embedded store; DATABASE_HOST and its like count as stores.postgres",
+                format!("external stores are configured, but {} is not set", missing.join(" and ")),
+                "set all three, or none to use the embedded store; the DATABASE_* variables also set stores.postgres",
             )
         })
     }
@@ -318,7 +313,7 @@ impl Config {
     }
 }
 
-/// A part of a URL (RFC 3986, section 2.1).
+/// Percent-encodes a part of a URL (RFC 3986, section 2.1).
 pub fn percent_encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -1,4 +1,4 @@
-//! Contents of versions on this server's disk, so that a reload fetches only what is new. A cache: each is checked when it is read.
+//! A disk cache of version contents, so that a reload fetches only new files. Each entry is verified when it is read.
 
 use std::{
     collections::BTreeSet,
@@ -10,12 +10,12 @@ use std::{
 
 use banter_engine::{catalogue::manifest::hash_of, write_atomically};
 
-/// A folder with a file a content, named by its hash.
+/// A folder with one file per content, named by its hash.
 #[derive(Clone, Debug)]
 pub struct Contents(PathBuf);
 
 impl Contents {
-    /// In a folder that is made when it is needed.
+    /// A cache in `folder`, which is created when first needed.
     pub fn new(folder: PathBuf) -> Self {
         Self(folder)
     }
@@ -32,26 +32,26 @@ impl Contents {
         }
     }
 
-    /// Whether there is such a content; not whether it is whole.
+    /// Whether a content exists; it may be damaged.
     pub fn has(&self, hash: &str) -> bool {
         self.0.join(hash).is_file()
     }
 
-    /// Keeps a content.
+    /// Stores a content.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Any error of the file system.
     pub fn put(&self, hash: &str, bytes: &[u8]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
         write_atomically(&self.0.join(hash), bytes)
     }
 
-    /// Forgets all but these.
+    /// Deletes all contents except these.
     pub fn keep(&self, hashes: &BTreeSet<String>) {
         let Ok(entries) = fs::read_dir(&self.0) else { return };
         for entry in entries.filter_map(Result::ok) {
             if !entry.file_name().to_str().is_some_and(|name| hashes.contains(name)) {
-                // What stays costs space, and nothing else.
+                // A file that cannot be deleted only costs space.
                 let _ = fs::remove_file(entry.path());
             }
         }

@@ -1,4 +1,4 @@
-//! `banter admin`: which users may change the bot.
+//! `banter admin`: grants and revokes users' rights to change the bot.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -12,19 +12,19 @@ use banter_stores::{
 
 use crate::failure::Failure;
 
-/// What is wanted.
+/// What to do with the right to change the bot.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Let a user change the bot.
+    /// Allow a user to change the bot.
     #[command(after_help = "Example:\n  banter admin grant ann@mail.example")]
     Grant {
-        /// Number or e-mail address.
+        /// User number or e-mail address.
         user: String,
     },
-    /// Let a user change the bot no longer.
+    /// No longer allow a user to change the bot.
     #[command(after_help = "Example:\n  banter admin revoke 17")]
     Revoke {
-        /// Number or e-mail address.
+        /// User number or e-mail address.
         user: String,
     },
 }
@@ -44,14 +44,11 @@ pub(super) fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
             subject: Some(user),
             detail: json!({ "by": "command" }),
         };
-        let failed = |error: StoreError| Failure::usage(error.to_string(), "run it again when the store answers");
+        let failed = |error: StoreError| Failure::usage(error.to_string(), "run it again when the store responds");
         if !stores.users.set_admin(user, admin, &entry).await.map_err(failed)? {
-            return Err(Failure::usage(
-                format!("there is no user {name}"),
-                "name a user by number or by e-mail address",
-            ));
+            return Err(Failure::usage(format!("there is no user {name}"), "use the user's number or e-mail address"));
         }
-        let told = if admin { "may change the bot now" } else { "may no longer change the bot" };
+        let told = if admin { "may now change the bot" } else { "may no longer change the bot" };
         print(format!("user {} {told}", user.0));
         Ok(0)
     })

@@ -1,4 +1,4 @@
-//! `banter chat`: a REPL over the engine alone; the state lives as long as the command.
+//! `banter chat`: a REPL over the engine alone. The dialogue state lives as long as the command.
 
 use std::{
     collections::BTreeMap,
@@ -25,9 +25,9 @@ use super::{print, runtime};
 use crate::{failure::Failure, progress::BuildBar};
 use banter_server::{assembly, catalogs, config::Config, host::OutboundHttp};
 
-const HELP: &str = "/explain  why the last reply is as it is\n/state    what the dialogue remembers\n/reset    begin anew\n/quit     leave (also Ctrl-D)";
+const HELP: &str = "/explain  explain the last reply\n/state    show the dialogue state\n/reset    start a new dialogue\n/quit     leave (also Ctrl-D)";
 
-/// Talks until the input ends.
+/// Chats until the input ends.
 pub fn run(config: &Config, json: bool) -> Result<u8, Failure> {
     let scripting = Arc::new(Scripting::new());
     let runtime = runtime(0)?;
@@ -56,12 +56,11 @@ struct Chat {
 
 impl Chat {
     fn interactive(&mut self, config: &Config) -> Result<u8, Failure> {
-        let failed = |error: ReadlineError| {
-            Failure::usage(format!("the terminal cannot be read: {error}"), "pipe lines instead")
-        };
+        let failed =
+            |error: ReadlineError| Failure::usage(format!("cannot read the terminal: {error}"), "pipe lines instead");
         let mut editor = DefaultEditor::new().map_err(failed)?;
         let history = config.data_dir.join("chat-history");
-        // A first chat has no history.
+        // Before the first chat there is no history, so errors are ignored.
         let _ = fs::create_dir_all(&config.data_dir);
         let _ = editor.load_history(&history);
         print(format!(
@@ -73,7 +72,7 @@ impl Chat {
             let language = self.state.language.as_ref().map_or("  ", |language| language.code());
             match editor.readline(&format!("{language} > ")) {
                 Ok(line) => {
-                    // Losing the history of one line is no reason to stop talking.
+                    // A line missing from the history must not end the chat.
                     let _ = editor.add_history_entry(&line);
                     if !self.take(&line)? {
                         break;
@@ -84,7 +83,7 @@ impl Chat {
             }
         }
         if let Err(error) = editor.save_history(&history) {
-            eprintln!("warning: the history could not be kept: {error}");
+            eprintln!("warning: cannot save the input history: {error}");
         }
         Ok(0)
     }
@@ -92,7 +91,7 @@ impl Chat {
     fn piped(&mut self) -> Result<u8, Failure> {
         for line in io::stdin().lock().lines() {
             let line =
-                line.map_err(|error| Failure::usage(format!("the input cannot be read: {error}"), "pipe UTF-8 lines"))?;
+                line.map_err(|error| Failure::usage(format!("cannot read the input: {error}"), "pipe UTF-8 lines"))?;
             if !self.take(&line)? {
                 break;
             }
@@ -100,7 +99,7 @@ impl Chat {
         Ok(0)
     }
 
-    /// One line; `false` ends the chat.
+    /// Handles one line; `false` ends the chat.
     fn take(&mut self, line: &str) -> Result<bool, Failure> {
         match line.trim() {
             "" => {}
@@ -109,22 +108,22 @@ impl Chat {
             "/reset" => {
                 self.state = DialogueState::default();
                 self.last = None;
-                self.tell("the dialogue begins anew");
+                self.tell("started a new dialogue");
             }
             "/state" => self.tell(pretty(&self.state)),
             "/explain" => match &self.last {
                 Some(turn) => self.tell(explain(turn)),
-                None => self.tell("nothing has been said yet"),
+                None => self.tell("there are no replies yet"),
             },
             command if command.starts_with('/') => {
-                self.tell(format!("there is no {command}; /help lists the commands"));
+                self.tell(format!("unknown command {command}; /help lists the commands"));
             }
             _ => self.say(line)?,
         }
         Ok(true)
     }
 
-    /// What a command says; it is none of the objects that a program reads.
+    /// Prints the output of a command. With `--json` it goes to standard error, because programs read only turns.
     fn tell(&self, text: impl std::fmt::Display) {
         if self.json { eprintln!("{text}") } else { print(text) }
     }
@@ -197,7 +196,7 @@ fn explain(turn: &Turn) -> String {
     lines.join("\n")
 }
 
-/// HTTP as the server does it; kept values in memory.
+/// Sends HTTP requests as the server does, and keeps values in memory.
 #[derive(Default)]
 pub(super) struct ChatHost {
     http: OutboundHttp,

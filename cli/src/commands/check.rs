@@ -1,4 +1,4 @@
-//! `banter check`: all that is wrong with a bot, and with `--json` for programs.
+//! `banter check`: reports all diagnostics of a bot, with `--json` for programs.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,17 +20,15 @@ use crate::{
 };
 use banter_server::{assembly, catalogs, config::Config};
 
-/// What is wanted.
 pub struct Options {
-    /// One JSON object.
     pub json: bool,
-    /// Leave out the checks that need the model.
+    /// Skip the checks that need the model.
     pub no_model: bool,
-    /// Warnings fail too.
+    /// Fail on warnings too.
     pub deny_warnings: bool,
 }
 
-/// Checks a bot; 0 when it is good.
+/// Checks a bot and returns the exit code: 0 if it is good.
 pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
     let scripting = Arc::new(Scripting::new());
     let runtime = runtime(0)?;
@@ -42,7 +40,7 @@ pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
         if let Some(note) = state.note {
             let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
             let fault = Fault::warning(place, format!("the plugin `{}` is suspended: {note}", state.name));
-            faults.push(fault.hint(format!("`banter plugin check {}` calls it once", state.name)));
+            faults.push(fault.hint(format!("test it with `banter plugin check {}`", state.name)));
         }
     }
     let intents = catalogue.as_ref().map(|catalogue| catalogue.intents.len());
@@ -76,7 +74,7 @@ pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
     Ok(if good { 0 } else { CHECK_FAILED })
 }
 
-/// Examples that the model finds nearer to another intent than to their own.
+/// Warns of examples that the model places nearer to another intent than to their own.
 fn warn_of_misplaced(
     catalogue: banter_engine::catalogue::Catalogue,
     engine: &Engine,
@@ -87,8 +85,9 @@ fn warn_of_misplaced(
     let (snapshot, _) = catalogs::build(catalogue, engine, Some(folder), &mut |stage| bar.show(stage))?;
     for found in snapshot.misplaced() {
         let message = format!("\"{}\" is nearer to `{}` than to `{}`", found.text, found.other, found.intent);
-        faults
-            .push(Fault::warning(found.place, message).hint("reword it, move it, or give both intents more examples"));
+        faults.push(
+            Fault::warning(found.place, message).hint("reword it, move it, or add more examples to both intents"),
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `banter migrate`: which migrations the database has, and bringing it up to date before the servers do.
+//! `banter migrate`: lists the database's migrations, and applies them before the servers would.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -9,24 +9,27 @@ use banter_stores::{StoreError, postgres, secret::Secret};
 
 use crate::failure::{CHECK_FAILED, Failure};
 
-/// What is wanted.
+/// What to do with the migrations.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// List the migrations; the exit code is 1 when some are missing.
+    /// List the migrations. The exit code is 1 if some are missing.
     #[command(after_help = "Example:\n  banter migrate status --json")]
     Status {
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Apply what is missing. Servers do the same when they start.
+    /// Apply the missing migrations. Servers also do this when they start.
     #[command(after_help = "Example:\n  banter migrate up")]
     Up,
 }
 
 pub(super) fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
     let urls = config.store_urls()?.ok_or_else(|| {
-        Failure::usage("the embedded store migrates itself", "set stores.postgres, stores.mongo and stores.redis")
+        Failure::usage(
+            "the embedded store migrates itself",
+            "to use external stores, set stores.postgres, stores.mongo and stores.redis",
+        )
     })?;
     block_on(async {
         match action {
@@ -57,5 +60,5 @@ async fn status(url: &Secret, as_json: bool) -> Result<u8, Failure> {
 }
 
 fn failed(error: StoreError) -> Failure {
-    Failure::usage(error.to_string(), "check that PostgreSQL runs and that stores.postgres is right")
+    Failure::usage(error.to_string(), "check that PostgreSQL is running and that stores.postgres is correct")
 }

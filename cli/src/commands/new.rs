@@ -1,11 +1,11 @@
-//! `banter new`: a small bot that passes `banter check`.
+//! `banter new`: creates a starter bot that passes `banter check`.
 
 use std::{fs, io, path::Path};
 
 use super::{print, schema::Kind};
 use crate::failure::Failure;
 
-/// The files of the new bot; `{{name}}` stands for its name.
+/// The files of the new bot; `{{name}}` is replaced with its name.
 const FILES: [(&str, &str); 11] = [
     ("bot.yaml", include_str!("../../template/bot.yaml")),
     ("intents/hello.yaml", include_str!("../../template/intents/hello.yaml")),
@@ -20,28 +20,27 @@ const FILES: [(&str, &str); 11] = [
     ("README.md", include_str!("../../template/README.md")),
 ];
 
-/// Makes a folder with a bot.
 pub fn run(folder: &Path) -> Result<u8, Failure> {
     let name = folder.file_name().and_then(|name| name.to_str()).filter(|name| is_name(name)).ok_or_else(|| {
         Failure::usage(
-            format!("\"{}\" is no name for a bot", folder.display()),
+            format!("\"{}\" is not a valid bot name", folder.display()),
             "use 1 to 64 letters, digits, `-` and `_`, such as my-shop",
         )
     })?;
     if folder.exists() {
         return Err(Failure::usage(
-            format!("{} exists already", folder.display()),
+            format!("{} already exists", folder.display()),
             "choose another name, or remove it",
         ));
     }
     write_all(folder, name).map_err(|error| {
         Failure::usage(
             format!("{} cannot be written: {error}", folder.display()),
-            "choose a folder that you may write to",
+            "choose a folder that you can write to",
         )
     })?;
     print(format!(
-        "made {}; next:\n  banter check --bot {0}\n  banter replay --bot {0}\n  banter chat --bot {0}",
+        "created {}; next:\n  banter check --bot {0}\n  banter replay --bot {0}\n  banter chat --bot {0}",
         folder.display()
     ));
     Ok(0)

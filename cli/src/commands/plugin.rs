@@ -1,4 +1,4 @@
-//! `banter plugin`: make, build, check and try plugins.
+//! `banter plugin`: creates, builds, checks and runs plugins.
 
 pub mod calls;
 
@@ -15,82 +15,81 @@ use crate::{
 use banter_server::config::Config;
 use calls::{CallArgs, call_once, check};
 
-/// What is wanted of plugins.
+/// What to do with plugins.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Make the sources of a plugin that works.
+    /// Create the sources of a working starter plugin.
     #[command(
         after_help = "Example:\n  banter plugin new --lang rust tax && banter plugin build tax && banter plugin run tax --text hello"
     )]
     New {
-        /// The language.
+        /// The language of the plugin.
         #[arg(long, value_enum)]
         lang: Language,
-        /// Its name: lower-case letters, digits, `-` and `_`.
+        /// The name of the plugin: a lower-case letter, then lower-case letters, digits, `-` and `_`.
         name: String,
-        /// Whose.
+        /// The bot and the data folder.
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Compile plugins; their languages' tools are fetched when they are needed.
+    /// Compile plugins, and fetch the tools of their languages when needed.
     #[command(after_help = "Examples:\n  banter plugin build\n  banter plugin build tax")]
     Build {
-        /// Which one; all that have sources without it.
+        /// The plugin to build; the default is all that have sources.
         name: Option<String>,
-        /// Pass over plugins whose language is not there on this machine.
+        /// Skip plugins that cannot be built on this machine.
         #[arg(long)]
         available: bool,
-        /// Whose.
+        /// The bot and the data folder.
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Look a component over: contract, imports against grants, size, limits, and a call that is timed.
+    /// Check a component: its contract, imports against grants, size and limits, and one timed call.
     #[command(after_help = "Examples:\n  banter plugin check tax\n  banter plugin check tax --json | jq .call")]
     Check {
-        /// Which one.
+        /// The name of the plugin.
         name: String,
-        /// What it is told.
+        /// The input of the call.
         #[command(flatten)]
         call: CallArgs,
-        /// One JSON object on standard output.
+        /// Print one JSON object to standard output.
         #[arg(long)]
         json: bool,
-        /// Whose.
+        /// The bot and the data folder.
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Call a plugin once and print what it replies.
+    /// Call a plugin once and print its reply.
     #[command(
         after_help = "Examples:\n  banter plugin run tax --text 'how much is the tax'\n  banter plugin run tax --text x --slot city=Kazan --arguments '{\"price\": 100}'"
     )]
     Run {
-        /// Which one.
+        /// The name of the plugin.
         name: String,
-        /// What it is told.
+        /// The input of the call.
         #[command(flatten)]
         call: CallArgs,
-        /// One JSON object on standard output.
+        /// Print one JSON object to standard output.
         #[arg(long)]
         json: bool,
-        /// Whose.
+        /// The bot and the data folder.
         #[command(flatten)]
         place: PlaceArgs,
     },
 }
 
-/// Whose plugins, and where compiled code is kept.
+/// The bot whose plugins are meant, and the folder of compiled code.
 #[derive(Clone, Debug, Args)]
 pub struct PlaceArgs {
     /// The bot's folder.
     #[arg(long, value_name = "DIR")]
     pub bot: Option<PathBuf>,
-    /// Where compiled code is kept.
+    /// The folder for compiled code.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
 
 impl Action {
-    /// Whose plugins.
     pub fn place(&self) -> &PlaceArgs {
         match self {
             Self::New { place, .. }
@@ -101,7 +100,6 @@ impl Action {
     }
 }
 
-/// Does it.
 pub fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
     match action {
         Action::New { lang, name, .. } => new(config, *lang, name),
@@ -114,33 +112,33 @@ pub fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
 fn new(config: &Config, language: Language, name: &str) -> Result<u8, Failure> {
     if !workshop::is_name(name) {
         return Err(Failure::usage(
-            format!("\"{name}\" is no name for a plugin"),
-            "use lower-case letters, digits, `-` and `_`, a letter first, such as tax_rates",
+            format!("\"{name}\" is not a valid plugin name"),
+            "start with a lower-case letter, then use lower-case letters, digits, `-` and `_`, such as tax_rates",
         ));
     }
     if !config.bot.join("bot.yaml").is_file() {
         return Err(Failure::usage(
-            format!("{} holds no bot", config.bot.display()),
-            "name one with --bot DIR, or make one with `banter new <name>`",
+            format!("{} does not contain a bot", config.bot.display()),
+            "choose a bot with --bot DIR, or create one with `banter new <name>`",
         ));
     }
     let plugins = workshop::plugins_of(&config.bot);
     let folder = plugins.join(name);
     if folder.exists() {
         return Err(Failure::usage(
-            format!("{} exists already", folder.display()),
+            format!("{} already exists", folder.display()),
             "choose another name, or remove it",
         ));
     }
     template::write(&plugins, name, language).map_err(|error| {
         Failure::usage(
             format!("{} cannot be written: {error}", folder.display()),
-            "choose a folder that you may write to",
+            "choose a folder that you can write to",
         )
     })?;
     let bot = if config.bot.as_os_str() == "." { String::new() } else { format!(" --bot {}", config.bot.display()) };
     print(format!(
-        "made {}; next:\n  banter plugin build {name}{bot}\n  banter plugin run {name}{bot} --text hello\nthen name it in bot.yaml and in an intent:\n  plugins:\n    {name}: {{ file: plugins/{name}.wasm }}\n  handler: {{ plugin: {name} }}",
+        "created {}; next:\n  banter plugin build {name}{bot}\n  banter plugin run {name}{bot} --text hello\nthen add it to bot.yaml and to an intent:\n  plugins:\n    {name}: {{ file: plugins/{name}.wasm }}\n  handler: {{ plugin: {name} }}",
         folder.display()
     ));
     Ok(0)
@@ -154,7 +152,7 @@ fn build_all(config: &Config, name: Option<&str>, available: bool) -> Result<u8,
         return Err(Failure::usage(
             format!("{} has no sources of a plugin `{name}`", workshop::plugins_of(&config.bot).display()),
             banter_engine::catalogue::fault::did_you_mean(name, known)
-                .map_or(format!("make them with `banter plugin new --lang rust {name}`"), |meant| {
+                .map_or(format!("create them with `banter plugin new --lang rust {name}`"), |meant| {
                     format!("did you mean `{meant}`?")
                 }),
         ));
@@ -163,7 +161,7 @@ fn build_all(config: &Config, name: Option<&str>, available: bool) -> Result<u8,
     for source in wanted {
         let tell = |what: String| print(format!("{:<width$}  {:<6}  {what}", source.name, source.language.name()));
         if available && let Some(missing) = build::missing_tool(source) {
-            tell(format!("passed over: {}", missing.message));
+            tell(format!("skipped: {}", missing.message));
             continue;
         }
         let begun = Instant::now();
@@ -172,9 +170,9 @@ fn build_all(config: &Config, name: Option<&str>, available: bool) -> Result<u8,
         drop(spinner);
         let built = match built {
             Ok(built) => built,
-            // What cannot be fetched or compiled here is told, and the rest goes on.
+            // A plugin that cannot be fetched or compiled here is reported, and the others are still built.
             Err(failure) if available => {
-                tell(format!("passed over: {}", failure.message.lines().next().unwrap_or_default()));
+                tell(format!("skipped: {}", failure.message.lines().next().unwrap_or_default()));
                 eprintln!("{failure}");
                 continue;
             }

@@ -1,4 +1,4 @@
-//! `banter record`: fixtures out of conversations that took place.
+//! `banter record`: turns real conversations into fixtures.
 
 mod log;
 
@@ -23,65 +23,67 @@ use crate::{
 use banter_server::{assembly, catalogs, config::Config};
 use banter_stores::{NewTurn, Stores, UserId};
 
-/// Turns read at a time.
+/// Turns per page read from the store.
 const PAGE: u32 = 500;
-/// The end of input, for `chat`.
+/// Printed when `record chat` starts on a terminal.
 const HELP: &str = "say something; an empty line or Ctrl-D ends the recording";
 
-/// Where conversations come from.
+/// The source of a conversation.
 #[derive(Debug, Subcommand)]
 pub enum Source {
-    /// Talk now, or pipe lines; what was said becomes a fixture.
+    /// Chat now, or pipe lines; the conversation becomes a fixture.
     #[command(after_help = "Example:\n  banter record chat --out fixtures/refund.yaml")]
     Chat(Common),
-    /// A user's dialogue in the stores.
+    /// Record a user's dialogue from the stores.
     #[command(after_help = "Example:\n  banter record dialog ann@mail.example --out fixtures/ann.yaml")]
     Dialog {
-        /// Number or e-mail address of the user.
+        /// User number or e-mail address.
         user: String,
-        /// Which of their dialogues; all of it in order without this.
+        /// The dialogue to record; the default is all dialogues in order.
         #[arg(long, value_name = "ID")]
         dialog: Option<i64>,
-        /// Only the last messages.
+        /// Record only the last N messages.
         #[arg(long, value_name = "N")]
         last: Option<usize>,
-        /// What all sources share.
+        /// Options of all sources.
         #[command(flatten)]
         common: Common,
     },
-    /// An access log in JSON Lines: each line has `text` or `message`, and may have `sender`, `user_id` or `dialog_id`, and `time`.
+    /// Record an access log in JSON Lines.
+    ///
+    /// Each line has `text` or `message`, and may have `sender`, `user_id` or `dialog_id`, and `time`.
     #[command(after_help = "Example:\n  banter record log access.jsonl --out fixtures/log")]
     Log {
-        /// The log; `-` for standard input.
+        /// The log file; `-` for standard input.
         file: PathBuf,
-        /// What all sources share.
+        /// Options of all sources.
         #[command(flatten)]
         common: Common,
     },
 }
 
-/// What all sources share.
+/// Options of all sources.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
-    /// The file to make; for a log, the folder. Standard output without it.
+    /// The file to create, or the folder for a log; the default is standard output.
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
-    /// What the fixture is called.
+    /// The name of the fixture.
     #[arg(long)]
     name: Option<String>,
-    /// Leave personal data as it is: e-mail addresses, telephone and card numbers, and names in slots.
+    /// Do not redact personal data: e-mail addresses, phone and card numbers, and names in slots.
     #[arg(long)]
     no_mask: bool,
     /// The bot's folder.
     #[arg(long, value_name = "DIR")]
     bot: Option<PathBuf>,
-    /// Where vectors and the embedded store are.
+    /// The folder of cached embeddings and the embedded store.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
 impl Source {
-    /// Bot and data folder, for the configuration.
+    /// The bot folder and the data folder, for the configuration.
     pub fn folders(&self) -> (Option<PathBuf>, Option<PathBuf>) {
         let common = self.common();
         (common.bot.clone(), common.data_dir.clone())
@@ -94,14 +96,16 @@ impl Source {
     }
 }
 
-/// Records.
 pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
     let common = source.common();
     match source {
         Source::Chat(_) => {
-            // Before anything is said that would be lost.
+            // Checked before the chat, which would be lost.
             if let Some(path) = common.out.as_ref().filter(|path| path.exists()) {
-                return Err(Failure::usage(format!("{} exists already", path.display()), "name another file"));
+                return Err(Failure::usage(
+                    format!("{} already exists", path.display()),
+                    "choose another file with --out",
+                ));
             }
             let recorder = Recorder::open(config)?;
             let said = recorder.listen(common)?;
@@ -115,15 +119,18 @@ pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
             let all = log::read(file, common)?;
             let recorder = Recorder::open(config)?;
             if common.out.is_none() && all.len() > 1 {
-                let message = format!("{} people speak, and each is a fixture of their own", all.len());
-                return Err(Failure::usage(message, "name a folder with --out"));
+                let message = format!("the log has {} speakers, and each becomes a separate fixture", all.len());
+                return Err(Failure::usage(message, "choose a folder with --out"));
             }
             let place =
                 |number: usize| common.out.as_ref().map(|folder| folder.join(format!("{:03}.yaml", number + 1)));
-            // All of them, or none.
+            // Either all fixtures are written, or none.
             let taken = (0..all.len()).filter_map(place).find(|path| path.exists());
             if let Some(path) = taken {
-                return Err(Failure::usage(format!("{} exists already", path.display()), "name another folder"));
+                return Err(Failure::usage(
+                    format!("{} already exists", path.display()),
+                    "choose another folder with --out",
+                ));
             }
             let texts = all.iter().map(|logged| {
                 recorder.fixture(&logged.said, common).map_err(|failure| {
@@ -134,7 +141,7 @@ pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
             let texts = texts.collect::<Result<Vec<_>, _>>()?;
             for (number, (logged, text)) in all.iter().zip(&texts).enumerate() {
                 if let Err(failure) = write(text, logged.said.messages.len(), place(number).as_deref()) {
-                    // They are this run's own: none of them was there before.
+                    // This run created these files: none of them existed before.
                     for path in (0..number).filter_map(place) {
                         let _ = fs::remove_file(path);
                     }
@@ -146,7 +153,7 @@ pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
     }
 }
 
-/// A bot that what was said is played to.
+/// A bot that recorded messages are played to.
 struct Recorder {
     engine: Engine,
     outside: Arc<ChatHost>,
@@ -169,7 +176,7 @@ impl Recorder {
         Ok(Self { engine, outside, snapshot, _runtime: runtime })
     }
 
-    /// Talks until the input ends.
+    /// Chats until the input ends.
     fn listen(&self, common: &Common) -> Result<Said, Failure> {
         let seed = 0;
         let now = jiff::Timestamp::now();
@@ -181,7 +188,7 @@ impl Recorder {
         let mut state = DialogueState::default();
         for line in io::stdin().lock().lines() {
             let line =
-                line.map_err(|error| Failure::usage(format!("the input cannot be read: {error}"), "pipe UTF-8 lines"))?;
+                line.map_err(|error| Failure::usage(format!("cannot read the input: {error}"), "pipe UTF-8 lines"))?;
             if line.trim().is_empty() {
                 if interactive { break } else { continue }
             }
@@ -220,18 +227,18 @@ fn write(text: &str, messages: usize, path: Option<&Path>) -> Result<u8, Failure
     };
     let failed = |error: io::Error| {
         let hint = if error.kind() == io::ErrorKind::AlreadyExists {
-            "name another file"
+            "choose another file"
         } else {
-            "check the folder's rights"
+            "check the permissions of the folder"
         };
-        Failure::usage(format!("{} cannot be made: {error}", path.display()), hint)
+        Failure::usage(format!("cannot create {}: {error}", path.display()), hint)
     };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
     if let Err(error) = file.write_all(text.as_bytes()) {
-        // Half of it is of use to nobody, and would be in the way the next time.
+        // A partial file is useless, and would block the next attempt.
         let _ = fs::remove_file(path);
         return Err(failed(error));
     }
@@ -240,7 +247,7 @@ fn write(text: &str, messages: usize, path: Option<&Path>) -> Result<u8, Failure
 }
 
 fn tell_cut(what: &str) {
-    eprintln!("warning: {what} goes on, but a recording has {MAX_MESSAGES} messages at the most; the rest is left out");
+    eprintln!("warning: {what} is longer than {MAX_MESSAGES} messages, the limit of a recording; the rest is dropped");
 }
 
 fn named(common: &Common, otherwise: &str) -> String {
@@ -252,7 +259,6 @@ fn names(state: &DialogueState) -> Vec<(String, String)> {
     state.slots.iter().filter_map(text).collect()
 }
 
-/// A dialogue from the stores.
 fn stored(
     config: &Config,
     who: &str,
@@ -267,12 +273,12 @@ fn stored(
         Ok(0)
     })?;
     if last.is_none_or(|last| last > MAX_MESSAGES) && turns.len() > MAX_MESSAGES {
-        eprintln!("warning: a recording has {MAX_MESSAGES} messages at the most; only the last ones are in it");
+        eprintln!("warning: a recording is limited to {MAX_MESSAGES} messages; only the last ones are recorded");
     }
     let skip = turns.len().saturating_sub(last.unwrap_or(MAX_MESSAGES).min(MAX_MESSAGES));
     let turns = &turns[skip..];
     if turns.is_empty() {
-        return Err(Failure::usage(format!("{who} has said nothing there"), "name another user or dialogue"));
+        return Err(Failure::usage(format!("{who} has no messages there"), "choose another user or dialogue"));
     }
     Ok(Said {
         name: named(common, "a dialogue from the stores"),
@@ -297,7 +303,7 @@ async fn all_turns(stores: &Stores, user: UserId, dialog: Option<i64>) -> Result
         let Some(end) = page.last() else { return Ok(all) };
         after = Some(end.id.clone());
         all.extend(page.into_iter().filter(|turn| dialog.is_none_or(|dialog| turn.dialog.0 == dialog)));
-        // Only the last messages can be wanted; one more tells that there are others.
+        // Only the last messages are recorded; one more shows that there are earlier ones.
         let surplus = all.len().saturating_sub(MAX_MESSAGES + 1);
         all.drain(..surplus);
     }

@@ -1,4 +1,5 @@
-//! `banter reload`, `versions`, `diff`, `rollback`, `promote` and `fleet`: new versions of the bot on running servers.
+//! `banter reload`, `versions`, `diff`, `rollback`, `promote` and `fleet`: manage the bot's versions on running
+//! servers.
 
 mod client;
 pub(crate) mod show;
@@ -28,51 +29,50 @@ use banter_server::{
 use banter_stores::{Millis, catalog::Activation};
 use client::Client;
 
-/// Between two looks at the fleet.
+/// The pause between two polls of the fleet.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Which server, and the key to it.
+/// A server and its admin key.
 #[derive(Args, Debug)]
 pub struct ServerArgs {
-    /// One of the servers; that of the configuration without it.
+    /// The URL of a server; the default is the address in the configuration.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The admin key; without it that of the configuration (BANTER_ADMIN__KEY), or of this machine's server.
+    /// The admin key; the default is admin.key (BANTER_ADMIN__KEY), then the key of the local server.
     #[arg(long)]
     key: Option<String>,
-    /// One JSON object on standard output.
+    /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
 }
 
-/// A change that is meant for what is in use now.
+/// Options of a change to what is in use.
 #[derive(Args, Debug)]
 pub struct ChangeArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Only if this generation is still in use, as `banter fleet` tells it; another admin may have been faster.
+    /// Refuse the change unless this generation (see `banter fleet`) is still in use.
     #[arg(long, value_name = "N")]
     generation: Option<u64>,
 }
 
-/// How to reload.
 #[derive(Args, Debug)]
 pub struct ReloadArgs {
     #[command(flatten)]
     change: ChangeArgs,
-    /// Only tell what would change, and which messages would be answered otherwise.
+    /// Only show what would change, and which messages would get other answers.
     #[arg(long, conflicts_with_all = ["canary", "wait", "watch"])]
     dry_run: bool,
-    /// Give it to so many users in a hundred; `banter promote` or `banter rollback` ends that.
+    /// Publish as a canary to this share of users, in percent; end it with `banter promote` or `banter rollback`.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     canary: Option<u8>,
-    /// Wait until all servers run it.
+    /// Wait until all servers run the new version.
     #[arg(long)]
     wait: bool,
-    /// Seconds to wait for them.
+    /// How long to wait for the servers, in seconds.
     #[arg(long, default_value_t = 60, requires = "wait")]
     timeout: u64,
-    /// Why, for `banter versions`.
+    /// The reason for the change, shown by `banter versions`.
     #[arg(long, short, default_value = "", hide_default_value = true)]
     message: String,
     /// Reload whenever a file changes.
@@ -84,15 +84,15 @@ pub struct ReloadArgs {
 pub(super) fn reload(config: &Config, arguments: &ReloadArgs) -> Result<u8, Failure> {
     let client = client(config, &arguments.change)?;
     if arguments.watch && arguments.change.generation.is_some() {
-        let message = "--generation is for one change, and --watch makes many";
-        return Err(Failure::usage(message, "leave one of them out"));
+        let message = "--generation applies to one change, but --watch makes many";
+        return Err(Failure::usage(message, "use only one of them"));
     }
     if !arguments.watch {
         return reload_once(config, &client, arguments);
     }
     block_on(async {
         let failed = |error: &dyn std::fmt::Display| {
-            Failure::usage(format!("the bot's folder cannot be watched: {error}"), "reload without --watch")
+            Failure::usage(format!("cannot watch the bot's folder: {error}"), "reload without --watch")
         };
         let mut watch = Watch::begin(&config.bot, &[]).map_err(|error| failed(&error))?;
         loop {
@@ -100,7 +100,7 @@ pub(super) fn reload(config: &Config, arguments: &ReloadArgs) -> Result<u8, Fail
             if let Err(failure) = result {
                 eprintln!("{failure}");
             }
-            print("waiting for a change; Ctrl-C ends it");
+            print("waiting for a change; stop with Ctrl-C");
             watch.change().await.ok_or_else(|| failed(&"the watch has ended"))?;
         }
     })
@@ -113,12 +113,11 @@ fn reload_once(config: &Config, client: &Client, arguments: &ReloadArgs) -> Resu
         eprint!("{}", faults.render(colour()));
         return Err(Failure::check(
             format!("the bot in {} has errors", config.bot.display()),
-            "mend them and try again",
+            "fix the errors above and try again",
         ));
     }
-    let tar = archive::write(&bundle).map_err(|error| {
-        Failure::usage(format!("the bot cannot be packed: {error}"), "shorten the paths of its files")
-    })?;
+    let tar = archive::write(&bundle)
+        .map_err(|error| Failure::usage(format!("cannot pack the bot: {error}"), "shorten the paths of its files"))?;
     let mut query = format!("message={}&dry_run={}", encode(&arguments.message), arguments.dry_run);
     if let Some(percent) = arguments.canary {
         query.push_str(&format!("&canary={percent}"));
@@ -153,10 +152,10 @@ fn tell(published: &Published, arguments: &ReloadArgs) {
         }
         print(format!("{} would pass; nothing has changed", show::short(&published.version)));
     } else if !published.activated {
-        print(format!("{} is in use already", show::short(&published.version)));
+        print(format!("{} is already in use", show::short(&published.version)));
     } else if let Some(percent) = arguments.canary {
         print(format!(
-            "{} is given to {percent} % of the users: {}",
+            "{} is the canary for {percent} % of users: {}",
             show::short(&published.version),
             show::summary(&published.diff)
         ));
@@ -165,7 +164,7 @@ fn tell(published: &Published, arguments: &ReloadArgs) {
     }
 }
 
-/// Until all servers that are alive run the activation, or time is up.
+/// Waits until all live servers run the activation, or until the timeout.
 fn wait(client: &Client, published: &Published, arguments: &ReloadArgs) -> Result<u8, Failure> {
     let end = Instant::now() + Duration::from_secs(arguments.timeout);
     let spinner = Spinner::new("waiting for all servers".to_owned());
@@ -191,14 +190,14 @@ fn wait(client: &Client, published: &Published, arguments: &ReloadArgs) -> Resul
     }
     if !runs(&fleet) {
         return Err(Failure::check(
-            "another version was put into use meanwhile",
-            "`banter versions` tells whose it is",
+            "another version was published in the meantime",
+            "see its author with `banter versions`",
         ));
     }
     if fleet.converged { Ok(0) } else { Ok(CHECK_FAILED) }
 }
 
-/// Lists versions, the newest first.
+/// Lists versions, newest first.
 pub(super) fn versions(config: &Config, arguments: &ServerArgs, limit: u32) -> Result<u8, Failure> {
     let list: Versions = reader(config, arguments)?.get(&format!("/admin/versions?limit={limit}"))?;
     if arguments.json {
@@ -219,7 +218,7 @@ pub(super) fn versions(config: &Config, arguments: &ServerArgs, limit: u32) -> R
     Ok(0)
 }
 
-/// Tells what is different between two versions.
+/// Prints the differences between two versions.
 pub(super) fn diff(config: &Config, arguments: &ServerArgs, from: &str, to: &str) -> Result<u8, Failure> {
     let query = format!("/admin/diff?from={}&to={}", encode(from), encode(to));
     let diff: CatalogueDiff = reader(config, arguments)?.get(&query)?;
@@ -231,12 +230,10 @@ pub(super) fn diff(config: &Config, arguments: &ServerArgs, from: &str, to: &str
     Ok(0)
 }
 
-/// Goes back.
 pub(super) fn roll_back(config: &Config, arguments: &ChangeArgs, version: Option<&str>) -> Result<u8, Failure> {
     point(config, arguments, "/admin/rollback", &json!({ "version": version }))
 }
 
-/// Gives the canary to all.
 pub(super) fn promote(config: &Config, arguments: &ChangeArgs) -> Result<u8, Failure> {
     point(config, arguments, "/admin/promote", &json!({}))
 }
@@ -251,7 +248,7 @@ fn point(config: &Config, arguments: &ChangeArgs, path: &str, body: &Value) -> R
     Ok(0)
 }
 
-/// Tells which servers run what.
+/// Prints which version each server runs.
 pub(super) fn fleet(config: &Config, arguments: &ServerArgs) -> Result<u8, Failure> {
     let fleet: Fleet = reader(config, arguments)?.get("/admin/fleet")?;
     if arguments.json {
@@ -277,7 +274,7 @@ fn timestamp(millis: Millis) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// A value of a query (RFC 3986, section 2.1).
+/// Percent-encodes a query value (RFC 3986, section 2.1).
 fn encode(text: &str) -> String {
     banter_server::config::percent_encode(text)
 }

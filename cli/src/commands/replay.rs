@@ -1,4 +1,5 @@
-//! `banter replay`: what `cargo test` is for code. Exit codes: 0 all pass, 1 a difference, 2 wrong use or broken files.
+//! `banter replay`: tests for bots, as `cargo test` is for code. Exit codes: 0 all fixtures pass, 1 some differ,
+//! 2 wrong use or broken files.
 
 use std::{
     fs, io,
@@ -29,87 +30,83 @@ use crate::{
 };
 use banter_server::{catalogs::watch::Watch, config::Config};
 
-/// What to replay, and how.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Fixtures, or folders of them; the bot's own without any.
+    /// Fixture files or folders; the default is the bot's own fixtures.
     paths: Vec<PathBuf>,
-    /// Only fixtures with this in their name or path.
+    /// Play only fixtures whose name or path contains this text.
     #[arg(long, value_name = "PART")]
     filter: Option<String>,
-    /// Only fixtures with this tag; may be given several times.
+    /// Play only fixtures with this tag; repeatable.
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
     /// Stop at the first fixture that differs.
     #[arg(long)]
     fail_fast: bool,
-    /// Play the fixtures in an order drawn from this number.
+    /// Play the fixtures in a random order with this seed.
     #[arg(long, value_name = "SEED")]
     shuffle: Option<u64>,
-    /// Fixtures at a time; one a core without it.
+    /// The number of fixtures to play at the same time; the default is one per core.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     jobs: usize,
-    /// Write what came in place of what was expected; comments and order stay.
+    /// Overwrite differing expectations with the actual values; comments and order are kept.
     #[arg(long, conflicts_with_all = ["url", "mutate", "watch"])]
     update: bool,
     /// Replay again whenever a file of the bot or a fixture changes.
     #[arg(long, conflicts_with_all = ["url", "mutate"])]
     watch: bool,
-    /// Tell everything that no fixture reaches, not only some of it.
+    /// List everything that no fixture reaches, not only the first few.
     #[arg(long)]
     coverage: bool,
-    /// How differences are told.
+    /// The output format of differences.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-    /// Write a report as JSON; `-` for standard output.
+    /// Write a JSON report; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a report as JUnit XML; `-` for standard output.
+    /// Write a JUnit XML report; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write a report as one HTML page; `-` for standard output.
+    /// Write an HTML report in one file; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Replay against running servers; several are asked by turns.
+    /// Replay against a running server; repeat it to alternate between servers.
     #[arg(long, value_name = "URL", conflicts_with = "mutate")]
     url: Vec<String>,
-    /// Which interface of the servers.
+    /// The interface to use.
     #[arg(long, value_enum, default_value_t = Channel::Native, requires = "url")]
     channel: Channel,
     /// The key of the Rasa channel.
     #[arg(long, env = "BANTER_CHANNEL_KEY", hide_env_values = true, requires = "url")]
     key: Option<String>,
-    /// Messages a second at the most, against servers.
+    /// The maximum number of messages per second that are sent to servers.
     #[arg(long, value_name = "N", requires = "url", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// Break the bot on purpose so many times, and tell what no fixture notices.
+    /// Break the bot on purpose this many times, and list the mutations that no fixture notices.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     mutate: Option<u32>,
-    /// Where the choice of what is broken comes from.
+    /// The seed for the choice of mutations.
     #[arg(long, value_name = "SEED", default_value_t = 1, requires = "mutate")]
     seed: u64,
-    /// Fail when fewer mutations than this are noticed, in percent.
+    /// Fail if less than this share of mutations is noticed, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, hide_default_value = true, requires = "mutate",
           value_parser = clap::value_parser!(u32).range(0..=100))]
     at_least: u32,
 }
 
-/// A number of messages a second.
 fn parse_rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "a number is wanted".to_owned())?;
+    let rate: f64 = text.parse().map_err(|_| "it must be a number".to_owned())?;
     if (0.001..=1e6).contains(&rate) { Ok(rate) } else { Err("it must be from 0.001 to 1000000".to_owned()) }
 }
 
-/// How differences are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For a person.
+    /// Text for people.
     Human,
-    /// As annotations of GitHub's workflows.
+    /// Annotations for GitHub workflows.
     Github,
 }
 
-/// Replays.
 pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
     let choice = Choice {
         paths: options.paths.clone(),
@@ -127,7 +124,7 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     let quiet = match to_output.count() {
         0 => false,
         1 => true,
-        _ => return Err(Failure::usage("two reports cannot both go to standard output", "name files for the others")),
+        _ => return Err(Failure::usage("two reports cannot both go to standard output", "write the others to files")),
     };
     let runtime = runtime(0)?;
     let handle = runtime.handle();
@@ -164,12 +161,12 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
         }
         print(show::summary(paint, &report, start.elapsed().as_secs_f64(), options.coverage).trim_end());
     }
-    // Whatever becomes of the files, the differences have been told.
+    // The differences have been printed already, even if the files cannot be written.
     write_reports(options, &report, &ran)?;
     if !options.url.is_empty() && report.passed + report.failed == 0 {
         return Err(Failure::usage(
-            "nothing was compared: a client sees nothing of what these fixtures expect",
-            "choose fixtures that expect texts, and no starting states; `--json` tells of each why it was not compared",
+            "nothing was compared: a client cannot see anything that these fixtures expect",
+            "choose fixtures that expect texts and have no initial state; `--json` lists why each was not compared",
         ));
     }
     if options.update && report.failed > 0 {
@@ -177,7 +174,7 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     }
     if report.failed > 0 {
         if options.mutate.is_some() {
-            eprintln!("no mutation was tried: all fixtures must pass first");
+            eprintln!("no mutations were tried: all fixtures must pass first");
         }
         return Ok(CHECK_FAILED);
     }
@@ -209,7 +206,7 @@ fn play(
     Ok((ran, report))
 }
 
-/// Where CI looks for differences it finds what is wrong with the files.
+/// Writes diagnostics of broken files where CI looks for differences.
 fn tell_broken(options: &Options, faults: &[FaultReport], quiet: bool) -> Result<(), Failure> {
     if options.format == Format::Github && !quiet {
         print(show::github_faults(faults).trim_end());
@@ -224,7 +221,7 @@ fn tell_broken(options: &Options, faults: &[FaultReport], quiet: bool) -> Result
 }
 
 fn write_reports(options: &Options, report: &Report, ran: &[Ran]) -> Result<(), Failure> {
-    // With mutations, these are what the JSON tells, unless none can be tried.
+    // With --mutate, the JSON report holds the mutations instead, unless none can be tried.
     if let Some(path) = options.json.as_ref().filter(|_| options.mutate.is_none() || report.failed > 0) {
         write_json(path, report)?;
     }
@@ -245,29 +242,29 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     write(path, &format!("{:#}\n", json!(value)))
 }
 
-/// `-` is standard output.
+/// Writes a file; `-` is standard output.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     if is_output(path) {
         print(text.trim_end());
         return Ok(());
     }
     fs::write(path, text)
-        .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", path.display()), "name another file"))
+        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display()), "choose another file"))
 }
 
-/// What could be written anew passes the next time; anything else still fails.
+/// Updates expectations, replays, and returns the exit code of that second replay.
 fn tell_update(config: &Config, runtime: &Handle, choice: &Choice, rig: &Rig, ran: &[Ran]) -> Result<u8, Failure> {
     let outcomes: Vec<_> = ran.iter().map(|one| &one.outcome).collect();
     let updated = update::update(rig, &outcomes)?;
     match updated.written {
-        0 => eprintln!("no expectation was written anew"),
-        1 => eprintln!("1 expectation was written anew; look at it before you commit"),
-        more => eprintln!("{more} expectations were written anew; look at them before you commit"),
+        0 => eprintln!("no expectations were updated"),
+        1 => eprintln!("1 expectation was updated; review it before you commit"),
+        more => eprintln!("{more} expectations were updated; review them before you commit"),
     }
     for left in &updated.left {
-        eprintln!("left as it is: {left}");
+        eprintln!("not updated: {left}");
     }
-    // Whether that mended it, a replay tells: what several fixtures share can be right for one of them alone.
+    // Only a replay shows whether all fixtures pass now: an expectation that several fixtures share may fit only one.
     let again = Rig::open(config, runtime, choice, colour(), &|_| Ok(()))?;
     let differing = again.run(choice, &|_| {})?.iter().filter(|one| !one.outcome.passed()).count();
     if differing > 0 {
@@ -288,7 +285,7 @@ fn mutate(rig: &Rig, ran: &[Ran], options: &Options, count: usize) -> Result<u8,
 fn tell_mutants(mutants: &Mutants, wanted: usize) {
     let unnoticed: Vec<_> = mutants.fates.iter().filter(|fate| fate.noticed_by.is_none()).collect();
     if !unnoticed.is_empty() {
-        print("\nno fixture notices:");
+        print("\nnot noticed by any fixture:");
     }
     for fate in unnoticed {
         let mutation = &fate.mutation;
@@ -297,25 +294,24 @@ fn tell_mutants(mutants: &Mutants, wanted: usize) {
     }
     print(format!("\n{} of {} mutations noticed, {} %", mutants.noticed, mutants.total, mutants.percent()));
     if mutants.total < wanted {
-        print(format!("the bot can be broken in no more ways than these {}", mutants.total));
+        print(format!("the bot has only {} possible mutations", mutants.total));
     }
     for (kind, [noticed, total]) in &mutants.by_kind {
         print(format!("  {:<10} {noticed:>3} of {total}", json!(kind).as_str().unwrap_or_default()));
     }
 }
 
-/// Replays at each change until it is interrupted. What cannot be loaded is told, and waited for to be mended.
+/// Replays at each change until it is interrupted. Load errors are printed, and the next change is awaited.
 fn watch(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
     block_on(async {
-        let failed = |reason: String| {
-            Failure::usage(format!("the folders cannot be watched: {reason}"), "replay without --watch")
-        };
+        let failed =
+            |reason: String| Failure::usage(format!("cannot watch the folders: {reason}"), "replay without --watch");
         let mut watch = Watch::begin(&config.bot, &choice.paths).map_err(|error| failed(error.to_string()))?;
         loop {
             if let Err(failure) = block_in_place(|| once(config, options, choice)) {
                 eprintln!("{failure}");
             }
-            print("waiting for a change; Ctrl-C ends it");
+            print("waiting for a change; stop with Ctrl-C");
             watch.change().await.ok_or_else(|| failed("the watch has ended".to_owned()))?;
         }
     })

@@ -1,4 +1,5 @@
-//! `banter schema`: what editors complete and check a bot's files with. The loader checks with the same schemas.
+//! `banter schema`: prints the schemas with which editors complete and check a bot's files. The loader uses the same
+//! schemas.
 
 use std::{fs, path::Path};
 
@@ -14,7 +15,6 @@ use serde_json::{Value, json};
 use super::print;
 use crate::failure::Failure;
 
-/// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// bot.yaml
@@ -31,7 +31,6 @@ impl Kind {
     const ALL: [(Self, &'static str); 4] =
         [(Self::Bot, "bot"), (Self::Intent, "intent"), (Self::Texts, "texts"), (Self::Fixture, "fixture")];
 
-    /// The JSON Schema of this kind.
     pub fn schema(self) -> Value {
         match self {
             Self::Bot => Shape::<BotFile>::new().schema().clone(),
@@ -42,11 +41,10 @@ impl Kind {
     }
 }
 
-/// Prints or writes schemas.
 pub fn run(kind: Option<Kind>, out: Option<&Path>) -> Result<u8, Failure> {
     if let Some(folder) = out {
         let failed = |error: std::io::Error| {
-            Failure::usage(format!("{} cannot be written: {error}", folder.display()), "name another folder with --out")
+            Failure::usage(format!("cannot write {}: {error}", folder.display()), "choose another folder with --out")
         };
         fs::create_dir_all(folder).map_err(failed)?;
         for (each, name) in Kind::ALL.into_iter().filter(|(each, _)| kind.is_none_or(|kind| kind == *each)) {

@@ -16,13 +16,13 @@ use banter_server::{
 
 use crate::{failure::Failure, progress::StepBar};
 
-/// Serves until a signal; in-flight turns finish.
+/// Serves until a signal arrives. In-flight turns finish first.
 pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
     config.check(rules)?;
     let log = telemetry::start(&config.log)?;
     let runtime = runtime(config.workers)?;
     let served = runtime.block_on(async {
-        // Before the folder is read, so that no save is missed.
+        // The watch begins before the folder is read, so that no save is missed.
         let watch = if assembly::watches(config, rules) { begin_watch(config) } else { None };
         let bar = StepBar::default();
         let assembled = assembly::assemble(config, rules, &|step| bar.show(step)).await;
@@ -48,12 +48,12 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
         backend.close().await;
         served.map(drop).map_err(|error| {
             Failure::usage(
-                format!("the server cannot listen on {}:{}: {}", config.address, config.port, plain(&error)),
-                "is another one running? take another port with --port",
+                format!("cannot listen on {}:{}: {}", config.address, config.port, plain(&error)),
+                "stop the server that uses this port, or choose another port with --port",
             )
         })
     });
-    // What the last tasks have to say comes before the last line.
+    // The last tasks log before the final line.
     drop(runtime);
     if served.is_ok() {
         tracing::info!("stopped");
@@ -76,7 +76,7 @@ fn report(change: Change) {
         Change::Refused(report) => print(format!("{}\nthe previous version stays in use", show::refusal(&report))),
         Change::Failed(error) => print(format!("error: {error}; the previous version stays in use")),
         Change::Unreadable(folder, error) => {
-            print(format!("error: the bot's folder {} cannot be read: {error}", folder.display()));
+            print(format!("error: cannot read the bot's folder {}: {error}", folder.display()));
         }
     }
 }
@@ -85,7 +85,7 @@ fn begin_watch(config: &Config) -> Option<Watch> {
     let begun = Watch::begin(&config.bot, &[]);
     begun
         .map_err(|error| {
-            tracing::warn!(%error, "the bot's folder cannot be watched; `banter reload` takes changes in");
+            tracing::warn!(%error, "cannot watch the bot's folder; publish changes with `banter reload`");
         })
         .ok()
 }
@@ -98,7 +98,7 @@ fn plain(error: &rocket::Error) -> String {
 }
 
 fn greet(address: &str, catalogue: &Catalogue, open_channel: bool) {
-    print(format!("banter answers on {address} with {} intents", catalogue.intents.len()));
+    print(format!("banter is listening on {address} with {} intents", catalogue.intents.len()));
     if open_channel {
         let example = example(catalogue);
         print("try it:");
@@ -108,8 +108,8 @@ fn greet(address: &str, catalogue: &Catalogue, open_channel: bool) {
     }
 }
 
-/// Something to try: an example in the bot's first language, of an intent that asks for something where there is one, without signs
-/// that a shell or JSON reads.
+/// An example message to try: in the bot's default language, preferably of an intent with a required slot, and
+/// without characters that are special in a shell or in JSON.
 fn example(catalogue: &Catalogue) -> String {
     let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | ',' | '?' | '-'));
     let language = catalogue.default_language();

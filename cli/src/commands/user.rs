@@ -1,4 +1,4 @@
-//! `banter export`, `banter import` and `banter delete`: all that is one user's.
+//! `banter export`, `banter import` and `banter delete`: all data of one user.
 
 use std::{
     fs::{File, OpenOptions},
@@ -25,7 +25,7 @@ pub(super) fn export(config: &Config, user: &str, out: Option<&Path>) -> Result<
         let bar = CountBar::new("turns", None);
         let moved = match out {
             Some(path) => {
-                // An export that was interrupted leaves no file that looks like one; the next begins anew.
+                // An interrupted export leaves only a `.part` file; the next export overwrites it.
                 let part = path.with_added_extension("part");
                 let mut file = private_file(path, &part)?;
                 let moved = user_data::export(stores, &SystemClock, user, &mut file, &|turns| bar.show(turns)).await;
@@ -36,8 +36,8 @@ pub(super) fn export(config: &Config, user: &str, out: Option<&Path>) -> Result<
             }
             None if std::io::stdout().is_terminal() => {
                 return Err(Failure::usage(
-                    "an export has password hashes and all that was said, which do not belong on a terminal",
-                    "name a file with --out, or pipe it on",
+                    "an export contains password hashes and all messages, and is not written to a terminal",
+                    "choose a file with --out, or pipe the output",
                 ));
             }
             None => {
@@ -51,11 +51,10 @@ pub(super) fn export(config: &Config, user: &str, out: Option<&Path>) -> Result<
     })
 }
 
-/// Stores an export.
 pub(super) fn import(config: &Config, path: &Path) -> Result<u8, Failure> {
     let open = || {
         File::open(path).map(BufReader::new).map_err(|error| {
-            Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a file of `banter export`")
+            Failure::usage(format!("cannot read {}: {error}", path.display()), "use a file written by `banter export`")
         })
     };
     let turns = user_data::check(open()?).map_err(failed)?;
@@ -69,7 +68,7 @@ pub(super) fn import(config: &Config, path: &Path) -> Result<u8, Failure> {
     })
 }
 
-/// Removes a user, or ends all removals that were interrupted.
+/// Deletes a user; without one, finishes all interrupted deletions.
 pub(super) fn delete(config: &Config, user: Option<&str>) -> Result<u8, Failure> {
     with_stores(config, async |stores| {
         let users = match user {
@@ -77,11 +76,11 @@ pub(super) fn delete(config: &Config, user: Option<&str>) -> Result<u8, Failure>
             None => stores.users.unfinished_deletions().await.map_err(|error| failed(error.into()))?,
         };
         if users.is_empty() {
-            print("no deletion was interrupted");
+            print("there are no interrupted deletions");
         }
         for user in users {
             user_data::delete(stores, &SystemClock, user).await.map_err(failed)?;
-            print(format!("user {} is deleted", user.0));
+            print(format!("user {} deleted", user.0));
         }
         Ok(0)
     })
@@ -109,41 +108,41 @@ pub(super) async fn find(stores: &Stores, text: &str) -> Result<UserId, Failure>
     let found = found.map_err(|error| failed(error.into()))?;
     found
         .map(|identity| identity.user)
-        .ok_or_else(|| Failure::usage(format!("there is no user {text}"), "name a user by number or by e-mail address"))
+        .ok_or_else(|| Failure::usage(format!("there is no user {text}"), "use the user's number or e-mail address"))
 }
 
-/// As [`find`]; one whose deletion has begun has no address any more, but a number.
+/// As [`find`]. A user whose deletion has begun no longer has an address, only a number.
 async fn find_or_unfinished(stores: &Stores, text: &str) -> Result<UserId, Failure> {
     let user = find(stores, text).await.map_err(|failure| {
         Failure::usage(
             failure.message,
-            "name a user by number or by e-mail address; --unfinished ends what was interrupted",
+            "use the user's number or e-mail address; --unfinished finishes interrupted deletions",
         )
     })?;
     if user == UserId(1) {
-        return Err(Failure::usage("user 1 is the bot", "name another"));
+        return Err(Failure::usage("user 1 is the bot and cannot be deleted", "choose another user"));
     }
     Ok(user)
 }
 
-/// A file that nobody else reads, for what will be `path`, which must be new.
+/// Creates the private file `part`, later renamed to `path`, which must not exist yet.
 fn private_file(path: &Path, part: &Path) -> Result<impl Write + use<>, Failure> {
-    let failed = |what: String| Failure::usage(what, "name a file that does not exist yet");
+    let failed = |what: String| Failure::usage(what, "choose a file that does not exist yet");
     if path.exists() {
-        return Err(failed(format!("{} is there already", path.display())));
+        return Err(failed(format!("{} already exists", path.display())));
     }
     let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part);
-    made.map(BufWriter::new).map_err(|error| failed(format!("{} cannot be made: {error}", part.display())))
+    made.map(BufWriter::new).map_err(|error| failed(format!("cannot create {}: {error}", part.display())))
 }
 
 fn failed(error: UserDataError) -> Failure {
     let hint = match &error {
-        UserDataError::Store(_) => "run it again when the store answers: it goes on where it was",
-        UserDataError::Io(_) => "check the file and the free space",
-        UserDataError::Unknown(_) => "name a user by number or by e-mail address",
+        UserDataError::Store(_) => "run it again when the store responds; it resumes where it stopped",
+        UserDataError::Io(_) => "check the file and the free disk space",
+        UserDataError::Unknown(_) => "use the user's number or e-mail address",
         UserDataError::Line { .. } => "nothing was stored; export the user again",
         UserDataError::Taken { .. } => "delete that user first with `banter delete`",
-        UserDataError::Deleting(_) => "end its deletion with `banter delete --unfinished`, then import again",
+        UserDataError::Deleting(_) => "finish its deletion with `banter delete --unfinished`, then import again",
         UserDataError::GoneOn(_) => "delete that user with `banter delete` and import again",
     };
     Failure::usage(error.to_string(), hint)

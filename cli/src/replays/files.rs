@@ -1,4 +1,4 @@
-//! Which files are fixtures: the bot's own, or what the command names.
+//! Collects fixture files: the bot's own, or those named on the command line.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,13 +17,14 @@ use banter_engine::{
 use crate::failure::Failure;
 use banter_server::config::Config;
 
-/// How files of fixtures end, in whichever case.
+/// The endings of fixture files, in any case.
 const ENDINGS: [&str; 4] = [".yaml", ".yml", ".convo.txt", ".utterances.txt"];
 
-/// The fixtures' files by their paths, as a person would name them. What several fixtures begin with is always there.
+/// The contents of fixture files by display path. Shared setups are always included. Skipped files are reported in
+/// `faults`.
 ///
 /// # Errors
-/// A path that is not there, is too large, or holds no fixture. What is passed over is told to `faults`.
+/// A path does not exist, is too large, or contains no fixture.
 pub fn collect(
     config: &Config,
     bundle: &Bundle,
@@ -37,7 +38,7 @@ pub fn collect(
     }
     for path in paths {
         let failed = |error: io::Error| {
-            Failure::usage(format!("{} cannot be read: {error}", path.display()), "name fixtures or folders of them")
+            Failure::usage(format!("cannot read {}: {error}", path.display()), "choose fixture files or folders")
         };
         let beside = path.parent().unwrap_or(Path::new("")).join("shared");
         if beside.is_dir() {
@@ -50,14 +51,14 @@ pub fn collect(
             1
         };
         if seen == 0 {
-            let message = format!("there is no fixture in {}", path.display());
-            return Err(Failure::usage(message, "fixtures end in .yaml, conversations of Botium in .convo.txt"));
+            let message = format!("there are no fixtures in {}", path.display());
+            return Err(Failure::usage(message, "fixtures end in .yaml, and Botium conversations in .convo.txt"));
         }
     }
     Ok(found.files)
 }
 
-/// Files that are fixtures, each once, by whichever paths it is reached.
+/// The fixture files found so far. A file that several paths lead to is kept once.
 struct Found<'a> {
     files: BTreeMap<String, Vec<u8>>,
     seen: BTreeSet<PathBuf>,
@@ -66,14 +67,14 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn add(&mut self, path: &Path, bytes: Vec<u8>) {
-        // A path that is none any more is told where the file is read.
+        // If the path has vanished, reading the file reports it.
         let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if self.seen.insert(whole) {
             self.files.insert(label(path), bytes);
         }
     }
 
-    /// How many fixtures a folder holds.
+    /// Adds the fixtures of a folder, and returns their number.
     fn walk(&mut self, folder: &Path) -> io::Result<usize> {
         let mut count = 0;
         let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
@@ -85,11 +86,11 @@ impl Found<'_> {
                 continue;
             }
             if path.is_dir() {
-                // It could lead in a circle.
+                // The link could lead in a circle.
                 if entry.file_type()?.is_symlink() {
                     let place = Place { file: label(&path), span: 0..0 };
-                    let fault = Fault::warning(place, "a link to a folder is not followed");
-                    self.faults.push(fault.hint("name the folder itself beside the others"));
+                    let fault = Fault::warning(place, "links to folders are not followed");
+                    self.faults.push(fault.hint("pass the folder itself as another argument"));
                     continue;
                 }
                 count += self.walk(&path)?;
@@ -116,7 +117,7 @@ pub fn label(path: &Path) -> String {
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let length = fs::metadata(path)?.len();
     if length > MAX_FILE_BYTES {
-        return Err(io::Error::other(format!("it has {length} bytes, more than {MAX_FILE_BYTES}; split it")));
+        return Err(io::Error::other(format!("the file has {length} bytes, more than {MAX_FILE_BYTES}; split it")));
     }
     fs::read(path)
 }

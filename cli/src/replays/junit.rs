@@ -1,4 +1,4 @@
-//! JUnit XML: a suite a file, a case a fixture.
+//! JUnit XML: one suite per file, one case per fixture.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// The report as XML, with the times of this run.
 ///
 /// # Errors
-/// When it cannot be written as XML.
+/// The report cannot be written as XML.
 pub fn xml(report: &Report, ran: &[Ran]) -> Result<String, Failure> {
     let mut junit = quick_junit::Report::new("banter replay");
     let mut suite: Option<TestSuite> = None;
@@ -34,10 +34,10 @@ pub fn xml(report: &Report, ran: &[Ran]) -> Result<String, Failure> {
     text(&junit, report.skipped)
 }
 
-/// Files that are broken, as XML: a suite a file, a case a fault.
+/// The errors of broken files as XML: one suite per file, one case per diagnostic.
 ///
 /// # Errors
-/// When it cannot be written as XML.
+/// The report cannot be written as XML.
 pub fn faults(faults: &[FaultReport]) -> Result<String, Failure> {
     let mut junit = quick_junit::Report::new("banter replay");
     let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
@@ -53,11 +53,11 @@ pub fn faults(faults: &[FaultReport]) -> Result<String, Failure> {
     text(&junit, 0)
 }
 
-/// The schema of Jenkins knows no `skipped` of all suites together; it is the first of the text.
+/// Removes the first `skipped` attribute, the total of all suites, which the Jenkins schema does not allow.
 fn text(junit: &quick_junit::Report, skipped: usize) -> Result<String, Failure> {
     let all = format!(" skipped=\"{skipped}\"");
     let written = junit.to_string().map(|xml| xml.replacen(&all, "", 1));
-    written.map_err(|error| Failure::usage(format!("the report cannot be written: {error}"), "report this"))
+    written.map_err(|error| Failure::usage(format!("cannot write the report: {error}"), "please report this bug"))
 }
 
 fn status(fixture: &FixtureReport) -> TestCaseStatus {

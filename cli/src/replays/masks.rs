@@ -1,5 +1,5 @@
-//! Personal data out of what people said: e-mail addresses, telephone and card numbers, and names that slots hold. What stands in
-//! their places looks alike, so that entities are still found.
+//! Redacts personal data in messages: e-mail addresses, phone and card numbers, and names found in slots. The
+//! replacements keep the same shape, so that entities are still found.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -8,9 +8,9 @@ use regex::{Captures, Regex};
 use super::names::Names;
 
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"));
-/// Runs of digits with what people write between them.
+/// Runs of digits with the separators that people write between them.
 static DIGITS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\+?\(?\d(?:[ ().\-\u{2013}\u{2014}/_]{0,3}\d)*"));
-/// Dates, which entities may want, and which are nobody's number.
+/// Dates: entities may need them, and they identify nobody.
 static DATE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\b(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./](?:\d{4}|\d{2}))\b"));
 
@@ -18,7 +18,7 @@ fn pattern(pattern: &'static str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
 }
 
-/// Masks texts; what was masked once is masked alike again.
+/// Redacts texts. The same e-mail address or name always gets the same replacement.
 #[derive(Debug, Default)]
 pub struct Masks {
     emails: BTreeMap<String, String>,
@@ -26,7 +26,7 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// Takes the values of slots whose name is about a person's name.
+    /// Learns the names to redact: the values of slots whose own name is about a name.
     pub fn learn_names<'a>(&mut self, slots: impl IntoIterator<Item = (&'a str, &'a str)>) {
         // `name`, `customer_name`, `customerName`, `nickname`.
         let about_names = |slot: &str| {
@@ -52,11 +52,11 @@ impl Masks {
     }
 }
 
-/// A run of digits in which each card becomes the number that is kept for tests, and each telephone keeps its shape and its first digits.
-/// What else stands in the run, such as the date behind a card, stays.
+/// Replaces the numbers in a run of digits: a card becomes a test card number, and a phone number keeps its shape and
+/// its first two digits. Other digits, such as the date after a card, stay.
 fn digits(found: &str) -> String {
     let mut run = Run::of(found);
-    // What is written as it is printed goes first, so that no window across two numbers hides them.
+    // Numbers in their usual notation go first, so that no window across two numbers hides them.
     let as_card = |window: &Window<'_>| is_luhn(&window.digits).then(|| card(window.digits.len()));
     let as_phone = |window: &Window<'_>| window.is_phone().then(|| phone(&window.digits));
     CARDS.iter().for_each(|length| run.replace(*length, |window| as_card(window).filter(|_| window.is_grouped())));
@@ -69,13 +69,13 @@ fn digits(found: &str) -> String {
     found.chars().map(|c| if c.is_ascii_digit() { next.next().unwrap_or(c) } else { c }).collect()
 }
 
-/// How many digits a card may have, the usual numbers first.
+/// The possible lengths of card numbers, the most common first.
 const CARDS: [usize; 7] = [16, 15, 19, 18, 17, 14, 13];
 
-/// How many digits a telephone may have, the usual numbers first.
+/// The possible lengths of phone numbers, the most common first.
 const PHONES: [usize; 8] = [11, 12, 10, 13, 9, 8, 14, 15];
 
-/// 4111 1111 …, with a last digit that fits.
+/// 4111 1111 …, with a last digit that makes the checksum valid.
 fn card(length: usize) -> Vec<u32> {
     let mut card: Vec<u32> = std::iter::once(4).chain(std::iter::repeat_n(1, length - 1)).collect();
     let fitting = (0..10).find(|digit| {
@@ -90,16 +90,16 @@ fn phone(digits: &[u32]) -> Vec<u32> {
     digits.iter().enumerate().map(|(at, digit)| if at < 2 { *digit } else { 0 }).collect()
 }
 
-/// A run of digits, and what of it has been replaced.
+/// A run of digits, and which of them are done.
 struct Run<'a> {
     text: &'a str,
     digits: Vec<char>,
-    /// Where in the text each digit stands, in bytes.
+    /// The byte offset of each digit in the text.
     places: Vec<usize>,
     done: Vec<bool>,
 }
 
-/// Some groups of a run.
+/// Consecutive whole groups of a run.
 struct Window<'a> {
     text: &'a str,
     digits: Vec<u32>,
@@ -113,7 +113,8 @@ impl<'a> Run<'a> {
         Self { text, done, digits, places }
     }
 
-    /// Replaces the digits of each window of whole groups and this length for which `other` has some, from the left.
+    /// Replaces the digits of each window that has whole groups and this length, from the left, where `other` returns
+    /// a replacement.
     fn replace(&mut self, length: usize, other: impl Fn(&Window<'_>) -> Option<Vec<u32>>) {
         for start in 0..(self.digits.len() + 1).saturating_sub(length) {
             let end = start + length;
@@ -122,7 +123,7 @@ impl<'a> Run<'a> {
             if !begins || !ends || self.done[start..end].contains(&true) {
                 continue;
             }
-            // With the brackets and the plus before it.
+            // The window includes the brackets and the plus before the first digit.
             let from = if start == 0 { 0 } else { self.places[start - 1] + 1 };
             let digits = self.digits[start..end].iter().filter_map(|c| c.to_digit(10)).collect();
             let window = Window { text: self.text[from..=self.places[end - 1]].trim_start(), digits };
@@ -135,13 +136,13 @@ impl<'a> Run<'a> {
 }
 
 impl Window<'_> {
-    /// How many digits stand together, in order.
+    /// The lengths of the digit groups, in order.
     fn groups(&self) -> Vec<usize> {
         let groups = self.text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty());
         groups.map(str::len).collect()
     }
 
-    /// As cards are printed, or in one piece.
+    /// Whether the digits are grouped as on cards, or not grouped at all.
     fn is_grouped(&self) -> bool {
         let groups = self.groups();
         groups.len() == 1 || groups == [4, 6, 5] || groups[..groups.len() - 1].iter().all(|group| *group == 4)
@@ -151,7 +152,7 @@ impl Window<'_> {
         self.text.starts_with('+')
     }
 
-    /// With a `+`, brackets, or as long as the numbers of one country are.
+    /// Whether the digits look like a phone number: by a `+`, by brackets, or by a national length.
     fn is_phone(&self) -> bool {
         let (digits, length) = (&self.digits, self.digits.len());
         self.has_plus()
@@ -165,7 +166,7 @@ impl Window<'_> {
     }
 }
 
-/// Whether twelve digits begin with the calling code of a country whose numbers are so long.
+/// Whether twelve digits begin with the calling code of a country whose numbers have that length.
 fn has_calling_code(bare: &[u32]) -> bool {
     const CODES: [&[u32]; 13] = [
         &[3, 7, 5],
@@ -185,7 +186,7 @@ fn has_calling_code(bare: &[u32]) -> bool {
     CODES.iter().any(|code| bare.starts_with(code))
 }
 
-/// The check of card numbers (Luhn, US patent 2950048, 1960).
+/// The checksum of card numbers (Luhn, US patent 2950048, 1960).
 fn is_luhn(digits: &[u32]) -> bool {
     let sum: u32 = digits
         .iter()

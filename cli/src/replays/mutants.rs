@@ -1,4 +1,4 @@
-//! `--mutate`: the bot is broken on purpose, and what no fixture notices is told, with the reason.
+//! `--mutate`: breaks the bot on purpose, and reports the mutations that no fixture notices, with the reason.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,42 +20,38 @@ use serde::Serialize;
 use super::{Ran, Rig};
 use crate::{failure::Failure, progress::CountBar};
 
-/// What became of a mutation.
+/// The result of one mutation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fate {
-    /// What was broken.
     #[serde(flatten)]
     pub mutation: Mutation,
-    /// Who noticed: a fixture, or `check`, which refuses such a bot.
+    /// The fixture that noticed it, or `check` if the loader refuses such a bot.
     pub noticed_by: Option<String>,
-    /// Why nobody did.
+    /// Why no fixture noticed it.
     pub reason: Option<String>,
 }
 
-/// What became of all.
+/// The results of all mutations.
 #[derive(Debug, Serialize)]
 pub struct Mutants {
-    /// How many were noticed.
     pub noticed: usize,
-    /// Of how many.
     pub total: usize,
-    /// By kind: noticed, of how many.
+    /// For each kind: the number noticed, and the total.
     pub by_kind: BTreeMap<Kind, [usize; 2]>,
-    /// Each one.
     pub fates: Vec<Fate>,
 }
 
 impl Mutants {
-    /// From 0 to 100.
+    /// The share noticed, from 0 to 100; 100 if there are no mutations.
     pub fn percent(&self) -> usize {
         (self.noticed * 100).checked_div(self.total).unwrap_or(100)
     }
 }
 
-/// Breaks the bot of a rig `count` times. `ran` are the outcomes of the whole bot, which must have passed.
+/// Breaks the bot of a rig `count` times. `ran` holds the results on the intact bot, which must have passed.
 ///
 /// # Errors
-/// When the model fails.
+/// The model fails.
 pub fn run(rig: &Rig, ran: &[Ran], count: usize, seed: u64) -> Result<Mutants, Failure> {
     let mutations = mutation::choose(&rig.bundle, count, seed);
     let bar = CountBar::new("mutations", Some(mutations.len() as u64));
@@ -79,7 +75,7 @@ pub fn run(rig: &Rig, ran: &[Ran], count: usize, seed: u64) -> Result<Mutants, F
     Ok(Mutants { noticed: fates.iter().filter(noticed).count(), total: fates.len(), by_kind, fates })
 }
 
-/// Which fixtures reach what, so that those go first which can notice.
+/// Which fixtures reach what, so that the fixtures that may notice a mutation are played first.
 struct Reach {
     intents: BTreeMap<String, BTreeSet<usize>>,
     files: BTreeMap<String, BTreeSet<usize>>,
@@ -131,7 +127,7 @@ fn try_one(rig: &Rig, ran: &[Ran], reach: &Reach, mutation: Mutation) -> Result<
     Ok(Fate { mutation, noticed_by: None, reason: Some(reason) })
 }
 
-/// The broken bot; `None` when it is refused.
+/// The snapshot of a broken bot; `None` if the loader refuses it.
 fn snapshot(rig: &Rig, broken: &Bundle) -> Result<Option<Snapshot>, Failure> {
     let mut faults = Faults::default();
     let Some(catalogue) = loader::load(broken, &rig.scripting, &*rig.plugins, &mut faults) else { return Ok(None) };
@@ -149,14 +145,15 @@ fn reason(reach: &Reach, mutation: &Mutation, reached: usize) -> String {
             "no fixture runs this line".to_owned()
         }
         Kind::Script => {
-            "fixtures run this line, and none compares what it changes, or nothing changes for what they say".to_owned()
+            "fixtures run this line, but none compares what it changes, or nothing changes for their messages"
+                .to_owned()
         }
         Kind::Reply => "no fixture compares this text".to_owned(),
         Kind::Threshold if reached == 0 && mutation.intent.is_some() => "no fixture reaches this intent".to_owned(),
-        Kind::Threshold => "all messages of the fixtures are surer than that".to_owned(),
-        Kind::Slot => "no fixture leaves this slot to be asked for, or answers it wrongly".to_owned(),
+        Kind::Threshold => "no fixture message crosses the changed threshold".to_owned(),
+        Kind::Slot => "no fixture makes the form ask for this slot, or answers it wrongly".to_owned(),
         Kind::Example => {
-            "the other examples outweigh it: all messages of the fixtures are understood as before".to_owned()
+            "the other examples outweigh it: all fixture messages match the same intents as before".to_owned()
         }
     }
 }

@@ -1,25 +1,26 @@
-//! Names of people in texts, in whichever grammatical case.
+//! Finds and replaces names of people in texts, in any grammatical case.
 
 use regex::Regex;
 
-/// Names that are to be masked.
+/// The names to redact.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// The longest first: a surname must not stay behind because the first name was found alone.
+    /// Longest first, so that a full name is replaced before its first name alone would leave the surname behind.
     known: Vec<Name>,
 }
 
 #[derive(Debug)]
 struct Name {
     text: String,
-    /// What stands in its place.
+    /// The replacement.
     other: String,
-    /// The name as a whole, then each of its words. None of a name too long for a pattern, which is looked for as it is.
+    /// Patterns of the whole name, then of each word. Empty if the name is too long for a pattern; then the plain text
+    /// is searched.
     patterns: Vec<Regex>,
 }
 
 impl Names {
-    /// Takes a name of one or several words; each of them alone stands for the same person.
+    /// Learns a name of one or more words. Each word alone refers to the same person.
     pub fn learn(&mut self, name: &str) {
         let name = name.trim();
         if name.chars().count() < 2 || self.known.iter().any(|known| known.text == name) {
@@ -34,7 +35,7 @@ impl Names {
         self.known.sort_by_key(|known| std::cmp::Reverse(known.text.chars().count()));
     }
 
-    /// The text without them.
+    /// The text with the names replaced.
     pub fn mask(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for name in &self.known {
@@ -49,7 +50,8 @@ impl Names {
     }
 }
 
-/// A pattern for a word; for a Russian one, with the endings of its declension. Vowels that come and go (`Павел`, `Павла`) are beyond it.
+/// A pattern for a word. A Russian word matches with any ending of its declension, but not with a vanishing vowel
+/// (`Павел`, `Павла`).
 fn inflected(word: &str) -> String {
     let is_russian = word.chars().all(|c| matches!(c, 'а'..='я' | 'А'..='Я' | 'ё' | 'Ё'));
     let last = word.chars().next_back().unwrap_or_default();
@@ -61,7 +63,7 @@ fn inflected(word: &str) -> String {
         consonant if "бвгджзклмнпрстфхцчшщ".contains(consonant) => (word, "|а|у|ом|ем|ым|е"),
         _ => return regex::escape(word),
     };
-    // Of a short one too many other words begin with the stem.
+    // Too many other words begin with a short stem.
     if !is_russian || stem.chars().count() < 3 {
         return regex::escape(word);
     }

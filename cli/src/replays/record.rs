@@ -1,5 +1,5 @@
-//! From what people said to a fixture that passes at once: their messages, without personal data, are played with the outside as it is;
-//! what the outside answered becomes stubs, and what the bot made of it becomes the expectations.
+//! Turns messages into a fixture that passes at once. The messages, without personal data, are played with the real
+//! host: its answers become stubs, and the bot's turns become expectations.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,38 +29,35 @@ use serde_json::{Value, json};
 use super::masks::Masks;
 use crate::failure::Failure;
 
-/// The most messages of a recording.
+/// The maximum number of messages in a recording.
 pub const MAX_MESSAGES: usize = 1_000;
 
-/// A shorter pause is how people type, and matters to no bot.
+/// The shortest pause worth recording, in seconds; shorter ones are typing.
 const PAUSE: i64 = 60;
 
-/// What was said, by one user.
+/// The messages of one user.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
-    /// What the fixture is called.
+    /// The name of the fixture.
     pub name: String,
-    /// The messages.
     pub messages: Vec<Utterance>,
-    /// Values of slots that were filled on the way, to find names among them.
+    /// Slots that were filled, with their values, to find names to redact.
     pub slots: Vec<(String, String)>,
-    /// Where chance comes from.
+    /// The seed of the rng.
     pub seed: u64,
 }
 
-/// A message.
 #[derive(Clone, Debug, Default)]
 pub struct Utterance {
-    /// What was said.
     pub text: String,
-    /// When, where that is known.
+    /// The time, if known.
     pub at: Option<Timestamp>,
 }
 
-/// Pages that handlers fetched.
+/// The pages that handlers fetched, by URL.
 pub type Pages = BTreeMap<String, Result<HttpAnswer, String>>;
 
-/// The outside as it is, with what it answered written down.
+/// A host that records the answers of another host.
 pub struct RecordingHost {
     inner: Arc<dyn Host>,
     pages: Mutex<Pages>,
@@ -69,7 +66,7 @@ pub struct RecordingHost {
 }
 
 impl RecordingHost {
-    /// In front of another.
+    /// Wraps `inner`.
     pub fn new(inner: Arc<dyn Host>) -> Self {
         Self { inner, pages: Mutex::default(), reads: Mutex::default(), kept: Mutex::default() }
     }
@@ -99,10 +96,10 @@ impl Host for RecordingHost {
     }
 }
 
-/// The fixture of what was said. `engine` has the outside that is recorded.
+/// The fixture of a conversation, as YAML. `outside` is the host whose answers are recorded.
 ///
 /// # Errors
-/// When the model fails, and when there is nothing to record.
+/// The model fails, there are no messages, or the conversation cannot be repeated.
 pub fn fixture(
     engine: &Engine,
     outside: Arc<dyn Host>,
@@ -112,7 +109,7 @@ pub fn fixture(
 ) -> Result<String, Failure> {
     let failed = |error: EngineError| Failure::usage(error.to_string(), "see the log");
     if said.messages.is_empty() {
-        return Err(Failure::usage("nothing was said", "record a conversation with messages in it"));
+        return Err(Failure::usage("the conversation has no messages", "record one with at least one message"));
     }
     let mut masks = Masks::default();
     masks.learn_names(said.slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
@@ -139,17 +136,17 @@ pub fn fixture(
     let turns: String = played.turns.iter().zip(&pauses).map(|(played, pause)| turn(played, *pause)).collect();
     let text = format!("{head}{turns}");
     if !play(engine, snapshot, &text)?.passed() {
-        return Err(Failure::usage("the conversation goes another way when it is repeated", "record it in parts"));
+        return Err(Failure::usage("the conversation differs when it is replayed", "record it in parts"));
     }
     Ok(text)
 }
 
-/// How long before each message nobody spoke, where that is worth telling.
+/// The pause before each message; zero if it is not worth recording.
 fn pauses(spoken: &[Utterance]) -> Vec<SignedDuration> {
     let mut last = None;
     let pause = |one: &Utterance| {
         let since = last.and_then(|last| Some(one.at?.duration_since(last).as_secs())).unwrap_or(0);
-        // What is not told has not passed: the next pause begins where this one would have.
+        // A pause that is not recorded adds to the next one.
         if last.is_none() || since >= PAUSE {
             last = one.at.or(last);
         }
@@ -172,7 +169,10 @@ fn play(engine: &Engine, snapshot: &Snapshot, yaml: &str) -> Result<Outcome, Fai
     let fixtures = reader::read(&files, &snapshot.catalogue, &mut faults);
     let Some(fixture) = fixtures.first().filter(|_| faults.count(Severity::Error) == 0) else {
         let told = faults.render(false);
-        return Err(Failure::usage(format!("what was said makes no fixture:\n{told}"), "leave the message out"));
+        return Err(Failure::usage(
+            format!("the messages do not make a valid fixture:\n{told}"),
+            "leave out the message at fault",
+        ));
     };
     replay(engine, snapshot, fixture).map_err(|error| Failure::usage(error.to_string(), "see the log"))
 }
@@ -216,7 +216,7 @@ fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut masks: 
     out
 }
 
-/// Texts in JSON, at any depth; numbers are no one's.
+/// Redacts the texts in JSON, at any depth. Numbers stay.
 fn mask_texts(value: &mut Value, masks: &mut Masks) {
     match value {
         Value::String(text) => *text = masks.mask(text),

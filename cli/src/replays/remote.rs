@@ -1,5 +1,5 @@
-//! The same fixtures against running servers. A client sees less than the engine: what it cannot see, and what a fixture fixes that a
-//! server does not let a client fix (time, chance, the outside), is told as not compared, never passed over.
+//! Replays the same fixtures against running servers. A client sees less than the engine, and cannot set what a fixture
+//! sets (the time, the seed, the stubs). Such expectations are reported as not compared, and never silently skipped.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,33 +26,33 @@ use uuid::Uuid;
 use super::{Rig, report::Seen};
 use crate::failure::Failure;
 
-/// The longest wait for an answer.
+/// The timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest pause that a busy server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Tries of a message that a server is too busy for.
+/// The maximum number of tries while a server is busy.
 const TRIES: usize = 20;
 
-/// Which of a server's interfaces is used.
+/// The server interface to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Channel {
     /// `/auth/login` and `/messages/send`: the reply as one text.
     Native,
-    /// `/webhooks/rest/webhook`: also quick replies, images and data.
+    /// `/webhooks/rest/webhook`: also shows quick replies, images and data.
     Rasa,
 }
 
-/// Servers to ask.
+/// The servers under test.
 pub struct Remote {
     urls: Vec<String>,
     channel: Channel,
     key: Option<String>,
     agent: Agent,
-    /// Names of users are new in each run.
+    /// A unique id in the user names, so that each run has new users.
     run: String,
     next: AtomicUsize,
     pace: Option<Mutex<Pace>>,
-    /// Whether it was told that a server makes it wait.
+    /// Whether the message about waiting was already printed.
     waited: AtomicBool,
     seen: Mutex<HashMap<(usize, usize), Seen>>,
     /// Tells a person why a server makes them wait.
@@ -65,7 +65,7 @@ struct Pace {
 }
 
 impl Remote {
-    /// Servers by their addresses, asked by turns; at most `rate` messages a second, which is above 0.
+    /// Servers by URL, used in turn. Sends at most `rate` messages per second; `rate` must be above 0.
     pub fn new(urls: Vec<String>, channel: Channel, key: Option<String>, rate: Option<f64>, notice: fn(&str)) -> Self {
         let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
         let every = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
@@ -83,16 +83,16 @@ impl Remote {
         }
     }
 
-    /// What was seen of a message.
+    /// What a client saw of a message.
     pub fn seen(&self, fixture: usize, turn: usize) -> Seen {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(&(fixture, turn)).cloned().unwrap_or_default()
     }
 
-    /// Plays a fixture of a rig on the servers. It is played here first, to know what each turn depends on.
+    /// Plays a fixture of a rig on the servers. It is played locally first, to find what each turn depends on.
     ///
     /// # Errors
-    /// When a server does not answer, or not as one of banter's.
+    /// A server does not respond, or is not a banter server.
     pub fn play(&self, rig: &Rig, index: usize) -> Result<Outcome, Failure> {
         let fixture = &rig.fixtures[index];
         let failed = |error: banter_engine::EngineError| Failure::usage(error.to_string(), "see the log");
@@ -103,22 +103,22 @@ impl Remote {
         for (turn, (step, played)) in fixture.steps.iter().zip(&mut outcome.turns).enumerate() {
             let here = inside.or_else(|| depends(played)).or(spoiled);
             let answer = match inside {
-                // Nothing that it says has a meaning there.
+                // The server would lack the context of the message.
                 Some(_) => None,
                 None => Some(talk.say(fixture, step, turn)?),
             };
             let (differences, seen) = self.compare(rig, step, played, answer, here);
             played.differences = differences;
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert((index, turn), seen);
-            // A dialogue that went another way for such a reason may go on another way.
+            // After a turn that the client cannot control, later turns may differ too.
             if depends(played).is_some() && !fixture.independent {
-                spoiled = Some("an earlier turn that depends on what a client cannot fix");
+                spoiled = Some("an earlier turn depends on something that a client cannot set");
             }
         }
         Ok(outcome)
     }
 
-    /// Differences, and what was seen.
+    /// The differences, and what the client saw.
     fn compare(
         &self,
         rig: &Rig,
@@ -151,7 +151,7 @@ impl Remote {
         }
         let mut compared = if sent { visible } else { 0 };
         if let Some(reason) = reason {
-            // Not even what happens to be alike: the next time it may not be.
+            // Equal values do not count either: they may differ next time.
             compared = 0;
             if sent {
                 let seen = step.expectations.iter().filter(|expectation| sees(&expectation.subject));
@@ -184,8 +184,8 @@ impl Remote {
             }
             let mut answer = request.send_json(body).map_err(|error| {
                 Failure::usage(
-                    format!("{url} does not answer: {error}"),
-                    "start the server, or name another with --url",
+                    format!("{url} does not respond: {error}"),
+                    "start the server, or choose another with --url",
                 )
             })?;
             let status = answer.status().as_u16();
@@ -193,7 +193,10 @@ impl Remote {
             match status {
                 200..=299 => {
                     return serde_json::from_str(&text).map_err(|error| {
-                        Failure::usage(format!("{url}{path} answered no JSON: {error}"), "is it a server of banter?")
+                        Failure::usage(
+                            format!("the response of {url}{path} is not JSON: {error}"),
+                            "check that it is a banter server",
+                        )
                     });
                 }
                 429 | 503 => {
@@ -214,26 +217,26 @@ impl Remote {
                 }
             }
         }
-        Err(Failure::usage(format!("{path} is too busy: {last}"), "lower --rate or --jobs"))
+        Err(Failure::usage(format!("the server is too busy for {path}: {last}"), "lower --rate or --jobs"))
     }
 }
 
-/// On what that a client cannot fix a turn depends, by what it did here.
+/// What a turn depends on that a client cannot set, judged by the local run.
 fn depends(played: &Played) -> Option<&'static str> {
     let footprint = &played.turn.footprint;
     if footprint.clock {
         return Some("it depends on the clock");
     }
     if footprint.chance {
-        return Some("it depends on chance");
+        return Some("it depends on random numbers");
     }
     played.outside.first().map(|part| match *part {
-        "http" => "it depends on a page that the fixture stands for",
-        _ => "it depends on a plugin that the fixture stands for",
+        "http" => "it depends on a page that the fixture stubs",
+        _ => "it depends on a plugin that the fixture stubs",
     })
 }
 
-/// One fixture on the servers.
+/// One fixture's conversation with the servers.
 struct Talk<'a> {
     remote: &'a Remote,
     fixture: usize,
@@ -276,10 +279,10 @@ fn log_in(remote: &Remote, name: &str) -> Result<String, Failure> {
     let body = json!({ "email": format!("{}-{name}@replay.example", remote.run), "password": remote.run });
     let answer = remote.post("/auth/login", None, &body)?;
     let token = answer["access_token"].as_str().map(str::to_owned);
-    token.ok_or_else(|| Failure::usage("the server gave no access token", "is it a server of banter?"))
+    token.ok_or_else(|| Failure::usage("the server returned no access token", "check that it is a banter server"))
 }
 
-/// A part of Rasa's answer.
+/// Converts a part of a Rasa response.
 fn output(part: &Value) -> Option<Output> {
     if let Some(text) = part["text"].as_str() {
         let titles = part["buttons"].as_array().into_iter().flatten();

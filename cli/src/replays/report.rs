@@ -1,4 +1,5 @@
-//! What came of a replay, for programs. It holds no times and no paths of this machine: two runs give the same bytes.
+//! The report of a replay, for programs. It contains no times and no paths of this machine, so two runs give the same
+//! bytes.
 
 use std::collections::BTreeMap;
 
@@ -20,68 +21,58 @@ use serde_json::Value;
 
 use super::Ran;
 
-/// All of a replay.
+/// The report of a whole replay.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The bot.
+    /// The name of the bot.
     pub bot: String,
-    /// Its version.
+    /// The version of its catalogue.
     pub catalogue_version: String,
-    /// Fixtures without a difference.
+    /// Fixtures without differences.
     pub passed: usize,
-    /// Fixtures of which a client sees nothing, so that nothing was compared.
+    /// Fixtures of which nothing could be compared, because a client cannot see it.
     pub skipped: usize,
-    /// Fixtures with one.
+    /// Fixtures with differences.
     pub failed: usize,
-    /// Fixtures that a failure kept from being played.
+    /// Fixtures not played because an earlier failure ended the run.
     pub not_run: usize,
-    /// Messages that were played.
     pub turns: usize,
-    /// Expectations that cannot be seen from outside.
+    /// Expectations that a client cannot see.
     pub not_compared: usize,
     /// In the order of their files.
     pub fixtures: Vec<FixtureReport>,
-    /// What the fixtures reach; of servers nobody knows.
+    /// What the fixtures reach; unknown for servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
-    /// What of other tools' files was not mapped.
+    /// The parts of other tools' files that could not be mapped.
     pub warnings: Vec<FaultReport>,
 }
 
-/// One fixture.
 #[derive(Debug, Serialize)]
 pub struct FixtureReport {
-    /// Its name.
     pub name: String,
-    /// Its file.
     pub file: String,
-    /// The line on which it begins.
+    /// The first line, counted from 1.
     pub line: usize,
-    /// Its tags.
     pub tags: Vec<String>,
-    /// How it ended.
     pub verdict: Verdict,
-    /// Stubs of its own that no message asked for.
+    /// The fixture's own stubs that no message used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idle_stubs: Vec<Place>,
-    /// Its messages.
     pub turns: Vec<TurnReport>,
 }
 
-/// How a fixture ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nothing differs.
     Passed,
-    /// Something does.
     Failed,
-    /// Nothing of it can be seen from outside.
+    /// A client could not compare anything.
     Skipped,
 }
 
 impl Verdict {
-    /// Of a fixture that was played here or, with what was seen of each message, on servers.
+    /// The verdict of a fixture played locally, or on servers if `seen` says what a client saw of each message.
     pub fn of(outcome: &Outcome, seen: Option<&dyn Fn(usize) -> Seen>) -> Self {
         if !outcome.passed() {
             return Self::Failed;
@@ -100,64 +91,63 @@ pub struct Seen {
     pub sent: bool,
     /// Expectations that were compared.
     pub compared: usize,
-    /// Those that were not, with the reason where it is another than that no client sees them.
+    /// Expectations that were not compared, with the reason unless it is that no client sees them.
     pub not_compared: Vec<String>,
 }
 
-/// What a client saw of a message of a fixture, by the places of both.
+/// What a client saw of a message, by the index of the fixture and of the turn.
 pub type Outside<'a> = dyn Fn(usize, usize) -> Seen + 'a;
 
-/// One message.
+/// One message and its reply.
 #[derive(Debug, Serialize)]
 pub struct TurnReport {
-    /// Who of the fixture's users.
+    /// The fixture's user who speaks.
     pub speaker: String,
-    /// What they said.
+    /// The message.
     pub user: String,
-    /// Where it stands.
+    /// The line of the message, counted from 1.
     pub line: usize,
-    /// The reply; none to a message that was not sent.
+    /// The reply; `None` if the message was not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Quick replies of the last text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestions: Option<Value>,
-    /// What only the engine sees.
+    /// Details that only the engine sees; `None` on servers.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub inside: Option<Inside>,
-    /// What differs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
-    /// What was expected and cannot be seen from outside.
+    /// Expectations that a client cannot see.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_compared: Vec<String>,
-    /// Why the turn is as it is, where something differs.
+    /// The explanation of the turn, if something differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
 }
 
-/// What only the engine sees of a turn.
+/// Details of a turn that only the engine sees.
 #[derive(Debug, Serialize)]
 pub struct Inside {
-    /// How the message was taken.
+    /// How the message was handled.
     #[serde(rename = "type")]
     pub kind: TurnKind,
     /// Slots that the turn filled or changed.
     pub slots: BTreeMap<String, Value>,
-    /// Whether a person was called.
+    /// Whether the turn handed off to a person.
     pub hand_off: bool,
-    /// Failures of handlers, by kind.
+    /// The kinds of the turn's events, such as handler failures.
     pub events: Vec<&'static str>,
     /// The intent that answered.
     pub intent: Option<String>,
-    /// Of the best intent.
+    /// The probability of the best intent.
     pub probability: Option<f64>,
-    /// Who answered.
+    /// The handler that answered.
     pub handler: String,
 }
 
 impl Report {
-    /// Of what ran, here or, with `outside`, on servers.
+    /// The report of a local run, or of a run on servers if `outside` is given.
     pub fn of(
         catalogue: &Catalogue,
         fixtures: &[Fixture],

@@ -1,4 +1,5 @@
-//! A replay for a person: a line a fixture, each difference word by word, why the turn is as it is, and a summary.
+//! Shows a replay to people: a line per fixture, each difference word by word, the explanation of the turn, and a
+//! summary.
 
 use std::fmt::Write as _;
 
@@ -12,11 +13,10 @@ use similar::{DiffTag, TextDiff};
 use super::report::{FixtureReport, Report, TurnReport, Verdict};
 use crate::failure::counted;
 
-/// What is not reached is told of so many of a kind.
+/// The maximum number of unreached items that are listed per kind.
 const FEW: usize = 6;
-const NOT_ASKED: &str = "no message of the fixture asks for this stub";
+const NOT_ASKED: &str = "no message of the fixture uses this stub";
 
-/// Colours, or nothing.
 #[derive(Clone, Copy)]
 pub struct Paint(pub bool);
 
@@ -42,7 +42,7 @@ impl Paint {
     }
 }
 
-/// The line of a fixture.
+/// One line with the verdict of a fixture.
 pub fn line(paint: Paint, verdict: Verdict, file: &str, name: &str, turns: usize) -> String {
     let mark = match verdict {
         Verdict::Passed => paint.green("ok  "),
@@ -50,12 +50,12 @@ pub fn line(paint: Paint, verdict: Verdict, file: &str, name: &str, turns: usize
         Verdict::Skipped => paint.dim("skip"),
     };
     let turns = counted(turns, "turn");
-    // A name with a line break would begin a line of its own, which CI might take for a command.
+    // A line break in a name would start a new line, which CI might read as a command.
     let name = name.replace(char::is_control, " ");
     format!("{mark} {file}  {name}  {}", paint.dim(&turns))
 }
 
-/// All that differs in a fixture.
+/// All differences of a fixture.
 pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
     let mut out = String::new();
     for turn in fixture.turns.iter().filter(|turn| !turn.differences.is_empty()) {
@@ -67,7 +67,7 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
             let (expected, actual) = (plain(&difference.expected), plain(&difference.actual));
             let _ = writeln!(out, "    expected  {}", indent(&expected));
             let _ = writeln!(out, "    actual    {}", indent(&actual));
-            // The words of a condition are ours, not the bot's.
+            // The words of a condition are banter's, not the bot's.
             let literal = difference.literal.then(|| words(paint, &expected, &actual));
             if let Some(words) = literal.flatten() {
                 let _ = writeln!(out, "    diff      {}", indent(&words));
@@ -85,14 +85,14 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
     out
 }
 
-/// Stubs that no message asked for.
+/// Warnings about stubs that no message used.
 pub fn idle_stubs(paint: Paint, report: &Report) -> String {
     let places = report.fixtures.iter().flat_map(|fixture| &fixture.idle_stubs);
     let line = |place: &Place| format!("{} {}:{}: {NOT_ASKED}\n", paint.bold("warning:"), place.file, place.line);
     places.map(line).collect()
 }
 
-/// In one line: one that began with `::` would be a command to CI.
+/// The message on one line: a line that begins with `::` would be a command to CI.
 fn said(turn: &TurnReport) -> String {
     plain(&format!("{}: {}", turn.speaker, turn.user)).replace('\n', " ")
 }
@@ -101,7 +101,7 @@ fn hint(line: usize, file: &str) -> String {
     format!("hint: if the new answer is right, change line {line} of {file}, or run with --update")
 }
 
-/// Without what a terminal would take for a command.
+/// The text without control characters, which a terminal would interpret.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{FFFD}' } else { c }).collect()
 }
@@ -110,7 +110,7 @@ fn indent(text: &str) -> String {
     text.replace('\n', "\n              ")
 }
 
-/// Two texts word by word; `None` where they have nothing in common.
+/// The word-by-word diff of two texts; `None` if they have little in common.
 fn words(paint: Paint, old: &str, new: &str) -> Option<String> {
     let diff = TextDiff::from_words(old, new);
     if diff.ratio() < 0.3 {
@@ -134,7 +134,7 @@ fn words(paint: Paint, old: &str, new: &str) -> Option<String> {
     Some(out)
 }
 
-/// Why a turn is as it is.
+/// The explanation of a turn.
 fn explain(paint: Paint, turn: &TurnReport, why: &Explain) -> String {
     let mut out = String::new();
     let mut add = |name: &str, text: &str| {
@@ -156,14 +156,14 @@ fn explain(paint: Paint, turn: &TurnReport, why: &Explain) -> String {
     out
 }
 
-/// The end of it: how many, and what none reached; of that a few of each kind, unless `all` are wanted.
+/// The summary: the counts, and what no fixture reached. Lists only a few items per kind unless `all` is set.
 pub fn summary(paint: Paint, report: &Report, seconds: f64, all: bool) -> String {
     let mut out = String::new();
     let counts = format!("{} passed, {} failed", report.passed, report.failed);
     let counts = if report.failed == 0 { paint.green(&counts) } else { paint.red(&counts) };
     let _ = write!(out, "\n{counts}");
     if report.skipped > 0 {
-        let _ = write!(out, ", {} skipped (nothing of them is seen from outside)", report.skipped);
+        let _ = write!(out, ", {} skipped (a client cannot see what they expect)", report.skipped);
     }
     if report.not_run > 0 {
         let _ = write!(out, ", {} not run", report.not_run);
@@ -174,7 +174,7 @@ pub fn summary(paint: Paint, report: &Report, seconds: f64, all: bool) -> String
             1 => ("expectation", "was"),
             _ => ("expectations", "were"),
         };
-        let _ = writeln!(out, "{} {what} cannot be seen from outside and {were} not compared", report.not_compared);
+        let _ = writeln!(out, "{} {what} {were} not compared: not visible to a client", report.not_compared);
     }
     let Some(coverage) = &report.coverage else { return out };
     let rows = [
@@ -197,7 +197,7 @@ pub fn summary(paint: Paint, report: &Report, seconds: f64, all: bool) -> String
     out
 }
 
-/// An annotation for each difference, as GitHub's workflows read them.
+/// GitHub annotations, one per difference.
 pub fn github(report: &Report) -> String {
     let mut out = String::new();
     for fixture in &report.fixtures {
@@ -220,7 +220,7 @@ pub fn github(report: &Report) -> String {
     out
 }
 
-/// The same for what is wrong with files.
+/// GitHub annotations for the diagnostics of files.
 pub fn github_faults(faults: &[FaultReport]) -> String {
     let line = |fault: &FaultReport| {
         let kind = if fault.severity == Severity::Error { "error" } else { "warning" };

@@ -1,4 +1,4 @@
-//! `--update`: expectations that differ are written anew in their files.
+//! `--update`: overwrites differing expectations in their files.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,19 +11,19 @@ use serde_json::Value;
 use super::Rig;
 use crate::failure::Failure;
 
-/// What was done.
+/// The result of an update.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Updated {
-    /// Expectations written anew.
+    /// The number of updated expectations.
     pub written: usize,
-    /// Differences that no other expectation mends, as `file:line field`.
+    /// Differences that could not be updated, as `file:line field: reason`.
     pub left: Vec<String>,
 }
 
-/// Writes what came in place of what was expected. Comments and order stay.
+/// Overwrites differing expectations with the actual values. Comments and order are kept.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// A file cannot be written.
 pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
     let mut updated = Updated::default();
     let mut changes: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
@@ -35,12 +35,12 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
             updated.left.push(format!("{}:{} {}: {why}", place.file, place.line, difference.field));
         };
         if difference.replacements.is_empty() {
-            leave("what came is no value of its own to write there");
+            leave("no new value would make this expectation pass");
             continue;
         }
-        // Formats of others have no pointers.
+        // Fixtures in other tools' formats have no pointers.
         if place.pointer.is_empty() {
-            leave("files of other tools are not written");
+            leave("files of other tools are never written");
             continue;
         }
         for (pointer, value) in &difference.replacements {
@@ -49,15 +49,15 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
                 let (outer, inner) = if other.len() < pointer.len() { (other, pointer) } else { (pointer, other) };
                 inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
-            // A part and the whole of it came of different turns.
+            // Different turns would change a value and a part of it.
             if file.keys().any(around) {
-                leave("several answers came");
+                leave("several turns need different values");
                 continue;
             }
             lines.insert((&place.file, pointer), place.line);
             let known = file.entry(pointer.clone()).or_insert(value.clone());
             if known != value {
-                leave("several answers came");
+                leave("several turns need different values");
             }
         }
     }
@@ -71,31 +71,31 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
         let left = |pointer: &String| {
             let line = lines.get(&(file, pointer.as_str())).copied().unwrap_or_default();
             format!(
-                "{file}:{line}: the value cannot be written without changing others or losing comments; write it by hand"
+                "{file}:{line}: the value cannot be written without changing others or losing comments; edit it by hand"
             )
         };
         updated.left.extend(written.left.iter().map(left));
         if written.count == 0 {
             continue;
         }
-        // A link stays one.
+        // Writing to the target keeps a symbolic link.
         let path = std::fs::canonicalize(file).unwrap_or_else(|_| Path::new(file).to_owned());
         write_atomically(&path, written.text.as_bytes())
-            .map_err(|error| Failure::usage(format!("{file} cannot be written: {error}"), "check its rights"))?;
+            .map_err(|error| Failure::usage(format!("cannot write {file}: {error}"), "check its permissions"))?;
         updated.written += written.count;
     }
     Ok(updated)
 }
 
-/// A file with what could be written into it.
+/// A file with the values that could be written.
 struct Written {
     text: String,
     count: usize,
-    /// Places of what could not.
+    /// Pointers of the values that could not be written.
     left: Vec<String>,
 }
 
-/// What cannot be written keeps nothing else from being written.
+/// Writes the values one at a time, so that a value that cannot be written does not block the others.
 fn one_by_one(file: &str, text: &str, values: &[(String, Value)]) -> Written {
     let mut written = Written { text: text.to_owned(), count: 0, left: Vec::new() };
     for value in values {

@@ -1,4 +1,4 @@
-//! `banter plugin build`: a component out of a plugin's folder, made anew only when something has changed.
+//! `banter plugin build`: builds a component from a plugin's folder, and rebuilds it only when something has changed.
 
 use std::{
     fs, io,
@@ -11,37 +11,34 @@ use sha2::{Digest, Sha256};
 use super::{Language, plugins_of, tools};
 use crate::failure::Failure;
 
-/// Folders of sources that hold what was made of them.
+/// Folders among the sources that hold build output; they are not hashed.
 const MADE: [&str; 4] = ["target", "node_modules", "__pycache__", ".git"];
 
-/// The sources of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Its name: that of the folder.
+    /// The name of the plugin and of its folder.
     pub name: String,
-    /// What it is written in.
     pub language: Language,
 }
 
-/// A component that was asked for.
+/// A built component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// Where it is.
     pub path: PathBuf,
-    /// Its length.
+    /// The length in bytes.
     pub bytes: u64,
-    /// Whether it was made now; else it was up to date.
+    /// Whether it was built now, rather than up to date already.
     pub fresh: bool,
 }
 
-/// The plugins of a bot that have sources, by name.
+/// The plugins of a bot that have sources, sorted by name.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// The folder cannot be read.
 pub fn sources(bot: &Path) -> Result<Vec<Source>, Failure> {
     let folder = plugins_of(bot);
     let unreadable = |error: io::Error| {
-        Failure::usage(format!("{} cannot be read: {error}", folder.display()), "name the bot's folder with --bot DIR")
+        Failure::usage(format!("cannot read {}: {error}", folder.display()), "choose the bot's folder with --bot DIR")
     };
     let mut found = Vec::new();
     match fs::read_dir(&folder) {
@@ -63,22 +60,22 @@ pub fn sources(bot: &Path) -> Result<Vec<Source>, Failure> {
     Ok(found)
 }
 
-/// Why this plugin cannot be built on this machine: a program that its language needs is missing.
+/// Why this plugin cannot be built on this machine, if a program that its language needs is missing.
 pub fn missing_tool(source: &Source) -> Option<Failure> {
     tools::missing(source.language)
 }
 
-/// Builds a plugin into `plugins/NAME.wasm`, unless what is there was made of the same sources.
+/// Builds a plugin into `plugins/NAME.wasm`, unless that file was built from the same sources.
 ///
 /// # Errors
-/// When a tool is missing or the sources do not compile.
+/// A tool is missing, or the sources do not compile.
 pub fn build(bot: &Path, source: &Source, tools: &Path) -> Result<Built, Failure> {
     let plugins = plugins_of(bot);
     let target = plugins.join(format!("{}.wasm", source.name));
     let failed = |error: io::Error| {
         Failure::usage(
-            format!("{} cannot be written: {error}", target.display()),
-            "check the folder's owner and free space",
+            format!("cannot write {}: {error}", target.display()),
+            "check the owner of the folder and the free disk space",
         )
     };
     let inputs = inputs(&plugins, source).map_err(failed)?;
@@ -96,7 +93,7 @@ pub fn build(bot: &Path, source: &Source, tools: &Path) -> Result<Built, Failure
     let component = match result {
         Ok(()) => fs::read(&made).map_err(failed)?,
         Err(failure) => {
-            // It may not have come that far.
+            // The file may not exist.
             let _ = fs::remove_file(&made);
             return Err(failure);
         }
@@ -105,7 +102,7 @@ pub fn build(bot: &Path, source: &Source, tools: &Path) -> Result<Built, Failure
     if let Some(folder) = stamp.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    // Compiling may have written a lock file.
+    // Compiling may have written a lock file, which is an input too.
     let inputs = self::inputs(&plugins, source).map_err(failed)?;
     fs::write(&stamp, stamp_text(&inputs, &component)).map_err(failed)?;
     Ok(Built { path: target, bytes: component.len() as u64, fresh: true })
@@ -114,7 +111,7 @@ pub fn build(bot: &Path, source: &Source, tools: &Path) -> Result<Built, Failure
 fn compile(plugins: &Path, source: &Source, tools: &Path, out: &Path) -> Result<(), Failure> {
     let folder = plugins.join(&source.name);
     let what = format!("the plugin `{}` does not compile", source.name);
-    let hint = format!("mend it; `{}` in {} tests it", source.language.test_command(), folder.display());
+    let hint = format!("fix it; test it with `{}` in {}", source.language.test_command(), folder.display());
     match source.language {
         Language::Rust => {
             tools::rust()?;
@@ -122,7 +119,7 @@ fn compile(plugins: &Path, source: &Source, tools: &Path, out: &Path) -> Result<
             fs::copy(&made, out).map(drop).map_err(|error| {
                 Failure::check(
                     format!("{what}: {}: {error}", made.display()),
-                    "give Cargo.toml the folder's name, and a library of the type cdylib",
+                    "in Cargo.toml, set the package name to the folder's name and the library's crate-type to cdylib",
                 )
             })
         }
@@ -147,10 +144,10 @@ fn compile(plugins: &Path, source: &Source, tools: &Path, out: &Path) -> Result<
     }
 }
 
-/// The component that cargo makes.
+/// Runs cargo, and returns the path of the component.
 fn cargo(folder: &Path, tools: &Path, what: &str, hint: &str) -> Result<PathBuf, Failure> {
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
-        // Apart from others' builds, which would make each other wait.
+        // Separate from other builds, because builds in one folder wait for each other.
         Some(folder) => PathBuf::from(folder).join("plugins"),
         None => tools.join("rust"),
     };
@@ -162,7 +159,7 @@ fn cargo(folder: &Path, tools: &Path, what: &str, hint: &str) -> Result<PathBuf,
     Ok(target.join(tools::TARGET).join("release").join(format!("{name}.wasm")))
 }
 
-/// A hash of all that a component is made of.
+/// A hash of everything that a component is built from.
 fn inputs(plugins: &Path, source: &Source) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(tools::version(source.language));
@@ -200,7 +197,7 @@ fn stamp_path(plugins: &Path, source: &Source, tools: &Path) -> io::Result<PathB
     Ok(tools.join("built").join(format!("{}-{}", &place[..16], source.name)))
 }
 
-/// Of these inputs this component was made.
+/// The stamp that records from which inputs a component was built.
 fn stamp_text(inputs: &str, component: &[u8]) -> String {
     format!("{inputs} {}", hex(&Sha256::digest(component)))
 }

@@ -1,4 +1,4 @@
-//! The languages that plugins are written in.
+//! The languages in which plugins can be written.
 
 use std::path::Path;
 
@@ -14,10 +14,9 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Rust, Self::Js, Self::Python];
 
-    /// Its name on the command line, and that of its SDK's folder.
+    /// The name on the command line and of the SDK's folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
@@ -26,7 +25,7 @@ impl Language {
         }
     }
 
-    /// The file by which a plugin's folder is known to be of this language.
+    /// The file that marks a plugin's folder as this language.
     pub fn marker(self) -> &'static str {
         match self {
             Self::Rust => "Cargo.toml",
@@ -35,12 +34,12 @@ impl Language {
         }
     }
 
-    /// The language of a plugin's folder.
+    /// The language of a plugin's folder, by its marker file.
     pub fn of(folder: &Path) -> Option<Self> {
         Self::ALL.into_iter().find(|language| folder.join(language.marker()).is_file())
     }
 
-    /// How its tests are run.
+    /// The command that runs a plugin's tests.
     pub fn test_command(self) -> &'static str {
         match self {
             Self::Rust => "cargo test",

@@ -1,10 +1,10 @@
-//! `banter plugin new`: the sources of a plugin that works, and the SDK and the contract beside it.
+//! `banter plugin new`: writes the sources of a working plugin, with the SDK and the contract next to it.
 
 use std::{fs, io, path::Path};
 
 use super::Language;
 
-/// A path below `plugins/` and the text that stands there.
+/// A path below `plugins/`, and the file's text.
 type File = (&'static str, &'static str);
 
 const CONTRACT: File = ("wit/plugin.wit", include_str!("../../../plugins/wit/plugin.wit"));
@@ -49,10 +49,10 @@ const RUST: &[File] = starter!["rust", "Cargo.toml", "src/lib.rs"];
 const JS: &[File] = starter!["js", "package.json", "plugin.js", "plugin.test.js"];
 const PYTHON: &[File] = starter!["python", "plugin.py", "test_plugin.py"];
 
-/// Writes a new plugin's sources below `plugins`. What is there of SDK and contract stays as it is.
+/// Writes a new plugin's sources below `plugins`. Existing files of the SDK and the contract are kept.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// A file cannot be written.
 pub fn write(plugins: &Path, name: &str, language: Language) -> io::Result<()> {
     let (sdk, starter) = match language {
         Language::Rust => (RUST_SDK, RUST),

@@ -1,4 +1,5 @@
-//! What compiles each language: found, or fetched by the language's own package client, pinned and checked by hash.
+//! The compilers of each language: found on this machine, or fetched by the language's own package client, pinned and
+//! verified by hash.
 
 use std::{
     fs::{self, File},
@@ -9,14 +10,14 @@ use std::{
 use super::Language;
 use crate::failure::Failure;
 
-/// The target that Rust is compiled for.
+/// The Rust compilation target.
 pub const TARGET: &str = "wasm32-wasip2";
 
 const JS_PACKAGE: &str = include_str!("../../../tools/plugins/js/package.json");
 const JS_LOCK: &str = include_str!("../../../tools/plugins/js/package-lock.json");
 const PYTHON_REQUIREMENTS: &str = include_str!("../../../tools/plugins/python/requirements.txt");
 
-/// Which version of a tool; part of what a built component depends on.
+/// The version of a language's tools; built components depend on it.
 pub fn version(language: Language) -> &'static str {
     match language {
         Language::Rust => TARGET,
@@ -25,19 +26,19 @@ pub fn version(language: Language) -> &'static str {
     }
 }
 
-/// Why a language cannot be built on this machine: a program is missing.
+/// Why a language cannot be built on this machine, if a program is missing.
 pub fn missing(language: Language) -> Option<Failure> {
     let (program, hint) = match language {
         Language::Rust => ("cargo", "install Rust with rustup"),
         Language::Js => ("npm", "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm"),
-        Language::Python => ("python3", "install it, on Debian: apt-get install python3 python3-pip"),
+        Language::Python => ("python3", "install Python 3 with pip, on Debian: apt-get install python3 python3-pip"),
     };
     let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    let message = format!("{program} is not on the PATH, and a plugin in {} needs it", language.name());
+    let message = format!("{program} is not on the PATH, but plugins in {} need it", language.name());
     (!found).then(|| Failure::usage(message, hint))
 }
 
-/// Makes sure that Rust can be compiled for WebAssembly.
+/// Ensures that Rust can be compiled for WebAssembly.
 pub fn rust() -> Result<(), Failure> {
     let library = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
     let there = library.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
@@ -48,12 +49,12 @@ pub fn rust() -> Result<(), Failure> {
     added.args(["target", "add", TARGET]);
     run(
         &mut added,
-        "the target wasm32-wasip2 could not be added",
+        "cannot add the target wasm32-wasip2",
         "install Rust with rustup, then: rustup target add wasm32-wasip2",
     )
 }
 
-/// The program that makes components of JavaScript.
+/// The program that builds components from JavaScript, fetched if needed.
 pub fn js(tools: &Path) -> Result<PathBuf, Failure> {
     let folder = tools.join("js");
     fetch(&folder, JS_LOCK, |folder| {
@@ -62,12 +63,12 @@ pub fn js(tools: &Path) -> Result<PathBuf, Failure> {
             .map_err(|error| unwritable(folder, &error))?;
         let mut npm = Command::new("npm");
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
-        run(&mut npm, "componentize-qjs could not be fetched", "check that npm reaches its registry, then try again")
+        run(&mut npm, "cannot fetch componentize-qjs", "check that npm can reach its registry, then try again")
     })?;
     Ok(folder.join("node_modules/componentize-qjs/cli.mjs"))
 }
 
-/// The folder of Python modules that make components of Python.
+/// The folder of the modules that build components from Python, fetched if needed.
 pub fn python(tools: &Path) -> Result<PathBuf, Failure> {
     let folder = tools.join("python");
     fetch(&folder, PYTHON_REQUIREMENTS, |folder| {
@@ -79,20 +80,20 @@ pub fn python(tools: &Path) -> Result<PathBuf, Failure> {
             .arg(folder.join("wheels"))
             .arg("-r")
             .arg(&requirements);
-        let hint = "check that pip is there and reaches its package index, then try again";
-        run(&mut pip, "componentize-py could not be fetched", hint)?;
+        let hint = "check that pip is installed and can reach its package index, then try again";
+        run(&mut pip, "cannot fetch componentize-py", hint)?;
         let wheels = fs::read_dir(folder.join("wheels")).map_err(|error| unwritable(folder, &error))?;
         for wheel in wheels.flatten() {
             let mut unpack = Command::new("python3");
             unpack.args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(folder.join("modules"));
-            run(&mut unpack, "componentize-py could not be unpacked", "check the free space")?;
+            run(&mut unpack, "cannot unpack componentize-py", "check the free disk space")?;
         }
         Ok(())
     })?;
     Ok(folder.join("modules"))
 }
 
-/// Fetches into a folder unless it holds this version already. Two programs that want the same wait for each other.
+/// Fetches into a folder, unless it already holds this version. A file lock makes concurrent processes wait.
 fn fetch(folder: &Path, version: &str, work: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |error: std::io::Error| unwritable(folder, &error);
     let parent = folder.parent().unwrap_or(Path::new("."));
@@ -113,12 +114,12 @@ fn fetch(folder: &Path, version: &str, work: impl FnOnce(&Path) -> Result<(), Fa
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(
-        format!("{} cannot be written: {error}", folder.display()),
-        "name another folder with plugins.tools (BANTER_PLUGINS__TOOLS)",
+        format!("cannot write to {}: {error}", folder.display()),
+        "choose another folder with plugins.tools (BANTER_PLUGINS__TOOLS)",
     )
 }
 
-/// Runs a program; what it printed is told when it fails.
+/// Runs a program. If it fails, the error contains its output.
 pub fn run(command: &mut Command, what: &str, hint: &str) -> Result<(), Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command

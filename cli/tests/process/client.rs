@@ -1,8 +1,8 @@
-//! Requests of a user.
+//! The requests of a user.
 
 use serde_json::{Value, json};
 
-/// The JSON of a good answer.
+/// The JSON of a successful response.
 pub fn post(address: &str, path: &str, token: &str, body: &Value) -> Option<Value> {
     let mut response = ureq::post(format!("{address}{path}"))
         .header("Authorization", format!("Bearer {token}"))
@@ -12,7 +12,7 @@ pub fn post(address: &str, path: &str, token: &str, body: &Value) -> Option<Valu
     serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
 }
 
-/// A user's access token.
+/// Logs in, and returns the access token.
 pub fn log_in(address: &str, email: &str) -> Option<String> {
     let body = json!({ "email": email, "password": "tulip" });
     Some(post(address, "/auth/login", "", &body)?["access_token"].as_str()?.to_owned())

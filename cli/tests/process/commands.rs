@@ -1,4 +1,4 @@
-//! Commands: their words and their exit codes.
+//! Commands: their output and exit codes.
 
 use std::{
     fs,
@@ -50,15 +50,15 @@ fn chat_reads_a_pipe() {
         "\"slot\": \"order_id\"",
         "A-1042 is on its way",
         "handler   order_status.rhai",
-        "begins anew",
-        "nothing has been said yet",
-        "there is no /nonsense",
+        "started a new dialogue",
+        "there are no replies yet",
+        "unknown command /nonsense",
     ] {
         assert!(ran.out.replace(", expect it tomorrow", "").contains(expected), "{expected} is not in {}", ran.out);
     }
     let json = chat(folder.path(), &["--json"], "/state\nпривет\n/explain\n/reset\n");
     let turn: Value = serde_json::from_str(json.out.trim()).unwrap();
-    assert!(json.err.contains("begins anew"), "{}", json.err);
+    assert!(json.err.contains("started a new dialogue"), "{}", json.err);
     assert_eq!((turn["language"].as_str(), turn["intent"].as_str()), (Some("ru"), Some("greet")));
 }
 
@@ -82,7 +82,7 @@ fn a_new_bot_is_good_and_answers() {
         ran.out,
         "How many guests?\nA table for 4 on Saturday: done!\nНа какой день?\nСколько гостей?\nУ нас столики на 1–12 гостей. Сколько вас будет?\nСтолик на 2 завтра: готово!\n"
     );
-    // Few intents say little of what lies outside of them; it is not taken for their own all the same.
+    // A bot with few intents has few examples to tell foreign messages by, but must not match them.
     let kinds = |lines: &str| -> Vec<String> {
         let ran = chat(folder.path(), &["--json", "--bot", bot_name], lines);
         let turns = ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -93,7 +93,7 @@ fn a_new_bot_is_good_and_answers() {
     assert_eq!(kinds("thanks a lot\ngood evening\nдо встречи\nне нужно\nhi!\n"), ["matched"; 5]);
     let again = run(banter(folder.path()).arg("new").arg(&bot));
     assert_eq!(again.code, 2);
-    assert!(again.err.contains("exists already") && again.err.contains("hint:"), "{}", again.err);
+    assert!(again.err.contains("already exists") && again.err.contains("hint:"), "{}", again.err);
     assert_eq!(run(banter(folder.path()).args(["new", "bad name!"])).code, 2);
 }
 
@@ -115,7 +115,7 @@ fn check_tells_where() {
     assert!(ran.err.contains("hint:"), "{}", ran.err);
 }
 
-/// `banter schema | head -1`: who reads no further is no cause for a panic.
+/// `banter schema | head -1`: a closed pipe does not cause a panic.
 #[test]
 fn a_reader_that_goes_away_is_no_fault() {
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ fn schemas_are_json() {
     assert_eq!(run(banter(folder.path()).args(["schema", "nonsense"])).code, 2);
 }
 
-/// What the configuration refuses, each with exit code 2 and a hint.
+/// Each wrong setting is refused with exit code 2 and a hint.
 #[test]
 fn wrong_configuration_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -183,7 +183,7 @@ fn wrong_configuration_is_refused() {
     }
 }
 
-/// A typo in the file is told with its line.
+/// A typo in the file is reported with its line.
 #[test]
 fn wrong_lines_of_the_file_are_told() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Ten thousand random and hostile requests over the wire, most of them of somebody who is logged in: a 4xx each, the server
-//! goes on, and its memory comes back to where it was.
+//! Sends ten thousand random and hostile requests, most of them with a valid token. Each gets a 4xx, the server keeps
+//! serving, and its memory does not grow.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -33,7 +33,7 @@ const PATHS: [&str; 10] = [
 ];
 const KINDS: [&str; 5] = ["application/json", "application/json; charset=utf-16", "text/plain", "\u{1}", ""];
 
-/// A body of one of many bad kinds: no route takes any of them.
+/// A body of a random bad kind, which no route accepts.
 fn body(random: &mut Random) -> Vec<u8> {
     let good: &[u8] = br#"{"email":"a@b.example","password":5,"text":null,"sender":1,"message":[]}"#;
     match random.below(9) {
@@ -49,7 +49,7 @@ fn body(random: &mut Random) -> Vec<u8> {
     }
 }
 
-/// A request, and whether its body ends before its time.
+/// A request, and whether its body is truncated.
 fn request(token: &str, random: &mut Random) -> (Vec<u8>, bool) {
     let body = body(random);
     let mut head = format!(
@@ -66,7 +66,7 @@ fn request(token: &str, random: &mut Random) -> (Vec<u8>, bool) {
     if random.below(4) == 0 {
         head.push_str(&format!("Idempotency-Key: {}\r\n", "x".repeat(random.below(9_000))));
     }
-    // A length that is not the body's: cut off, or with something behind it.
+    // Sometimes the length is wrong: the body is cut off or has extra bytes.
     let length = if random.below(10) == 0 { random.below(200) } else { body.len() };
     head.push_str(&format!("Content-Length: {length}\r\n\r\n"));
     let truncated = body.len() < length;
@@ -77,7 +77,7 @@ fn request(token: &str, random: &mut Random) -> (Vec<u8>, bool) {
 fn status(address: &str, request: &[u8], truncated: bool) -> Option<u16> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    // The server may close before it has read all.
+    // The server may close the connection before it has read everything.
     let _ = stream.write_all(request);
     if truncated {
         let _ = stream.shutdown(std::net::Shutdown::Write);
@@ -95,7 +95,7 @@ fn hail(address: &str, token: &str, random: &mut Random, count: usize) {
         let shown = String::from_utf8_lossy(&request[..request.len().min(300)]).into_owned();
         match status(address, &request, truncated) {
             Some(code) => assert!((400..500).contains(&code), "{code} for {shown:?}"),
-            // Who hangs up in the middle of a body cannot be answered.
+            // A client that hangs up within a body cannot be answered.
             None => assert!(truncated, "no answer to {shown:?}"),
         }
     }
@@ -126,7 +126,7 @@ fn check(environment: &[(&str, &str)]) {
     assert!(answer.is_some_and(|answer| answer["response"].is_string()), "a good message after the bad ones");
 }
 
-/// Kibibytes of memory in use.
+/// The resident memory in KiB.
 fn resident_kib(server: &Running) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

@@ -1,4 +1,4 @@
-//! What the log tells at its default level: whose request and how long, and never what was said.
+//! The log at its default level contains the user and the duration of each request, and never the messages.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! The real binary with the real model and the demo bot: commands, start, sudden death.
+//! Tests the real binary with the real model and the demo bot: commands, start, and crashes.
 
 mod client;
 mod commands;

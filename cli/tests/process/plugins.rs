@@ -1,5 +1,5 @@
-//! Plugins from the command line, and those of the demo bot. Where a language's tools are not on this machine its part is passed
-//! over, and says so; on CI all must be there.
+//! Plugins on the command line, and those of the demo bot. If a language's tools are not on this machine, its part is
+//! skipped with a message; on CI all must be available.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ fn is_there(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     assert!(there || std::env::var_os("CI").is_none(), "{program} is not on this machine");
     if !there {
-        eprintln!("passed over: {program} is not on this machine");
+        eprintln!("skipped: {program} is not on this machine");
     }
     there
 }
@@ -30,7 +30,7 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// From nothing to an answer, in each language.
+/// From a new plugin to a reply, in each language.
 #[test]
 fn new_build_test_and_run() {
     let folder = tempfile::tempdir().unwrap();
@@ -39,7 +39,7 @@ fn new_build_test_and_run() {
     let plugin = |words: &[&str]| {
         let mut command = banter(folder.path());
         command.arg("plugin").args(words).arg("--bot").arg(&bot);
-        // What the tools are fetched into is shared with the demo bot's.
+        // The folder of the tools is shared with the demo bot.
         run(command.env("BANTER_PLUGINS__TOOLS", root().join(".cache/plugin-tools")))
     };
     for (language, program, test) in LANGUAGES {
@@ -50,7 +50,7 @@ fn new_build_test_and_run() {
         let made = plugin(&["new", "--lang", language, &name]);
         assert_eq!(made.code, 0, "{}", made.err);
         assert!(made.out.contains("handler: { plugin: my_"), "{}", made.out);
-        assert_eq!(plugin(&["new", "--lang", language, &name]).code, 2, "it is there already");
+        assert_eq!(plugin(&["new", "--lang", language, &name]).code, 2, "the plugin already exists");
         let tested = Command::new(program)
             .args(test)
             .current_dir(bot.join("plugins").join(&name))
@@ -91,7 +91,7 @@ fn sources_that_do_not_compile_are_told() {
     fs::write(bot.join("plugins/broken/src/lib.rs"), "fn handle( {").unwrap();
     let built = plugin(&["build", "broken"]);
     assert!(
-        built.code == 1 && built.err.contains("src/lib.rs:1") && built.err.contains("hint: mend it"),
+        built.code == 1 && built.err.contains("src/lib.rs:1") && built.err.contains("hint: fix it"),
         "{}",
         built.err
     );
@@ -100,7 +100,7 @@ fn sources_that_do_not_compile_are_told() {
     assert!(ran.code == 2 && ran.err.contains("banter plugin build broken"), "{}", ran.err);
 }
 
-/// A bot's settings for a plugin against the schema beside it, and names that are no plugin's.
+/// Checks the settings of a plugin against its schema, and names without a plugin.
 #[test]
 fn check_tells_what_is_wrong_with_plugins() {
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn check_tells_what_is_wrong_with_plugins() {
     assert!(check().err.contains("`1st` is not a valid name"), "{}", check().err);
 }
 
-/// The examples of all three languages, in the demo bot, in both of its languages.
+/// The demo bot's plugins in all three programming languages answer in both languages of the bot.
 #[test]
 fn the_demo_bots_plugins_answer() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,7 +147,7 @@ fn the_demo_bots_plugins_answer() {
         let there = root().join(format!("plugins/{name}.wasm")).exists();
         assert!(there || std::env::var_os("CI").is_none(), "plugins/{name}.wasm is not built");
         if !there {
-            eprintln!("passed over: plugins/{name}.wasm is not built; see `banter plugin build`");
+            eprintln!("skipped: plugins/{name}.wasm is not built; run `banter plugin build`");
         }
         there
     };

@@ -1,4 +1,4 @@
-//! `banter record`: what people said becomes a fixture that passes.
+//! `banter record`: conversations become fixtures that pass.
 
 use std::{fs, io::Write, process::Stdio};
 
@@ -46,12 +46,12 @@ fn what_is_recorded_passes_at_once_and_names_nobody() {
     let first = fs::read_to_string(fixtures.join("001.yaml")).unwrap();
     assert!(first.contains("now: 2026-02-03T04:05:06Z") && first.contains("+7 900 000-00-00"), "{first}");
     assert_eq!(replay(&[path(&fixtures)]).code, 0);
-    // All or none.
+    // All fixtures are written, or none.
     fs::remove_file(fixtures.join("001.yaml")).unwrap();
     let ran = run(banter(folder.path()).args(["record", "log", path(&log), "--out", path(&fixtures)]));
-    assert!(ran.code == 2 && ran.err.contains("002.yaml exists already"), "{}", ran.err);
+    assert!(ran.code == 2 && ran.err.contains("002.yaml already exists"), "{}", ran.err);
     assert!(!fixtures.join("001.yaml").exists());
-    // Times are dates, seconds or milliseconds, and long pauses are kept.
+    // Times may be dates, seconds or milliseconds, and long pauses are kept.
     let timed = "{\"text\":\"hello\",\"ts\":1770000000}\n{\"text\":\"how can I pay\",\"ts\":1770000030}\n{\"text\":\"bye\",\"ts\":1770007505000}\n";
     let timed = file(folder.path(), "timed.jsonl", timed);
     let ran = run(banter(folder.path()).args(["record", "log", path(&timed)]));
@@ -65,7 +65,7 @@ fn what_is_recorded_passes_at_once_and_names_nobody() {
     for (second, expected) in [
         ("nonsense", "the line is not JSON"),
         ("{\"text\":\"\"}", "the text is empty or longer than 2000 characters"),
-        ("{\"text\":\"x\",\"time\":\"yesterday\"}", "\"yesterday\" is no time"),
+        ("{\"text\":\"x\",\"time\":\"yesterday\"}", "\"yesterday\" is not a time"),
     ] {
         let broken = file(folder.path(), "broken.jsonl", &format!("{{\"message\":\"hi\"}}\n{second}\n"));
         let ran = run(banter(folder.path()).args(["record", "log", path(&broken)]));
@@ -90,5 +90,5 @@ fn a_dialogue_of_the_stores_becomes_a_fixture() {
     assert!(text.contains("order_id: \"A-1042\"") && text.contains("payment_methods"), "{text}");
     assert_eq!(replay(&[path(&out)]).code, 0);
     let ran = run(banter(folder.path()).args(words));
-    assert!(ran.code == 2 && ran.err.contains("cannot be made"), "nothing is overwritten: {}", ran.err);
+    assert!(ran.code == 2 && ran.err.contains("cannot create"), "nothing is overwritten: {}", ran.err);
 }

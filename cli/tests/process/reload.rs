@@ -1,4 +1,4 @@
-//! New versions on a running server, from the command line and from the bot's folder.
+//! Publishes new versions to a running server, from the command line and from the bot's folder.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A bot of one's own, as `banter new` makes it.
+/// A starter bot from `banter new`.
 fn new_bot(folder: &Path) -> std::path::PathBuf {
     let bot = folder.join("shop");
     assert_eq!(run(banter(folder).arg("new").arg(&bot)).code, 0);
@@ -64,7 +64,7 @@ fn a_version_is_tried_taken_and_taken_back() {
 
     let taken = command(&["reload", "--wait", "-m", "friendlier & kinder"]);
     assert_eq!(taken.code, 0, "{}{}", taken.out, taken.err);
-    assert!(taken.out.contains("1 text changed") && taken.out.contains("runs it"), "{}", taken.out);
+    assert!(taken.out.contains("1 text changed") && taken.out.contains("up to date"), "{}", taken.out);
     assert!(say(&server.address, "hello").starts_with("Howdy"));
     let listed = command(&["versions"]);
     assert_eq!(listed.out.lines().count(), 2, "{}", listed.out);
@@ -143,7 +143,7 @@ impl Watching {
         Self { child, lines, address }
     }
 
-    /// Waits for a line with this in it; all lines up to it.
+    /// Waits for a line that contains `part`, and returns all lines up to it.
     fn hear(&self, part: &str) -> String {
         let end = Instant::now() + PATIENCE;
         let mut heard = String::new();
@@ -160,7 +160,7 @@ impl Watching {
     }
 }
 
-/// In the dev profile a saved file is in use at once, what is broken is told, and the server goes on.
+/// In the dev profile a saved file is in use at once. Broken files are reported, and the server keeps serving.
 #[test]
 fn a_folder_is_followed_as_it_is_saved() {
     let folder = tempfile::tempdir().unwrap();
@@ -171,25 +171,25 @@ fn a_folder_is_followed_as_it_is_saved() {
     server.hear("1 text changed");
     assert!(say(&server.address, "hello").starts_with("Howdy"));
     let hello = fs::read_to_string(bot.join("intents/hello.yaml")).unwrap();
-    // Editors' own files are none of the bot's; a half-saved one is mended by what follows.
+    // Editors' temporary files are ignored, and a half-saved file is refused until the next save.
     fs::write(bot.join("intents/.hello.yaml.swp"), "x").unwrap();
     fs::write(bot.join("intents/hello.yaml~"), "x").unwrap();
     fs::write(bot.join("intents/hello.yaml"), &hello[..40]).unwrap();
-    let told = server.hear("the version before stays in use");
+    let told = server.hear("the previous version stays in use");
     assert!(told.contains("error: intents/hello.yaml:"), "{told}");
     assert!(say(&server.address, "hello").starts_with("Howdy"));
     fs::write(bot.join("intents/hello.yaml"), hello.replace("Howdy", "Ahoy")).unwrap();
     server.hear("1 text changed");
     assert!(say(&server.address, "hello").starts_with("Ahoy"));
-    // A folder that was not there at the start is followed too.
+    // A folder that did not exist at the start is followed too.
     fs::create_dir_all(bot.join("more")).unwrap();
     let fixture = "conversation: greets\nlanguage: en\nturns:\n  - user: hello\n    expect: { text: Good evening! }\n";
     fs::write(bot.join("fixtures/greets.yaml"), fixture).unwrap();
-    let told = server.hear("the version before stays in use");
+    let told = server.hear("the previous version stays in use");
     assert!(told.contains("fixtures/greets.yaml:5") && told.contains("Good evening!"), "{told}");
 }
 
-/// What was published is what a restart serves, where no folder is followed.
+/// Without a followed folder, a restart serves the published version.
 #[test]
 fn a_restart_serves_what_was_in_use() {
     let folder = tempfile::tempdir().unwrap();

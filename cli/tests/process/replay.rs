@@ -18,7 +18,8 @@ use crate::{
     support::{Running, banter},
 };
 
-/// Vectors and classifier of the demo bot, made once. Many may read and write them: files are replaced whole.
+/// Embeddings and classifier of the demo bot, made once. Tests may share the folder, because files are replaced
+/// atomically.
 static DATA: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("replay");
     let ran = replay_in(&folder, &["--filter", "small talk"]);
@@ -34,7 +35,7 @@ pub fn replay(words: &[&str]) -> Ran {
     replay_in(&DATA, words)
 }
 
-/// A data folder of its own that need not embed and train.
+/// A separate data folder that starts with cached embeddings and a trained classifier.
 pub fn warm_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy(&DATA.join("replay"), &folder.path().join("index"));
@@ -81,7 +82,7 @@ fn two_runs_give_the_same_bytes_whatever_the_order_the_threads_and_the_cache() {
     assert_eq!(parsed["coverage"]["intents"]["missed"], json!([]));
     assert!(first == report(cold.path(), &["--jobs", "4"]), "another number of threads, and a warm cache");
     assert!(first == report(cold.path(), &["--shuffle", "7"]), "another order");
-    assert!(first == report(other.path(), &["--shuffle", "8", "--jobs", "3"]), "another order, and a cold cache");
+    assert!(first == report(other.path(), &["--shuffle", "8", "--jobs", "3"]), "another order, with a cold cache");
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn a_difference_is_told_and_ends_with_1() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     let told = ran.out.replace(path(folder.path()), "FOLDER");
     let (differences, summary) = told.split_once("0 passed, 1 failed").unwrap();
-    // In its last digits a similarity depends on the processor.
+    // The last digits of a similarity depend on the processor.
     let digits = regex::Regex::new(r"\d\.\d{3}").unwrap();
     insta::assert_snapshot!(digits.replace_all(differences, "N.NNN"));
     assert!(summary.contains("intents"), "{summary}");
@@ -108,8 +109,8 @@ fn a_difference_is_told_and_ends_with_1() {
     let xml = fs::read_to_string(&junit).unwrap();
     assert!(xml.contains("failures=\"1\"") && xml.contains("differs &lt;&amp;&gt; on purpose"), "{xml}");
     let page = fs::read_to_string(&html).unwrap();
-    assert!(page.contains("differs \\u003c&> on purpose") && !page.contains("<b>bank"), "what users say is no markup");
-    assert!(!page.contains("src=") && !page.contains("href="), "it needs nothing else");
+    assert!(page.contains("differs \\u003c&> on purpose") && !page.contains("<b>bank"), "user messages are not markup");
+    assert!(!page.contains("src=") && !page.contains("href="), "the page loads no other files");
 
     let github = replay(&[path(&fixture), "--format", "github"]);
     let annotation = format!("::error file={},line=5,title=banter replay%3A intent::", path(&fixture));
@@ -124,7 +125,7 @@ fn update_writes_what_came_and_nothing_else() {
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     insta::assert_snapshot!(fs::read_to_string(&fixture).unwrap());
     assert_eq!(replay(&[path(&fixture)]).code, 0);
-    // What no other expectation mends stays, and still fails.
+    // A difference that no new value can fix stays, and still fails.
     let not = file(
         folder.path(),
         "not.yaml",
@@ -132,14 +133,14 @@ fn update_writes_what_came_and_nothing_else() {
     );
     let before = fs::read_to_string(&not).unwrap();
     let ran = replay(&[path(&not), "--update"]);
-    assert!(ran.code == 1 && ran.err.contains("left as it is"), "{}", ran.err);
+    assert!(ran.code == 1 && ran.err.contains("not updated"), "{}", ran.err);
     assert_eq!(fs::read_to_string(&not).unwrap(), before);
     // Files of other tools are never written.
     let story = "stories:\n- story: pays\n  steps:\n  - user: how can I pay\n  - bot: Never.\n";
     let rasa = file(folder.path(), "rasa.yaml", story);
     assert_eq!(replay(&[path(&rasa), "--update"]).code, 1);
     assert_eq!(fs::read_to_string(&rasa).unwrap(), story);
-    // What cannot be written keeps nothing else from it, and rights stay.
+    // A value that cannot be written does not block others, and the file mode is kept.
     let alias = "conversation: one of two\nturns:\n  - user: bye\n    expect: { intent: &pay payment_methods, text: x }\n  - user: how can I pay\n    expect: { intent: *pay }\n";
     let alias = file(folder.path(), "alias.yaml", alias);
     fs::set_permissions(&alias, fs::Permissions::from_mode(0o640)).unwrap();
@@ -148,7 +149,7 @@ fn update_writes_what_came_and_nothing_else() {
     let (text, mode) = (fs::read_to_string(&alias).unwrap(), fs::metadata(&alias).unwrap().permissions().mode());
     assert!(text.contains("intent: &pay payment_methods, text: ") && !text.contains("text: x"), "{text}");
     assert_eq!(mode & 0o777, 0o640);
-    // What is right for one turn alone is not right.
+    // A shared expectation that fits only one turn does not pass.
     let all = file(
         folder.path(),
         "all.yaml",
@@ -156,7 +157,7 @@ fn update_writes_what_came_and_nothing_else() {
     );
     let ran = replay(&[path(&all), "--update"]);
     assert!(
-        ran.code == 1 && ran.err.contains("several answers came") && ran.err.contains("still differ"),
+        ran.code == 1 && ran.err.contains("several turns need different values") && ran.err.contains("still differ"),
         "{}",
         ran.err
     );
@@ -184,7 +185,7 @@ fn broken_fixtures_end_with_2_and_a_line() {
         assert!(ran.code == 2 && ran.err.contains(expected), "{name}: {} {}{}", ran.code, ran.out, ran.err);
         assert!(ran.err.contains(&format!("{name}:")) && ran.err.contains("hint:"), "{name}: {}", ran.err);
     }
-    // CI finds them where it looks for differences.
+    // CI gets diagnostics where it looks for differences.
     let broken = folder.path().join("keys.yaml");
     let report = folder.path().join("broken.json");
     let xml = folder.path().join("broken.xml");
@@ -194,16 +195,20 @@ fn broken_fixtures_end_with_2_and_a_line() {
     let xml = fs::read_to_string(&xml).unwrap();
     assert!(xml.contains("<error message=\"unknown key `turn`\""), "{xml}");
     let ran = replay(&[path(&broken), "--format", "github", "--json", "-"]);
-    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["faults"][0]["line"], 2, "nothing else is in the way");
+    assert_eq!(
+        serde_json::from_str::<Value>(&ran.out).unwrap()["faults"][0]["line"],
+        2,
+        "standard output has only the report"
+    );
     let report: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
     assert_eq!(report["faults"][0]["line"], 2, "{report}");
     let fixture = file(folder.path(), "huge.yaml", &huge);
     let ran = replay(&[path(&fixture)]);
     assert!(ran.code == 2 && ran.err.contains("split it"), "{}", ran.err);
     for (words, expected) in [
-        (vec!["--bot", "/nowhere"], "cannot be read"),
-        (vec!["/nowhere.yaml"], "/nowhere.yaml cannot be read"),
-        (vec!["--filter", "no fixture is called so"], "none was chosen"),
+        (vec!["--bot", "/nowhere"], "cannot read the bot's folder /nowhere"),
+        (vec!["/nowhere.yaml"], "cannot read /nowhere.yaml"),
+        (vec!["--filter", "no fixture is called so"], "no fixture matched the filter"),
         (vec!["--mutate", "x"], "invalid value"),
         (vec!["--mutate", "0"], "0 is not in 1"),
         (vec!["--mutate", "9", "--at-least", "500"], "500 is not in 0..=100"),
@@ -224,18 +229,18 @@ fn choices_and_the_first_failure() {
     let fixtures = folder.path().join("f");
     let ran = replay(&[path(&fixtures), "--fail-fast", "--jobs", "1"]);
     assert!(ran.code == 1 && ran.out.contains("0 passed, 1 failed, 1 not run"), "{}", ran.out);
-    // The same with many threads: what ends the run is the first that differs, not the fastest.
+    // The same with many threads: the first fixture in order that differs ends the run, not the fastest one.
     let ran = replay(&[path(&fixtures), "--fail-fast", "--jobs", "4", "--json", "-"]);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&report["not_run"], report["fixtures"].as_array().unwrap().len()), (&json!(1), 1), "{}", ran.out);
     assert!(report["fixtures"][0]["file"].as_str().unwrap().ends_with("a.yaml"));
-    // By whichever paths, a file is played once; links to files are followed, those to folders are told.
+    // A file is played once, whatever paths lead to it. Links to files are followed; links to folders are reported.
     symlink(fixtures.join("a.yaml"), fixtures.join("c.yaml")).unwrap();
     symlink(folder.path(), fixtures.join("circle")).unwrap();
     let around = format!("{}/../f/b.yaml", path(&fixtures));
     let ran = replay(&[path(&fixtures), &around, "--junit", "-"]);
     assert_eq!(ran.out.matches("<testcase").count(), 2, "{}", ran.out);
-    assert!(ran.out.starts_with("<?xml") && ran.err.contains("a link to a folder is not followed"), "{}", ran.err);
+    assert!(ran.out.starts_with("<?xml") && ran.err.contains("links to folders are not followed"), "{}", ran.err);
     let ran = replay(&["--tag", "weather", "--json", "-"]);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     let files = report["fixtures"].as_array().unwrap();
@@ -244,7 +249,7 @@ fn choices_and_the_first_failure() {
     );
 }
 
-/// On the native interface and on Rasa's, of one server and of two.
+/// Replays over the native and the Rasa channel, against one server or two.
 fn check_servers(environments: [&[(&str, &str)]; 2]) {
     let folders = [warm_folder(), warm_folder()];
     let limits = [("BANTER_AUTH__LOGINS_PER_ADDRESS", "100000"), ("BANTER_AUTH__LOGINS_PER_EMAIL", "100000")];
@@ -265,8 +270,8 @@ fn check_servers(environments: [&[(&str, &str)]; 2]) {
         assert!(
             report["failed"] == 0 && report["passed"].as_u64() >= Some(40) && report["not_compared"].as_u64() > Some(0)
         );
-        // What begins in the middle, or has a plugin stood for, is not said to have passed; nor does the report tell what a client
-        // cannot know.
+        // A fixture with an initial state or a plugin stub does not count as passed, and the report does not contain
+        // what a client cannot know.
         assert!(report["skipped"].as_u64() > Some(0), "{}", report["skipped"]);
         let turns = report["fixtures"].as_array().unwrap().iter().flat_map(|one| one["turns"].as_array().unwrap());
         assert!(turns.clone().all(|turn| turn.get("intent").is_none()), "no client sees intents");
@@ -302,7 +307,7 @@ fn where_nothing_is_compared_nothing_passes() {
 #[test]
 fn a_server_that_is_not_there_is_told() {
     let ran = replay(&["--url", "http://127.0.0.1:9", "--filter", "small talk"]);
-    assert!(ran.code == 2 && ran.err.contains("does not answer") && ran.err.contains("hint:"), "{}", ran.err);
+    assert!(ran.code == 2 && ran.err.contains("does not respond") && ran.err.contains("hint:"), "{}", ran.err);
 }
 
 #[test]
@@ -353,7 +358,7 @@ fn watch_plays_again_at_each_change() {
     let mut until = |part: &str| lines.find(|line| line.contains(part)).unwrap_or_else(|| panic!("no {part}"));
     until("1 passed, 0 failed");
     until("waiting for a change");
-    // What an editor leaves beside the file is nobody's business.
+    // An editor's temporary file is ignored.
     file(&bot, "fixtures/.book_table.yaml.swp", "half");
     let fixture = bot.join("fixtures/book_table.yaml");
     let text = fs::read_to_string(&fixture).unwrap();

@@ -1,4 +1,5 @@
-//! Who is slow holds nobody else up: a sender that stops in the middle of a body, and a script that takes all the time that it may.
+//! Slow clients and scripts do not block others: a client that stops within a body, and a script that uses all its
+//! time.
 
 use std::{
     fs,
@@ -30,7 +31,7 @@ fn a_body_that_does_not_come_is_given_up() {
     assert_eq!(&answer, b"HTTP/1.1 400");
 }
 
-/// A turn that is the only one keeps its thread; another must look after the sockets meanwhile.
+/// A turn without others keeps its thread, so another thread must handle the sockets in the meantime.
 #[test]
 fn others_are_served_while_a_turn_that_is_alone_computes() {
     let folder = tempfile::tempdir().unwrap();
@@ -53,15 +54,16 @@ fn others_are_served_while_a_turn_that_is_alone_computes() {
     let mut answered = 0;
     for _ in 0..20 {
         thread::scope(|scope| {
-            // One worker waits for the sockets, all others for that one.
+            // After this pause, one worker waits for the sockets, and all others wait for that one.
             thread::sleep(Duration::from_millis(20));
             let sent = scope.spawn(|| post(address, "/messages/send", &token, &json!({ "text": "count sheep" })));
             thread::sleep(Duration::from_millis(5));
             assert_eq!(ureq::get(format!("{address}/live")).call().unwrap().status(), 200);
             answered += usize::from(!sent.is_finished());
-            assert_eq!(sent.join().unwrap().unwrap()["response"], "No.", "the script ends at its bounds");
+            assert_eq!(sent.join().unwrap().unwrap()["response"], "No.", "the script ends at its limits");
         });
     }
-    // Were all threads held up, none would be answered before the message; on a busy machine a script may end before others come.
-    assert!(answered > 5, "{answered} others were answered meanwhile");
+    // If all threads were blocked, no other request would be answered before the message. On a busy machine, a script
+    // may end before the others arrive.
+    assert!(answered > 5, "{answered} other requests were answered in the meantime");
 }

@@ -1,4 +1,4 @@
-//! A polite stop: turns that are in flight finish.
+//! A graceful stop: in-flight turns finish.
 
 use std::{
     fs,
@@ -27,19 +27,20 @@ fn in_flight_turns_finish_on_external_stores() {
     with_urls(check);
 }
 
-/// Sessions and limits are a server's own. The folder of one that has died is free at once.
+/// An embedded server keeps sessions and limits in memory, so a folder is for one server. After a crash, the folder is
+/// free at once.
 #[test]
 fn an_embedded_folder_is_for_one_server() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::start(folder.path(), &[]);
     let second = run(banter(folder.path()).args(["serve", "--port", "0"]));
     assert_eq!(second.code, 2, "{}", second.err);
-    assert!(second.err.contains("another server has it") && second.err.contains("hint:"), "{}", second.err);
+    assert!(second.err.contains("another server is using it") && second.err.contains("hint:"), "{}", second.err);
     drop(server);
     drop(Running::start(folder.path(), &[]));
 }
 
-/// Whether the server has read all requests; on a busy machine that takes a while.
+/// Whether the server has read all requests, which takes a while on a busy machine.
 fn all_are_read(streams: &[TcpStream]) -> bool {
     let clients: Vec<u16> = streams.iter().map(|stream| stream.local_addr().unwrap().port()).collect();
     let server = streams[0].peer_addr().unwrap().port();

@@ -44,11 +44,11 @@ fn check(environment: &[(&str, &str)]) {
     let (code, _, err) = command(&["export", "Ann@mail.example", "--out", file]);
     assert_eq!((code, err.trim()), (0, "user 2 exported, 2 turns"));
     let (code, _, err) = command(&["export", "2", "--out", file]);
-    assert!(code == 2 && err.contains("is there already\nhint: name a file that does not exist yet"), "{err}");
+    assert!(code == 2 && err.contains("already exists\nhint: choose a file that does not exist yet"), "{err}");
     let (code, _, err) = command(&["import", file]);
     assert!(code == 2 && err.contains("a user with the identity password ann@mail.example exists already"), "{err}");
     let (code, out, err) = command(&["delete", "ann@mail.example"]);
-    assert_eq!((code, out.trim()), (0, "user 2 is deleted"), "{err}");
+    assert_eq!((code, out.trim()), (0, "user 2 deleted"), "{err}");
     let again = ureq::get(format!("{}/session/history", server.address))
         .header("Authorization", format!("Bearer {token}"))
         .call();
@@ -57,15 +57,15 @@ fn check(environment: &[(&str, &str)]) {
         .header("Authorization", format!("Bearer {token}"))
         .header("Content-Type", "application/json")
         .send(r#"{"text":"hello"}"#);
-    assert!(matches!(sent, Err(ureq::Error::StatusCode(401))), "nothing is stored any more: {sent:?}");
+    assert!(matches!(sent, Err(ureq::Error::StatusCode(401))), "nothing more is stored: {sent:?}");
     let (code, _, err) = command(&["delete", "ann@mail.example"]);
     assert!(code == 2 && err.contains("there is no user ann@mail.example"), "{err}");
-    assert_eq!(command(&["delete", "1"]).0, 2, "the bot stays");
-    assert_eq!(command(&["delete", "--unfinished"]).1.trim(), "no deletion was interrupted");
+    assert_eq!(command(&["delete", "1"]).0, 2, "the bot cannot be deleted");
+    assert_eq!(command(&["delete", "--unfinished"]).1.trim(), "there are no interrupted deletions");
     let (code, out, err) = command(&["import", file]);
     assert!(code == 0 && out.starts_with("imported as user ") && out.ends_with(", 2 turns\n"), "{out}{err}");
 
-    // The server that ran all the time serves the new user with the old password and history.
+    // The server, which ran all the time, serves the new user with the old password and history.
     let token = log_in(&server.address, "ann@mail.example").unwrap();
     assert_eq!(history(&server.address, &token), before);
     let answer = post(&server.address, "/messages/send", &token, &json!({ "text": "A-1042" })).unwrap();
@@ -82,7 +82,7 @@ fn a_users_data_in_external_stores() {
     with_urls(check);
 }
 
-/// Work on external stores of its own, with the environment that names them.
+/// Runs `work` with fresh external stores, and the environment that names them.
 pub fn with_urls(work: impl FnOnce(&[(&str, &str)])) {
     let stores = tokio::runtime::Runtime::new().unwrap().block_on(services::fresh());
     let url = |secret: &Option<banter_stores::secret::Secret>| secret.as_ref().unwrap().text().to_owned();
@@ -152,7 +152,7 @@ fn stores_are_wanted_all_or_none() {
         ("SECRET_KEY_JWT", "a secret of all servers, 0123456789"),
     ];
     let (code, _, err) = serve(&all);
-    assert!(code == 2 && err.contains("postgres:") && err.contains("hint: check that the store runs"), "{err}");
+    assert!(code == 2 && err.contains("postgres:") && err.contains("hint: check that the store is running"), "{err}");
     assert!(!err.contains("se/same") && !err.contains("se%2Fsame"), "{err}");
     let (code, _, err) = serve(&[
         ("SECRET_KEY_JWT", "a secret of all servers, 0123456789"),

@@ -1,4 +1,4 @@
-//! The binary, run in the project's folder with a data folder of its own.
+//! Runs the binary in the project's folder with a separate data folder.
 
 use std::{
     fs::DirBuilder,
@@ -14,7 +14,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Compiled code of the demo bot's plugins, made once: each data folder begins with a copy.
+/// Compiled code of the demo bot's plugins, made once. Each data folder starts with a copy.
 static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("process");
     let output = plain(&folder).args(["check", "--no-model"]).output().unwrap();
@@ -33,7 +33,7 @@ fn seed_compiled(data_dir: &Path) {
     }
 }
 
-/// The binary; its environment has no settings of ours.
+/// The binary, without `BANTER_` variables in its environment.
 pub fn banter(data_dir: &Path) -> Command {
     seed_compiled(data_dir);
     plain(data_dir)
@@ -52,18 +52,18 @@ fn plain(data_dir: &Path) -> Command {
 /// A server as a child process; killed when dropped.
 pub struct Running {
     pub child: Child,
-    /// Kept open, as a terminal would be.
+    /// Kept open, as a terminal keeps it.
     _output: BufReader<ChildStdout>,
     pub address: String,
 }
 
 impl Running {
-    /// With this in its environment, beside the data folder.
+    /// Starts a server with these environment variables.
     pub fn start(data_dir: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = banter(data_dir)
             .args(["serve", "--port", "0"])
             .env("BANTER_LOG__FILTER", "off")
-            // Fixtures and reloads have tests of their own; here the demo bot stays as it is.
+            // Fixtures and reloads have other tests; here the demo bot does not change.
             .env("BANTER_RELOAD__REPLAY_AT_START", "false")
             .env("BANTER_RELOAD__WATCH", "false")
             .envs(environment.iter().copied())

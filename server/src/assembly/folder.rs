@@ -1,4 +1,4 @@
-//! The data folder: made, kept from others, and for one server at a time.
+//! The data folder: creates it, keeps it private, and locks it for one server at a time.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
@@ -8,39 +8,39 @@ use std::{
 
 use crate::{config::Config, setup::SetupError};
 
-/// Locked by the server that has the embedded store.
+/// The file that the server locks while it uses the embedded store.
 const LOCK: &str = "server.lock";
 
-/// Makes the data folder, readable to nobody else.
+/// Creates the data folder, readable only by its owner.
 ///
 /// # Errors
-/// When it cannot be made.
+/// The folder cannot be created.
 pub fn make_data_folder(config: &Config) -> Result<(), SetupError> {
     DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).map_err(|error| {
         SetupError::new(
-            format!("the data folder {} cannot be made: {error}", config.data_dir.display()),
-            "name another with --data-dir",
+            format!("cannot create the data folder {}: {error}", config.data_dir.display()),
+            "choose another with --data-dir",
         )
     })
 }
 
-/// The folder for one server, as long as the file lives: sessions and limits of an embedded server are its own, so that two of them on
-/// one folder would not know each other's.
+/// Locks the folder for one server while the returned file is open. An embedded server keeps sessions and limits in
+/// memory, so two servers on one folder would not know each other's.
 ///
 /// # Errors
-/// When another has it.
+/// Another server holds the lock.
 pub fn lock(data_dir: &Path) -> Result<File, SetupError> {
     let path = data_dir.join(LOCK);
     let failed = |error: String| {
         SetupError::new(
-            format!("the data folder {} cannot be used: {error}", data_dir.display()),
-            "stop the other server, name another folder with --data-dir, or give both the external stores",
+            format!("cannot use the data folder {}: {error}", data_dir.display()),
+            "stop the other server, choose another folder with --data-dir, or use external stores for both",
         )
     };
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     let file = file.map_err(|error| failed(error.to_string()))?;
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => failed("another server has it".to_owned()),
+        TryLockError::WouldBlock => failed("another server is using it".to_owned()),
         TryLockError::Error(error) => failed(error.to_string()),
     })?;
     Ok(file)

@@ -1,4 +1,4 @@
-//! Which model is used, and where it lies.
+//! Chooses the embedding model and finds its files.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
     setup::SetupError,
 };
 
-/// The model behind its worker and its memory of recent texts.
+/// The model, behind a worker and a cache of recent texts.
 ///
 /// # Errors
-/// What is missing or broken, and how to get it.
+/// The model is missing or broken; the hint says how to get it.
 pub fn embedder(config: &EmbeddingConfig, data_dir: &Path) -> Result<Arc<dyn Embedder>, SetupError> {
     let failed = |error: EmbeddingError| SetupError::new(error.to_string(), error.hint());
     let model = Model::load(&model_options(config, data_dir)).map_err(failed)?;
@@ -30,7 +30,7 @@ fn model_options(config: &EmbeddingConfig, data_dir: &Path) -> ModelOptions {
         Some(name) => ModelSource::Name { name: name.clone(), cache: data_dir.join("models") },
         None => ModelSource::Folder(config.path.clone()),
     };
-    // The E5 family was trained with prefixes; its small multilingual member is the default model.
+    // The E5 models were trained with prefixes; the default model is the small multilingual one.
     let is_e5 = config.model.as_ref().is_none_or(|name| name.to_lowercase().contains("e5"));
     let prefix = config.prefix.clone().unwrap_or_else(|| if is_e5 { "query: ".to_owned() } else { String::new() });
     ModelOptions {

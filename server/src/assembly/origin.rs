@@ -26,7 +26,7 @@ use crate::{
     setup::SetupError,
 };
 
-/// What is there before the bot.
+/// The parts that exist before the bot is loaded.
 pub(super) struct Parts<'a> {
     pub config: &'a Config,
     pub stores: Stores,
@@ -61,7 +61,7 @@ pub(super) struct Started {
 }
 
 impl Parts<'_> {
-    /// The version that the store names wins. A folder counts when nothing was published yet, and where it is followed.
+    /// The store decides what is served. The folder is used only if nothing is published yet, or if it is followed.
     pub(super) async fn origin(&self, follows: bool) -> Result<Origin, StartError> {
         let failed = |error| store_failed(&error);
         let activation = self.stores.catalog.activation().await.map_err(failed)?;
@@ -77,7 +77,7 @@ impl Parts<'_> {
         if let Some(record) = stored.as_ref().filter(|record| bundle.manifest().id() == record.id) {
             return Ok(Origin::Store(Box::new(record.clone()), None));
         }
-        // Plugins that are new are compiled.
+        // Loading compiles new plugins, which takes a while.
         (self.progress)(Step { stage: GateStage::Load, done: 0, total: 1 });
         let loaded = catalogs::load_bundle(&self.config.bot, &bundle, &faults, &self.scripting, &*self.sandbox);
         match (loaded, stored) {
@@ -126,11 +126,11 @@ impl Parts<'_> {
         let source = self.source(engine)?;
         let built = source.build(record, None, &|stage| self.show(stage)).await;
         let serving = built.map_err(|error| {
-            let message = format!("the version in use, {}, cannot be served here: {error}", short(&record.id));
-            SetupError::new(message, "see the log; another server can roll back")
+            let message = format!("cannot serve the active version {}: {error}", short(&record.id));
+            SetupError::new(message, "see the log; roll back from another server")
         })?;
         let versions = self.versions(source, serving);
-        // There may be a canary, too.
+        // Also loads a canary.
         versions.follower.follow().await;
         Ok(versions)
     }
@@ -155,10 +155,10 @@ impl Parts<'_> {
         Versions { source, follower, releases }
     }
 
-    /// Publishes the folder as it is at the start. Two servers that begin at the same time publish once; the other one follows.
+    /// Publishes the folder as it is at the start. If two servers start at the same time, one publishes and the other follows.
     async fn publish(&self, versions: &Versions, bundle: Bundle, faults: Faults) -> Result<(), StartError> {
         let actor = Actor { user: None, name: "start".to_owned() };
-        let message = "the bot's folder at the server's start".to_owned();
+        let message = "the bot's folder at server start".to_owned();
         let wish = Wish { message, skip_fixtures: !self.config.reload.replay_at_start, ..Wish::default() };
         match versions.releases.publish(bundle, faults, &wish, &actor, self.progress).await {
             Ok(_) => Ok(()),
@@ -176,7 +176,7 @@ impl Parts<'_> {
     }
 }
 
-/// The server's name for people: its address may be that of many (0.0.0.0, in containers), so the machine's name stands for it.
+/// The server's name for people. The address does not identify a server: in containers it is 0.0.0.0.
 fn server_name(port: u16) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
     let host = host.as_deref().map_or("unknown", str::trim);
@@ -186,9 +186,9 @@ fn server_name(port: u16) -> String {
 impl From<BotError> for SetupError {
     fn from(error: BotError) -> Self {
         let hint = match &error {
-            BotError::Unreadable { .. } => "name a bot's folder with --bot DIR, or create a bot with `banter new NAME`",
+            BotError::Unreadable { .. } => "choose a folder with --bot DIR, or create a bot with `banter new <name>`",
             BotError::Faulty { .. } => "`banter check` lists the errors; fix them and try again",
-            BotError::Build(_) => "see the log; `make setup` fetches the model again",
+            BotError::Build(_) => "see the log; `make setup` downloads the model again",
         };
         Self::new(error.to_string(), hint)
     }

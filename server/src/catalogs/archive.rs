@@ -1,4 +1,4 @@
-//! Bundles as tar files, plain or compressed, from outside: nothing of them is believed.
+//! Bundles as tar files, plain or gzipped. Uploads are untrusted, so everything in them is checked.
 
 use std::io::{self, Cursor, Read};
 
@@ -12,36 +12,36 @@ use thiserror::Error;
 
 /// The first bytes of gzip (RFC 1952, section 2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// Two empty blocks end an archive.
+/// The two empty blocks that end an archive.
 const END: [u8; 1_024] = [0; 1_024];
-/// Headers and padding of tar come on top of the files.
+/// The maximum overhead of tar per file, in bytes: headers and padding.
 const OVERHEAD: u64 = 2_048;
 
-/// Why an upload is no bundle.
+/// Why an upload is not a bundle.
 #[derive(Debug, Error)]
 pub enum ArchiveError {
-    /// It cannot be read, or ends too early.
-    #[error("the archive cannot be read: {0}")]
+    /// The archive cannot be read, or ends too early.
+    #[error("cannot read the archive: {0}")]
     Broken(#[from] io::Error),
-    /// What is in it is no bot.
+    /// The contents are not a bot.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// Something that is neither a file nor a folder.
-    #[error("{0} is no plain file: links and devices are refused")]
+    /// An entry is neither a file nor a folder.
+    #[error("{0} is not a plain file: links and devices are refused")]
     Special(String),
 }
 
-/// Reads an archive. Folders are passed over; a leading `./` is taken off.
+/// Reads an archive. Folders are skipped, and a leading `./` is removed from paths.
 ///
 /// # Errors
-/// When it is no archive, or what is in it is no bot's file, or too much.
+/// It is not an archive, is too large, or contains something that is not a bot's file.
 pub fn read(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
-    // What a small upload unpacks to is bounded before it is unpacked.
+    // A small upload may unpack to a huge one, so the unpacked size is bounded.
     let most = MAX_BUNDLE_BYTES + MAX_FILES as u64 * OVERHEAD;
     if !bytes.starts_with(&GZIP) {
         return unpack(bytes);
     }
-    // To its end, where its checksum is.
+    // Read to the end, where the checksum is.
     let mut plain = Vec::new();
     MultiGzDecoder::new(bytes).take(most + 1).read_to_end(&mut plain)?;
     if plain.len() as u64 > most {
@@ -51,7 +51,7 @@ pub fn read(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
 }
 
 fn unpack(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
-    // An archive that was cut between two files would look like a smaller one.
+    // An archive truncated between two files would look like a smaller one.
     if !bytes.ends_with(&END) {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
@@ -70,7 +70,7 @@ fn unpack(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
             _ => return Err(ArchiveError::Special(path)),
         }
         banter_engine::catalogue::manifest::check_path(&path)?;
-        // A header may promise more than comes.
+        // A header may claim more bytes than follow.
         let mut content = Vec::new();
         entry.read_to_end(&mut content)?;
         if content.len() as u64 != entry.header().size()? {
@@ -79,15 +79,15 @@ fn unpack(bytes: &[u8]) -> Result<Bundle, ArchiveError> {
         bundle.add(&path, content)?;
     }
     if bundle.files.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no file").into());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it contains no files").into());
     }
     Ok(bundle)
 }
 
-/// Writes a bundle as a tar file; equal bundles give equal bytes.
+/// Writes a bundle as a tar file. Equal bundles give equal bytes.
 ///
 /// # Errors
-/// Hardly any: a path that tar cannot hold.
+/// A path is too long for tar.
 pub fn write(bundle: &Bundle) -> io::Result<Vec<u8>> {
     let mut builder = Builder::new(Vec::new());
     for (path, bytes) in &bundle.files {
@@ -121,7 +121,7 @@ mod tests {
         builder.into_inner().unwrap()
     }
 
-    /// An archive whose one path is written as it is, past the checks of the crate that writes it.
+    /// An archive with one raw path, which bypasses the checks of the tar crate.
     fn raw(path: &str) -> Vec<u8> {
         let mut header = Header::new_old();
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// A megabyte that unpacks to a gigabyte is given up at the bound.
+    /// Unpacking a megabyte to a gigabyte stops at the limit.
     #[test]
     fn a_bomb_does_not_go_off() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());

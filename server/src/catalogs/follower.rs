@@ -1,5 +1,5 @@
-//! This server runs what the store's pointer names: the bus tells it at once, or a look every few seconds finds it. A version that
-//! cannot be built here changes nothing: the old one stays, and everybody can see why.
+//! Makes this server run the version that the store's pointer names. The bus announces changes at once; a poll every
+//! few seconds finds the others. If a version cannot be built here, the old one stays, and the fleet shows why.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -26,18 +26,18 @@ use super::{
     terms::{ACTIVATED, ReleaseError},
 };
 
-/// Between two looks at the pointer, and two signs of life.
+/// The pause between two polls of the pointer, and between two announcements of this server.
 const LOOK: Duration = Duration::from_secs(2);
-/// A version that has been in use for so long is written down for the next start.
+/// A version in use for this long is saved for the next start.
 const SETTLED: Duration = Duration::from_secs(2);
-/// After a version could not be built: the first pause, and the longest.
+/// The first and the longest pause after a failed build.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
 /// Makes this server serve what the pointer names.
 pub struct Follower {
     source: Arc<Source>,
     catalogs: Arc<Catalogs>,
-    /// Made anew at each start.
+    /// A new id at each start.
     id: String,
     /// For people.
     name: String,
@@ -46,11 +46,11 @@ pub struct Follower {
     problem: Mutex<Option<String>>,
     /// The version that has just passed here, so that it is not built a second time.
     prepared: Mutex<Option<Arc<Serving>>>,
-    /// What is to be written down for the next start.
+    /// The snapshot to save for the next start.
     to_keep: Arc<Mutex<Option<Arc<Snapshot>>>>,
 }
 
-/// When a version that could not be built is tried again.
+/// When to retry a failed build.
 #[derive(Default)]
 struct Retry {
     generation: i64,
@@ -71,7 +71,7 @@ impl Retry {
 }
 
 impl Follower {
-    /// A server with this name, for people.
+    /// The state of a server with this display name.
     pub fn new(source: Arc<Source>, catalogs: Arc<Catalogs>, name: String) -> Self {
         Self {
             source,
@@ -104,7 +104,7 @@ impl Follower {
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
-    /// Follows the pointer as long as the process lives.
+    /// Follows the pointer as long as the process runs.
     pub async fn keep_following(&self) {
         let mut events = self.source.stores.bus.subscribe();
         let mut looks = interval(LOOK);
@@ -114,7 +114,7 @@ impl Follower {
                 event = events.recv() => match event {
                     Ok(BusEvent::Message { topic, .. }) if topic != ACTIVATED => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => self.follow().await,
-                    // Without a bus there is still the look.
+                    // Without a bus, polling still works.
                     Err(RecvError::Closed) => {
                         looks.tick().await;
                         self.follow().await;
@@ -125,7 +125,7 @@ impl Follower {
         }
     }
 
-    /// Gives signs of life as long as the process lives, also while a version is built.
+    /// Announces this server as long as the process runs, also while a version is built.
     pub async fn keep_announcing(&self) {
         let mut signs = interval(LOOK);
         signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -135,30 +135,30 @@ impl Follower {
         }
     }
 
-    /// Takes this server off the list, at its end.
+    /// Removes this server from the fleet at shutdown.
     pub async fn withdraw(&self) {
         if let Err(error) = self.source.stores.catalog.withdraw(&self.id).await {
-            tracing::warn!(%error, "this server stays on the list until it is missed");
+            tracing::warn!(%error, "cannot remove this server from the fleet; it will expire");
         }
     }
 
-    /// Looks at the pointer and, if it has moved, serves what it names.
+    /// Polls the pointer and, if it has moved, serves the version that it names.
     pub async fn follow(&self) {
         let mut retry = self.changing.lock().await;
         let activation = match self.source.stores.catalog.activation().await {
             Ok(Some(activation)) => activation,
             Ok(None) => return,
             Err(error) => {
-                // What is served stays; other parts report that the store is away.
-                tracing::debug!(%error, "the pointer cannot be read");
+                // The served version stays. An unavailable store is reported elsewhere.
+                tracing::debug!(%error, "cannot read the pointer");
                 return;
             }
         };
         if activation.generation == self.catalogs.line().generation || retry.waits(activation.generation) {
             return;
         }
-        // Whatever happens in a build, this server goes on following, and says what happened.
-        let panicked = |_| Err(ReleaseError::Internal("building it panicked; the log has more".to_owned()));
+        // Even if a build panics, this server keeps following and reports the problem.
+        let panicked = |_| Err(ReleaseError::Internal("the build panicked; see the log".to_owned()));
         let served = AssertUnwindSafe(self.serve(&activation)).catch_unwind().await;
         match served.unwrap_or_else(panicked) {
             Ok(()) => {
@@ -170,7 +170,7 @@ impl Follower {
             Err(error) => {
                 retry.later(activation.generation);
                 let version = &activation.version;
-                tracing::error!(version, %error, "a version cannot be served here; the old one stays");
+                tracing::error!(version, %error, "cannot serve a version; the old one stays in use");
                 self.set_problem(Some(first_line(&error)));
             }
         }
@@ -196,8 +196,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Writes a version down for the next start of this server; nobody waits for it. Of several that follow each other fast, only the
-    /// last is kept.
+    /// Saves a snapshot in the background for the next start. Of several in quick succession, only the last is saved.
     fn keep(&self, snapshot: Arc<Snapshot>) {
         let next = Arc::clone(&self.to_keep);
         let busy = next.lock().unwrap_or_else(PoisonError::into_inner).replace(snapshot).is_some();
@@ -209,12 +208,12 @@ impl Follower {
             std::thread::sleep(SETTLED);
             let last = next.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(Err(error)) = last.map(|snapshot| source.keep_classifier(&snapshot)) {
-                tracing::warn!(%error, "the classifier could not be kept; the next start takes longer");
+                tracing::warn!(%error, "cannot save the classifier; the next start will take longer");
             }
         });
     }
 
-    /// A version that is in use here, has just passed here, or is built.
+    /// A version that is in use here, was just built here, or is built now.
     async fn get(&self, id: &str) -> Result<Arc<Serving>, ReleaseError> {
         if let Some(known) = self.catalogs.line().find(id) {
             return Ok(known);
@@ -246,13 +245,13 @@ impl Follower {
         prepared.filter(|serving| serving.id == id)
     }
 
-    /// Tells the other servers what this one serves.
+    /// Announces to the fleet what this server serves.
     async fn announce(&self) {
         let line = self.catalogs.line();
         let record = ServerRecord {
             id: self.id.clone(),
             name: self.name.clone(),
-            // The store fills in the time.
+            // The store sets the time.
             seen_at: 0,
             generation: line.generation,
             version: line.stable.id.clone(),
@@ -261,7 +260,7 @@ impl Follower {
             counts: json!(line.counts()),
         };
         if let Err(error) = self.source.stores.catalog.announce(&record).await {
-            tracing::debug!(%error, "this server cannot announce what it serves");
+            tracing::debug!(%error, "cannot announce this server");
         }
     }
 }

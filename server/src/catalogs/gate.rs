@@ -1,5 +1,6 @@
-//! The gate: what a version must pass before anybody is answered with it. Load, lint, compile, embed, fit, replay the bot's own
-//! fixtures with the handlers that will serve. A version that fails changes nothing, and all that is wrong with it is told.
+//! The gate: the checks that a version must pass before it serves anyone. It loads, lints and compiles the files,
+//! embeds examples, fits the classifier, and replays the bot's own fixtures with the handlers that will serve. A
+//! version that fails changes nothing, and all its errors are reported.
 
 use std::{
     collections::BTreeMap,
@@ -27,31 +28,30 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Users come first, but an admin waits: `bench/reload` weighs one against the other.
+/// The niceness of the gate's threads: users come first, but an admin is waiting. `bench/reload` measures the balance.
 const NICE: i32 = 5;
 
-/// How far a candidate has come.
+/// The progress of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// What is being done.
     pub stage: GateStage,
-    /// So much of it.
+    /// Finished items of the stage.
     pub done: usize,
-    /// Of so much.
+    /// All items of the stage.
     pub total: usize,
 }
 
-/// What the gate does, in order.
+/// The stages of the gate, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateStage {
-    /// Files are read and checked, scripts and plugins compiled.
+    /// Reads and checks files, and compiles scripts and plugins.
     Load,
-    /// New examples and messages of fixtures get their vectors.
+    /// Embeds new examples and the fixtures' messages.
     Embed,
-    /// The classifier is fitted.
+    /// Fits the classifier.
     Train,
-    /// Fixtures are played.
+    /// Plays the fixtures.
     Replay,
 }
 
@@ -67,89 +67,82 @@ impl From<Stage> for Step {
 /// Called at each step.
 pub type Progress<'a> = &'a (dyn Fn(Step) + Sync);
 
-/// What the gate found.
+/// The findings of the gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateReport {
-    /// The version: the hash of its files.
+    /// The id of the version: the hash of its files.
     pub version: String,
-    /// Whether nothing keeps it out.
+    /// Whether the version passed.
     pub passed: bool,
-    /// What is wrong with its files; warnings keep nothing out.
+    /// The diagnostics of its files; warnings do not fail the gate.
     pub faults: Vec<FaultReport>,
-    /// Where its own fixtures differ.
+    /// The differences in its own fixtures.
     pub differences: Vec<FixtureDifference>,
-    /// How many fixtures were played.
+    /// The number of fixtures played.
     pub fixtures: usize,
-    /// Examples that had to be embedded.
+    /// The number of examples that had to be embedded.
     pub embedded: usize,
     /// `kept`, `followed` or `trained`.
     pub classifier: String,
-    /// Milliseconds of each stage.
+    /// The duration of each stage in milliseconds.
     pub took_ms: Vec<(GateStage, u64)>,
 }
 
-/// An expectation that is not met.
+/// A failed expectation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixtureDifference {
-    /// Where the expectation stands.
+    /// The file of the expectation.
     pub file: String,
-    /// The line.
+    /// The line of the expectation, counted from 1.
     pub line: usize,
-    /// What the user said.
+    /// The user's message.
     pub user: String,
-    /// What was looked at.
+    /// The compared field.
     pub field: String,
-    /// As it should be.
     pub expected: String,
-    /// As it was.
     pub actual: String,
 }
 
 /// A version that passed.
 pub struct Candidate {
-    /// The hash of its files.
+    /// The hash of the version's files.
     pub id: String,
-    /// Its files.
     pub bundle: Bundle,
-    /// Their hashes.
     pub manifest: Manifest,
-    /// Ready to answer.
     pub snapshot: Snapshot,
-    /// Its fixtures.
     pub fixtures: Vec<Fixture>,
-    /// What the gate found.
     pub report: GateReport,
 }
 
 /// Why there is no candidate.
 #[derive(Debug, Error)]
 pub enum GateError {
-    /// It did not pass.
+    /// The version did not pass.
     #[error("the version did not pass")]
     Refused(Box<GateReport>),
-    /// The gate itself broke.
+    /// The gate itself failed.
     #[error("{0}")]
     Broken(String),
 }
 
-/// Makes candidates out of bundles.
+/// Checks bundles and turns them into candidates.
 pub struct Gate {
     embedder: Arc<dyn Embedder>,
     scripting: Arc<Scripting>,
     patient: Arc<Scripting>,
     plugins: Arc<dyn PluginRuntime>,
-    /// Where vectors of fixtures are kept.
+    /// The cache of the fixtures' embeddings.
     replay_folder: PathBuf,
-    /// Where vectors of examples are kept.
+    /// The cache of the examples' embeddings.
     index_folder: PathBuf,
     pool: rayon::ThreadPool,
 }
 
 impl Gate {
-    /// A gate with threads of its own.
+    /// A gate with its own threads.
     ///
     /// # Errors
-    /// When there are no threads.
+    /// The threads cannot be started.
     pub fn new(
         engine: &Engine,
         scripting: Arc<Scripting>,
@@ -157,9 +150,9 @@ impl Gate {
         data_dir: &std::path::Path,
     ) -> Result<Self, GateError> {
         let lower = |_| {
-            // A thread that stays as it is costs others time, and nothing else.
+            // A thread at the usual priority only slows down others.
             if let Err(error) = rustix::process::nice(NICE) {
-                tracing::warn!(%error, "new versions are checked at the usual priority");
+                tracing::warn!(%error, "cannot lower the priority of the gate's threads");
             }
         };
         let pool = rayon::ThreadPoolBuilder::new().thread_name(|n| format!("gate-{n}")).start_handler(lower);
@@ -175,15 +168,15 @@ impl Gate {
         })
     }
 
-    /// Does work on the gate's threads.
+    /// Runs work on the gate's threads.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.pool.install(work)
     }
 
-    /// Takes a bundle through all of it. `base` is what is in use: vectors and weights are taken over from it. Blocks.
+    /// Takes a bundle through all stages. Blocks. Reuses the embeddings and weights of `base`, the version in use.
     ///
     /// # Errors
-    /// [`GateError::Refused`] with all that is wrong.
+    /// [`GateError::Refused`] with all diagnostics or differences.
     pub fn pass(
         &self,
         bundle: Bundle,
@@ -227,7 +220,7 @@ impl Gate {
         Ok(Candidate { id: run.report.version.clone(), bundle, manifest, snapshot, fixtures, report: run.report })
     }
 
-    /// Files to a bot, with the handlers that serve.
+    /// Loads a bot from its files, with the handlers that will serve.
     pub fn load(&self, bundle: &Bundle, faults: &mut Faults) -> Option<Catalogue> {
         loader::load(bundle, &self.scripting, &*self.plugins, faults)
     }
@@ -248,10 +241,10 @@ impl Gate {
         Ok(snapshot)
     }
 
-    /// Whether a bot passes its own fixtures with a classifier that was made here.
+    /// Replays a bot's own fixtures with a classifier that was trained on this server.
     ///
     /// # Errors
-    /// [`GateError::Refused`] with what differs.
+    /// [`GateError::Refused`] with the differences.
     pub fn replay_again(&self, id: &str, bundle: &Bundle, snapshot: &Snapshot) -> Result<(), GateError> {
         self.run(|| {
             let mut faults = Faults::default();
@@ -265,10 +258,10 @@ impl Gate {
         })
     }
 
-    /// An engine for fixtures: nothing outside, and bounds that do not depend on how busy the machine is.
+    /// An engine for fixtures: it has no host, and limits that do not depend on how busy the machine is.
     ///
     /// # Errors
-    /// When a message cannot be embedded.
+    /// A message cannot be embedded.
     pub fn replaying_engine(&self, fixtures: &[Fixture], progress: Progress<'_>) -> Result<Engine, GateError> {
         let mut show = |done, total| progress(Step { stage: GateStage::Embed, done, total });
         let pinned = PinnedEmbedder::new(Arc::clone(&self.embedder), fixtures, Some(&self.replay_folder), &mut show);
@@ -320,7 +313,7 @@ fn differences(outcome: &Outcome) -> Vec<FixtureDifference> {
     outcome.turns.iter().flat_map(of).collect()
 }
 
-/// One way through the gate.
+/// One pass through the gate.
 struct Run<'a> {
     report: GateReport,
     progress: Progress<'a>,

@@ -1,5 +1,5 @@
-//! What admins do: publish, activate, roll back, try a version on some users. Each changes the store's pointer by one step, with its line
-//! in the audit log; servers follow the pointer (`follower`).
+//! The admins' operations: publish, activate, roll back, and start a canary. Each moves the store's pointer by one
+//! generation and writes an entry to the audit log. Servers follow the pointer.
 
 mod earlier;
 mod forecast;
@@ -21,16 +21,16 @@ use super::{
 };
 use earlier::before;
 
-/// Activations that a roll-back looks through.
+/// The number of activations that a roll-back searches.
 const HISTORY: u32 = 200;
 
-/// Publishing and activating.
+/// Publishes and activates versions.
 pub struct Releases {
     source: Arc<Source>,
     follower: Arc<Follower>,
     clock: SharedClock,
     limits: ReleaseLimits,
-    /// One bundle at a time: the gate takes all cores.
+    /// One bundle at a time, because the gate uses all cores.
     publishing: tokio::sync::Mutex<()>,
 }
 
@@ -52,7 +52,7 @@ impl Releases {
         &self.source.stores
     }
 
-    /// Puts a stored version into use for all.
+    /// Activates a stored version for all users.
     ///
     /// # Errors
     /// [`ReleaseError`].
@@ -66,7 +66,7 @@ impl Releases {
         self.change(expected, actor, "activate", |_| Ok((id, None))).await
     }
 
-    /// Goes back: to a version, or without one ends a canary, or else takes the version that was in use before.
+    /// Rolls back to a version. Without one, ends the canary or, if there is none, returns to the previous version.
     ///
     /// # Errors
     /// [`ReleaseError`].
@@ -97,7 +97,7 @@ impl Releases {
         .await
     }
 
-    /// Gives a stored version to some users.
+    /// Starts a canary: gives a stored version to `percent` of the users.
     ///
     /// # Errors
     /// [`ReleaseError`].
@@ -119,7 +119,7 @@ impl Releases {
         .await
     }
 
-    /// Gives the canary to all users.
+    /// Promotes the canary to all users.
     ///
     /// # Errors
     /// [`ReleaseError`].
@@ -131,7 +131,7 @@ impl Releases {
         .await
     }
 
-    /// The activation in force, if it is the one that the caller knows of.
+    /// The current activation, if it has the generation that the caller expects.
     async fn expected(&self, expected: Option<i64>) -> Result<Option<Activation>, ReleaseError> {
         let current = self.stores().catalog.activation().await?;
         let generation = current.as_ref().map_or(0, |activation| activation.generation);
@@ -141,12 +141,13 @@ impl Releases {
         }
     }
 
-    /// The activation in force, if nobody has moved the pointer since it was seen.
+    /// The current activation, if nobody has moved the pointer since `seen`.
     async fn unmoved(&self, seen: Option<Activation>) -> Result<Option<Activation>, ReleaseError> {
         if self.stores().catalog.activation().await? == seen { Ok(seen) } else { Err(ReleaseError::Conflict) }
     }
 
-    /// Moves the pointer to stored versions. They are built here first, so that no server activates what it cannot run.
+    /// Moves the pointer to stored versions. They are built here first, so that this server does not activate what it
+    /// cannot run.
     async fn change(
         &self,
         expected: Option<i64>,
@@ -171,7 +172,7 @@ impl Releases {
         newest.ok_or_else(|| ReleaseError::Internal("the activation is gone".to_owned()))
     }
 
-    /// Writes the next activation, tells all servers, and follows it here. The new generation.
+    /// Writes the next activation, notifies all servers, and follows it here. Returns the new generation.
     async fn point(
         &self,
         before: Option<&Activation>,

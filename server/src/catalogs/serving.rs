@@ -1,4 +1,4 @@
-//! The versions that this server answers with, and how their turns go.
+//! The versions that this server serves, and the counts of their turns.
 
 use std::{
     collections::BTreeMap,
@@ -16,38 +16,37 @@ use serde::{Deserialize, Serialize};
 
 use banter_stores::UserId;
 
-/// A version, ready to answer.
+/// A version that is ready to serve.
 pub struct Serving {
-    /// The hash of its files.
+    /// The hash of the version's files.
     pub id: String,
-    /// The bot.
     pub snapshot: Arc<Snapshot>,
     counts: [AtomicU64; 5],
 }
 
-/// How turns went since the server began with a version.
+/// The outcomes of turns since the server began to serve a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// An intent was sure enough.
+    /// An intent reached its threshold.
     pub matched: u64,
-    /// Two were equally near.
+    /// Two intents were too close to call.
     pub ambiguous: u64,
-    /// None was near enough.
+    /// No intent reached its threshold.
     pub unknown: u64,
-    /// The message answered a form.
+    /// The message answered a question of a form.
     pub form: u64,
-    /// Something went wrong in a handler.
+    /// A handler failed.
     pub failed: u64,
 }
 
 impl Counts {
-    /// The share of messages outside forms that were understood, 0 to 1; `None` without any.
+    /// The share of messages outside forms that matched an intent, from 0 to 1; `None` if there are none.
     pub fn match_rate(&self) -> Option<f64> {
         let all = self.matched + self.ambiguous + self.unknown;
         (all > 0).then(|| self.matched as f64 / all as f64)
     }
 
-    /// Both together.
+    /// The sum of both counts.
     pub fn plus(self, other: Self) -> Self {
         Self {
             matched: self.matched + other.matched,
@@ -60,12 +59,12 @@ impl Counts {
 }
 
 impl Serving {
-    /// A version that begins.
+    /// A version with zero counts.
     pub fn new(id: String, snapshot: Snapshot) -> Self {
         Self { id, snapshot: Arc::new(snapshot), counts: Default::default() }
     }
 
-    /// Counts a turn that is stored.
+    /// Counts a stored turn.
     pub fn count(&self, turn: &Turn) {
         let kind = match turn.kind {
             TurnKind::Matched => 0,
@@ -74,13 +73,13 @@ impl Serving {
             TurnKind::Form => 3,
         };
         self.counts[kind].fetch_add(1, Ordering::Relaxed);
-        // A state that went with its intent is no handler's failure.
+        // A state that was dropped because its intent is gone is not a handler failure.
         if turn.events.iter().any(|event| !matches!(event, Event::StateDropped { .. })) {
             self.counts[4].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// How its turns went so far.
+    /// The counts so far.
     pub fn counts(&self) -> Counts {
         let [matched, ambiguous, unknown, form, failed] =
             self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
@@ -96,18 +95,18 @@ pub fn short(version: &str) -> &str {
     version.get(..SHORT).unwrap_or(version)
 }
 
-/// What is in use at one time.
+/// The versions that are in use together.
 pub struct Line {
-    /// The activation that it follows; 0 before the first.
+    /// The generation of the activation; 0 before the first.
     pub generation: i64,
-    /// For all but the canary's users.
+    /// The version for all users except the canary's.
     pub stable: Arc<Serving>,
-    /// For so many users in a hundred.
+    /// The canary, and its share of users in percent.
     pub canary: Option<(Arc<Serving>, u8)>,
 }
 
 impl Line {
-    /// The version of a user. It depends on the user and the canary alone, so every server chooses alike and nobody goes to and fro.
+    /// The version of a user. It depends only on the user and the canary, so all servers agree and no user alternates.
     pub fn for_user(&self, user: UserId) -> &Arc<Serving> {
         match &self.canary {
             Some((canary, percent)) if draw(&canary.id, user) < *percent => canary,
@@ -121,14 +120,15 @@ impl Line {
         canary.chain([&self.stable]).find(|serving| serving.id == version).map(Arc::clone)
     }
 
-    /// The versions with their counts.
+    /// The counts by version.
     pub fn counts(&self) -> BTreeMap<String, Counts> {
         let canary = self.canary.iter().map(|(canary, _)| canary);
         canary.chain([&self.stable]).map(|serving| (serving.id.clone(), serving.counts())).collect()
     }
 }
 
-/// 0 to 99, for each canary another tenth of the users: SplitMix64 of the user's number and the version's first digits.
+/// A number from 0 to 99 by SplitMix64 of the user's number and the version's first digits, so that each canary gets
+/// another sample of users.
 fn draw(version: &str, user: UserId) -> u8 {
     let salt = version.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
     let mut state = salt ^ (user.0 as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);

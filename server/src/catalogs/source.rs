@@ -1,4 +1,4 @@
-//! Stored versions: their files, pulled and verified, and what is built from them.
+//! Stored versions: fetches and verifies their files, and builds them.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -13,10 +13,10 @@ use tokio::task::block_in_place;
 
 use super::{gate::Gate, serving::Serving, terms::ReleaseError};
 
-/// Where versions come from, and what builds them.
+/// The parts that fetch and build versions.
 pub struct Source {
     pub stores: Stores,
-    /// What is on this disk already.
+    /// The cache on this disk.
     contents: Contents,
     pub gate: Gate,
     pub engine: Arc<Engine>,
@@ -62,13 +62,13 @@ impl Source {
     /// The files of a version.
     ///
     /// # Errors
-    /// When anything is missing or damaged.
+    /// A file is missing or damaged.
     pub async fn bundle(&self, record: &VersionRecord) -> Result<Bundle, ReleaseError> {
         let mut fetched: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for part in record.manifest.files.values() {
             if !fetched.contains_key(&part.hash) {
                 let bytes = self.content(&part.hash).await?;
-                let bytes = bytes.ok_or_else(|| damaged(record, "a content is missing"))?;
+                let bytes = bytes.ok_or_else(|| damaged(record, "a file is missing in the store"))?;
                 fetched.insert(part.hash.clone(), bytes);
             }
         }
@@ -87,7 +87,7 @@ impl Source {
             && hash_of(bytes) == hash
             && let Err(error) = self.contents.put(hash, bytes)
         {
-            tracing::warn!(%error, "a content cannot be kept; it is fetched again the next time");
+            tracing::warn!(%error, "cannot cache a file of the version; it will be fetched again next time");
         }
         Ok(bytes)
     }
@@ -107,11 +107,11 @@ impl Source {
         Ok(())
     }
 
-    /// A version, ready to answer, with the classifier that all servers share. It passed the gate where it was published. What is
-    /// known from `base` is not computed again.
+    /// Builds a version with the classifier that all servers share. The version passed the gate of the server that
+    /// published it. Results in `base` are reused.
     ///
     /// # Errors
-    /// When anything is missing or damaged, or the files do not load here.
+    /// A file is missing or damaged, or the files do not load here.
     pub async fn build(
         &self,
         record: &VersionRecord,
@@ -124,8 +124,8 @@ impl Source {
         if adopted {
             return Ok(Serving::new(record.id.clone(), snapshot));
         }
-        // The shared classifier is no longer kept, or belongs to another model. A new one is trained, checked with the fixtures, and
-        // shared. If two servers train the same version, the first result wins.
+        // The shared classifier is gone or of another model. Train a new one, replay the fixtures with it, and share
+        // it. If two servers train the same version, the first result wins.
         block_in_place(|| self.gate.replay_again(&record.id, &bundle, &snapshot))?;
         let own = self.share(&record.id, &snapshot).await?;
         let agreed = self.classifier(record).await?;
@@ -152,7 +152,7 @@ impl Source {
         format!("{} {RECIPE}", self.engine.embedder().id())
     }
 
-    /// A snapshot, and whether its classifier is the one that was given.
+    /// A snapshot, and whether it uses the given classifier.
     fn snapshot(
         &self,
         bundle: &Bundle,

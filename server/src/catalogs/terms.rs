@@ -1,4 +1,4 @@
-//! What releases are asked, and what they answer.
+//! The requests, results and errors of releases.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,13 @@ pub const ACTIVATED: &str = "catalogue";
 /// Why there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NothingToDo {
-    #[error("no other version was in use before")]
+    #[error("there is no earlier version")]
     NoEarlierVersion,
     #[error("nothing has been published yet")]
     NothingPublished,
     #[error("there is no canary")]
     NoCanary,
-    #[error("all users have this version already")]
+    #[error("all users already have this version")]
     AlreadyForAll,
 }
 
@@ -36,37 +36,37 @@ pub enum NothingToDo {
 pub enum Bound {
     #[error("the message is longer than 500 characters")]
     LongMessage,
-    #[error("the message has line breaks or other control characters")]
+    #[error("the message contains line breaks or other control characters")]
     ControlCharacters,
-    #[error("a canary is for 1 to 99 percent of the users")]
+    #[error("the share of a canary must be from 1 to 99 percent")]
     CanaryShare,
 }
 
-/// Why something did not happen.
+/// Why an operation failed.
 #[derive(Debug, Error)]
 pub enum ReleaseError {
     /// The version did not pass the gate.
     #[error("the version did not pass")]
     Refused(Box<GateReport>),
-    /// Somebody else has activated something meanwhile.
-    #[error("another version was activated meanwhile")]
+    /// Another admin has activated a version in the meantime.
+    #[error("another version was activated in the meantime")]
     Conflict,
-    /// The caller knew of another state than there is.
-    #[error("the state is another than was expected")]
+    /// The current generation is not the one that the caller expected.
+    #[error("the state is not the expected one")]
     Stale,
-    /// There is no such version, or more than one begins so.
+    /// No version begins with these digits, or several do.
     #[error("there is no version {0}")]
     Unknown(String),
-    /// There is nothing to go back to, or no canary.
+    /// There is nothing to do, such as no earlier version or no canary.
     #[error("{0}")]
     Nothing(NothingToDo),
-    /// A number or text out of its bounds.
+    /// A number or a text is out of bounds.
     #[error("{0}")]
     Bounds(Bound),
-    /// A store does not answer.
+    /// A store does not respond.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What should not happen.
+    /// An unexpected error.
     #[error("{0}")]
     Internal(String),
 }
@@ -80,129 +80,122 @@ impl From<GateError> for ReleaseError {
     }
 }
 
-/// Who acts, for the audit log.
+/// The author of an operation, for the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// The user, if it is one.
+    /// The user; `None` for keys and for the server itself.
     pub user: Option<UserId>,
     /// `key:ci`, `user:7`, `watch`, `start`.
     pub name: String,
 }
 
-/// How a bundle is to be published.
+/// How to publish a bundle.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
-    /// Why, in the author's words.
+    /// The reason, in the author's words.
     pub message: String,
-    /// Only look.
+    /// Whether to change nothing.
     pub dry_run: bool,
-    /// For so many users in a hundred at first.
+    /// The share of users for a canary, in percent; `None` publishes to all.
     pub canary: Option<u8>,
-    /// The generation that the caller knows of.
+    /// The generation that the caller expects to be in use.
     pub expected: Option<i64>,
-    /// Whether texts of users may be told.
+    /// Whether the forecast may contain users' utterances.
     pub utterances: bool,
-    /// Whether the fixtures are left out, for a server's start where the administrator wants it.
+    /// Whether to skip the fixtures, for a server start with `reload.replay_at_start = false`.
     pub skip_fixtures: bool,
 }
 
-/// What became of a bundle.
+/// The result of publishing a bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Published {
-    /// The version.
+    /// The id of the version.
     pub version: String,
-    /// Whether anything was activated: not in a dry run, and not when the version was in use already.
+    /// Whether a version was activated: false in a dry run, or if it was already in use.
     pub activated: bool,
-    /// The activation in force now.
+    /// The generation in use now.
     pub generation: i64,
-    /// What the gate found.
     pub report: GateReport,
-    /// What is different from the version before.
+    /// The differences from the previous version.
     pub diff: CatalogueDiff,
-    /// What would be answered otherwise; only in a dry run.
+    /// The messages that would get other answers; only in a dry run.
     pub forecast: Option<Forecast>,
 }
 
-/// What a version would answer otherwise.
+/// The messages that would get other answers from a version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// Days of conversations that were looked at.
+    /// The days of conversations that were sampled.
     pub days: u32,
-    /// Different utterances of users that were tried.
+    /// The number of distinct user utterances that were tried.
     pub utterances: usize,
-    /// Whether there were more than are tried.
+    /// Whether there were more utterances than were tried.
     pub more: bool,
-    /// Of these, how many would be answered otherwise.
+    /// How many of them would get other answers.
     pub changed: usize,
-    /// Which, where the caller may see texts of users.
+    /// These utterances, if the caller may see them; else empty.
     pub of_users: Vec<Changed>,
-    /// Messages of the version's fixtures that would be answered otherwise.
+    /// Messages of the version's fixtures that would get other answers.
     pub of_fixtures: Vec<Changed>,
 }
 
-/// The servers and what they run.
+/// The live servers and what they run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fleet {
-    /// What is to be served; `None` before the first publication.
+    /// The current activation; `None` before the first publication.
     pub activation: Option<Activation>,
-    /// Servers that are alive.
     pub servers: Vec<FleetServer>,
-    /// Whether all of them serve it.
+    /// Whether there are servers and all of them serve the activation.
     pub converged: bool,
-    /// How turns went, by version, over all servers since each began with it.
+    /// The outcomes of turns by version, over all servers since each began to serve it.
     pub versions: BTreeMap<String, VersionCounts>,
 }
 
-/// One server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FleetServer {
-    /// What it told.
+    /// The server's last announcement.
     #[serde(flatten)]
     pub record: ServerRecord,
-    /// Whether it serves what it should.
+    /// Whether it serves the activation.
     pub current: bool,
 }
 
-/// How turns of a version went.
+/// The outcomes of a version's turns.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VersionCounts {
-    /// The numbers.
     #[serde(flatten)]
     pub counts: Counts,
-    /// The share of messages outside forms that were understood.
+    /// The share of messages outside forms that matched an intent, from 0 to 1.
     pub match_rate: Option<f64>,
 }
 
-/// A version as a list has it.
+/// A version in a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VersionRow {
-    /// Its id, 64 hex digits.
+    /// The id: 64 hex digits.
     pub id: String,
-    /// What turns call it.
+    /// The catalogue version that turns are stored with.
     pub catalogue: String,
-    /// The version that it follows.
+    /// The version that was in use when it was published.
     pub parent: Option<String>,
-    /// Who published it.
     pub author: String,
-    /// Why.
+    /// The reason, in the author's words.
     pub message: String,
-    /// When.
     pub created_at: Millis,
-    /// How many files it has.
+    /// The number of files.
     pub files: usize,
-    /// Whether it is the one in use.
+    /// Whether it is in use for all users.
     pub active: bool,
 }
 
-/// Versions, the newest first.
+/// Versions, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Versions {
-    /// A row each.
     pub versions: Vec<VersionRow>,
 }
 
 impl VersionRow {
-    /// Of a stored version.
+    /// The row of a stored version; `active` is the id of the version in use.
     pub fn of(record: &VersionRecord, active: Option<&str>) -> Self {
         Self {
             active: active == Some(record.id.as_str()),

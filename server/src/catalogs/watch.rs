@@ -1,4 +1,4 @@
-//! Following a bot's folder: what is saved is taken through the gate and, if it is good, put into use. For development.
+//! Follows a bot's folder, for development: each save goes through the gate and, if it passes, is published.
 
 use std::{
     io,
@@ -24,35 +24,35 @@ use super::{
     terms::{Actor, Published, ReleaseError, Wish},
 };
 
-/// Saves that follow each other so fast are one.
+/// Saves within this time of each other count as one change.
 const QUIET: Duration = Duration::from_millis(150);
-/// Saves that never end are looked at so often.
+/// The longest wait for a series of saves to end.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A bot that is bad may be half saved: it is looked at once more after this.
+/// A refused bot may be half saved, so it is checked once more after this pause.
 const SECOND_LOOK: Duration = Duration::from_millis(400);
 /// The folders of a bot.
 const FOLDERS: [&str; 5] = ["intents", "scripts", "texts", "plugins", "fixtures"];
 
-/// Watches a bot's folder and those in it, also those that are made later.
+/// Watches a bot's folder and its subfolders, including those created later.
 pub struct Watch {
     folder: PathBuf,
     watcher: RecommendedWatcher,
     changes: mpsc::Receiver<()>,
-    /// Watched beside the bot's folders.
+    /// Other watched files and folders.
     more: Vec<PathBuf>,
 }
 
 impl Watch {
-    /// Begins to watch a bot's folder, and other files and folders.
+    /// Begins to watch a bot's folder, and the files and folders in `more`.
     ///
     /// # Errors
-    /// When the folder cannot be watched.
+    /// The folder cannot be watched.
     pub fn begin(folder: &Path, more: &[PathBuf]) -> Result<Self, notify::Error> {
-        // One place: what changes while a change is looked at is seen afterwards, all at once.
+        // A capacity of one: changes during a check are merged into one later event.
         let (send, changes) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: Result<Event, notify::Error>| {
             if event.is_ok_and(|event| changes_a_bot(&event)) {
-                // A full channel holds what this would tell.
+                // If the channel is full, the pending event covers this one.
                 let _ = send.try_send(());
             }
         })?;
@@ -63,7 +63,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Waits for a change, and until no other follows it.
+    /// Waits for a change, then for quiet. `None` if the watch has ended.
     pub async fn change(&mut self) -> Option<()> {
         self.changes.recv().await?;
         let begun = Instant::now();
@@ -73,16 +73,16 @@ impl Watch {
             next?;
         }
         if let Err(error) = self.watch_folders() {
-            tracing::warn!(%error, "a folder cannot be watched");
+            tracing::warn!(%error, "cannot watch a folder");
         }
         Some(())
     }
 
-    /// Watches them anew: a folder that was replaced by another of its name is no longer the one that was watched.
+    /// Renews the watches, because a folder that was replaced by one with the same name is no longer watched.
     fn watch_folders(&mut self) -> Result<(), notify::Error> {
         let folders = FOLDERS.map(|name| self.folder.join(name));
         for folder in folders.into_iter().chain(self.more.clone()) {
-            // It may not have been watched yet, or no longer be.
+            // The folder may not be watched, so an error is ignored.
             let _ = self.watcher.unwatch(&folder);
             if folder.exists() {
                 self.watcher.watch(&folder, RecursiveMode::Recursive)?;
@@ -92,12 +92,13 @@ impl Watch {
     }
 }
 
-/// Reading is no change: whoever follows a folder reads it.
+/// Whether an event may change a bot. Reads do not count, because the follower itself reads the folder.
 fn changes_a_bot(event: &Event) -> bool {
     !event.kind.is_access() && event.paths.iter().any(|path| matters(path) || moves_a_folder(event.kind, path))
 }
 
-/// Whether a folder came, went or got another name, with all that it holds. What has gone can no longer be asked whether it was one.
+/// Whether a folder was created, removed or renamed. A path that is gone can no longer be inspected, so a rename counts
+/// if the name has no extension.
 fn moves_a_folder(kind: EventKind, path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
     let is_folder = match kind {
@@ -108,7 +109,7 @@ fn moves_a_folder(kind: EventKind, path: &Path) -> bool {
     is_folder && !hidden
 }
 
-/// Whether a file is one of a bot's, or a folder, and not an editor's own.
+/// Whether a path is a file or a folder of a bot, and not an editor's temporary file.
 fn matters(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let ending = [".yaml", ".rhai", ".wasm", ".schema.json", ".convo.txt", ".utterances.txt"]
@@ -131,7 +132,7 @@ pub enum Change {
 }
 
 impl Releases {
-    /// Publishes the folder whenever it changes, and reports each change. Ends when the folder can no longer be watched.
+    /// Publishes the folder whenever it changes, and reports each result to `say`. Ends when the watch ends.
     pub async fn follow_folder(self: Arc<Self>, mut watch: Watch, report: impl Fn(Change)) {
         let actor = Actor { user: None, name: "watch".to_owned() };
         let mut last = None;
@@ -185,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// Longer than a change takes to be seen.
+    /// Longer than a change takes to be noticed.
     const LONG: Duration = Duration::from_millis(1_000);
 
     #[tokio::test]
@@ -197,7 +198,7 @@ mod tests {
         let mut watch = Watch::begin(folder.path(), &[]).unwrap();
         fs::read(&file).unwrap();
         fs::read_dir(folder.path().join("intents")).unwrap().count();
-        assert!(timeout(LONG, watch.change()).await.is_err(), "reading is told as a change");
+        assert!(timeout(LONG, watch.change()).await.is_err(), "reading counts as a change");
         fs::write(&file, "version: 2").unwrap();
         watch.change().await.unwrap();
     }
@@ -211,7 +212,7 @@ mod tests {
         for name in [".bye.yaml.swp", "bye.yaml~", "4913", ".#bye.yaml"] {
             fs::write(intents.join(name), "half").unwrap();
         }
-        assert!(timeout(LONG, watch.change()).await.is_err(), "an editor's file is told as a change");
+        assert!(timeout(LONG, watch.change()).await.is_err(), "an editor's file counts as a change");
         fs::write(intents.join("bye.yaml"), "whole").unwrap();
         watch.change().await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! What a configuration may not be, and how it is told.
+//! Checks the configuration, and reports what is wrong with it.
 
 use std::{collections::BTreeSet, fs, ops::RangeInclusive, path::Path};
 
@@ -20,21 +20,21 @@ const MIN_SECRET_BYTES: usize = 32;
 const EXAMPLE_WORDS: [&str; 6] = ["change", "example", "secret-key", "your", "password", "12345678"];
 
 impl Config {
-    /// Whether a server may start with it.
+    /// Checks that a server may start with this configuration.
     ///
     /// # Errors
-    /// Values against the rules of the profile.
+    /// A value violates the rules of the profile.
     pub fn check(&self, rules: Rules) -> Result<(), SetupError> {
         if rules == Rules::Dev && !self.address.is_loopback() {
             return Err(SetupError::new(
                 format!("the dev profile does not listen on {}", self.address),
-                "use a loopback address, or set BANTER_PROFILE=release and give it secrets",
+                "use a loopback address, or set BANTER_PROFILE=release and its secrets",
             ));
         }
         if self.auth.secret.is_none() && self.store_urls()?.is_some() {
             return Err(SetupError::new(
-                "external stores are for many servers, and auth.secret (SECRET_KEY_JWT), which they share, is missing",
-                "give all of them the same random one, for example from: openssl rand -hex 32",
+                "auth.secret (SECRET_KEY_JWT) is missing, which servers with external stores must share",
+                "set the same random secret on all servers, for example from: openssl rand -hex 32",
             ));
         }
         if rules == Rules::Release {
@@ -49,7 +49,7 @@ impl Config {
         Ok(())
     }
 
-    /// A number with which the server would be of no use, or would not come up.
+    /// Refuses numbers with which the server would be useless or would not start.
     pub(super) fn check_bounds(&self) -> Result<(), SetupError> {
         const MANY: u64 = 1 << 30;
         let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
@@ -102,7 +102,7 @@ fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(
     let fail = |what: &str| {
         Err(SetupError::new(
             format!("{name} {what}"),
-            "give a random one of 32 bytes or more, for example from: openssl rand -hex 32",
+            "set a random value of at least 32 bytes, for example from: openssl rand -hex 32",
         ))
     };
     let Some(secret) = secret else {
@@ -119,21 +119,21 @@ fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(
     if distinct.len() < 8 { fail("repeats itself") } else { Ok(()) }
 }
 
-/// A section of the file that no profile reads would be ignored without a word.
+/// Refuses a section that no profile reads, which would be ignored silently.
 pub(super) fn refuse_unknown_profiles(file: &Path) -> Result<(), SetupError> {
     for profile in Figment::from(Toml::file(file).nested()).profiles() {
         let name = profile.as_str().as_str();
         if !["default", "dev", "release", "global"].contains(&name) {
             return Err(SetupError::new(
                 format!("{} has an unknown section [{name}]", file.display()),
-                "sections begin with default, dev or release: [default.log]",
+                "begin each section with default, dev or release, such as [default.log]",
             ));
         }
     }
     Ok(())
 }
 
-/// What is wrong with the configuration, and where: the file with its line, or the variable.
+/// The failure for a configuration error, with its location: a line of the file, or an environment variable.
 pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> SetupError {
     let mut path = error.path.clone();
     let mut hint = "Rocket.toml lists every key".to_owned();
@@ -150,7 +150,7 @@ pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Setu
             }
             format!("there is no key `{name}`")
         }
-        _ if secret(&path) => "a secret is a text".to_owned(),
+        _ if secret(&path) => "a secret must be a string".to_owned(),
         kind => kind.to_string(),
     };
     let source = error.metadata.as_ref().map_or(String::new(), |data| match &data.source {
@@ -172,7 +172,7 @@ pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Setu
     SetupError::new(format!("the configuration{source} is wrong: {key}{reason}"), hint)
 }
 
-/// The file, and the line of a key in it where that is plain: the parser tells none.
+/// The file, with the line of a key if it can be found. The parser reports no lines.
 fn place_in_file(file: &Path, profile: Option<&Profile>, path: &[String]) -> String {
     let text = fs::read_to_string(file).unwrap_or_default();
     let (key, tables) = path.split_last().map_or(("", &[][..]), |(key, tables)| (key.as_str(), tables));

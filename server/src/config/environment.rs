@@ -1,4 +1,4 @@
-//! Settings in the environment: the names of `api.md`, and secrets as they stand.
+//! Settings from the environment: the variables named in `api.md`, and secrets, which are taken literally.
 
 use figment::{
     Figment,
@@ -8,7 +8,7 @@ use figment::{
 use super::percent_encode;
 use crate::setup::SetupError;
 
-/// Settings of the environment that are read apart from the others: the profile, and secrets.
+/// `BANTER_` settings that are read separately: the profile and the secrets.
 pub(super) const IGNORED: [&str; 8] = [
     "profile",
     "auth__secret",
@@ -19,7 +19,7 @@ pub(super) const IGNORED: [&str; 8] = [
     "stores__mongo",
     "stores__redis",
 ];
-/// Where each secret may stand in the environment.
+/// The environment variables of each secret.
 const SECRETS: [(&str, &str); 9] = [
     ("BANTER_ADMIN__KEY", "admin.key"),
     ("SECRET_KEY_JWT", "auth.secret"),
@@ -32,7 +32,7 @@ const SECRETS: [(&str, &str); 9] = [
     ("BANTER_STORES__REDIS", "stores.redis"),
 ];
 
-/// The names of `api.md` that are no secrets, and what they set.
+/// The variables of `api.md` that are not secrets, and the settings they set.
 pub(super) const NAMES: [(&str, &str); 2] = [("ALGORITHM", "auth.algorithm"), ("ADDRESS_FRONT", "front")];
 
 /// The settings of [`NAMES`].
@@ -48,7 +48,7 @@ pub(super) fn contract_environment() -> Env {
         .global()
 }
 
-/// Secrets as they stand: figment would take one of digits for a number. An empty one is none.
+/// Secrets, taken literally: figment would parse one of digits as a number. An empty one counts as unset.
 pub(super) fn secrets_of_environment() -> Figment {
     let mut figment = Figment::new();
     for (name, path) in SECRETS {
@@ -61,16 +61,16 @@ pub(super) fn secrets_of_environment() -> Figment {
     figment
 }
 
-/// `DATABASE_HOST` and its like, as one URL.
+/// The `DATABASE_*` variables as one PostgreSQL URL.
 pub(super) fn database_of_environment() -> Result<Figment, SetupError> {
     let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let Some(host) = value("DATABASE_HOST") else {
-        // A database that is half named must not become an embedded one.
+        // A partly configured database must not silently become the embedded store.
         let rest = ["DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD", "DATABASE_PORT"];
         return match rest.into_iter().find(|name| value(name).is_some()) {
             Some(name) => Err(SetupError::new(
-                format!("{name} is set, and DATABASE_HOST is not"),
-                "set both, or BANTER_STORES__POSTGRES to a postgres:// URL",
+                format!("{name} is set, but DATABASE_HOST is not"),
+                "set both, or set BANTER_STORES__POSTGRES to a postgres:// URL",
             )),
             None => Ok(Figment::new()),
         };
@@ -78,8 +78,8 @@ pub(super) fn database_of_environment() -> Result<Figment, SetupError> {
     let need = |name: &str| {
         value(name).ok_or_else(|| {
             SetupError::new(
-                format!("DATABASE_HOST is set, and {name} is not"),
-                "set both, or BANTER_STORES__POSTGRES to a postgres:// URL",
+                format!("DATABASE_HOST is set, but {name} is not"),
+                "set both, or set BANTER_STORES__POSTGRES to a postgres:// URL",
             )
         })
     };

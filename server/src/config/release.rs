@@ -1,28 +1,27 @@
-//! Who may change the bot, and how new versions come into use.
+//! Settings of the keys that may change the bot, and of how new versions are published.
 
 use serde::{Deserialize, Serialize};
 
 use banter_stores::secret::Secret;
 
-/// Administrators who are no users: programs, mostly.
+/// Administrators that are not users, such as programs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminConfig {
-    /// A key that may do everything.
+    /// The key with all scopes.
     pub key: Option<Secret>,
-    /// Keys that may do some things.
+    /// Keys with some scopes.
     pub keys: Vec<AdminKey>,
 }
 
-/// A key and what it may do.
+/// A key with its scopes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminKey {
-    /// For the audit log.
+    /// The name in the audit log.
     pub name: String,
     /// The value of `X-Admin-Key`.
     pub key: Secret,
-    /// What it may do.
     pub scopes: Vec<Scope>,
 }
 
@@ -30,36 +29,35 @@ pub struct AdminKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Look at versions, differences and servers.
+    /// View versions, differences and servers.
     Read,
-    /// Upload versions, try them, and put them into use.
+    /// Upload, try and publish versions.
     Publish,
-    /// Put stored versions into use, go back, begin and end canaries.
+    /// Activate stored versions, roll back, and start and end canaries.
     Activate,
-    /// Read texts of users in forecasts.
+    /// Read users' utterances in forecasts.
     Utterances,
     /// Read the audit log.
     Audit,
 }
 
 impl Scope {
-    /// All of them.
     pub const ALL: [Self; 5] = [Self::Read, Self::Publish, Self::Activate, Self::Utterances, Self::Audit];
 }
 
-/// How new versions come into use.
+/// How new versions are published.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReloadConfig {
-    /// Whether the server follows the bot's folder; without it, in `dev` with the embedded store.
+    /// Whether the server follows the bot's folder; the default is only in `dev` with the embedded store.
     pub watch: Option<bool>,
-    /// Whether the fixtures are replayed before the bot's folder is taken at the start.
+    /// Whether the fixtures are replayed before the bot's folder is published at the start.
     pub replay_at_start: bool,
-    /// Days of conversations that a dry run looks at.
+    /// How many days of conversations a dry run samples.
     pub utterance_days: u32,
-    /// Utterances of users that a dry run tries.
+    /// The maximum number of user utterances that a dry run tries.
     pub utterances: u32,
-    /// Seconds that an upload may take to arrive.
+    /// How long an upload may take to arrive.
     pub upload_seconds: u64,
 }
 

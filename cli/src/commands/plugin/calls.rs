@@ -1,4 +1,4 @@
-//! `banter plugin check` and `run`: one plugin, called by hand.
+//! `banter plugin check` and `run`: call one plugin by hand.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,7 @@ use crate::{
 };
 use banter_server::{assembly, config::Config};
 
-/// What the plugin is told.
+/// The input of a plugin call.
 #[derive(Clone, Debug, Args)]
 pub struct CallArgs {
     /// The user's message.
@@ -43,18 +43,18 @@ pub struct CallArgs {
     /// The language of the reply.
     #[arg(long, default_value = "en", value_name = "CODE")]
     language: String,
-    /// The intent that was matched.
+    /// The matched intent.
     #[arg(long, default_value = "test")]
     intent: String,
-    /// A slot's value: JSON, or a text. May be given several times.
+    /// The value of a slot, as JSON or plain text; repeatable.
     #[arg(long = "slot", value_name = "NAME=VALUE")]
     slots: Vec<String>,
-    /// What a script would give, as JSON.
+    /// The arguments that a script would pass, as JSON.
     #[arg(long, value_name = "JSON")]
     arguments: Option<String>,
 }
 
-/// A plugin, what bot.yaml says of it, and its bytes.
+/// A plugin: its entry in bot.yaml, if any, and its bytes.
 struct Subject {
     spec: PluginSpec,
     named: bool,
@@ -66,8 +66,8 @@ impl Subject {
         let mut faults = Faults::default();
         let bundle = Bundle::read(&config.bot, &mut faults).map_err(|error| {
             Failure::usage(
-                format!("the bot's folder {} cannot be read: {error}", config.bot.display()),
-                "name one with --bot DIR",
+                format!("cannot read the bot's folder {}: {error}", config.bot.display()),
+                "choose the bot's folder with --bot DIR",
             )
         })?;
         let said = loader::said_of(name, &bundle, &mut faults);
@@ -78,22 +78,22 @@ impl Subject {
             SaidOf::Known(spec) => (true, *spec),
             SaidOf::Unnamed => (false, loader::ungranted_spec(name)),
             SaidOf::Unreadable => {
-                let message = format!("what bot.yaml grants to `{name}` cannot be read");
-                return Err(Failure::check(message, "mend what is told above"));
+                let message = format!("the entry of `{name}` in bot.yaml is not valid");
+                return Err(Failure::check(message, "fix the errors above"));
             }
         };
         let path = config.bot.join(&spec.file);
         let component = fs::read(&path).map_err(|error| {
             Failure::usage(
-                format!("{} cannot be read: {error}", path.display()),
-                format!("build it with `banter plugin build {name}`, or mend `file` in bot.yaml"),
+                format!("cannot read {}: {error}", path.display()),
+                format!("build it with `banter plugin build {name}`, or correct `file` in bot.yaml"),
             )
         })?;
         Ok(Self { spec, named, component })
     }
 }
 
-/// Who is called, and how it went.
+/// The result of a call and its duration.
 struct Called {
     result: Result<PluginReply, PluginFailure>,
     took: Duration,
@@ -101,19 +101,20 @@ struct Called {
 
 fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Failure> {
     let wrong = |message: String, hint: &str| Failure::usage(message, hint);
-    let language = Speech::new(&arguments.language)
-        .ok_or_else(|| wrong(format!("`{}` is no language", arguments.language), "write a code such as en or ru"))?;
+    let language = Speech::new(&arguments.language).ok_or_else(|| {
+        wrong(format!("`{}` is not a language code", arguments.language), "use a code such as en or ru")
+    })?;
     let mut slots = BTreeMap::new();
     for slot in &arguments.slots {
         let (name, value) =
-            slot.split_once('=').ok_or_else(|| wrong(format!("\"{slot}\" is no slot"), "write NAME=VALUE"))?;
+            slot.split_once('=').ok_or_else(|| wrong(format!("\"{slot}\" is not a slot"), "write NAME=VALUE"))?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         slots.insert(name.to_owned(), value);
     }
     let given = match &arguments.arguments {
         None => None,
         Some(text) => Some(serde_json::from_str::<Value>(text).map_err(|error| {
-            wrong(format!("--arguments is no JSON: {error}"), "write an object such as '{\"price\": 100}'")
+            wrong(format!("--arguments is not JSON: {error}"), "write an object such as '{\"price\": 100}'")
         })?),
     };
     let context = Context {
@@ -144,7 +145,7 @@ fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Fail
     Ok(Called { result, took: begun.elapsed() })
 }
 
-/// Calls a plugin and prints what it replies.
+/// Calls a plugin and prints its reply.
 pub(super) fn call_once(config: &Config, name: &str, arguments: &CallArgs, as_json: bool) -> Result<u8, Failure> {
     let subject = Subject::find(config, name)?;
     let runtime = runtime(0)?;
@@ -164,7 +165,7 @@ pub(super) fn call_once(config: &Config, name: &str, arguments: &CallArgs, as_js
             Ok(0)
         }
         Err(failure) => {
-            let hint = failure.user_text.map_or_else(String::new, |text| format!("the user is told: {text}"));
+            let hint = failure.user_text.map_or_else(String::new, |text| format!("the user sees: {text}"));
             Err(Failure::check(format!("{name} gave no reply ({}): {}", failure.kind.as_str(), failure.message), hint))
         }
     }
@@ -198,7 +199,7 @@ fn told(called: &Called) -> Value {
     }
 }
 
-/// What a component imports of the contract, and whether bot.yaml grants it.
+/// The contract's interfaces that a component imports, each with whether bot.yaml grants it.
 fn grants_of(spec: &PluginSpec, imports: &[String]) -> Vec<(String, bool)> {
     let grants = &spec.grants;
     let known = [
@@ -212,7 +213,7 @@ fn grants_of(spec: &PluginSpec, imports: &[String]) -> Vec<(String, bool)> {
     known.into_iter().filter(|(name, _)| imported(name)).map(|(name, granted)| (name.to_owned(), granted)).collect()
 }
 
-/// Looks a component over, and times a call.
+/// Checks a component, and times a call.
 pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: bool) -> Result<u8, Failure> {
     let subject = Subject::find(config, name)?;
     let runtime = runtime(0)?;
@@ -223,7 +224,7 @@ pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: 
     let compiled = begun.elapsed();
     let plugin = load(&sandbox, &subject)?;
     let note = sandbox.states().into_iter().find_map(|state| state.note);
-    // The first call of a process warms memory up; the second is what users wait for.
+    // The first call in a process is slower because it warms up memory; the second is what users experience.
     let first = call_plugin(&*plugin, arguments)?;
     let called = if first.result.is_ok() { call_plugin(&*plugin, arguments)? } else { first };
     let granted = grants_of(&subject.spec, &imports);
@@ -247,7 +248,7 @@ pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: 
     let size = kib(subject.component.len() as u64);
     row("component", format!("{} ({size} of {})", subject.spec.file, kib(MAX_COMPONENT as u64)));
     if !subject.named {
-        row("bot.yaml", format!("does not name it; add  plugins: {{ {name}: {{ file: {} }} }}", subject.spec.file));
+        row("bot.yaml", format!("has no entry for it; add  plugins: {{ {name}: {{ file: {} }} }}", subject.spec.file));
     }
     row("contract", format!("banter:plugin@{VERSION}"));
     let words =
@@ -264,7 +265,7 @@ pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: 
             limits.parallel
         ),
     );
-    row("compiled", format!("in {} ms, kept for the next time", compiled.as_millis()));
+    row("compiled", format!("in {} ms, cached for next time", compiled.as_millis()));
     if let Some(note) = &note {
         row("suspended", note.to_string());
     }
@@ -284,7 +285,7 @@ pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: 
         return Ok(0);
     }
     Err(Failure::check(
-        format!("{name} does not answer a call"),
-        "see `call` above; --text, --slot and --arguments tell it more",
+        format!("{name} failed the test call"),
+        "see `call` above; set its input with --text, --slot and --arguments",
     ))
 }

@@ -1,4 +1,4 @@
-//! Access logs in JSON Lines.
+//! Reads conversations from access logs in JSON Lines.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,23 +17,22 @@ use crate::{
 };
 use banter_server::conversations::MAX_TEXT;
 
-/// Bytes of a line in a log at the most.
+/// The maximum length of a line, in bytes.
 const MAX_LINE: u64 = 1 << 20;
-/// Conversations of one log.
+/// The maximum number of conversations in one log.
 const MAX_CONVERSATIONS: usize = 1_000;
 
-/// What somebody of a log said.
+/// One speaker's messages in a log.
 pub struct Logged {
-    /// What they said.
     pub said: Said,
-    /// The line of the first message.
+    /// The line number of the first message.
     pub line: usize,
 }
 
-/// The conversations of a log, by who speaks.
+/// The conversations of a log, one per speaker.
 pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
     let failed = |error: io::Error| {
-        Failure::usage(format!("{} cannot be read: {error}", path.display()), "name a log in JSON Lines")
+        Failure::usage(format!("cannot read {}: {error}", path.display()), "use a log in JSON Lines")
     };
     let mut input: Box<dyn BufRead> = match path == Path::new("-") {
         true => Box::new(io::stdin().lock()),
@@ -51,7 +50,7 @@ pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
         let broken = |reason: String| {
             Failure::usage(
                 format!("{}:{number}: {reason}", path.display()),
-                "each line is a JSON object with `text` or `message`",
+                "write each line as a JSON object with `text` or `message`",
             )
         };
         let line = String::from_utf8(line).map_err(|_| broken("the line is not UTF-8".to_owned()))?;
@@ -74,7 +73,7 @@ pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
         );
         let place = *places.entry(speaker).or_insert(all.len());
         if place == MAX_CONVERSATIONS {
-            return Err(broken(format!("more than {MAX_CONVERSATIONS} people speak")));
+            return Err(broken(format!("the log has more than {MAX_CONVERSATIONS} speakers")));
         }
         if place == all.len() {
             let name = format!("{} {}", named(common, "from a log"), place + 1);
@@ -92,28 +91,28 @@ pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
         said.messages.push(Utterance { text: text.to_owned(), at });
     }
     if all.is_empty() {
-        return Err(Failure::usage(format!("{} is empty", path.display()), "name a log in JSON Lines"));
+        return Err(Failure::usage(format!("{} is empty", path.display()), "use a log in JSON Lines"));
     }
     Ok(all)
 }
 
-/// When a line of a log was written: a date with time, or seconds or milliseconds since 1970.
+/// The time of a log line: a date with time, or seconds or milliseconds since 1970.
 fn time_of(entry: &Value) -> Result<Option<Timestamp>, String> {
     let keys = ["time", "timestamp", "@timestamp", "ts", "created_at"];
     let Some(found) = keys.iter().find_map(|key| entry.get(*key).filter(|value| !value.is_null())) else {
         return Ok(None);
     };
     let of_number = |number: f64| {
-        // Seconds of this size are the year 5138.
+        // As seconds, 1e11 would be the year 5138, so larger numbers are milliseconds.
         let millis = if number.abs() < 1e11 { number * 1e3 } else { number };
         Timestamp::from_millisecond(millis as i64).ok()
     };
     let of_text = |text: &str| {
         let number = || of_number(text.parse().ok()?);
-        // Without a zone it is UTC.
+        // A time without a zone is UTC.
         let zoneless = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
         text.parse().ok().or_else(number).or_else(|| zoneless().map(|time| time.timestamp()))
     };
     let time = found.as_str().map_or_else(|| of_number(found.as_f64()?), of_text);
-    time.map(Some).ok_or_else(|| format!("{found} is no time; write one such as 2026-01-05T10:00:00Z"))
+    time.map(Some).ok_or_else(|| format!("{found} is not a time; write it like 2026-01-05T10:00:00Z"))
 }

@@ -1,4 +1,4 @@
-//! The admin API as a client sees it.
+//! A client of the admin API.
 
 use std::{
     fs,
@@ -25,29 +25,30 @@ use banter_server::{
     secret_file::ADMIN_KEY,
 };
 
-/// The longest wait for an answer that is no upload's.
+/// The timeout of all requests except uploads.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// A version may be trained for minutes.
+/// Training a version may take minutes.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(3_600);
-/// A longer answer is none of banter's.
+/// The maximum length of a response, in bytes; no banter server sends more.
 const MAX_ANSWER: u64 = 256 << 20;
 
-/// A server, and the key to it.
+/// A server and its admin key.
 pub struct Client {
     server: String,
     key: String,
-    /// The generation that a change is meant for, as `If-Match` has it.
+    /// The generation that must still be in use, as the value of `If-Match`.
     generation: Option<String>,
-    /// Whether what a server refuses is told to programs too.
+    /// Whether a refusal is also printed as JSON.
     json: bool,
     agent: Agent,
 }
 
 impl Client {
-    /// The server and key that were named, or those of this machine; changes only `generation`, where one is given.
+    /// A client of the given server and key; the defaults are those of the local server. With a `generation`, changes
+    /// are refused unless that generation is still in use.
     ///
     /// # Errors
-    /// When there is no key.
+    /// There is no key, or the URL is not valid.
     pub fn new(
         config: &Config,
         server: Option<&str>,
@@ -56,18 +57,18 @@ impl Client {
     ) -> Result<Self, Failure> {
         let own = || format!("http://{}", std::net::SocketAddr::new(config.address, config.port));
         let server = server.map_or_else(own, |server| server.trim_end_matches('/').to_owned());
-        let uri: Uri = server.parse().map_err(|_| no_server(&server, "it is no URL"))?;
+        let uri: Uri = server.parse().map_err(|_| no_server(&server, "it is not a URL"))?;
         let key = match (key, &config.admin.key) {
             (Some(key), _) => key.to_owned(),
             (None, Some(key)) => key.text().to_owned(),
-            // The key of a server of this machine is for no other one.
+            // The local server's key must not be sent to another machine.
             (None, None) if is_here(&uri) => fs::read_to_string(config.data_dir.join(ADMIN_KEY)).unwrap_or_default(),
             (None, None) => String::new(),
         };
         if key.is_empty() {
             return Err(Failure::usage(
-                "there is no key to administrate with",
-                "give it in BANTER_ADMIN__KEY; a server in the dev profile makes one in its data folder (--data-dir)",
+                "there is no admin key",
+                "set BANTER_ADMIN__KEY; a server in the dev profile creates a key in its data folder (--data-dir)",
             ));
         }
         let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into();
@@ -80,33 +81,33 @@ impl Client {
         })
     }
 
-    /// The same; what a server refuses is also printed as JSON.
+    /// With `json`, prints refusals also as JSON.
     pub fn telling_json(self, json: bool) -> Self {
         Self { json, ..self }
     }
 
-    /// Asks for something.
+    /// Sends a GET request.
     ///
     /// # Errors
-    /// What the server says, or that there is none.
+    /// The server refuses the request or does not respond.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let request = self.agent.get(format!("{}{path}", self.server)).header("X-Admin-Key", &self.key);
         self.answer(request.call())
     }
 
-    /// Does something.
+    /// Sends a POST request.
     ///
     /// # Errors
-    /// What the server says, or that there is none.
+    /// The server refuses the request or does not respond.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
         let request = self.agent.post(format!("{}{path}", self.server)).header("X-Admin-Key", &self.key);
         self.answer(self.for_generation(request).send_json(body))
     }
 
-    /// Uploads a bot, telling of each step.
+    /// Uploads a bot, and calls `step` at each step of the gate.
     ///
     /// # Errors
-    /// What the server says, or that there is none.
+    /// The server refuses the bot or does not respond.
     pub fn publish(&self, query: &str, tar: &[u8], step: &dyn Fn(Step)) -> Result<Published, Failure> {
         let request = self
             .agent
@@ -116,7 +117,7 @@ impl Client {
             .build()
             .header("X-Admin-Key", &self.key)
             .header("Accept", "text/event-stream")
-            // Who may not do this is told so before the bot is on its way.
+            // An unauthorized client is refused before it sends the bot.
             .header("Expect", "100-continue")
             .content_type("application/x-tar");
         let response =
@@ -139,7 +140,7 @@ impl Client {
                 _ => return Err(self.refused(&value)),
             }
         }
-        Err(no_server(&self.server, "it went away in the middle"))
+        Err(no_server(&self.server, "it closed the connection before the result"))
     }
 
     fn refused(&self, value: &Value) -> Failure {
@@ -176,39 +177,40 @@ fn read(response: Response<Body>) -> Result<Value, Failure> {
     let mut text = String::new();
     let read = response.into_body().into_reader().take(MAX_ANSWER).read_to_string(&mut text);
     read.map_err(|error| strange(&error))?;
-    Ok(serde_json::from_str(&text).unwrap_or_else(|_| json!({ "detail": "the answer is no JSON" })))
+    Ok(serde_json::from_str(&text).unwrap_or_else(|_| json!({ "detail": "the response is not JSON" })))
 }
 
 fn no_server(server: &str, reason: &str) -> Failure {
     Failure::usage(
-        format!("{server} does not answer: {reason}"),
-        "start one with `banter serve`, or name another with --server",
+        format!("{server} does not respond: {reason}"),
+        "start a server with `banter serve`, or choose another with --server",
     )
 }
 
 fn strange(error: &dyn std::fmt::Display) -> Failure {
-    Failure::usage(format!("the answer is not one of banter's: {error}"), "name another server with --server")
+    Failure::usage(format!("the response is not from a banter server: {error}"), "choose another server with --server")
 }
 
-/// What a server refused, and how to go on.
+/// A server's refusal as a failure with a hint.
 fn problem(value: &Value) -> Failure {
     if let Ok(report) = serde_json::from_value::<GateReport>(value["report"].clone()) {
         let told = show::refusal(&report);
         let told = told.strip_prefix("error: ").unwrap_or(&told);
-        return Failure::check(told, "nothing has changed; mend it and reload again");
+        return Failure::check(told, "nothing has changed; fix the errors and reload again");
     }
-    let detail = show::harmless(value["detail"].as_str().unwrap_or("the server refused").trim_end_matches('.'));
+    let detail =
+        show::harmless(value["detail"].as_str().unwrap_or("the server refused the request").trim_end_matches('.'));
     let hint = match value["code"].as_str().unwrap_or_default() {
-        "wrong_key" | "unauthorized" => "give the right key in BANTER_ADMIN__KEY",
+        "wrong_key" | "unauthorized" => "set the correct key in BANTER_ADMIN__KEY",
         "not_allowed" => "use a key with that scope, or ask an administrator",
         "unknown_version" => {
-            "`banter versions` lists them; name at least four digits, and more where several begin alike"
+            "`banter versions` lists all versions; give at least four digits, enough to match only one"
         }
-        "nothing_to_do" => "`banter fleet` shows what is in use, `banter versions` what could be",
+        "nothing_to_do" => "`banter fleet` shows what is in use, and `banter versions` lists all versions",
         "out_of_bounds" => "see the command's --help",
         "busy" => "try again in a moment",
         "activation_conflict" | "precondition_failed" => "`banter fleet` shows what is in use now",
-        "not_found" => "the server is older than this command, or none of banter's",
+        "not_found" => "check the URL; the server may be older than this command, or not a banter server",
         _ => "see the server's log",
     };
     Failure::check(detail, hint)

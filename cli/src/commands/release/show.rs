@@ -1,4 +1,4 @@
-//! What became of versions, for people at a terminal.
+//! Shows versions, their differences and the fleet to people at a terminal.
 
 use std::fmt::Write;
 
@@ -18,15 +18,15 @@ pub use banter_server::catalogs::serving::short;
 
 use crate::failure::counted;
 
-/// Lines of each kind.
+/// The maximum number of lines of each kind.
 const LINES: usize = 20;
 
-/// A text from elsewhere on one line of a terminal, which shall not take any of it for a command.
+/// An untrusted text on one line, without control characters that a terminal would interpret.
 pub fn harmless(text: &str) -> String {
     text.replace('\n', " / ").chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
-/// One line on what was published.
+/// One line that describes a published version.
 pub fn published(published: &Published) -> String {
     let told = match published.report.faults.len() {
         0 => String::new(),
@@ -35,14 +35,14 @@ pub fn published(published: &Published) -> String {
     format!("{} is in use: {}{told}", short(&published.version), summary(&published.diff))
 }
 
-/// What is not as it should be in a version that passed.
+/// The warnings of a version that passed.
 pub fn warnings(report: &GateReport) -> String {
     let mut out: String = report.faults.iter().take(LINES).map(fault).collect();
     more(&mut out, report.faults.len());
     out
 }
 
-/// What is different, in a few words.
+/// A short summary of a diff.
 pub fn summary(diff: &CatalogueDiff) -> String {
     let words = |counts: &[(usize, &str, &str)]| {
         let some = counts.iter().filter(|(count, ..)| *count > 0);
@@ -67,10 +67,10 @@ pub fn summary(diff: &CatalogueDiff) -> String {
         (diff.files_removed.len(), "file removed", "files removed"),
         (diff.files_changed.len(), "file changed", "files changed"),
     ]);
-    [told, files].into_iter().find(|words| !words.is_empty()).unwrap_or_else(|| "nothing has changed".to_owned())
+    [told, files].into_iter().find(|words| !words.is_empty()).unwrap_or_else(|| "no changes".to_owned())
 }
 
-/// All that keeps a version out.
+/// Everything that made the gate refuse a version.
 pub fn refusal(report: &GateReport) -> String {
     let mut out = String::new();
     for fault in report.faults.iter().filter(|fault| fault.severity == Severity::Error) {
@@ -82,9 +82,9 @@ pub fn refusal(report: &GateReport) -> String {
     more(&mut out, report.differences.len());
     let errors = report.faults.iter().filter(|fault| fault.severity == Severity::Error).count();
     let _ = match (errors, report.differences.len()) {
-        (0, 1) => write!(out, "not taken: an expectation of its own fixtures is not met"),
-        (0, differing) => write!(out, "not taken: {differing} expectations of its own fixtures are not met"),
-        (errors, _) => write!(out, "not taken: {}", counted(errors, "error")),
+        (0, 1) => write!(out, "rejected: 1 expectation of its own fixtures failed"),
+        (0, differing) => write!(out, "rejected: {differing} expectations of its own fixtures failed"),
+        (errors, _) => write!(out, "rejected: {}", counted(errors, "error")),
     };
     out
 }
@@ -100,7 +100,7 @@ fn difference(difference: &FixtureDifference) -> String {
     let [file, user, field, expected, actual] =
         [&difference.file, &difference.user, &difference.field, &difference.expected, &difference.actual]
             .map(|text| harmless(text));
-    format!("error: {file}:{line}: after \"{user}\", {field} should be {expected} and is {actual}\n")
+    format!("error: {file}:{line}: after \"{user}\", {field} should be {expected} but is {actual}\n")
 }
 
 fn more(out: &mut String, count: usize) {
@@ -133,7 +133,7 @@ pub fn diff(diff: &CatalogueDiff) -> String {
         }
     }
     if out.is_empty() {
-        out.push_str("nothing is different\n");
+        out.push_str("no differences\n");
     }
     out
 }
@@ -144,10 +144,10 @@ fn value(out: &mut String, change: &ValueDiff) {
     change.to.iter().for_each(|to| _ = writeln!(out, "      + {}", harmless(to)));
 }
 
-/// What would be answered otherwise.
+/// The messages that would get other answers.
 pub fn forecast(forecast: &Forecast) -> String {
     let mut out = format!(
-        "of {}{} of users in the last {} days, {} would be answered otherwise\n",
+        "of {}{} of users in the last {} days, {} would get other answers\n",
         if forecast.more { "the newest " } else { "" },
         counted(forecast.utterances, "utterance"),
         forecast.days,
@@ -155,7 +155,7 @@ pub fn forecast(forecast: &Forecast) -> String {
     );
     forecast.of_users.iter().take(LINES).for_each(|changed| out.push_str(&self::changed(changed)));
     more(&mut out, forecast.of_users.len());
-    let _ = writeln!(out, "of the fixtures' messages, {}", forecast.of_fixtures.len());
+    let _ = writeln!(out, "of the fixtures' messages, {} would get other answers", forecast.of_fixtures.len());
     forecast.of_fixtures.iter().take(LINES).for_each(|changed| out.push_str(&self::changed(changed)));
     more(&mut out, forecast.of_fixtures.len());
     out
@@ -170,14 +170,14 @@ fn changed(changed: &Changed) -> String {
     format!("  {place}{}\n    - {}\n    + {}\n", harmless(&changed.text), one(&changed.from), one(&changed.to))
 }
 
-/// The servers, a line each, and the versions' match rates.
+/// The servers, one per line, and the versions' match rates.
 pub fn fleet(fleet: &Fleet) -> String {
     let mut out = String::new();
     match &fleet.activation {
-        None => out.push_str("nothing was published yet\n"),
+        None => out.push_str("nothing has been published yet\n"),
         Some(activation) => {
             let canary = activation.canary.as_ref().map_or(String::new(), |canary| {
-                format!(", {} % of the users have {}", canary.percent, short(&canary.version))
+                format!(", {} % of users have the canary {}", canary.percent, short(&canary.version))
             });
             let _ = writeln!(
                 out,
@@ -193,9 +193,9 @@ pub fn fleet(fleet: &Fleet) -> String {
     for server in &fleet.servers {
         let record = &server.record;
         let state = match (&record.problem, server.current) {
-            (_, true) => "runs it".to_owned(),
-            (Some(problem), _) => format!("is behind: {}", harmless(problem)),
-            (None, false) => format!("is behind, at generation {}", record.generation),
+            (_, true) => "up to date".to_owned(),
+            (Some(problem), _) => format!("behind: {}", harmless(problem)),
+            (None, false) => format!("behind, at generation {}", record.generation),
         };
         let id = record.id.get(..6).unwrap_or(&record.id);
         let _ = writeln!(out, "  {:<width$}  {id}  {}  {state}", record.name, short(&record.version));

@@ -1,4 +1,4 @@
-// A plugin of your own: `node --test` tests it, `banter plugin build {{name}}` compiles it.
+// A starter plugin. Test it with `node --test`; compile it with `banter plugin build {{name}}`.
 import { handler, say } from "../sdk/js/index.js";
 
 export const handle = handler((request) => say(`You said: ${request.text}`));

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { request } from "../sdk/js/testing.js";
 
-// After testing.js, which stands for the host.
+// Imported after testing.js, which mocks the host.
 const { handle } = await import("./plugin.js");
 
 test("it says what was said", () => {

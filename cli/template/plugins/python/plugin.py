@@ -1,4 +1,4 @@
-"""A plugin of your own: `python3 -m unittest` tests it, `banter plugin build {{name}}` compiles it."""
+"""A starter plugin. Test it with `python3 -m unittest`; compile it with `banter plugin build {{name}}`."""
 
 from banter_plugin import Reply, Request
 

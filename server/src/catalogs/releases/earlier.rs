@@ -1,9 +1,9 @@
-//! Which version a roll-back returns to.
+//! The version to which a roll-back returns.
 
 use banter_stores::catalog::Activation;
 
-/// The version to go back to: what was in use for all before the present one came, and not what was left by going back. `history` is the
-/// newest first.
+/// The version that all users had before the current one, never one that was left by a roll-back. `history` is newest
+/// first. `None` if there is no earlier version.
 pub fn before(history: &[Activation]) -> Option<String> {
     let mut stack: Vec<&str> = Vec::new();
     for activation in history.iter().rev() {

@@ -1,4 +1,4 @@
-//! A plugin of your own: `cargo test` tests it, `banter plugin build {{name}}` compiles it.
+//! A starter plugin. Test it with `cargo test`; compile it with `banter plugin build {{name}}`.
 
 use banter_plugin::{Failure, Reply, Request, handler};
 
