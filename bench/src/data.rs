@@ -17,15 +17,15 @@ impl Rows {
     /// # Errors
     /// A message, if the file cannot be read, has another header, or has no rows.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let fault = |error: csv::Error| format!("{}: {error}", path.display());
-        let mut reader = csv::Reader::from_path(path).map_err(fault)?;
-        let header = reader.headers().map_err(fault)?;
+        let diagnostic = |error: csv::Error| format!("{}: {error}", path.display());
+        let mut reader = csv::Reader::from_path(path).map_err(diagnostic)?;
+        let header = reader.headers().map_err(diagnostic)?;
         if header.iter().ne(["text", "intent"]) {
             return Err(format!("{}: the header must be `text,intent`", path.display()));
         }
         let mut rows = Vec::new();
         for record in reader.records() {
-            let record = record.map_err(fault)?;
+            let record = record.map_err(diagnostic)?;
             let intent = record.get(1).filter(|intent| !intent.is_empty()).map(str::to_owned);
             rows.push((normalize(record.get(0).unwrap_or("")), intent));
         }

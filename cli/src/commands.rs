@@ -32,9 +32,9 @@ use banter_server::config::{Config, Overrides, Rules, cores};
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// The configuration file.
-    #[arg(long, global = true, default_value = "Rocket.toml", value_name = "FILE")]
-    config: PathBuf,
+    /// The configuration file; the default is Rocket.toml, if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -250,57 +250,57 @@ enum Command {
 /// # Errors
 /// The message and the hint for the user.
 pub fn run(arguments: Arguments) -> Result<u8, Failure> {
-    let file = arguments.config;
+    let file = arguments.config.as_deref();
     match arguments.command {
         Command::Serve { bot, data_dir, address, port } => {
-            let (config, rules) = load(&file, Overrides { bot, data_dir, address, port })?;
+            let (config, rules) = load(file, Overrides { bot, data_dir, address, port })?;
             serve::run(&config, rules)
         }
         Command::Chat { bot, data_dir, json } => {
-            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { bot, data_dir, ..Overrides::default() })?;
             chat::run(&config, json)
         }
         Command::Check { bot, data_dir, json, no_model, deny_warnings } => {
-            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { bot, data_dir, ..Overrides::default() })?;
             check::run(&config, &check::Options { json, no_model, deny_warnings })
         }
         Command::Replay { options, bot, data_dir } => {
-            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { bot, data_dir, ..Overrides::default() })?;
             replay::run(&config, &options)
         }
         Command::Record { source } => {
             let (bot, data_dir) = source.folders();
-            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { bot, data_dir, ..Overrides::default() })?;
             record::run(&config, &source)
         }
         Command::Plugin { action } => {
             let plugin::PlaceArgs { bot, data_dir } = action.place().clone();
-            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { bot, data_dir, ..Overrides::default() })?;
             plugin::run(&config, &action)
         }
         Command::Reload { arguments, bot, data_dir } => {
-            let (config, _) = load(&file, Overrides { bot, data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { bot, data_dir, ..Overrides::default() })?;
             release::reload(&config, &arguments)
         }
-        Command::Versions { server, limit, data_dir } => release::versions(&load_for(&file, data_dir)?, &server, limit),
-        Command::Diff { from, to, server, data_dir } => release::diff(&load_for(&file, data_dir)?, &server, &from, &to),
+        Command::Versions { server, limit, data_dir } => release::versions(&load_for(file, data_dir)?, &server, limit),
+        Command::Diff { from, to, server, data_dir } => release::diff(&load_for(file, data_dir)?, &server, &from, &to),
         Command::Rollback { version, change, data_dir } => {
-            release::roll_back(&load_for(&file, data_dir)?, &change, version.as_deref())
+            release::roll_back(&load_for(file, data_dir)?, &change, version.as_deref())
         }
-        Command::Promote { change, data_dir } => release::promote(&load_for(&file, data_dir)?, &change),
-        Command::Fleet { server, data_dir } => release::fleet(&load_for(&file, data_dir)?, &server),
-        Command::Admin { action, data_dir } => admin::run(&load_for(&file, data_dir)?, &action),
-        Command::Migrate { action } => migrate::run(&load(&file, Overrides::default())?.0, &action),
+        Command::Promote { change, data_dir } => release::promote(&load_for(file, data_dir)?, &change),
+        Command::Fleet { server, data_dir } => release::fleet(&load_for(file, data_dir)?, &server),
+        Command::Admin { action, data_dir } => admin::run(&load_for(file, data_dir)?, &action),
+        Command::Migrate { action } => migrate::run(&load(file, Overrides::default())?.0, &action),
         Command::Export { user, out, data_dir } => {
-            let (config, _) = load(&file, Overrides { data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { data_dir, ..Overrides::default() })?;
             user::export(&config, &user, out.as_deref())
         }
         Command::Import { file: export, data_dir } => {
-            let (config, _) = load(&file, Overrides { data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { data_dir, ..Overrides::default() })?;
             user::import(&config, &export)
         }
         Command::Delete { user, unfinished: _, data_dir } => {
-            let (config, _) = load(&file, Overrides { data_dir, ..Overrides::default() })?;
+            let (config, _) = load(file, Overrides { data_dir, ..Overrides::default() })?;
             user::delete(&config, user.as_deref())
         }
         Command::New { name } => new::run(&name),
@@ -309,14 +309,16 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
 }
 
 /// The configuration, with the data folder given on the command line.
-fn load_for(file: &Path, data_dir: Option<PathBuf>) -> Result<Config, Failure> {
+fn load_for(file: Option<&Path>, data_dir: Option<PathBuf>) -> Result<Config, Failure> {
     Ok(load(file, Overrides { data_dir, ..Overrides::default() })?.0)
 }
 
-fn load(file: &Path, overrides: Overrides) -> Result<(Config, Rules), Failure> {
-    if file != Path::new("Rocket.toml") && !file.is_file() {
+fn load(file: Option<&Path>, overrides: Overrides) -> Result<(Config, Rules), Failure> {
+    let usual = Path::new("Rocket.toml");
+    let file = file.or_else(|| usual.exists().then_some(usual));
+    if let Some(absent) = file.filter(|file| !file.is_file()) {
         return Err(Failure::usage(
-            format!("the configuration file {} does not exist", file.display()),
+            format!("the configuration file {} does not exist", absent.display()),
             "pass an existing file with --config",
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use banter_engine::catalogue::fault::Severity;
+use banter_engine::diagnostic::Severity;
 use banter_server::{assembly::StartError, catalogs::BotError, setup::SetupError};
 
 use crate::commands::{colour, release::show};
@@ -46,10 +46,13 @@ impl From<SetupError> for Failure {
 impl From<BotError> for Failure {
     fn from(error: BotError) -> Self {
         match error {
-            BotError::Faulty { folder, faults } => {
-                let errors = counted(faults.count(Severity::Error), "error");
+            BotError::Faulty { folder, diagnostics } => {
+                let errors = counted(diagnostics.count(Severity::Error), "error");
                 let message = format!("the bot in {} has {errors}", folder.display());
-                Self { report: faults.render(colour()), ..Self::check(message, "fix the errors above and try again") }
+                Self {
+                    report: diagnostics.render(colour()),
+                    ..Self::check(message, "fix the errors above and try again")
+                }
             }
             other => SetupError::from(other).into(),
         }
@@ -92,4 +95,14 @@ impl fmt::Display for Failure {
         }
         Ok(())
     }
+}
+
+/// The warning that fixtures were not compared because a plugin that they need is not built.
+pub fn fixtures_skipped(plugin: &str, fixtures: usize) -> String {
+    let (were, need) = if fixtures == 1 { ("was", "needs") } else { ("were", "need") };
+    let fixtures = counted(fixtures, "fixture");
+    format!(
+        "warning: the plugin `{plugin}` is not built, so {fixtures} that {need} it {were} skipped\n  \
+         hint: build it with `banter plugin build {plugin}`\n"
+    )
 }

@@ -25,11 +25,8 @@ use std::{
 
 use banter_engine::{
     Engine, Snapshot,
-    catalogue::{
-        bundle::Bundle,
-        fault::{FaultReport, Faults, Severity},
-        loader,
-    },
+    catalogue::{bundle::Bundle, loader},
+    diagnostic::{DiagnosticReport, Diagnostics, Severity},
     handlers::{plugin::PluginRuntime, script::Scripting},
     host::NoHost,
     random::Random,
@@ -78,7 +75,7 @@ pub struct Rig {
     /// What of the bot's folder is not read, rendered.
     pub unread: String,
     /// Diagnostics of the fixtures that do not prevent playing.
-    pub warnings: Faults,
+    pub warnings: Diagnostics,
     pub plugins: Arc<dyn PluginRuntime>,
     pub scripting: Arc<Scripting>,
 }
@@ -101,26 +98,29 @@ impl Rig {
         runtime: &Handle,
         choice: &Choice,
         colour: bool,
-        broken: &dyn Fn(Vec<FaultReport>) -> Result<(), Failure>,
+        broken: &dyn Fn(Vec<DiagnosticReport>) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
         let scripting = Arc::new(Scripting::tracing());
         let plugins = Arc::new(assembly::observing_sandbox(config, runtime.clone()));
-        let mut faults = Faults::default();
-        let bundle = catalogs::read(&config.bot, &mut faults)?;
+        let mut diagnostics = Diagnostics::default();
+        let bundle = catalogs::read(&config.bot, &mut diagnostics)?;
         // Only warnings about ignored files are shown; `banter check` shows the bot's other diagnostics.
-        let unread = if faults.has_errors() { String::new() } else { faults.render(colour) };
-        let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut faults);
+        let unread = if diagnostics.has_errors() { String::new() } else { diagnostics.render(colour) };
+        let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut diagnostics);
         let Some(catalogue) = catalogue else {
-            let own = |fault: FaultReport| FaultReport { file: files::label(&config.bot.join(&fault.file)), ..fault };
-            broken(faults.reports().into_iter().map(own).collect())?;
-            let errors = counted(faults.count(Severity::Error), "error");
+            let own = |diagnostic: DiagnosticReport| DiagnosticReport {
+                file: files::label(&config.bot.join(&diagnostic.file)),
+                ..diagnostic
+            };
+            broken(diagnostics.reports().into_iter().map(own).collect())?;
+            let errors = counted(diagnostics.count(Severity::Error), "error");
             let failure = Failure::usage(
                 format!("the bot in {} has {errors}", config.bot.display()),
                 "fix the errors above and try again",
             );
-            return Err(failure.with_report(faults.render(colour)));
+            return Err(failure.with_report(diagnostics.render(colour)));
         };
-        let mut warnings = Faults::default();
+        let mut warnings = Diagnostics::default();
         let files = files::collect(config, &bundle, &choice.paths, &mut warnings)
             .map_err(|failure| failure.with_report(format!("{unread}{}", warnings.render(colour))))?;
         let mut fixtures = reader::read(&files, &catalogue, &mut warnings);
@@ -229,7 +229,7 @@ impl Choice {
     fn takes(&self, fixture: &Fixture) -> bool {
         let named = |part: &String| {
             let part = part.to_lowercase();
-            fixture.name.to_lowercase().contains(&part) || fixture.place.file.to_lowercase().contains(&part)
+            fixture.name.to_lowercase().contains(&part) || fixture.location.file.to_lowercase().contains(&part)
         };
         self.filter.as_ref().is_none_or(named)
             && (self.tags.is_empty() || self.tags.iter().any(|tag| fixture.tags.contains(tag)))

@@ -5,54 +5,26 @@ pub mod bundle;
 pub mod diff;
 pub mod document;
 pub mod example;
-pub mod fault;
 pub mod lint;
 pub mod loader;
 pub mod manifest;
 pub mod shape;
-pub mod template;
 pub mod wire;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     sync::Arc,
 };
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::{
+    diagnostic::Location,
     entities::EntitySpec,
-    handlers::{plugin::Plugin, script::Script},
+    handlers::{call::Library, script::Script},
+    ids::IntentId,
     language::Language,
+    template::Text,
 };
 use example::Example;
-use fault::Place;
-use template::Text;
-
-/// The name of an intent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct IntentId(Arc<str>);
-
-impl IntentId {
-    /// An id from a name.
-    pub fn new(name: &str) -> Self {
-        Self(Arc::from(name))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for IntentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A complete bot.
 #[derive(Debug)]
@@ -67,8 +39,8 @@ pub struct Catalogue {
     pub intents: Vec<Intent>,
     /// Entities by name.
     pub entities: BTreeMap<String, EntitySpec>,
-    /// Texts by key.
-    pub texts: BTreeMap<String, Text>,
+    /// Texts, plugins and the policy for HTTP: what scripts may use.
+    pub library: Library,
     /// What happens when no intent is likely enough.
     pub fallback: Fallback,
     /// Minimum probability to accept an intent.
@@ -83,10 +55,8 @@ pub struct Catalogue {
     pub cancelled: Text,
     /// Said when the intent of a form in progress no longer exists in the new version.
     pub dropped: Text,
-    /// Which URLs scripts may fetch, and the limits.
-    pub http: HttpPolicy,
-    /// Plugins by name.
-    pub plugins: BTreeMap<String, Arc<dyn Plugin>>,
+    /// Plugins without a file (`optional: true`): calls of them fail.
+    pub absent_plugins: Vec<String>,
     /// The bot's time zone, for `now()`.
     pub time_zone: jiff::tz::TimeZone,
     by_name: HashMap<IntentId, usize>,
@@ -127,9 +97,9 @@ pub struct Intent {
     /// Whether it cancels a form (`role: cancel`).
     pub cancels: bool,
     /// Location of the intent's name.
-    pub place: Place,
+    pub location: Location,
     /// Location of the value that names the handler.
-    pub handler_place: Place,
+    pub handler_location: Location,
 }
 
 /// A value that a handler needs.
@@ -166,8 +136,8 @@ pub enum Handler {
         /// The function's name.
         function: String,
     },
-    /// A WebAssembly component.
-    Plugin(Arc<dyn Plugin>),
+    /// A WebAssembly component, by the plugin's name.
+    Plugin(String),
     /// A hand-off to a person.
     HandOff {
         /// Said while the person is called.
@@ -186,17 +156,4 @@ pub struct Fallback {
     pub then_hand_off: bool,
     /// The fallback text.
     pub text: Text,
-}
-
-/// Which URLs scripts may fetch, and the limits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpPolicy {
-    /// `host` or `host:port`, lower-case.
-    pub allow: Vec<String>,
-    /// Whether private and loopback addresses are allowed.
-    pub private: bool,
-    /// Time limit of a whole request, in milliseconds.
-    pub timeout_ms: u64,
-    /// Size limit of a response, in bytes.
-    pub max_bytes: u64,
 }

@@ -9,21 +9,7 @@ pub mod head;
 pub mod ngrams;
 pub mod training;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    catalogue::{Catalogue, IntentId},
-    index::Neighbour,
-};
-
-/// An intent and its probability.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// The intent.
-    pub intent: IntentId,
-    /// From 0 to 1; the probabilities of all intents sum to [`Classification::in_scope`].
-    pub probability: f32,
-}
+use crate::{catalogue::Catalogue, ids::IntentId, index::Neighbour, turn::Candidate};
 
 /// The classifier's result for a message.
 #[derive(Clone, Debug)]

@@ -6,11 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{Engine, EngineError},
+    dialogue::{Engine, EngineError, Request},
+    handlers::plugin::replayed,
     replay::{self, fixture::Fixture},
     snapshot::Snapshot,
     state::DialogueState,
-    turn::{Message, Turn, TurnKind},
+    turn::{AnsweredBy, Message, Turn, TurnKind},
 };
 
 /// An utterance whose answer differs.
@@ -19,7 +20,8 @@ pub struct Changed {
     /// The text of the message.
     pub text: String,
     /// `file:line` of a fixture; `None` for an utterance of a user.
-    pub place: Option<String>,
+    #[serde(rename = "place")]
+    pub location: Option<String>,
     /// The old answer.
     pub from: Answered,
     /// The new answer.
@@ -34,7 +36,7 @@ pub struct Answered {
     /// The matched intent.
     pub intent: Option<String>,
     /// The handler that answers.
-    pub handler: String,
+    pub handler: AnsweredBy,
     /// The reply as one text.
     pub text: String,
     /// The probability, rounded to two decimals; it is not compared.
@@ -73,10 +75,12 @@ pub fn of_utterance(
     let message = Message { text, user: 2, dialog: 1, seed: 0 };
     let [from, to] = snapshots;
     let reply = |snapshot: &Snapshot| {
-        engine.reply(snapshot, &state, &message, snapshot.local(now)).map(|turn| Answered::of(&turn))
+        let plugins = replayed(&snapshot.catalogue.library.plugins);
+        let request = Request { plugins, ..Request::new(snapshot, message, &state, now) };
+        engine.reply(snapshot, request).map(|turn| Answered::of(&turn))
     };
     let (from, to) = (reply(from)?, reply(to)?);
-    Ok((!from.is_like(&to)).then(|| Changed { text: text.to_owned(), place: None, from, to }))
+    Ok((!from.is_like(&to)).then(|| Changed { text: text.to_owned(), location: None, from, to }))
 }
 
 /// The messages of a fixture that the second snapshot answers differently from the first, whatever the fixture expects.
@@ -88,8 +92,8 @@ pub fn of_fixture(engine: &Engine, snapshots: [&Snapshot; 2], fixture: &Fixture)
     let (from, to) = (replay::replay(engine, from, fixture)?, replay::replay(engine, to, fixture)?);
     let changed = from.turns.iter().zip(&to.turns).map(|(old, new)| {
         let (from, to) = (Answered::of(&old.turn), Answered::of(&new.turn));
-        let place = Some(format!("{}:{}", new.place.file, new.place.line));
-        (!from.is_like(&to)).then(|| Changed { text: new.user.clone(), place, from, to })
+        let location = Some(format!("{}:{}", new.location.file, new.location.line));
+        (!from.is_like(&to)).then(|| Changed { text: new.user.clone(), location, from, to })
     });
     Ok(changed.flatten().collect())
 }

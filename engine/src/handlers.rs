@@ -1,43 +1,12 @@
-//! Handlers make replies. A handler returns [`Effect`]s; only the engine applies them.
+//! Handlers make replies. A handler returns [`Effect`]s; only the dialogue applies them.
 
 pub mod api;
+pub mod call;
+pub mod context;
+pub mod effect;
 pub mod plugin;
 pub mod script;
 pub mod source;
 
-use serde_json::Value;
-
-/// An action that a handler requests.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Say a text, with quick replies.
-    Say {
-        /// The text.
-        text: String,
-        /// Quick replies.
-        suggestions: Vec<String>,
-    },
-    /// Show the image at this URL.
-    Image(String),
-    /// Pass data to the client.
-    Payload(Value),
-    /// Ask for a slot.
-    Ask {
-        /// The slot.
-        slot: String,
-        /// Replaces the slot's own question.
-        text: Option<String>,
-    },
-    /// Set a slot.
-    SetSlot(String, Value),
-    /// Activate a context for this number of turns.
-    SetContext(String, u32),
-    /// Switch the dialogue to this language.
-    SetLanguage(String),
-    /// Let this intent's handler answer.
-    Jump(String),
-    /// Hand off to a person, with a text of the handler's own or the bot's.
-    HandOff(Option<String>),
-    /// Clear form, slots and contexts, so that the dialogue starts over.
-    End,
-}
+pub use context::Context;
+pub use effect::Effect;

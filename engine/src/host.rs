@@ -6,10 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{
-    catalogue::HttpPolicy,
-    handlers::plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
-};
+use crate::policy::HttpPolicy;
 
 /// The outside world as handlers see it. Calls may block, and each limits its own time.
 pub trait Host: Send + Sync {
@@ -28,12 +25,6 @@ pub trait Host: Send + Sync {
 
     /// Writes a handler's message to the log.
     fn log(&self, source: &str, message: &str);
-
-    /// Calls a plugin, or its stub.
-    ///
-    /// # Errors
-    /// Those of [`Plugin::call`].
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure>;
 }
 
 /// The response of an HTTP server.
@@ -97,14 +88,9 @@ impl Host for TurnHost {
     fn log(&self, source: &str, message: &str) {
         self.inner.log(source, message);
     }
-
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        self.inner.call_plugin(plugin, call)
-    }
 }
 
-/// A host without stored values or network, which calls plugins as a replay does. For `check`, for comparisons of
-/// versions and for tests.
+/// A host without stored values or network. For `check`, for comparisons of versions and for tests.
 pub struct NoHost;
 
 impl Host for NoHost {
@@ -117,8 +103,4 @@ impl Host for NoHost {
     }
 
     fn log(&self, _: &str, _: &str) {}
-
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        plugin.call(PluginCall { replayed: true, ..call })
-    }
 }

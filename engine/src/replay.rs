@@ -24,15 +24,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    engine::{Engine, EngineError},
+    dialogue::{Engine, EngineError, Request},
     snapshot::Snapshot,
     state::DialogueState,
     turn::{Message, Turn},
 };
-use fixture::{Fixture, Place, Step, Stubs};
+use fixture::{Fixture, FixtureLocation, Step, Stubs};
 
 pub use compare::{EFFECT_KEYS, actual, differences_of, effects, rounded, suggestions};
-use stubs::StubHost;
+use stubs::{Notes, StubHost, stubbed};
 
 /// A difference between a turn and what the fixture expects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,7 +44,8 @@ pub struct Difference {
     /// What the turn contained.
     pub actual: String,
     /// Location of the expectation; if there is none, of the turn.
-    pub place: Place,
+    #[serde(rename = "place")]
+    pub location: FixtureLocation,
     /// Whether `expected` is the literal text, so that the two can be compared word by word.
     pub literal: bool,
     /// For `--update`: JSON pointers into the fixture and the values to write there. Empty if rewriting the expectation
@@ -61,7 +62,7 @@ pub struct Played {
     /// The text of the message.
     pub user: String,
     /// Location of the message.
-    pub place: Place,
+    pub location: FixtureLocation,
     /// The resulting turn.
     pub turn: Turn,
     /// Differences between the turn and what was expected.
@@ -70,8 +71,10 @@ pub struct Played {
     pub outside: BTreeSet<&'static str>,
     /// Names of the plugins that were called.
     pub plugins: Vec<String>,
+    /// Of these, the ones without a file and without a stub.
+    pub absent: BTreeSet<String>,
     /// Locations of the stubs that answered.
-    pub stubs: BTreeSet<Place>,
+    pub stubs: BTreeSet<FixtureLocation>,
 }
 
 /// The result of playing a fixture.
@@ -86,6 +89,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Plugins that the fixture needs and that have no file (`optional: true`). Nothing of such a fixture is compared.
+    pub fn absent_plugins(&self) -> BTreeSet<&str> {
+        self.turns.iter().flat_map(|played| &played.absent).map(String::as_str).collect()
+    }
+
     /// Whether there are no differences.
     pub fn passed(&self) -> bool {
         self.turns.iter().all(|played| played.differences.is_empty())
@@ -93,12 +101,21 @@ impl Outcome {
 
     /// Locations of stubs in the fixture's own file that no turn used. Shared stubs are left out: not every fixture
     /// needs all of them.
-    pub fn idle_stubs(&self, fixture: &Fixture) -> Vec<Place> {
-        let stubs = fixture.stubs.http.iter().map(|stub| &stub.place);
-        let stubs = stubs.chain(fixture.stubs.plugins.values().map(|stub| &stub.place));
-        let used = |place: &&Place| self.turns.iter().any(|played| played.stubs.contains(*place));
-        stubs.filter(|place| place.file == fixture.place.file && !used(place)).cloned().collect()
+    pub fn idle_stubs(&self, fixture: &Fixture) -> Vec<FixtureLocation> {
+        let stubs = fixture.stubs.http.iter().map(|stub| &stub.location);
+        let stubs = stubs.chain(fixture.stubs.plugins.values().map(|stub| &stub.location));
+        let used = |location: &&FixtureLocation| self.turns.iter().any(|played| played.stubs.contains(*location));
+        stubs.filter(|location| location.file == fixture.location.file && !used(location)).cloned().collect()
     }
+}
+
+/// How many fixtures were not compared because of each absent plugin.
+pub fn skipped<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for plugin in outcomes.into_iter().flat_map(Outcome::absent_plugins) {
+        *counts.entry(plugin.to_owned()).or_default() += 1;
+    }
+    counts
 }
 
 /// The progress of one user of a fixture.
@@ -132,7 +149,7 @@ pub fn play(
     let mut now = fixture.now.to_zoned(zone);
     let stubs = Arc::new(fixture.stubs.clone());
     let mut speakers: BTreeMap<&str, Speaker> = BTreeMap::new();
-    let mut outcome = Outcome { name: fixture.name.clone(), file: fixture.place.file.clone(), turns: Vec::new() };
+    let mut outcome = Outcome { name: fixture.name.clone(), file: fixture.location.file.clone(), turns: Vec::new() };
     for step in &fixture.steps {
         now = later(now, step.after.as_ref());
         if fixture.independent {
@@ -146,6 +163,9 @@ pub fn play(
         if !more {
             break;
         }
+    }
+    if !outcome.absent_plugins().is_empty() {
+        outcome.turns.iter_mut().for_each(|played| played.differences.clear());
     }
     Ok(outcome)
 }
@@ -175,24 +195,29 @@ fn take_turn(
     speaker: &mut Speaker,
     now: &Zoned,
 ) -> Result<Played, EngineError> {
-    let host = Arc::new(StubHost::new(Arc::clone(&snapshot.catalogue), Arc::clone(stubs), speaker.kept.clone()));
+    let notes = Notes::default();
+    let catalogue = &snapshot.catalogue;
+    let host = StubHost::new(Arc::clone(catalogue), Arc::clone(stubs), speaker.kept.clone(), notes.clone());
+    let plugins = stubbed(&catalogue.library.plugins, stubs, &notes);
     let seed = seed_of(fixture.seed, speaker.dialog, speaker.said);
     let message = Message { text: &step.text, user: speaker.id, dialog: speaker.dialog, seed };
-    let turn = engine.with_host(host.clone()).reply(snapshot, &speaker.state, &message, now.clone())?;
+    let request = Request { message, state: &speaker.state, now: now.clone(), plugins };
+    let turn = engine.with_host(Arc::new(host)).reply(snapshot, request)?;
     speaker.said += 1;
     speaker.state = turn.state.clone();
     speaker.kept.extend(turn.kept.clone());
-    let seen = host.seen();
-    let differences = compare::differences(&snapshot.catalogue, step, &turn, &seen.missing);
+    let asked = notes.asked();
+    let differences = compare::differences(&snapshot.catalogue, step, &turn, &asked.missing);
     Ok(Played {
         speaker: step.speaker.clone(),
         user: step.text.clone(),
-        place: step.place.clone(),
+        location: step.location.clone(),
         turn,
         differences,
-        outside: seen.outside,
-        plugins: seen.plugins,
-        stubs: seen.used,
+        outside: asked.outside,
+        plugins: asked.plugins,
+        absent: asked.absent,
+        stubs: asked.used,
     })
 }
 

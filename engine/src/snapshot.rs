@@ -13,12 +13,13 @@ use thiserror::Error;
 
 use crate::{
     cache::IntentCache,
-    catalogue::{Catalogue, IntentId, manifest::hash_of},
+    catalogue::{Catalogue, manifest::hash_of},
     decide::{
         classifier::Classifier,
         training::{Change, Fitted, RECIPE, Sample, train},
     },
     embedding::{Embedder, EmbeddingError, Vector},
+    ids::IntentId,
     index::Neighbour,
     storage::write_atomically,
     turn::NearExample,
@@ -84,11 +85,6 @@ pub enum Stage {
 }
 
 impl Snapshot {
-    /// A time in the bot's time zone.
-    pub fn local(&self, now: jiff::Timestamp) -> jiff::Zoned {
-        now.to_zoned(self.catalogue.time_zone.clone())
-    }
-
     /// Embeds new examples, and fits the classifier or loads it. Vectors, index and classifier are stored in `folder`;
     /// without a folder, nothing is stored.
     ///
@@ -264,8 +260,8 @@ impl Snapshot {
         let number: HashMap<&IntentId, usize> = old.iter().enumerate().map(|(number, id)| (id, number)).collect();
         let class_of: Vec<Option<usize>> = intents.iter().map(|id| number.get(id).copied()).collect();
         let mut places: HashMap<(&str, usize), Vec<usize>> = HashMap::new();
-        for (place, sample) in self.samples.iter().enumerate().rev() {
-            places.entry((&sample.text, sample.class)).or_default().push(place);
+        for (location, sample) in self.samples.iter().enumerate().rev() {
+            places.entry((&sample.text, sample.class)).or_default().push(location);
         }
         let mut origin: Vec<Option<usize>> = Vec::with_capacity(samples.len());
         for sample in samples {
@@ -297,7 +293,7 @@ impl Snapshot {
                 let (intent, example) = self.example(sample)?;
                 let other = self.classifier.nearer_intent(sample, &self.vectors[sample])?;
                 Some(Misplaced {
-                    place: example.place.clone(),
+                    location: example.location.clone(),
                     text: example.text.clone(),
                     intent: intent.id.clone(),
                     other: self.catalogue.intents[other].id.clone(),
@@ -322,7 +318,7 @@ impl Snapshot {
 #[derive(Clone, Debug)]
 pub struct Misplaced {
     /// Location of the example.
-    pub place: crate::catalogue::fault::Place,
+    pub location: crate::diagnostic::Location,
     /// The example's text.
     pub text: String,
     /// Its intent.

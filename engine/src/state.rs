@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{catalogue::IntentId, language::Language, text::shorten};
+use crate::{ids::IntentId, language::Language, text::shorten};
 
 /// Number of exchanges that handlers can look back on.
 const MAX_RECENT: usize = 5;

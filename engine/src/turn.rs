@@ -1,11 +1,14 @@
 //! One message and everything that results from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{catalogue::IntentId, decide::Candidate, entities::Entity, language::Language, state::DialogueState};
+use crate::{entities::Entity, ids::IntentId, language::Language, state::DialogueState};
 
 /// A message to answer.
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +63,8 @@ pub struct Turn {
     pub probability: Option<f32>,
     /// Entities of the message.
     pub entities: Vec<Entity>,
-    /// The handler that answered: a script's file, `plugin:` and a name, `reply`, `form`, `fallback`, `clarify`,
-    /// `handoff`, `cancelled` or `dropped`.
-    pub handler: String,
+    /// The handler that answered.
+    pub handler: AnsweredBy,
     /// Everything that is said and shown, in order.
     pub outputs: Vec<Output>,
     /// Whether the dialogue is handed off to a person.
@@ -84,6 +86,27 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// A turn before anything is decided.
+    pub(crate) fn begin(state: DialogueState, language: Language, catalogue_version: String) -> Self {
+        Self {
+            kind: TurnKind::Unknown,
+            language,
+            intent: None,
+            probability: None,
+            entities: Vec::new(),
+            handler: AnsweredBy::Fallback,
+            outputs: Vec::new(),
+            hand_off: false,
+            events: Vec::new(),
+            kept: BTreeMap::new(),
+            state,
+            catalogue_version,
+            explain: Explain::default(),
+            timings: Timings::default(),
+            footprint: Footprint::default(),
+        }
+    }
+
     /// Slots that this turn filled or changed, compared with an earlier turn of the same dialogue.
     pub fn filled_since<'a>(&'a self, before: Option<&'a Self>) -> impl Iterator<Item = (&'a String, &'a Value)> {
         let old = before.map(|before| &before.state.slots);
@@ -102,6 +125,78 @@ impl Turn {
             })
             .collect();
         lines.join("\n")
+    }
+}
+
+/// Who answered a message.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AnsweredBy {
+    /// A fixed reply of the intent.
+    Reply,
+    /// The question of a form.
+    Form,
+    /// The fallback: no intent was likely enough.
+    Fallback,
+    /// The question which of two intents was meant.
+    Clarify,
+    /// The intent's hand-off to a person.
+    HandOff,
+    /// The bot's text for a form that was cancelled.
+    Cancelled,
+    /// The bot's text for a form whose intent no longer exists.
+    Dropped,
+    /// A script's file below `scripts/`.
+    Script(String),
+    /// A plugin's name in bot.yaml.
+    Plugin(String),
+}
+
+impl AnsweredBy {
+    /// Those that every bot has.
+    pub const OWN: [Self; 7] =
+        [Self::Reply, Self::Form, Self::Fallback, Self::Clarify, Self::HandOff, Self::Cancelled, Self::Dropped];
+
+    /// A script by its path in the bot's folder.
+    pub fn script(path: &str) -> Self {
+        Self::Script(path.strip_prefix("scripts/").unwrap_or(path).to_owned())
+    }
+}
+
+impl fmt::Display for AnsweredBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reply => f.write_str("reply"),
+            Self::Form => f.write_str("form"),
+            Self::Fallback => f.write_str("fallback"),
+            Self::Clarify => f.write_str("clarify"),
+            Self::HandOff => f.write_str("handoff"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Dropped => f.write_str("dropped"),
+            Self::Script(file) => f.write_str(file),
+            Self::Plugin(name) => write!(f, "plugin:{name}"),
+        }
+    }
+}
+
+impl From<String> for AnsweredBy {
+    /// The reverse of `Display`. A script's file ends in `.rhai`, so it is none of the other names.
+    fn from(text: String) -> Self {
+        if let Some(plugin) = text.strip_prefix("plugin:") {
+            return Self::Plugin(plugin.to_owned());
+        }
+        Self::OWN.into_iter().find(|own| own.to_string() == text).unwrap_or(Self::Script(text))
+    }
+}
+
+impl Serialize for AnsweredBy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AnsweredBy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -217,6 +312,15 @@ pub struct Explain {
     pub fuel: u64,
 }
 
+/// An intent and its probability.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The intent.
+    pub intent: IntentId,
+    /// From 0 to 1; the probabilities of all intents sum to [`Explain::in_scope`].
+    pub probability: f32,
+}
+
 /// An example near the message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NearExample {
@@ -237,4 +341,18 @@ pub struct Timings {
     pub decide_us: u64,
     /// Running the handlers.
     pub handle_us: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_answered_is_read_as_it_is_written() {
+        let others = [AnsweredBy::script("scripts/shop/order.rhai"), AnsweredBy::Plugin("tax".to_owned())];
+        for handler in AnsweredBy::OWN.into_iter().chain(others) {
+            let written = serde_json::to_string(&handler).unwrap();
+            assert_eq!(serde_json::from_str::<AnsweredBy>(&written).unwrap(), handler, "{written}");
+        }
+    }
 }

@@ -6,19 +6,19 @@ use std::{
 };
 
 use banter_engine::{
-    Engine, Snapshot,
-    catalogue::{HttpPolicy, bundle::Bundle, fault::Faults, loader},
+    Engine, Request, Snapshot,
+    catalogue::{bundle::Bundle, loader},
+    diagnostic::Diagnostics,
     embedding::{
         model::{Model, ModelOptions, ModelSource},
         worker::EmbeddingWorker,
     },
     handlers::{
-        plugin::{
-            LoadFailure, MissingPlugin, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec,
-        },
+        plugin::{LoadFailure, MissingPlugin, Plugin, PluginRuntime, PluginSpec},
         script::Scripting,
     },
     host::{Host, HostError, HttpAnswer},
+    policy::HttpPolicy,
     state::DialogueState,
     turn::{Message, Turn},
 };
@@ -46,10 +46,6 @@ impl Host for Recorded {
     }
 
     fn log(&self, _: &str, _: &str) {}
-
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        plugin.call(call)
-    }
 }
 
 /// Stand-ins for the demo bot's plugins: these tests check what the bot understands, not what plugins answer.
@@ -71,10 +67,10 @@ static BOT: LazyLock<(Engine, Snapshot)> = LazyLock::new(|| {
     };
     let model = Model::load(&options).unwrap_or_else(|error| panic!("{error}; {}", error.hint()));
     let engine = Engine::new(Arc::new(EmbeddingWorker::new(model, 64)), Arc::new(Scripting::new()), Arc::new(Recorded));
-    let mut faults = Faults::default();
-    let bundle = Bundle::read(&root(), &mut faults).unwrap();
-    let catalogue = loader::load(&bundle, engine.scripting(), &Unloaded, &mut faults);
-    let catalogue = catalogue.unwrap_or_else(|| panic!("{}", faults.render(false)));
+    let mut diagnostics = Diagnostics::default();
+    let bundle = Bundle::read(&root(), &mut diagnostics).unwrap();
+    let catalogue = loader::load(&bundle, engine.scripting(), &Unloaded, &mut diagnostics);
+    let catalogue = catalogue.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
     let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).unwrap();
     (engine, snapshot)
 });
@@ -82,7 +78,7 @@ static BOT: LazyLock<(Engine, Snapshot)> = LazyLock::new(|| {
 fn say(state: &mut DialogueState, text: &str) -> Turn {
     let message = Message { text, user: 2, dialog: 1, seed: 1 };
     let now = jiff::Timestamp::from_second(1_767_607_200).unwrap();
-    let turn = BOT.0.reply(&BOT.1, state, &message, BOT.1.local(now)).unwrap();
+    let turn = BOT.0.reply(&BOT.1, Request::new(&BOT.1, message, state, now)).unwrap();
     *state = turn.state.clone();
     turn
 }

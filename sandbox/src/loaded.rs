@@ -12,6 +12,7 @@ use banter_engine::handlers::plugin::{FailureKind, Plugin, PluginCall, PluginFai
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::block_in_place,
     time::{Instant, timeout, timeout_at},
 };
 use wasmtime::{Engine, Store, Trap};
@@ -100,7 +101,7 @@ impl Plugin for Loaded {
             None => {
                 let state = State::new(&self.code.spec, &call);
                 let request = convert::request(&self.code.spec, &call);
-                self.runtime.block_on(self.bounded(state, request))
+                self.wait(self.bounded(state, request))
             }
         };
         self.record.note(result.as_ref().map(drop));
@@ -112,13 +113,18 @@ impl Plugin for Loaded {
 }
 
 impl Loaded {
+    /// Waits for a call. On a worker thread of a runtime, another thread takes over this thread's other tasks meanwhile.
+    fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        block_in_place(|| self.runtime.block_on(work))
+    }
+
     /// A replayed call. Fuel and memory limit it as always; the time limit is so long that they take effect first. It
     /// waits for an instance as long as necessary, and its result is not recorded.
     fn replay(&self, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
         let state = State::new(&self.code.spec, &call);
         let request = convert::request(&self.code.spec, &call);
         let limit = Duration::from_millis(self.code.spec.limits.time_ms) * PATIENCE;
-        let (reply, state) = self.runtime.block_on(async {
+        let (reply, state) = self.wait(async {
             let late = |_| Err(PluginFailure::new(FailureKind::TimedOut, "it did not end in time"));
             let place = self.instances.clone().acquire_owned().await;
             let ended = timeout(limit, self.code.run(state, &request)).await.unwrap_or_else(late);

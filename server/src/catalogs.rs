@@ -20,12 +20,8 @@ use std::{
 
 use banter_engine::{
     Engine, Snapshot,
-    catalogue::{
-        Catalogue,
-        bundle::Bundle,
-        fault::{Faults, Severity},
-        loader,
-    },
+    catalogue::{Catalogue, bundle::Bundle, loader},
+    diagnostic::{Diagnostics, Severity},
     handlers::{plugin::PluginRuntime, script::Scripting},
     snapshot::{BuildError, BuildReport, Stage},
 };
@@ -69,7 +65,7 @@ pub enum BotError {
     Unreadable { folder: PathBuf, reason: io::Error },
     /// Its files have errors, which a command prints.
     #[error("the bot in {} has errors", folder.display())]
-    Faulty { folder: PathBuf, faults: Faults },
+    Faulty { folder: PathBuf, diagnostics: Diagnostics },
     /// The model failed, or what it has made could not be kept.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -79,8 +75,8 @@ pub enum BotError {
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn read(folder: &Path, faults: &mut Faults) -> Result<Bundle, BotError> {
-    Bundle::read(folder, faults).map_err(|reason| BotError::Unreadable { folder: folder.to_owned(), reason })
+pub fn read(folder: &Path, diagnostics: &mut Diagnostics) -> Result<Bundle, BotError> {
+    Bundle::read(folder, diagnostics).map_err(|reason| BotError::Unreadable { folder: folder.to_owned(), reason })
 }
 
 /// Loads a bot that must have no errors. The number of warnings is logged.
@@ -88,9 +84,9 @@ pub fn read(folder: &Path, faults: &mut Faults) -> Result<Bundle, BotError> {
 /// # Errors
 /// The bot has errors; all diagnostics are printed to standard error.
 pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRuntime) -> Result<Catalogue, BotError> {
-    let mut faults = Faults::default();
-    let bundle = read(folder, &mut faults)?;
-    load_bundle(folder, &bundle, &faults, scripting, plugins)
+    let mut diagnostics = Diagnostics::default();
+    let bundle = read(folder, &mut diagnostics)?;
+    load_bundle(folder, &bundle, &diagnostics, scripting, plugins)
 }
 
 /// [`load_good`] for a bundle read from `folder`, with the diagnostics found by reading it.
@@ -100,15 +96,15 @@ pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRunti
 pub fn load_bundle(
     folder: &Path,
     bundle: &Bundle,
-    faults: &Faults,
+    diagnostics: &Diagnostics,
     scripting: &Scripting,
     plugins: &dyn PluginRuntime,
 ) -> Result<Catalogue, BotError> {
-    let mut faults = faults.clone();
-    let Some(catalogue) = loader::load(bundle, scripting, plugins, &mut faults) else {
-        return Err(BotError::Faulty { folder: folder.to_owned(), faults });
+    let mut diagnostics = diagnostics.clone();
+    let Some(catalogue) = loader::load(bundle, scripting, plugins, &mut diagnostics) else {
+        return Err(BotError::Faulty { folder: folder.to_owned(), diagnostics });
     };
-    let warnings = faults.count(Severity::Warning);
+    let warnings = diagnostics.count(Severity::Warning);
     if warnings > 0 {
         tracing::warn!(warnings, "the bot has warnings; list them with `banter check`");
     }

@@ -248,11 +248,11 @@ pub struct Overrides {
 }
 
 impl Config {
-    /// Reads the file and the environment, and applies the overrides.
+    /// Reads the file, if there is one, and the environment, and applies the overrides.
     ///
     /// # Errors
     /// A key is unknown, or a value has the wrong type or is out of bounds.
-    pub fn load(file: &Path, overrides: &Overrides) -> Result<(Self, Rules), SetupError> {
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<(Self, Rules), SetupError> {
         let profile = Profile::from_env_or("BANTER_PROFILE", "dev");
         let rules = match profile.as_str().as_str() {
             "dev" => Rules::Dev,
@@ -261,16 +261,17 @@ impl Config {
                 return Err(SetupError::new(format!("BANTER_PROFILE is `{other}`"), "set it to dev or release"));
             }
         };
-        refuse_unknown_profiles(file)?;
+        let own = file.map_or_else(Figment::new, |file| Figment::from(Toml::file_exact(file).nested()));
+        refuse_unknown_profiles(&own)?;
         let figment = Figment::new()
             .merge(Serialized::defaults(Self::default()))
-            .merge(Toml::file_exact(file).nested())
+            .merge(own)
             .merge(contract_environment())
             .merge(Env::prefixed("BANTER_").ignore(&IGNORED).split("__").global())
             .merge(database_of_environment()?)
             .merge(secrets_of_environment())
             .select(profile);
-        let mut config: Self = figment.extract().map_err(|error| configuration_failure(&error, file))?;
+        let mut config: Self = figment.extract().map_err(|error| configuration_failure(&error))?;
         resolve_paths(&mut config, &figment);
         config.bot = overrides.bot.clone().unwrap_or(config.bot);
         config.data_dir = overrides.data_dir.clone().unwrap_or(config.data_dir);

@@ -15,7 +15,7 @@ use std::{
 };
 
 use banter_engine::{
-    Engine, EngineError,
+    Engine, EngineError, Request,
     embedding::EmbeddingError,
     turn::{Message, Turn},
 };
@@ -202,8 +202,8 @@ impl Conversations {
             dialog: pending.dialog.0,
             seed: seed(pending.dialog, last.seq),
         };
-        let now = serving.snapshot.local(timestamp(made));
-        let reply = || self.engine.reply(&serving.snapshot, &last.state, &message, now);
+        let request = Request::new(&serving.snapshot, message, &last.state, timestamp(made));
+        let reply = || self.engine.reply(&serving.snapshot, request);
         let permit = self.admission.compute().await?;
         let replied = if self.engine.knows(&incoming.text) {
             // Microseconds, and the handlers, whose calls to the outside hand this thread's other tasks on by themselves.

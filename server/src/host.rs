@@ -8,9 +8,8 @@ use std::{
 };
 
 use banter_engine::{
-    catalogue::HttpPolicy,
-    handlers::plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
     host::{Host, HostError, HttpAnswer},
+    policy::HttpPolicy,
 };
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::Semaphore, task::block_in_place, time::timeout};
@@ -92,10 +91,6 @@ impl Host for ServerHost {
     fn log(&self, source: &str, message: &str) {
         tracing::info!(source, message, "script");
     }
-
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        block_in_place(|| plugin.call(call))
-    }
 }
 
 /// Fetches within a policy. The policy must allow every hop of a redirect; all hops share one time limit.
@@ -151,14 +146,11 @@ fn check_host(uri: &Uri, policy: &HttpPolicy) -> Result<(), HostError> {
     let Some(authority) = uri.authority().filter(|authority| !authority.as_str().contains('@')) else {
         return refused("the URL must have a host and no user name".to_owned());
     };
-    let host = authority.host().to_lowercase();
-    let port = authority.port_u16().unwrap_or(default_port);
-    let with_port = format!("{host}:{port}");
-    let allowed = policy.allow.iter().any(|entry| *entry == with_port || (*entry == host && port == default_port));
-    if allowed {
+    let (host, port) = (authority.host(), authority.port_u16().unwrap_or(default_port));
+    if policy.allows(host, port, default_port) {
         return Ok(());
     }
-    refused(format!("the host {with_port} is not allowed by bot.yaml"))
+    refused(format!("the host {}:{port} is not allowed by bot.yaml", host.to_lowercase()))
 }
 
 fn agent(private: bool) -> Agent {

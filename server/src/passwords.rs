@@ -77,7 +77,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let _place = Place::take(&self.waiting, self.capacity).ok_or(PasswordError::Busy)?;
+        let _place = Waiting::take(&self.waiting, self.capacity).ok_or(PasswordError::Busy)?;
         let permit = Arc::clone(&self.running).acquire_owned().await;
         let permit = permit.map_err(|error| PasswordError::Failed(error.to_string()))?;
         let result = spawn_blocking(move || {
@@ -90,16 +90,16 @@ impl Passwords {
 }
 
 /// A slot among the running and waiting hashes, released on drop.
-struct Place(Arc<AtomicUsize>);
+struct Waiting(Arc<AtomicUsize>);
 
-impl Place {
+impl Waiting {
     fn take(count: &Arc<AtomicUsize>, capacity: usize) -> Option<Self> {
         let place = Self(Arc::clone(count));
         (count.fetch_add(1, Ordering::AcqRel) < capacity).then_some(place)
     }
 }
 
-impl Drop for Place {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

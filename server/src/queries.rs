@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use banter_engine::catalogue::{bundle::Bundle, diff::CatalogueDiff, fault::Faults};
+use banter_engine::{
+    catalogue::{bundle::Bundle, diff::CatalogueDiff},
+    diagnostic::Diagnostics,
+};
 use banter_stores::{
     DialogId, HistoryEntry, HistoryQuery, Millis, StoreError, UserId,
     catalog::{Activation, AuditLine, ServerRecord, VersionRecord},
@@ -107,7 +110,7 @@ impl Queries {
         let (old, new) = (self.source.bundle(&from).await?, self.source.bundle(&to).await?);
         let gate = &self.source.gate;
         let load = |bundle: &Bundle, record: &VersionRecord| {
-            let loaded = gate.load(bundle, &mut Faults::default());
+            let loaded = gate.load(bundle, &mut Diagnostics::default());
             loaded.ok_or_else(|| ReleaseError::Internal(format!("version {} no longer loads", record.id)))
         };
         block_in_place(|| {

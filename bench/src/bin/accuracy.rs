@@ -16,12 +16,12 @@ use banter_bench::{
 };
 use banter_engine::{
     cache::IntentCache,
-    catalogue::IntentId,
     decide::{
         classifier::Classifier,
         training::{Change, Sample, train},
     },
     embedding::{Embedder, Vector},
+    ids::IntentId,
     index::{IntentIndex, exact::Exact},
     random::Random,
 };

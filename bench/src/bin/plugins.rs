@@ -20,13 +20,16 @@ use std::{
 
 use banter_bench::{fail, http::Connection, metrics::percentile, root, server::Server};
 use banter_engine::{
-    catalogue::{Catalogue, IntentId, bundle::Bundle, fault::Faults, loader},
+    catalogue::{bundle::Bundle, loader},
+    diagnostic::Diagnostics,
     handlers::{
-        api::Context,
-        plugin::{NoPlugins, Plugin, PluginCall, PluginRuntime, PluginSpec},
-        script::{CallInput, Script, Scripting},
+        call::{CallInput, Library},
+        context::Context,
+        plugin::{Plugin, PluginCall, PluginRuntime, PluginSpec},
+        script::{Script, Scripting},
     },
     host::{Host, NoHost},
+    ids::IntentId,
     language::Language,
     random::Random,
     turn::Footprint,
@@ -139,9 +142,9 @@ fn built(name: &str) -> Vec<u8> {
 
 /// The delivery plugin's settings in bot.yaml of the demo bot.
 fn delivery_spec() -> PluginSpec {
-    let mut faults = Faults::default();
-    let bundle = Bundle::read(root(), &mut faults).unwrap_or_else(|error| fail(&format!("the demo bot: {error}")));
-    match loader::said_of("delivery", &bundle, &mut faults) {
+    let mut diagnostics = Diagnostics::default();
+    let bundle = Bundle::read(root(), &mut diagnostics).unwrap_or_else(|error| fail(&format!("the demo bot: {error}")));
+    match loader::said_of("delivery", &bundle, &mut diagnostics) {
         loader::SaidOf::Known(spec) => *spec,
         other => fail(&format!("the demo bot's plugin `delivery`: {other:?}")),
     }
@@ -180,26 +183,18 @@ fn call(plugin: &dyn Plugin, host: &Arc<dyn Host>, context: &Context) {
     assert!(reply.value.is_some_and(|value| value["price"] == 350), "the plugin gave a wrong reply");
 }
 
-fn script() -> (Scripting, Arc<Catalogue>, Script) {
+fn script() -> (Scripting, Script) {
     let scripting = Scripting::new();
-    let script = scripting.compile("scripts/delivery.rhai", SCRIPT).unwrap_or_else(|faults| fail(&faults[0].message));
-    let bot = "name: bench\nlanguages: [en]\nfallback: { text: x }\n";
-    let intent = "intent: a\nexamples: { en: [one two, three four] }\nhandler: { reply: x }\n";
-    let mut faults = Faults::default();
-    let catalogue = loader::load(
-        &Bundle::of(&[("bot.yaml", bot), ("intents/a.yaml", intent)]),
-        &scripting,
-        &NoPlugins,
-        &mut faults,
-    );
-    (scripting, Arc::new(catalogue.unwrap_or_else(|| fail(&faults.render(false)))), script)
+    let script =
+        scripting.compile("scripts/delivery.rhai", SCRIPT).unwrap_or_else(|diagnostics| fail(&diagnostics[0].message));
+    (scripting, script)
 }
 
 /// The time of a call of the plugin, and of the script, in microseconds: the median over blocks of the mean of a block.
 fn calls(runtime: &Runtime, folder: &Path, component: &[u8]) -> (f64, f64) {
     let sandbox = Sandbox::new(runtime.handle().clone(), Some(folder.join("calls")));
     let plugin = sandbox.load(delivery_spec(), component).unwrap_or_else(|failure| fail(&failure.to_string()));
-    let (scripting, catalogue, script) = script();
+    let (scripting, script) = script();
     let (host, context): (Arc<dyn Host>, _) = (Arc::new(NoHost), context());
     let (mut plugin_us, mut script_us) = (Vec::new(), Vec::new());
     let mean = |work: &mut dyn FnMut()| {
@@ -212,7 +207,7 @@ fn calls(runtime: &Runtime, folder: &Path, component: &[u8]) -> (f64, f64) {
         script_us.push(mean(&mut || {
             let (random, kept, events) = (&mut Random::new(1), &mut BTreeMap::new(), &mut Vec::new());
             let input = CallInput {
-                catalogue: &catalogue,
+                library: Library::default(),
                 host: &host,
                 context: context.clone(),
                 now: noon().to_zoned(jiff::tz::TimeZone::UTC),

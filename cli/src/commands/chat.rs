@@ -8,13 +8,10 @@ use std::{
 };
 
 use banter_engine::{
-    Engine, Snapshot,
-    catalogue::HttpPolicy,
-    handlers::{
-        plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
-        script::Scripting,
-    },
+    Engine, Request, Snapshot,
+    handlers::script::Scripting,
     host::{Host, HostError, HttpAnswer},
+    policy::HttpPolicy,
     state::DialogueState,
     turn::{Message, Output, Turn},
 };
@@ -133,7 +130,7 @@ impl Chat {
         let message = Message { text: line, user: 2, dialog: 1, seed: self.turns };
         let turn = self
             .engine
-            .reply(&self.snapshot, &self.state, &message, self.snapshot.local(jiff::Timestamp::now()))
+            .reply(&self.snapshot, Request::new(&self.snapshot, message, &self.state, jiff::Timestamp::now()))
             .map_err(|error| Failure::usage(error.to_string(), "see the message above"))?;
         self.host.keep(&turn.kept);
         self.state = turn.state.clone();
@@ -220,9 +217,5 @@ impl Host for ChatHost {
 
     fn log(&self, source: &str, message: &str) {
         eprintln!("log {source}: {message}");
-    }
-
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        plugin.call(call)
     }
 }

@@ -4,10 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use banter_engine::{
     Engine,
-    catalogue::{
-        fault::{Fault, Faults, Place, Severity},
-        loader,
-    },
+    catalogue::loader,
+    diagnostic::{Diagnostic, Diagnostics, Location, Severity},
     handlers::script::Scripting,
     host::NoHost,
 };
@@ -33,32 +31,32 @@ pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
     let scripting = Arc::new(Scripting::new());
     let runtime = runtime(0)?;
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
-    let mut faults = Faults::default();
-    let bundle = catalogs::read(&config.bot, &mut faults)?;
-    let catalogue = loader::load(&bundle, &scripting, &sandbox, &mut faults);
+    let mut diagnostics = Diagnostics::default();
+    let bundle = catalogs::read(&config.bot, &mut diagnostics)?;
+    let catalogue = loader::load(&bundle, &scripting, &sandbox, &mut diagnostics);
     for state in sandbox.states() {
         if let Some(note) = state.note {
-            let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
-            let fault = Fault::warning(place, format!("the plugin `{}` is suspended: {note}", state.name));
-            faults.push(fault.hint(format!("test it with `banter plugin check {}`", state.name)));
+            let location = Location { file: "bot.yaml".to_owned(), span: 0..0 };
+            let diagnostic = Diagnostic::warning(location, format!("the plugin `{}` is suspended: {note}", state.name));
+            diagnostics.push(diagnostic.hint(format!("test it with `banter plugin check {}`", state.name)));
         }
     }
     let intents = catalogue.as_ref().map(|catalogue| catalogue.intents.len());
     let examples = catalogue.as_ref().map(|c| c.intents.iter().map(|intent| intent.examples.len()).sum::<usize>());
     if let Some(catalogue) = catalogue.filter(|_| !options.no_model) {
         let engine = Engine::new(assembly::embedder(&config.embedding, &config.data_dir)?, scripting, Arc::new(NoHost));
-        warn_of_misplaced(catalogue, &engine, &config.data_dir.join("index"), &mut faults)?;
+        warn_of_misplaced(catalogue, &engine, &config.data_dir.join("index"), &mut diagnostics)?;
     }
-    let (errors, warnings) = (faults.count(Severity::Error), faults.count(Severity::Warning));
+    let (errors, warnings) = (diagnostics.count(Severity::Error), diagnostics.count(Severity::Warning));
     let good = errors == 0 && (warnings == 0 || !options.deny_warnings);
     if options.json {
         let report = json!({
             "good": good, "errors": errors, "warnings": warnings, "intents": intents, "examples": examples,
-            "faults": faults.reports(),
+            "faults": diagnostics.reports(),
         });
         print(format!("{report:#}"));
     } else {
-        eprint!("{}", faults.render(colour()));
+        eprint!("{}", diagnostics.render(colour()));
         let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
         let verdict = if good { "good" } else { "not good" };
         print(format!(
@@ -79,14 +77,15 @@ fn warn_of_misplaced(
     catalogue: banter_engine::catalogue::Catalogue,
     engine: &Engine,
     folder: &Path,
-    faults: &mut Faults,
+    diagnostics: &mut Diagnostics,
 ) -> Result<(), Failure> {
     let bar = BuildBar::default();
     let (snapshot, _) = catalogs::build(catalogue, engine, Some(folder), &mut |stage| bar.show(stage))?;
     for found in snapshot.misplaced() {
         let message = format!("\"{}\" is nearer to `{}` than to `{}`", found.text, found.other, found.intent);
-        faults.push(
-            Fault::warning(found.place, message).hint("reword it, move it, or add more examples to both intents"),
+        diagnostics.push(
+            Diagnostic::warning(found.location, message)
+                .hint("reword it, move it, or add more examples to both intents"),
         );
     }
     Ok(())

@@ -151,7 +151,7 @@ fn build_all(config: &Config, name: Option<&str>, available: bool) -> Result<u8,
         let known = all.iter().map(|source| source.name.as_str());
         return Err(Failure::usage(
             format!("{} has no sources of a plugin `{name}`", workshop::plugins_of(&config.bot).display()),
-            banter_engine::catalogue::fault::did_you_mean(name, known)
+            banter_engine::diagnostic::did_you_mean(name, known)
                 .map_or(format!("create them with `banter plugin new --lang rust {name}`"), |meant| {
                     format!("did you mean `{meant}`?")
                 }),

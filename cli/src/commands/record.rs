@@ -9,7 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use banter_engine::{Engine, Snapshot, handlers::script::Scripting, host::Host, state::DialogueState, turn::Message};
+use banter_engine::{
+    Engine, Request, Snapshot, handlers::script::Scripting, host::Host, state::DialogueState, turn::Message,
+};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -197,7 +199,7 @@ impl Recorder {
                 break;
             }
             let message = Message { text: &line, user: 2, dialog: 1, seed: seed ^ said.messages.len() as u64 };
-            let turn = self.engine.reply(&self.snapshot, &state, &message, self.snapshot.local(now));
+            let turn = self.engine.reply(&self.snapshot, Request::new(&self.snapshot, message, &state, now));
             let turn = turn.map_err(|error| Failure::usage(error.to_string(), "see the log"))?;
             self.outside.keep(&turn.kept);
             if interactive {

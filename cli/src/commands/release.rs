@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banter_engine::catalogue::{diff::CatalogueDiff, fault::Faults};
+use banter_engine::{catalogue::diff::CatalogueDiff, diagnostic::Diagnostics};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -107,10 +107,10 @@ pub(super) fn reload(config: &Config, arguments: &ReloadArgs) -> Result<u8, Fail
 }
 
 fn reload_once(config: &Config, client: &Client, arguments: &ReloadArgs) -> Result<u8, Failure> {
-    let mut faults = Faults::default();
-    let bundle = banter_server::catalogs::read(&config.bot, &mut faults)?;
-    if faults.has_errors() {
-        eprint!("{}", faults.render(colour()));
+    let mut diagnostics = Diagnostics::default();
+    let bundle = banter_server::catalogs::read(&config.bot, &mut diagnostics)?;
+    if diagnostics.has_errors() {
+        eprint!("{}", diagnostics.render(colour()));
         return Err(Failure::check(
             format!("the bot in {} has errors", config.bot.display()),
             "fix the errors above and try again",
@@ -144,6 +144,10 @@ fn tell(published: &Published, arguments: &ReloadArgs) {
     let warnings = show::warnings(&published.report);
     if !warnings.is_empty() && (arguments.dry_run || arguments.canary.is_some()) {
         print(warnings.trim_end());
+    }
+    let skipped = show::skipped(&published.report);
+    if !skipped.is_empty() {
+        print(skipped.trim_end());
     }
     if arguments.dry_run {
         print(show::diff(&published.diff).trim_end());

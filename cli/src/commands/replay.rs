@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use banter_engine::catalogue::fault::{FaultReport, Severity};
+use banter_engine::diagnostic::{DiagnosticReport, Severity};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
@@ -128,7 +128,7 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     };
     let runtime = runtime(0)?;
     let handle = runtime.handle();
-    let rig = Rig::open(config, handle, choice, colour(), &|faults| tell_broken(options, &faults, quiet))?;
+    let rig = Rig::open(config, handle, choice, colour(), &|diagnostics| tell_broken(options, &diagnostics, quiet))?;
     eprint!("{}", rig.unread);
     if rig.warnings.count(Severity::Warning) > 0 {
         eprint!("{}", rig.warnings.render(colour()));
@@ -163,11 +163,8 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     }
     // The differences have been printed already, even if the files cannot be written.
     write_reports(options, &report, &ran)?;
-    if !options.url.is_empty() && report.passed + report.failed == 0 {
-        return Err(Failure::usage(
-            "nothing was compared: a client cannot see anything that these fixtures expect",
-            "choose fixtures that expect texts and have no initial state; `--json` lists why each was not compared",
-        ));
+    if report.skipped > 0 && report.passed + report.failed == 0 {
+        return Err(nothing_compared(&report));
     }
     if options.update && report.failed > 0 {
         return tell_update(config, handle, choice, &rig, &ran);
@@ -181,6 +178,20 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     match options.mutate {
         Some(count) => mutate(&rig, &ran, options, count as usize),
         None => Ok(0),
+    }
+}
+
+/// A run that proves nothing must not look like one that passed.
+fn nothing_compared(report: &Report) -> Failure {
+    match report.absent_plugins.keys().next() {
+        Some(plugin) => Failure::usage(
+            "nothing was compared: these fixtures need a plugin that is not built",
+            format!("build it with `banter plugin build {plugin}`, or choose other fixtures"),
+        ),
+        None => Failure::usage(
+            "nothing was compared: a client cannot see anything that these fixtures expect",
+            "choose fixtures that expect texts and have no initial state; `--json` lists why each was not compared",
+        ),
     }
 }
 
@@ -207,15 +218,15 @@ fn play(
 }
 
 /// Writes diagnostics of broken files where CI looks for differences.
-fn tell_broken(options: &Options, faults: &[FaultReport], quiet: bool) -> Result<(), Failure> {
+fn tell_broken(options: &Options, diagnostics: &[DiagnosticReport], quiet: bool) -> Result<(), Failure> {
     if options.format == Format::Github && !quiet {
-        print(show::github_faults(faults).trim_end());
+        print(show::github_diagnostics(diagnostics).trim_end());
     }
     if let Some(path) = &options.json {
-        write_json(path, &json!({ "faults": faults }))?;
+        write_json(path, &json!({ "faults": diagnostics }))?;
     }
     if let Some(path) = &options.junit {
-        write(path, &junit::faults(faults)?)?;
+        write(path, &junit::diagnostics(diagnostics)?)?;
     }
     Ok(())
 }

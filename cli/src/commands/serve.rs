@@ -98,6 +98,12 @@ fn plain(error: &rocket::Error) -> String {
 }
 
 fn greet(address: &str, catalogue: &Catalogue, open_channel: bool) {
+    for plugin in &catalogue.absent_plugins {
+        tracing::warn!(
+            plugin,
+            "the plugin is not built, so its intents answer with the fallback; build it with `banter plugin build`"
+        );
+    }
     print(format!("banter is listening on {address} with {} intents", catalogue.intents.len()));
     if open_channel {
         let example = example(catalogue);

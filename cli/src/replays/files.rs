@@ -7,10 +7,8 @@ use std::{
 };
 
 use banter_engine::{
-    catalogue::{
-        bundle::{Bundle, MAX_FILE_BYTES, MAX_FILES, part_of_botium},
-        fault::{Fault, Faults, Place},
-    },
+    catalogue::bundle::{Bundle, MAX_FILE_BYTES, MAX_FILES, part_of_botium},
+    diagnostic::{Diagnostic, Diagnostics, Location},
     replay::reader::is_shared,
 };
 
@@ -29,9 +27,9 @@ pub fn collect(
     config: &Config,
     bundle: &Bundle,
     paths: &[PathBuf],
-    faults: &mut Faults,
+    diagnostics: &mut Diagnostics,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let mut found = Found { files: BTreeMap::new(), seen: BTreeSet::new(), faults };
+    let mut found = Found { files: BTreeMap::new(), seen: BTreeSet::new(), diagnostics };
     let own = bundle.files.iter().filter(|(path, _)| path.starts_with("fixtures/"));
     for (path, bytes) in own.filter(|(path, _)| paths.is_empty() || is_shared(path)) {
         found.add(&config.bot.join(path), bytes.clone());
@@ -62,7 +60,7 @@ pub fn collect(
 struct Found<'a> {
     files: BTreeMap<String, Vec<u8>>,
     seen: BTreeSet<PathBuf>,
-    faults: &'a mut Faults,
+    diagnostics: &'a mut Diagnostics,
 }
 
 impl Found<'_> {
@@ -88,14 +86,14 @@ impl Found<'_> {
             if path.is_dir() {
                 // The link could lead in a circle.
                 if entry.file_type()?.is_symlink() {
-                    let place = Place { file: label(&path), span: 0..0 };
-                    let fault = Fault::warning(place, "links to folders are not followed");
-                    self.faults.push(fault.hint("pass the folder itself as another argument"));
+                    let location = Location { file: label(&path), span: 0..0 };
+                    let diagnostic = Diagnostic::warning(location, "links to folders are not followed");
+                    self.diagnostics.push(diagnostic.hint("pass the folder itself as another argument"));
                     continue;
                 }
                 count += self.walk(&path)?;
-            } else if let Some(fault) = part_of_botium(&label(&path)) {
-                self.faults.push(fault);
+            } else if let Some(diagnostic) = part_of_botium(&label(&path)) {
+                self.diagnostics.push(diagnostic);
             } else if ENDINGS.iter().any(|ending| name.to_lowercase().ends_with(ending)) {
                 if self.files.len() >= MAX_FILES {
                     return Err(io::Error::other(format!("there are more than {MAX_FILES} files")));

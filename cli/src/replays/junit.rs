@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use banter_engine::catalogue::fault::{FaultReport, Severity};
+use banter_engine::diagnostic::{DiagnosticReport, Severity};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::{
@@ -38,16 +38,20 @@ pub fn xml(report: &Report, ran: &[Ran]) -> Result<String, Failure> {
 ///
 /// # Errors
 /// The report cannot be written as XML.
-pub fn faults(faults: &[FaultReport]) -> Result<String, Failure> {
+pub fn diagnostics(diagnostics: &[DiagnosticReport]) -> Result<String, Failure> {
     let mut junit = quick_junit::Report::new("banter replay");
     let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
-    for fault in faults.iter().filter(|fault| fault.severity == Severity::Error) {
+    for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message(&fault.message).set_type("fault");
-        status.set_description(format!("{}\nhint: {}", fault.message, fault.hint.as_deref().unwrap_or_default()));
-        let mut case = TestCase::new(format!("line {}, column {}", fault.line, fault.column), status);
-        case.set_classname(&fault.file).set_time(Duration::ZERO);
-        suites.entry(&fault.file).or_insert_with(|| TestSuite::new(&fault.file)).add_test_case(case);
+        status.set_message(&diagnostic.message).set_type("fault");
+        status.set_description(format!(
+            "{}\nhint: {}",
+            diagnostic.message,
+            diagnostic.hint.as_deref().unwrap_or_default()
+        ));
+        let mut case = TestCase::new(format!("line {}, column {}", diagnostic.line, diagnostic.column), status);
+        case.set_classname(&diagnostic.file).set_time(Duration::ZERO);
+        suites.entry(&diagnostic.file).or_insert_with(|| TestSuite::new(&diagnostic.file)).add_test_case(case);
     }
     junit.add_test_suites(suites.into_values());
     text(&junit, 0)

@@ -7,7 +7,8 @@ use std::{
 
 use banter_engine::{
     Snapshot,
-    catalogue::{bundle::Bundle, fault::Faults, loader},
+    catalogue::{bundle::Bundle, loader},
+    diagnostic::Diagnostics,
     replay::{
         Outcome,
         mutation::{self, Kind, Mutation},
@@ -115,8 +116,10 @@ fn try_one(rig: &Rig, ran: &[Ran], reach: &Reach, mutation: Mutation) -> Result<
     let noticed = |by: String| Ok(Fate { mutation: mutation.clone(), noticed_by: Some(by), reason: None });
     let Some(snapshot) = snapshot(rig, &broken)? else { return noticed("check".to_owned()) };
     let first = reach.first(&mutation);
+    // A fixture that was skipped proves nothing.
+    let compared = |index: &usize| ran.iter().any(|one| one.index == *index && one.outcome.absent_plugins().is_empty());
     let rest = ran.iter().map(|one| one.index).filter(|index| !first.contains(index));
-    for index in first.iter().copied().chain(rest) {
+    for index in first.iter().copied().chain(rest).filter(compared) {
         let outcome = play(&rig.engine, &snapshot, &rig.fixtures[index], &mut |played| played.differences.is_empty());
         let outcome: Outcome = outcome.map_err(|error| Failure::usage(error.to_string(), "see the log"))?;
         if !outcome.passed() {
@@ -129,8 +132,10 @@ fn try_one(rig: &Rig, ran: &[Ran], reach: &Reach, mutation: Mutation) -> Result<
 
 /// The snapshot of a broken bot; `None` if the loader refuses it.
 fn snapshot(rig: &Rig, broken: &Bundle) -> Result<Option<Snapshot>, Failure> {
-    let mut faults = Faults::default();
-    let Some(catalogue) = loader::load(broken, &rig.scripting, &*rig.plugins, &mut faults) else { return Ok(None) };
+    let mut diagnostics = Diagnostics::default();
+    let Some(catalogue) = loader::load(broken, &rig.scripting, &*rig.plugins, &mut diagnostics) else {
+        return Ok(None);
+    };
     let catalogue = Arc::new(catalogue);
     if let Some(snapshot) = rig.snapshot.with_catalogue(Arc::clone(&catalogue)) {
         return Ok(Some(snapshot));

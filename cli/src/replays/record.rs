@@ -8,13 +8,10 @@ use std::{
 };
 
 use banter_engine::{
-    Engine, EngineError, Snapshot,
-    catalogue::{
-        HttpPolicy,
-        fault::{Faults, Severity},
-    },
-    handlers::plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
+    Engine, EngineError, Request, Snapshot,
+    diagnostic::{Diagnostics, Severity},
     host::{Host, HostError, HttpAnswer},
+    policy::HttpPolicy,
     replay::{
         Outcome, Played, reader, replay,
         rewrite::{write, write_text},
@@ -90,10 +87,6 @@ impl Host for RecordingHost {
     fn log(&self, source: &str, message: &str) {
         self.inner.log(source, message);
     }
-
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        self.inner.call_plugin(plugin, call)
-    }
 }
 
 /// The fixture of a conversation, as YAML. `outside` is the host whose answers are recorded.
@@ -125,7 +118,7 @@ pub fn fixture(
     for (index, (text, pause)) in texts.iter().zip(&pauses).enumerate() {
         now = now.checked_add(*pause).unwrap_or(now);
         let message = Message { text, user: 2, dialog: 1, seed: seed_of(said.seed, 1, index as u64) };
-        let turn = live.reply(snapshot, &state, &message, snapshot.local(now)).map_err(failed)?;
+        let turn = live.reply(snapshot, Request::new(snapshot, message, &state, now)).map_err(failed)?;
         host.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(turn.kept.clone());
         state = turn.state;
     }
@@ -165,10 +158,10 @@ fn message(text: &str, pause: SignedDuration) -> String {
 
 fn play(engine: &Engine, snapshot: &Snapshot, yaml: &str) -> Result<Outcome, Failure> {
     let files = BTreeMap::from([("recorded.yaml".to_owned(), yaml.as_bytes().to_vec())]);
-    let mut faults = Faults::default();
-    let fixtures = reader::read(&files, &snapshot.catalogue, &mut faults);
-    let Some(fixture) = fixtures.first().filter(|_| faults.count(Severity::Error) == 0) else {
-        let told = faults.render(false);
+    let mut diagnostics = Diagnostics::default();
+    let fixtures = reader::read(&files, &snapshot.catalogue, &mut diagnostics);
+    let Some(fixture) = fixtures.first().filter(|_| diagnostics.count(Severity::Error) == 0) else {
+        let told = diagnostics.render(false);
         return Err(Failure::usage(
             format!("the messages do not make a valid fixture:\n{told}"),
             "leave out the message at fault",
@@ -233,7 +226,7 @@ fn turn(played: &Played, pause: SignedDuration) -> String {
         let _ = writeln!(out, "      {key}: {}", write(&value));
     };
     add("intent", turn.intent.as_ref().map_or(Value::Null, |intent| intent.as_str().into()));
-    add("handler", turn.handler.as_str().into());
+    add("handler", turn.handler.to_string().into());
     add("text", turn.text().into());
     if !turn.state.slots.is_empty() {
         add("slots", json!(turn.state.slots));

@@ -4,14 +4,12 @@
 use std::collections::BTreeMap;
 
 use banter_engine::{
-    catalogue::{
-        Catalogue,
-        fault::{FaultReport, Faults},
-    },
+    catalogue::Catalogue,
+    diagnostic::{DiagnosticReport, Diagnostics},
     replay::{
-        Difference, Outcome, Played,
+        self, Difference, Outcome, Played,
         coverage::Coverage,
-        fixture::{Fixture, Place},
+        fixture::{Fixture, FixtureLocation, Step},
         rounded, suggestions,
     },
     turn::{Explain, Turn, TurnKind},
@@ -30,22 +28,27 @@ pub struct Report {
     pub catalogue_version: String,
     /// Fixtures without differences.
     pub passed: usize,
-    /// Fixtures of which nothing could be compared, because a client cannot see it.
+    /// Fixtures of which nothing could be compared: a client cannot see it, or they need a plugin that is not built.
     pub skipped: usize,
     /// Fixtures with differences.
     pub failed: usize,
     /// Fixtures not played because an earlier failure ended the run.
     pub not_run: usize,
     pub turns: usize,
+    /// Expectations that were compared.
+    pub compared: usize,
     /// Expectations that a client cannot see.
     pub not_compared: usize,
+    /// Fixtures that were skipped because they need a plugin that is not built, by plugin.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub absent_plugins: BTreeMap<String, usize>,
     /// In the order of their files.
     pub fixtures: Vec<FixtureReport>,
     /// What the fixtures reach; unknown for servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
     /// The parts of other tools' files that could not be mapped.
-    pub warnings: Vec<FaultReport>,
+    pub warnings: Vec<DiagnosticReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,7 +61,7 @@ pub struct FixtureReport {
     pub verdict: Verdict,
     /// The fixture's own stubs that no message used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub idle_stubs: Vec<Place>,
+    pub idle_stubs: Vec<FixtureLocation>,
     pub turns: Vec<TurnReport>,
 }
 
@@ -67,13 +70,16 @@ pub struct FixtureReport {
 pub enum Verdict {
     Passed,
     Failed,
-    /// A client could not compare anything.
+    /// Nothing could be compared.
     Skipped,
 }
 
 impl Verdict {
     /// The verdict of a fixture played locally, or on servers if `seen` says what a client saw of each message.
     pub fn of(outcome: &Outcome, seen: Option<&dyn Fn(usize) -> Seen>) -> Self {
+        if !outcome.absent_plugins().is_empty() {
+            return Self::Skipped;
+        }
         if !outcome.passed() {
             return Self::Failed;
         }
@@ -152,7 +158,7 @@ impl Report {
         catalogue: &Catalogue,
         fixtures: &[Fixture],
         ran: &[Ran],
-        warnings: &Faults,
+        warnings: &Diagnostics,
         outside: Option<&Outside<'_>>,
     ) -> Self {
         let reports: Vec<FixtureReport> = ran
@@ -176,11 +182,25 @@ impl Report {
             failed,
             not_run: fixtures.len() - reports.len(),
             turns: turns().count(),
+            compared: ran.iter().map(|one| compared(&fixtures[one.index], one, outside)).sum(),
             not_compared: turns().map(|turn| turn.not_compared.len()).sum(),
+            absent_plugins: replay::skipped(ran.iter().map(|one| &one.outcome)),
             coverage: outside.is_none().then(|| Coverage::of(catalogue, ran.iter().map(|one| &one.outcome))),
             warnings: warnings.reports(),
             fixtures: reports,
         }
+    }
+}
+
+/// The number of a fixture's expectations that were compared.
+fn compared(fixture: &Fixture, ran: &Ran, outside: Option<&Outside<'_>>) -> usize {
+    if !ran.outcome.absent_plugins().is_empty() {
+        return 0;
+    }
+    let turns = 0..ran.outcome.turns.len();
+    match outside {
+        Some(outside) => turns.map(|turn| outside(ran.index, turn).compared).sum(),
+        None => fixture.steps[turns].iter().map(Step::expected).sum(),
     }
 }
 
@@ -189,8 +209,8 @@ impl FixtureReport {
         let turns = outcome.turns.iter().enumerate();
         Self {
             name: fixture.name.clone(),
-            file: fixture.place.file.clone(),
-            line: fixture.place.line,
+            file: fixture.location.file.clone(),
+            line: fixture.location.line,
             tags: fixture.tags.clone(),
             verdict: Verdict::of(outcome, seen),
             idle_stubs: if seen.is_none() { outcome.idle_stubs(fixture) } else { Vec::new() },
@@ -212,7 +232,7 @@ impl TurnReport {
         Self {
             speaker: played.speaker.clone(),
             user: played.user.clone(),
-            line: played.place.line,
+            line: played.location.line,
             text: seen.sent.then(|| turn.text()),
             suggestions: seen.sent.then(|| suggestions(&turn.outputs)),
             inside: here.then(|| Inside::of(turn, before.map(|before| &before.turn))),
@@ -232,7 +252,7 @@ impl Inside {
             events: turn.events.iter().map(|event| event.kind()).collect(),
             intent: turn.intent.as_ref().map(ToString::to_string),
             probability: turn.probability.map(rounded),
-            handler: turn.handler.clone(),
+            handler: turn.handler.to_string(),
         }
     }
 }

@@ -4,14 +4,14 @@
 use std::fmt::Write as _;
 
 use banter_engine::{
-    catalogue::fault::{FaultReport, Severity},
-    replay::fixture::Place,
+    diagnostic::{DiagnosticReport, Severity},
+    replay::fixture::FixtureLocation,
     turn::Explain,
 };
 use similar::{DiffTag, TextDiff};
 
 use super::report::{FixtureReport, Report, TurnReport, Verdict};
-use crate::failure::counted;
+use crate::failure::{counted, fixtures_skipped};
 
 /// The maximum number of unreached items that are listed per kind.
 const FEW: usize = 6;
@@ -62,8 +62,8 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
         let _ = writeln!(out, "\n{}", paint.bold(&format!("{}: {}", fixture.file, fixture.name)));
         let _ = writeln!(out, "  {} {}", paint.dim(&format!("{:>4} |", turn.line)), said(turn));
         for difference in &turn.differences {
-            let place = format!("{}:{}", difference.place.file, difference.place.line);
-            let _ = writeln!(out, "  {}  {}", difference.field, paint.dim(&place));
+            let location = format!("{}:{}", difference.location.file, difference.location.line);
+            let _ = writeln!(out, "  {}  {}", difference.field, paint.dim(&location));
             let (expected, actual) = (plain(&difference.expected), plain(&difference.actual));
             let _ = writeln!(out, "    expected  {}", indent(&expected));
             let _ = writeln!(out, "    actual    {}", indent(&actual));
@@ -77,9 +77,9 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
             out.push_str(&explain(paint, turn, why));
         }
         if let Some(first) =
-            turn.differences.iter().find(|one| !one.replacements.is_empty() && !one.place.pointer.is_empty())
+            turn.differences.iter().find(|one| !one.replacements.is_empty() && !one.location.pointer.is_empty())
         {
-            let _ = writeln!(out, "  {}", hint(first.place.line, &first.place.file));
+            let _ = writeln!(out, "  {}", hint(first.location.line, &first.location.file));
         }
     }
     out
@@ -88,7 +88,9 @@ pub fn failures(paint: Paint, fixture: &FixtureReport) -> String {
 /// Warnings about stubs that no message used.
 pub fn idle_stubs(paint: Paint, report: &Report) -> String {
     let places = report.fixtures.iter().flat_map(|fixture| &fixture.idle_stubs);
-    let line = |place: &Place| format!("{} {}:{}: {NOT_ASKED}\n", paint.bold("warning:"), place.file, place.line);
+    let line = |location: &FixtureLocation| {
+        format!("{} {}:{}: {NOT_ASKED}\n", paint.bold("warning:"), location.file, location.line)
+    };
     places.map(line).collect()
 }
 
@@ -163,12 +165,17 @@ pub fn summary(paint: Paint, report: &Report, seconds: f64, all: bool) -> String
     let counts = if report.failed == 0 { paint.green(&counts) } else { paint.red(&counts) };
     let _ = write!(out, "\n{counts}");
     if report.skipped > 0 {
-        let _ = write!(out, ", {} skipped (a client cannot see what they expect)", report.skipped);
+        let why = if report.absent_plugins.is_empty() { "a client cannot see what they expect" } else { "see below" };
+        let _ = write!(out, ", {} skipped ({why})", report.skipped);
     }
     if report.not_run > 0 {
         let _ = write!(out, ", {} not run", report.not_run);
     }
-    let _ = writeln!(out, "; {} in {seconds:.2} s", counted(report.turns, "turn"));
+    let (turns, expectations) = (counted(report.turns, "turn"), counted(report.compared, "expectation"));
+    let _ = writeln!(out, "; {turns}, {expectations} in {seconds:.2} s");
+    for (plugin, count) in &report.absent_plugins {
+        out.push_str(&fixtures_skipped(plugin, *count));
+    }
     if report.not_compared > 0 {
         let (what, were) = match report.not_compared {
             1 => ("expectation", "was"),
@@ -203,35 +210,35 @@ pub fn github(report: &Report) -> String {
     for fixture in &report.fixtures {
         for turn in &fixture.turns {
             for difference in &turn.differences {
-                let place = &difference.place;
+                let location = &difference.location;
                 let message = format!(
                     "{}: to \"{}\" the {} should be {}, not {}",
                     fixture.name, turn.user, difference.field, difference.expected, difference.actual
                 );
                 let title = format!("banter replay: {}", difference.field);
-                let (file, title, message) = (property(&place.file), property(&title), escape(&message));
-                let _ = writeln!(out, "::error file={file},line={},title={title}::{message}", place.line);
+                let (file, title, message) = (property(&location.file), property(&title), escape(&message));
+                let _ = writeln!(out, "::error file={file},line={},title={title}::{message}", location.line);
             }
         }
-        for place in &fixture.idle_stubs {
-            let _ = writeln!(out, "::warning file={},line={}::{NOT_ASKED}", property(&place.file), place.line);
+        for location in &fixture.idle_stubs {
+            let _ = writeln!(out, "::warning file={},line={}::{NOT_ASKED}", property(&location.file), location.line);
         }
     }
     out
 }
 
 /// GitHub annotations for the diagnostics of files.
-pub fn github_faults(faults: &[FaultReport]) -> String {
-    let line = |fault: &FaultReport| {
-        let kind = if fault.severity == Severity::Error { "error" } else { "warning" };
-        let (file, line, column) = (property(&fault.file), fault.line, fault.column);
-        let hint = fault.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+pub fn github_diagnostics(diagnostics: &[DiagnosticReport]) -> String {
+    let line = |diagnostic: &DiagnosticReport| {
+        let kind = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
+        let (file, line, column) = (property(&diagnostic.file), diagnostic.line, diagnostic.column);
+        let hint = diagnostic.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
         format!(
             "::{kind} file={file},line={line},col={column},title=banter replay::{}\n",
-            escape(&format!("{}{hint}", fault.message))
+            escape(&format!("{}{hint}", diagnostic.message))
         )
     };
-    faults.iter().map(line).collect()
+    diagnostics.iter().map(line).collect()
 }
 
 fn escape(text: &str) -> String {

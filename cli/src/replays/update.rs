@@ -30,21 +30,21 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
     let mut lines: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let differences = outcomes.iter().flat_map(|outcome| outcome.turns.iter().flat_map(|turn| &turn.differences));
     for difference in differences {
-        let place = &difference.place;
+        let location = &difference.location;
         let mut leave = |why: &str| {
-            updated.left.push(format!("{}:{} {}: {why}", place.file, place.line, difference.field));
+            updated.left.push(format!("{}:{} {}: {why}", location.file, location.line, difference.field));
         };
         if difference.replacements.is_empty() {
             leave("no new value would make this expectation pass");
             continue;
         }
         // Fixtures in other tools' formats have no pointers.
-        if place.pointer.is_empty() {
+        if location.pointer.is_empty() {
             leave("files of other tools are never written");
             continue;
         }
         for (pointer, value) in &difference.replacements {
-            let file = changes.entry(&place.file).or_default();
+            let file = changes.entry(&location.file).or_default();
             let around = |other: &String| {
                 let (outer, inner) = if other.len() < pointer.len() { (other, pointer) } else { (pointer, other) };
                 inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('/'))
@@ -54,7 +54,7 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
                 leave("several turns need different values");
                 continue;
             }
-            lines.insert((&place.file, pointer), place.line);
+            lines.insert((&location.file, pointer), location.line);
             let known = file.entry(pointer.clone()).or_insert(value.clone());
             if known != value {
                 leave("several turns need different values");

@@ -178,3 +178,31 @@ fn the_demo_bots_plugins_answer() {
         talk(&[("верный ли номер заказа 4000 1234 5676", "4000-1234-5676 — верный номер заказа.")]);
     }
 }
+
+/// Without the tools of its language a plugin is not built; the rest of the bot is served and compared all the same.
+#[test]
+fn fixtures_of_a_plugin_that_is_not_built_are_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let bot = folder.path().join("shop");
+    assert_eq!(run(banter(folder.path()).arg("new").arg(&bot)).code, 0);
+    let mut yaml = fs::read_to_string(bot.join("bot.yaml")).unwrap();
+    yaml.push_str("plugins: { parcel: { file: plugins/parcel.wasm, optional: true } }\n");
+    fs::write(bot.join("bot.yaml"), yaml).unwrap();
+    let intent = "intent: parcel\nexamples: { en: [where is my parcel, has my parcel left], ru: [где моя посылка] }\nhandler: { plugin: parcel }\n";
+    fs::write(bot.join("intents/parcel.yaml"), intent).unwrap();
+    let fixture =
+        "conversation: parcel\nturns: [{ user: where is my parcel, expect: { intent: parcel, text: On its way. } }]\n";
+    fs::write(bot.join("fixtures/parcel.yaml"), fixture).unwrap();
+    let replay = |words: &[&str]| run(banter(folder.path()).args(["replay", "--bot"]).arg(&bot).args(words));
+    let all = replay(&[]);
+    assert_eq!(all.code, 0, "{}{}", all.out, all.err);
+    for part in [
+        "1 passed, 0 failed, 1 skipped",
+        "the plugin `parcel` is not built, so 1 fixture that needs it was skipped",
+        "hint: build it with `banter plugin build parcel`",
+    ] {
+        assert!(all.out.contains(part), "{part} is not in {}", all.out);
+    }
+    let none = replay(&["--filter", "parcel"]);
+    assert!(none.code == 2 && none.err.contains("nothing was compared"), "{}{}", none.out, none.err);
+}

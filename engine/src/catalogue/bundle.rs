@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::fault::{Fault, Faults, Place};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 
 /// Size limit of a file, in bytes; larger files are refused.
 pub const MAX_FILE_BYTES: u64 = 2 << 20;
@@ -31,7 +31,7 @@ pub(super) const FOLDERS: [(&str, &str, usize); 8] = [
 const MAX_DEPTH: usize = 4;
 
 /// A warning for a file that looks as if it should have this ending, but is not read.
-fn unread(path: &str, ending: &str) -> Option<Fault> {
+fn unread(path: &str, ending: &str) -> Option<Diagnostic> {
     let (why, hint) = match path.to_lowercase() {
         lower if ending == ".yaml" && lower.ends_with(".yml") => {
             ("the file is not read: it ends in .yml", "rename it to .yaml".to_owned())
@@ -42,15 +42,15 @@ fn unread(path: &str, ending: &str) -> Option<Fault> {
         _ if ending == ".convo.txt" => return part_of_botium(path),
         _ => return None,
     };
-    Some(Fault::warning(Place { file: path.to_owned(), span: 0..0 }, why).hint(hint))
+    Some(Diagnostic::warning(Location { file: path.to_owned(), span: 0..0 }, why).hint(hint))
 }
 
 /// A warning for Botium's partial conversations (`.pconvo.txt`), which are not supported.
-pub fn part_of_botium(path: &str) -> Option<Fault> {
-    let place = Place { file: path.to_owned(), span: 0..0 };
-    let fault = Fault::warning(place, "partial conversations of Botium are not supported");
+pub fn part_of_botium(path: &str) -> Option<Diagnostic> {
+    let location = Location { file: path.to_owned(), span: 0..0 };
+    let diagnostic = Diagnostic::warning(location, "partial conversations of Botium are not supported");
     let is_one = path.to_lowercase().ends_with(".pconvo.txt");
-    is_one.then(|| fault.hint("copy its lines into each conversation that includes it"))
+    is_one.then(|| diagnostic.hint("copy its lines into each conversation that includes it"))
 }
 
 /// The files of a bot, keyed by path inside its folder; `/` separates path segments.
@@ -70,22 +70,22 @@ impl Bundle {
     ///
     /// # Errors
     /// If the folder itself cannot be read.
-    pub fn read(folder: &Path, faults: &mut Faults) -> io::Result<Self> {
+    pub fn read(folder: &Path, diagnostics: &mut Diagnostics) -> io::Result<Self> {
         fs::read_dir(folder)?;
         let mut bundle = Self::default();
-        bundle.take(folder, "bot.yaml", faults);
+        bundle.take(folder, "bot.yaml", diagnostics);
         for (name, ending, depth) in FOLDERS {
-            bundle.walk(folder, name, ending, depth, faults);
+            bundle.walk(folder, name, ending, depth, diagnostics);
         }
         Ok(bundle)
     }
 
-    fn walk(&mut self, root: &Path, path: &str, ending: &str, depth: usize, faults: &mut Faults) {
-        let place = |path: &str| Place { file: path.to_owned(), span: 0..0 };
+    fn walk(&mut self, root: &Path, path: &str, ending: &str, depth: usize, diagnostics: &mut Diagnostics) {
+        let location = |path: &str| Location { file: path.to_owned(), span: 0..0 };
         let entries = match fs::read_dir(root.join(path)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => return faults.push(unreadable(place(path), &error)),
+            Err(error) => return diagnostics.push(unreadable(location(path), &error)),
         };
         let mut names: Vec<(String, bool)> = entries
             .filter_map(Result::ok)
@@ -97,60 +97,62 @@ impl Bundle {
             .collect();
         names.sort();
         for (name, _) in names.iter().filter(|(_, folder)| !folder) {
-            if let Some(fault) = unread(&format!("{path}/{name}"), ending) {
-                faults.push(fault);
+            if let Some(diagnostic) = unread(&format!("{path}/{name}"), ending) {
+                diagnostics.push(diagnostic);
             }
         }
         names.retain(|(name, folder)| *folder || name.ends_with(ending));
         for (name, folder) in names {
             let inner = format!("{path}/{name}");
             if folder && depth > 0 {
-                self.walk(root, &inner, ending, depth - 1, faults);
+                self.walk(root, &inner, ending, depth - 1, diagnostics);
             } else if folder {
                 // Below plugins/ lie sources. Elsewhere the author expects the files to be read, so warn.
                 if path.split('/').count() > 1 {
-                    let fault = Fault::warning(place(&inner), "the folder is not read: it is nested too deeply");
-                    faults.push(fault.hint(format!("folders may be nested at most {MAX_DEPTH} levels deep")));
+                    let diagnostic =
+                        Diagnostic::warning(location(&inner), "the folder is not read: it is nested too deeply");
+                    diagnostics.push(diagnostic.hint(format!("folders may be nested at most {MAX_DEPTH} levels deep")));
                 }
             } else {
-                self.take(root, &inner, faults);
+                self.take(root, &inner, diagnostics);
             }
         }
     }
 
-    fn take(&mut self, root: &Path, path: &str, faults: &mut Faults) {
-        let place = || Place { file: path.to_owned(), span: 0..0 };
+    fn take(&mut self, root: &Path, path: &str, diagnostics: &mut Diagnostics) {
+        let location = || Location { file: path.to_owned(), span: 0..0 };
         if self.files.len() >= MAX_FILES {
-            let fault = Fault::error(place(), format!("the bot has more than {MAX_FILES} files"));
-            return faults.push(fault.hint("merge small files, or remove some"));
+            let diagnostic = Diagnostic::error(location(), format!("the bot has more than {MAX_FILES} files"));
+            return diagnostics.push(diagnostic.hint("merge small files, or remove some"));
         }
         let full = root.join(path);
         let limit = if path.ends_with(".wasm") { MAX_COMPONENT_BYTES } else { MAX_FILE_BYTES };
         match fs::metadata(&full) {
-            Ok(data) if data.len() > limit => faults.push(
-                Fault::error(place(), format!("the file has {} bytes, more than {limit}", data.len()))
+            Ok(data) if data.len() > limit => diagnostics.push(
+                Diagnostic::error(location(), format!("the file has {} bytes, more than {limit}", data.len()))
                     .hint("split it into several files"),
             ),
             Ok(data) if !data.is_file() => {
-                faults.push(
-                    Fault::error(place(), "this is not a regular file").hint("remove it, or give it another name"),
+                diagnostics.push(
+                    Diagnostic::error(location(), "this is not a regular file")
+                        .hint("remove it, or give it another name"),
                 );
             }
             Ok(_) => match read_bounded(&full, limit) {
                 Ok(bytes) => {
                     self.files.insert(path.to_owned(), bytes);
                 }
-                Err(error) => faults.push(unreadable(place(), &error)),
+                Err(error) => diagnostics.push(unreadable(location(), &error)),
             },
             // The loader reports a missing bot.yaml, with a better hint.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => faults.push(unreadable(place(), &error)),
+            Err(error) => diagnostics.push(unreadable(location(), &error)),
         }
     }
 }
 
-fn unreadable(place: Place, error: &io::Error) -> Fault {
-    Fault::error(place, format!("this cannot be read: {error}")).hint("check its owner and permissions")
+fn unreadable(location: Location, error: &io::Error) -> Diagnostic {
+    Diagnostic::error(location, format!("this cannot be read: {error}")).hint("check its owner and permissions")
 }
 
 /// Reads at most `limit` bytes: the file may have grown since its size was checked.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Catalogue, Handler, Intent, manifest::Manifest, template::Text};
+use super::{Catalogue, Handler, Intent, manifest::Manifest};
+use crate::template::Text;
 
 /// The differences from one bot to another.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -120,7 +121,7 @@ fn parts(intent: &Intent) -> Values {
     let handler = match &intent.handler {
         Handler::Reply { .. } => "reply".to_owned(),
         Handler::Script { script, function } => format!("{} {function}", script.path()),
-        Handler::Plugin(plugin) => format!("plugin {}", plugin.name()),
+        Handler::Plugin(plugin) => format!("plugin {plugin}"),
         Handler::HandOff { .. } => "handoff".to_owned(),
         Handler::Jump(target) => format!("jump {target}"),
     };
@@ -143,7 +144,7 @@ fn texts(catalogue: &Catalogue) -> Values {
             out.insert(name, variants.join(" | "));
         }
     };
-    for (key, text) in &catalogue.texts {
+    for (key, text) in catalogue.library.texts.iter() {
         add(key, text);
     }
     add("fallback", &catalogue.fallback.text);

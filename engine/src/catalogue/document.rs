@@ -8,7 +8,7 @@ use std::{collections::HashMap, ops::Range};
 
 use serde_json::Value;
 
-use super::fault::{Fault, Faults, Place};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 
 /// A parsed file.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Document {
     /// The content, with aliases resolved.
     pub value: Value,
     /// Diagnostics for duplicate keys; the first occurrence counts.
-    pub twins: Vec<Fault>,
+    pub twins: Vec<Diagnostic>,
     spans: HashMap<String, Range<usize>>,
     keys: HashMap<String, Range<usize>>,
     /// End offsets of collections in brackets.
@@ -34,7 +34,7 @@ impl Document {
     ///
     /// # Errors
     /// The first syntax error or exceeded limit; the file is not read any further.
-    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Fault> {
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Diagnostic> {
         let text = decode(file, bytes)?;
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let document = Self { lines, gaps: Vec::new(), ..Self::unread(file) };
@@ -56,15 +56,15 @@ impl Document {
     }
 
     /// Like [`Document::parse`], but adds the file's text and all diagnostics to `faults`.
-    pub fn read(file: &str, bytes: &[u8], faults: &mut Faults) -> Option<Self> {
-        faults.add_source(file, &String::from_utf8_lossy(bytes));
+    pub fn read(file: &str, bytes: &[u8], diagnostics: &mut Diagnostics) -> Option<Self> {
+        diagnostics.add_source(file, &String::from_utf8_lossy(bytes));
         match Self::parse(file, bytes) {
             Ok(mut document) => {
-                std::mem::take(&mut document.twins).into_iter().for_each(|twin| faults.push(twin));
+                std::mem::take(&mut document.twins).into_iter().for_each(|twin| diagnostics.push(twin));
                 Some(document)
             }
-            Err(fault) => {
-                faults.push(fault);
+            Err(diagnostic) => {
+                diagnostics.push(diagnostic);
                 None
             }
         }
@@ -105,8 +105,8 @@ impl Document {
 
     /// The location of the bytes `part` of the text at a pointer. If the file does not contain the text literally
     /// (quotes, escapes, folded lines), the location of the whole text.
-    pub fn place_inside(&self, pointer: &str, text: &str, part: Range<usize>, bytes: &[u8]) -> Place {
-        let place = self.place(pointer);
+    pub fn place_inside(&self, pointer: &str, text: &str, part: Range<usize>, bytes: &[u8]) -> Location {
+        let location = self.location(pointer);
         let find = || {
             let (source, wanted) = (decode(&self.file, bytes).ok()?, text.get(part.clone())?);
             let extent = self.extent(pointer, source)?;
@@ -114,27 +114,27 @@ impl Document {
             // A multi-line text is indented in the file, so look for the part alone.
             let whole = || Some(written.find(text)? + part.start);
             let at = extent.start + whole().or_else(|| written.find(wanted))?;
-            Some(Place { span: at..at + wanted.len(), ..place.clone() })
+            Some(Location { span: at..at + wanted.len(), ..location.clone() })
         };
-        find().unwrap_or(place)
+        find().unwrap_or(location)
     }
 
     /// The location of the value at a JSON pointer; if it has none, that of the nearest enclosing value.
-    pub fn place(&self, pointer: &str) -> Place {
+    pub fn location(&self, pointer: &str) -> Location {
         self.find(&self.spans, pointer)
     }
 
     /// The location of the key of the value at a JSON pointer.
-    pub fn key_place(&self, pointer: &str) -> Place {
+    pub fn key_location(&self, pointer: &str) -> Location {
         match self.keys.get(pointer) {
-            Some(span) => Place { file: self.file.clone(), span: span.clone() },
-            None => self.place(pointer),
+            Some(span) => Location { file: self.file.clone(), span: span.clone() },
+            None => self.location(pointer),
         }
     }
 
     /// The line of the value's key at a JSON pointer, or of the value if it has no key; counted from 1.
     pub fn line(&self, pointer: &str) -> usize {
-        let start = self.key_place(pointer).span.start;
+        let start = self.key_location(pointer).span.start;
         self.lines.partition_point(|line| *line <= start).max(1)
     }
 
@@ -163,7 +163,7 @@ impl Document {
         Some(own.start..own.start + value.trim_end().len())
     }
 
-    fn find(&self, spans: &HashMap<String, Range<usize>>, pointer: &str) -> Place {
+    fn find(&self, spans: &HashMap<String, Range<usize>>, pointer: &str) -> Location {
         let mut path = pointer;
         let span = loop {
             if let Some(span) = spans.get(path) {
@@ -174,7 +174,7 @@ impl Document {
                 None => break 0..0,
             }
         };
-        Place { file: self.file.clone(), span }
+        Location { file: self.file.clone(), span }
     }
 }
 
@@ -190,12 +190,12 @@ pub fn child(pointer: &str, key: impl std::fmt::Display) -> String {
 }
 
 /// The file's text without a byte-order mark.
-pub fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Fault> {
+pub fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostic> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        let place = Place { file: file.to_owned(), span: at..at };
-        Fault::error(place, format!("line {line} is not UTF-8")).hint("save the file as UTF-8")
+        let location = Location { file: file.to_owned(), span: at..at };
+        Diagnostic::error(location, format!("line {line} is not UTF-8")).hint("save the file as UTF-8")
     })?;
     Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text))
 }

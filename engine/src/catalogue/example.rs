@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use crate::language::Language;
-
-use super::fault::Place;
+use crate::{diagnostic::Location, language::Language};
 
 /// One utterance of an intent.
 #[derive(Clone, Debug)]
@@ -16,7 +14,7 @@ pub struct Example {
     /// The marked entities.
     pub marks: Vec<Mark>,
     /// Its location.
-    pub place: Place,
+    pub location: Location,
 }
 
 /// A marked entity: `[text](entity)`.

@@ -6,13 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Catalogue, Handler, Intent, IntentId,
-    fault::{Fault, Faults, Place, choose_hint},
-    template::Template,
-};
+use super::{Catalogue, Handler, Intent};
 use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
     handlers::{script::Script, source::Reference},
+    ids::IntentId,
+    template::Template,
     text::fold,
 };
 
@@ -45,20 +44,20 @@ pub fn check(
     scripts: &BTreeMap<String, Arc<Script>>,
     plugins: &[String],
     gaps: &Gaps,
-    faults: &mut Faults,
+    diagnostics: &mut Diagnostics,
 ) {
-    check_unique_intents(&catalogue.intents, faults);
+    check_unique_intents(&catalogue.intents, diagnostics);
     if let ([only], false) = (catalogue.intents.as_slice(), gaps.intents) {
         let message = "the bot has only one intent, so there is nothing to tell it apart from";
-        faults.push(
-            Fault::warning(only.place.clone(), message)
+        diagnostics.push(
+            Diagnostic::warning(only.location.clone(), message)
                 .hint("add intents for other things people say: greetings, thanks, goodbyes"),
         );
     }
-    check_examples(catalogue, gaps, faults);
-    check_jumps(catalogue, gaps, faults);
+    check_examples(catalogue, gaps, diagnostics);
+    check_jumps(catalogue, gaps, diagnostics);
     for script in scripts.values() {
-        check_references(script, catalogue, plugins, gaps, faults);
+        check_references(script, catalogue, plugins, gaps, diagnostics);
     }
 }
 
@@ -73,7 +72,12 @@ pub enum Names<'a> {
 
 impl Names<'_> {
     /// Reports names in a text that are not allowed; `place` gives the location of a byte range of the text.
-    pub fn check(self, template: &Template, place: impl Fn(Range<usize>) -> Place, faults: &mut Faults) {
+    pub fn check(
+        self,
+        template: &Template,
+        location: impl Fn(Range<usize>) -> Location,
+        diagnostics: &mut Diagnostics,
+    ) {
         let Self::Only(known) = self else { return };
         let mut told = BTreeSet::new();
         for (name, bytes) in template.names().filter(|(name, _)| !known.contains(name)) {
@@ -86,71 +90,78 @@ impl Names<'_> {
             } else {
                 choose_hint(name, known.iter().copied())
             };
-            faults.push(Fault::error(place(bytes), message).hint(hint));
+            diagnostics.push(Diagnostic::error(location(bytes), message).hint(hint));
         }
     }
 }
 
-fn check_unique_intents(intents: &[Intent], faults: &mut Faults) {
-    let mut seen: HashMap<&IntentId, &Place> = HashMap::new();
+fn check_unique_intents(intents: &[Intent], diagnostics: &mut Diagnostics) {
+    let mut seen: HashMap<&IntentId, &Location> = HashMap::new();
     for intent in intents {
         if let Some(first) = seen.get(&intent.id) {
             let message = format!("the intent `{}` is already defined in {}", intent.id, first.file);
-            faults.push(Fault::error(intent.place.clone(), message).hint("rename one of them, or merge the files"));
+            diagnostics.push(
+                Diagnostic::error(intent.location.clone(), message).hint("rename one of them, or merge the files"),
+            );
         } else {
-            seen.insert(&intent.id, &intent.place);
+            seen.insert(&intent.id, &intent.location);
         }
     }
 }
 
-fn check_examples(catalogue: &Catalogue, gaps: &Gaps, faults: &mut Faults) {
-    let mut seen: HashMap<String, (&IntentId, &Place)> = HashMap::new();
+fn check_examples(catalogue: &Catalogue, gaps: &Gaps, diagnostics: &mut Diagnostics) {
+    let mut seen: HashMap<String, (&IntentId, &Location)> = HashMap::new();
     for intent in &catalogue.intents {
         for example in &intent.examples {
-            let (first, place) = *seen.entry(fold(&example.text)).or_insert((&intent.id, &example.place));
-            if std::ptr::eq(place, &example.place) {
+            let (first, location) = *seen.entry(fold(&example.text)).or_insert((&intent.id, &example.location));
+            if std::ptr::eq(location, &example.location) {
                 continue;
             }
             if first == &intent.id {
-                faults.push(Fault::warning(example.place.clone(), "the example appears twice").hint("remove one"));
+                diagnostics.push(
+                    Diagnostic::warning(example.location.clone(), "the example appears twice").hint("remove one"),
+                );
             } else {
-                let message = format!("the same example is in the intent `{first}` ({})", place.file);
-                faults.push(Fault::error(example.place.clone(), message).hint("keep it in one intent only"));
+                let message = format!("the same example is in the intent `{first}` ({})", location.file);
+                diagnostics
+                    .push(Diagnostic::error(example.location.clone(), message).hint("keep it in one intent only"));
             }
         }
-        if !gaps.languages && !gaps.examples.contains(&intent.place.file) {
-            check_languages(intent, catalogue, faults);
+        if !gaps.languages && !gaps.examples.contains(&intent.location.file) {
+            check_languages(intent, catalogue, diagnostics);
         }
     }
 }
 
-fn check_languages(intent: &Intent, catalogue: &Catalogue, faults: &mut Faults) {
+fn check_languages(intent: &Intent, catalogue: &Catalogue, diagnostics: &mut Diagnostics) {
     for language in &catalogue.languages {
         let count = intent.examples.iter().filter(|example| &example.language == language).count();
         if count < FEW_EXAMPLES {
             let message = format!("the intent `{}` has {count} examples in `{language}`", intent.id);
-            faults.push(Fault::warning(intent.place.clone(), message).hint("write 5 to 20 varied examples"));
+            diagnostics
+                .push(Diagnostic::warning(intent.location.clone(), message).hint("write 5 to 20 varied examples"));
         }
     }
 }
 
-fn check_jumps(catalogue: &Catalogue, gaps: &Gaps, faults: &mut Faults) {
+fn check_jumps(catalogue: &Catalogue, gaps: &Gaps, diagnostics: &mut Diagnostics) {
     let known: Vec<&str> = catalogue.intents.iter().map(|intent| intent.id.as_str()).collect();
     let mut told: BTreeSet<String> = BTreeSet::new();
     for intent in &catalogue.intents {
         let Handler::Jump(target) = &intent.handler else { continue };
-        let place = intent.handler_place.clone();
+        let location = intent.handler_location.clone();
         if catalogue.intent(target).is_none() {
             if !gaps.intents {
-                let fault = Fault::error(place, format!("`{}` jumps to an unknown intent `{target}`", intent.id));
-                faults.push(fault.hint(choose_hint(target.as_str(), known.iter().copied())));
+                let diagnostic =
+                    Diagnostic::error(location, format!("`{}` jumps to an unknown intent `{target}`", intent.id));
+                diagnostics.push(diagnostic.hint(choose_hint(target.as_str(), known.iter().copied())));
             }
             continue;
         }
         // A cycle is reported once, at its first member.
         if let Some(cycle) = cycle_from(intent, catalogue).filter(|_| !told.contains(intent.id.as_str())) {
-            let fault = Fault::error(place, format!("the jumps form a cycle: {}", cycle.join(" → ")));
-            faults.push(fault.hint("give one of these intents an answer of its own"));
+            let diagnostic = Diagnostic::error(location, format!("the jumps form a cycle: {}", cycle.join(" → ")));
+            diagnostics.push(diagnostic.hint("give one of these intents an answer of its own"));
             told.extend(cycle);
         }
     }
@@ -175,13 +186,19 @@ fn cycle_from(start: &Intent, catalogue: &Catalogue) -> Option<Vec<String>> {
     None
 }
 
-fn check_references(script: &Script, catalogue: &Catalogue, plugins: &[String], gaps: &Gaps, faults: &mut Faults) {
+fn check_references(
+    script: &Script,
+    catalogue: &Catalogue,
+    plugins: &[String],
+    gaps: &Gaps,
+    diagnostics: &mut Diagnostics,
+) {
     let intents: Vec<&str> = catalogue.intents.iter().map(|intent| intent.id.as_str()).collect();
-    let texts: Vec<&str> = catalogue.texts.keys().map(String::as_str).collect();
+    let texts: Vec<&str> = catalogue.library.texts.keys().map(String::as_str).collect();
     let slots: Vec<&str> =
         catalogue.intents.iter().flat_map(|intent| intent.slots.iter().map(|slot| slot.name.as_str())).collect();
     let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
-    for (reference, place) in script.references() {
+    for (reference, location) in script.references() {
         let (kind, name, known, gap) = match reference {
             Reference::Text(name) => ("text", name, &texts, gaps.texts),
             Reference::Intent(name) => ("intent", name, &intents, gaps.intents),
@@ -189,8 +206,9 @@ fn check_references(script: &Script, catalogue: &Catalogue, plugins: &[String], 
             Reference::Plugin(name) => ("plugin", name, &plugins, gaps.plugins),
         };
         if !gap && !known.contains(&name.as_str()) {
-            let fault = Fault::error(place.clone(), format!("the script refers to an unknown {kind} `{name}`"));
-            faults.push(fault.hint(choose_hint(name, known.iter().copied())));
+            let diagnostic =
+                Diagnostic::error(location.clone(), format!("the script refers to an unknown {kind} `{name}`"));
+            diagnostics.push(diagnostic.hint(choose_hint(name, known.iter().copied())));
         }
     }
 }

@@ -14,22 +14,24 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::json;
 
 use super::{
-    Catalogue, Fallback, HttpPolicy,
+    Catalogue, Fallback,
     bundle::Bundle,
     document::{Document, child, decode},
-    fault::{Fault, Faults, Place, choose_hint},
     lint::{self, Gaps, Names},
     shape::Shape,
-    template::{Template, Text},
     wire::{BotFile, EntityFile, TextFile, TextsFile, ThenFile},
 };
 use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
     entities::{EntitySpec, phrase_words},
     handlers::{
+        call::Library,
         plugin::{Plugin, PluginRuntime},
         script::{Script, Scripting},
     },
     language::Language,
+    policy::HttpPolicy,
+    template::{Template, Text},
 };
 
 /// Loads a bot. All diagnostics go into `faults`, warnings included; returns `None` if any of them is an error.
@@ -37,12 +39,13 @@ pub fn load(
     bundle: &Bundle,
     scripting: &Scripting,
     runtime: &dyn PluginRuntime,
-    faults: &mut Faults,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Catalogue> {
-    let (languages, scripts, plugins, gaps) = Default::default();
-    let mut loader = Loader { bundle, faults, languages, scripts, plugins, bot: Named::default(), gaps };
+    let (languages, scripts, plugins, absent_plugins, gaps) = Default::default();
+    let mut loader =
+        Loader { bundle, diagnostics, languages, scripts, plugins, absent_plugins, bot: Named::default(), gaps };
     let catalogue = loader.catalogue(scripting, runtime);
-    catalogue.filter(|_| !faults.has_errors())
+    catalogue.filter(|_| !diagnostics.has_errors())
 }
 
 /// Names that bot.yaml defines, including those of things that fail to load.
@@ -55,10 +58,11 @@ struct Named {
 /// State while one bot is loaded.
 pub(super) struct Loader<'a> {
     bundle: &'a Bundle,
-    faults: &'a mut Faults,
+    diagnostics: &'a mut Diagnostics,
     languages: Vec<Language>,
     scripts: BTreeMap<String, Arc<Script>>,
     plugins: BTreeMap<String, Arc<dyn Plugin>>,
+    absent_plugins: Vec<String>,
     bot: Named,
     gaps: Gaps,
 }
@@ -105,7 +109,16 @@ impl Loader<'_> {
             },
             intents,
             entities,
-            texts,
+            library: Library {
+                texts: Arc::new(texts),
+                http: Arc::new(HttpPolicy {
+                    allow: bot.http.allow.iter().map(|host| host.to_lowercase()).collect(),
+                    private: bot.http.private,
+                    timeout_ms: bot.http.timeout_ms,
+                    max_bytes: bot.http.max_bytes,
+                }),
+                plugins: Arc::new(std::mem::take(&mut self.plugins)),
+            },
             fallback,
             threshold: bot.matching.threshold,
             margin: bot.matching.margin,
@@ -113,17 +126,11 @@ impl Loader<'_> {
             handoff,
             cancelled,
             dropped,
-            http: HttpPolicy {
-                allow: bot.http.allow.iter().map(|host| host.to_lowercase()).collect(),
-                private: bot.http.private,
-                timeout_ms: bot.http.timeout_ms,
-                max_bytes: bot.http.max_bytes,
-            },
-            plugins: std::mem::take(&mut self.plugins),
+            absent_plugins: std::mem::take(&mut self.absent_plugins),
             time_zone,
             by_name,
         };
-        lint::check(&catalogue, &self.scripts, &self.bot.plugins, &self.gaps, self.faults);
+        lint::check(&catalogue, &self.scripts, &self.bot.plugins, &self.gaps, self.diagnostics);
         Some(catalogue)
     }
 
@@ -132,11 +139,11 @@ impl Loader<'_> {
         const FILE: &str = "bot.yaml";
         let shape = bot_shape();
         if !self.bundle.files.contains_key(FILE) {
-            let fault = Fault::error(Place { file: FILE.to_owned(), span: 0..0 }, "the file is missing");
-            self.faults.push(fault.hint("write one, or create a bot with `banter new <name>`"));
+            let diagnostic = Diagnostic::error(Location { file: FILE.to_owned(), span: 0..0 }, "the file is missing");
+            self.diagnostics.push(diagnostic.hint("write one, or create a bot with `banter new <name>`"));
         }
         let document = self.document(FILE);
-        let read = document.and_then(|mut document| Some((shape.read(&mut document, self.faults)?, document)));
+        let read = document.and_then(|mut document| Some((shape.read(&mut document, self.diagnostics)?, document)));
         let (bot, document) = match read {
             Some(read) => read,
             None => (shape.nothing()?, Document::unread(FILE)),
@@ -148,7 +155,7 @@ impl Loader<'_> {
     }
 
     fn document(&mut self, path: &str) -> Option<Document> {
-        Document::read(path, self.bundle.files.get(path)?, self.faults)
+        Document::read(path, self.bundle.files.get(path)?, self.diagnostics)
     }
 
     fn bot_languages(&mut self, bot: &BotFile, document: &Document) -> Vec<Language> {
@@ -157,17 +164,19 @@ impl Loader<'_> {
             return languages;
         }
         for (index, code) in bot.languages.iter().enumerate() {
-            let place = document.place(&format!("/languages/{index}"));
+            let location = document.location(&format!("/languages/{index}"));
             match Language::new(code) {
                 None => {
                     let known: Vec<&str> = Language::known().collect();
-                    let fault = Fault::error(place, format!("`{code}` is not a language that the engine detects"));
-                    self.faults.push(fault.hint(choose_hint(code, known)));
+                    let diagnostic =
+                        Diagnostic::error(location, format!("`{code}` is not a language that the engine detects"));
+                    self.diagnostics.push(diagnostic.hint(choose_hint(code, known)));
                     self.gaps.languages = true;
                 }
                 Some(language) if languages.contains(&language) => {
-                    self.faults
-                        .push(Fault::error(place, format!("`{code}` is listed twice")).hint("remove one of them"));
+                    self.diagnostics.push(
+                        Diagnostic::error(location, format!("`{code}` is listed twice")).hint("remove one of them"),
+                    );
                 }
                 Some(language) => languages.push(language),
             }
@@ -178,8 +187,9 @@ impl Loader<'_> {
     fn time_zone(&mut self, bot: &BotFile, document: &Document) -> TimeZone {
         let Some(name) = &bot.time_zone else { return TimeZone::UTC };
         TimeZoneDatabase::bundled().get(name).unwrap_or_else(|_| {
-            let fault = Fault::error(document.place("/time_zone"), format!("`{name}` is not an IANA time zone"));
-            self.faults.push(fault.hint("write a name such as Europe/Moscow or UTC"));
+            let diagnostic =
+                Diagnostic::error(document.location("/time_zone"), format!("`{name}` is not an IANA time zone"));
+            self.diagnostics.push(diagnostic.hint("write a name such as Europe/Moscow or UTC"));
             TimeZone::UTC
         })
     }
@@ -193,9 +203,12 @@ impl Loader<'_> {
                 continue;
             }
             let mut report = |key: &str, message: String, hint: &str| {
-                let place =
-                    if key.is_empty() { document.key_place(&pointer) } else { document.place(&child(&pointer, key)) };
-                self.faults.push(Fault::error(place, message).hint(hint));
+                let location = if key.is_empty() {
+                    document.key_location(&pointer)
+                } else {
+                    document.location(&child(&pointer, key))
+                };
+                self.diagnostics.push(Diagnostic::error(location, message).hint(hint));
             };
             if let Some(spec) = entity(file, &mut report) {
                 entities.insert(name.clone(), spec);
@@ -209,7 +222,7 @@ impl Loader<'_> {
         let mut texts = BTreeMap::new();
         for path in self.paths("texts/") {
             let document = self.document(&path);
-            let read = document.and_then(|mut document| Some((shape.read(&mut document, self.faults)?, document)));
+            let read = document.and_then(|mut document| Some((shape.read(&mut document, self.diagnostics)?, document)));
             let Some((file, document)) = read else {
                 self.gaps.texts = true;
                 continue;
@@ -219,11 +232,11 @@ impl Loader<'_> {
                 let pointer = child("", &key);
                 let text = self.text(text, &document, &pointer, Names::Any);
                 if texts.insert(key.clone(), text).is_some() {
-                    let fault = Fault::error(
-                        document.key_place(&pointer),
+                    let diagnostic = Diagnostic::error(
+                        document.key_location(&pointer),
                         format!("the text `{key}` is also defined in another file"),
                     );
-                    self.faults.push(fault.hint("rename or remove one of them"));
+                    self.diagnostics.push(diagnostic.hint("rename or remove one of them"));
                 }
             }
         }
@@ -233,13 +246,13 @@ impl Loader<'_> {
     fn compile_scripts(&mut self, scripting: &Scripting) {
         for path in self.paths("scripts/") {
             let Some(bytes) = self.bundle.files.get(&path) else { continue };
-            self.faults.add_source(&path, &String::from_utf8_lossy(bytes));
-            let source = decode(&path, bytes).map_err(|fault| vec![fault]);
+            self.diagnostics.add_source(&path, &String::from_utf8_lossy(bytes));
+            let source = decode(&path, bytes).map_err(|diagnostic| vec![diagnostic]);
             match source.and_then(|source| scripting.compile(&path, source)) {
                 Ok(script) => {
                     self.scripts.insert(path, Arc::new(script));
                 }
-                Err(faults) => faults.into_iter().for_each(|fault| self.faults.push(fault)),
+                Err(diagnostics) => diagnostics.into_iter().for_each(|diagnostic| self.diagnostics.push(diagnostic)),
             }
         }
     }
@@ -260,8 +273,9 @@ impl Loader<'_> {
         }
         for language in self.languages.clone() {
             if !by_language.contains_key(&language) && !document.lacks(pointer) {
-                let fault = Fault::error(document.key_place(pointer), format!("the text is missing in `{language}`"));
-                self.faults.push(fault.hint(format!("add `{language}: …`")));
+                let diagnostic =
+                    Diagnostic::error(document.key_location(pointer), format!("the text is missing in `{language}`"));
+                self.diagnostics.push(diagnostic.hint(format!("add `{language}: …`")));
             }
         }
         Text::by_language(by_language)
@@ -269,27 +283,29 @@ impl Loader<'_> {
 
     fn templates(&mut self, list: Vec<String>, document: &Document, pointer: &str, names: Names<'_>) -> Vec<Template> {
         if list.is_empty() {
-            self.faults
-                .push(Fault::error(document.place(pointer), "the text has no variants").hint("write at least one"));
+            self.diagnostics.push(
+                Diagnostic::error(document.location(pointer), "the text has no variants").hint("write at least one"),
+            );
         }
         let is_list = document.value.pointer(pointer).is_some_and(serde_json::Value::is_array);
         let mut templates = Vec::new();
         for (index, text) in list.into_iter().enumerate() {
             let pointer = if is_list { child(pointer, index) } else { pointer.to_owned() };
             if text.trim().is_empty() {
-                let fault = Fault::error(document.place(&pointer), "the text is empty");
-                self.faults.push(fault.hint("write what the bot says, or remove the variant"));
+                let diagnostic = Diagnostic::error(document.location(&pointer), "the text is empty");
+                self.diagnostics.push(diagnostic.hint("write what the bot says, or remove the variant"));
             }
             let bytes = self.bundle.files.get(&document.file).map_or(&[][..], Vec::as_slice);
-            let place = |part: std::ops::Range<usize>| document.place_inside(&pointer, &text, part, bytes);
+            let location = |part: std::ops::Range<usize>| document.place_inside(&pointer, &text, part, bytes);
             match Template::parse(&text) {
                 Ok(template) => {
-                    names.check(&template, place, self.faults);
+                    names.check(&template, location, self.diagnostics);
                     templates.push(template);
                 }
-                Err(fault) => {
-                    let fault = Fault::error(place(fault.span), fault.message);
-                    self.faults.push(fault.hint("write {name} for a value, and {{ or }} for a literal brace"));
+                Err(diagnostic) => {
+                    let diagnostic = Diagnostic::error(location(diagnostic.span), diagnostic.message);
+                    self.diagnostics
+                        .push(diagnostic.hint("write {name} for a value, and {{ or }} for a literal brace"));
                 }
             }
         }
@@ -301,9 +317,11 @@ impl Loader<'_> {
         let found = found.or_else(|| Language::new(code).filter(|_| self.gaps.languages));
         if found.is_none() && !(self.gaps.languages && self.languages.is_empty()) {
             let known: Vec<&str> = self.languages.iter().map(Language::code).collect();
-            let fault =
-                Fault::error(document.key_place(pointer), format!("`{code}` is not one of the bot's languages"));
-            self.faults.push(fault.hint(choose_hint(code, known)));
+            let diagnostic = Diagnostic::error(
+                document.key_location(pointer),
+                format!("`{code}` is not one of the bot's languages"),
+            );
+            self.diagnostics.push(diagnostic.hint(choose_hint(code, known)));
         }
         found
     }

@@ -8,10 +8,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{
-    document::{Document, child},
-    fault::{Fault, Faults, choose_hint, did_you_mean},
-};
+use super::document::{Document, child};
+use crate::diagnostic::{Diagnostic, Diagnostics, choose_hint, did_you_mean};
 
 /// Rounds of fixing misspelt keys; a key that was fixed may contain further ones.
 const MAX_TYPOS: usize = 8;
@@ -58,11 +56,11 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
 
     /// Reads the document as a `T` and reports everything that does not fit. A misspelt key is reported and read as the
     /// key that was meant.
-    pub fn read(&self, document: &mut Document, faults: &mut Faults) -> Option<T> {
-        self.mend_keys(document, faults);
+    pub fn read(&self, document: &mut Document, diagnostics: &mut Diagnostics) -> Option<T> {
+        self.mend_keys(document, diagnostics);
         let errors: Vec<ValidationError<'_>> =
             self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value)).collect();
-        errors.iter().for_each(|error| self.report(document, error, faults));
+        errors.iter().for_each(|error| self.report(document, error, diagnostics));
         let good = errors.is_empty();
         let wrongs: Vec<Wrong> = errors.iter().flat_map(Wrong::of).collect();
         drop(errors);
@@ -91,7 +89,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         match serde_json::from_value(value) {
             Ok(value) => Some(value),
             Err(error) if good => {
-                faults.push(Fault::error(document.place(""), error.to_string()).hint(SCHEMA_HINT));
+                diagnostics.push(Diagnostic::error(document.location(""), error.to_string()).hint(SCHEMA_HINT));
                 None
             }
             Err(_) => None,
@@ -99,16 +97,16 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     }
 
     /// Reports misspelt keys and renames each to the missing key that was meant.
-    fn mend_keys(&self, document: &mut Document, faults: &mut Faults) {
+    fn mend_keys(&self, document: &mut Document, diagnostics: &mut Diagnostics) {
         for _ in 0..MAX_TYPOS {
             let errors = self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value));
             let slips: Vec<Slip> = errors.flat_map(|error| self.slips(&error)).collect();
             let mut mended = false;
             for Slip { pointer, key, meant } in slips {
-                let place = document.key_place(&child(&pointer, &key));
+                let location = document.key_location(&child(&pointer, &key));
                 if document.rename(&pointer, &key, &meant) {
-                    let fault = Fault::error(place, format!("unknown key `{key}`"));
-                    faults.push(fault.hint(format!("did you mean `{meant}`?")));
+                    let diagnostic = Diagnostic::error(location, format!("unknown key `{key}`"));
+                    diagnostics.push(diagnostic.hint(format!("did you mean `{meant}`?")));
                     mended = true;
                 }
             }
@@ -135,74 +133,81 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         }
     }
 
-    fn report(&self, document: &Document, error: &ValidationError<'_>, faults: &mut Faults) {
+    fn report(&self, document: &Document, error: &ValidationError<'_>, diagnostics: &mut Diagnostics) {
         let pointer = error.instance_path().to_string();
-        let place = || document.place(&pointer);
+        let location = || document.location(&pointer);
         let name = pointer.rsplit('/').next().unwrap_or("");
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = self.known_keys(error);
                 for key in unexpected {
-                    let place = document.key_place(&child(&pointer, key));
-                    let fault = Fault::error(place, format!("unknown key `{key}`"));
-                    faults.push(fault.hint(choose_hint(key, known.iter().map(String::as_str))));
+                    let location = document.key_location(&child(&pointer, key));
+                    let diagnostic = Diagnostic::error(location, format!("unknown key `{key}`"));
+                    diagnostics.push(diagnostic.hint(choose_hint(key, known.iter().map(String::as_str))));
                 }
             }
             ValidationErrorKind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
-                faults.push(
-                    Fault::error(document.key_place(&pointer), format!("the key `{key}` is missing"))
+                diagnostics.push(
+                    Diagnostic::error(document.key_location(&pointer), format!("the key `{key}` is missing"))
                         .hint(format!("add `{key}: …`")),
                 );
             }
             ValidationErrorKind::Type { kind } => {
                 let message = format!("expected {}, found {}", expected(kind), found(error.instance()));
-                faults.push(Fault::error(place(), message).hint(SCHEMA_HINT));
+                diagnostics.push(Diagnostic::error(location(), message).hint(SCHEMA_HINT));
             }
             ValidationErrorKind::Enum { options } => {
                 let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let word = error.instance().as_str().unwrap_or_default();
                 let message = format!("`{name}` cannot be {}", error.instance());
-                faults.push(Fault::error(place(), message).hint(choose_hint(word, options.iter().copied())));
+                diagnostics
+                    .push(Diagnostic::error(location(), message).hint(choose_hint(word, options.iter().copied())));
             }
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-                self.report_branches(document, error, context, faults);
+                self.report_branches(document, error, context, diagnostics);
             }
             ValidationErrorKind::Pattern { pattern } => {
-                faults.push(
-                    Fault::error(place(), format!("{} is not a valid `{name}`", error.instance()))
+                diagnostics.push(
+                    Diagnostic::error(location(), format!("{} is not a valid `{name}`", error.instance()))
                         .hint(self.description(error).unwrap_or_else(|| format!("it must match {pattern}"))),
                 );
             }
             ValidationErrorKind::PropertyNames { error } => {
                 let key = error.instance().as_str().unwrap_or_default();
-                let fault =
-                    Fault::error(document.key_place(&child(&pointer, key)), format!("`{key}` is not a valid name"));
-                faults.push(fault.hint("use letters, digits, `-` and `_`, starting with a letter"));
+                let diagnostic = Diagnostic::error(
+                    document.key_location(&child(&pointer, key)),
+                    format!("`{key}` is not a valid name"),
+                );
+                diagnostics.push(diagnostic.hint("use letters, digits, `-` and `_`, starting with a letter"));
             }
             ValidationErrorKind::MinItems { .. } | ValidationErrorKind::MinLength { .. } => {
-                let fault = Fault::error(document.key_place(&pointer), format!("`{name}` is empty"));
-                faults.push(fault.hint("write something, or remove the key"));
+                let diagnostic = Diagnostic::error(document.key_location(&pointer), format!("`{name}` is empty"));
+                diagnostics.push(diagnostic.hint("write something, or remove the key"));
             }
             ValidationErrorKind::MaxItems { limit } => {
-                let fault =
-                    Fault::error(document.key_place(&pointer), format!("`{name}` has more than {limit} entries"));
-                faults.push(fault.hint("split the list"));
+                let diagnostic = Diagnostic::error(
+                    document.key_location(&pointer),
+                    format!("`{name}` has more than {limit} entries"),
+                );
+                diagnostics.push(diagnostic.hint("split the list"));
             }
             ValidationErrorKind::MaxLength { limit } => {
-                let fault =
-                    Fault::error(document.key_place(&pointer), format!("`{name}` has more than {limit} characters"));
-                faults.push(fault.hint("shorten it"));
+                let diagnostic = Diagnostic::error(
+                    document.key_location(&pointer),
+                    format!("`{name}` has more than {limit} characters"),
+                );
+                diagnostics.push(diagnostic.hint("shorten it"));
             }
             ValidationErrorKind::Minimum { limit } => {
-                let fault = Fault::error(place(), format!("`{name}` is below {limit}"));
-                faults.push(fault.hint(format!("the minimum is {limit}")));
+                let diagnostic = Diagnostic::error(location(), format!("`{name}` is below {limit}"));
+                diagnostics.push(diagnostic.hint(format!("the minimum is {limit}")));
             }
             ValidationErrorKind::Maximum { limit } => {
-                let fault = Fault::error(place(), format!("`{name}` is above {limit}"));
-                faults.push(fault.hint(format!("the maximum is {limit}")));
+                let diagnostic = Diagnostic::error(location(), format!("`{name}` is above {limit}"));
+                diagnostics.push(diagnostic.hint(format!("the maximum is {limit}")));
             }
-            _ => faults.push(Fault::error(place(), error.to_string()).hint(SCHEMA_HINT)),
+            _ => diagnostics.push(Diagnostic::error(location(), error.to_string()).hint(SCHEMA_HINT)),
         }
     }
 
@@ -211,11 +216,11 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         document: &Document,
         error: &ValidationError<'_>,
         context: &[Vec<ValidationError<'static>>],
-        faults: &mut Faults,
+        diagnostics: &mut Diagnostics,
     ) {
         let here = error.instance_path().to_string();
         if let Some(branch) = meant(error, context) {
-            return branch.iter().for_each(|inner| self.report(document, inner, faults));
+            return branch.iter().for_each(|inner| self.report(document, inner, diagnostics));
         }
         let mut kinds: Vec<String> = Vec::new();
         for inner in context.iter().flatten() {
@@ -236,14 +241,15 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
             .collect();
         if let (false, Some(word)) = (words.is_empty(), error.instance().as_str()) {
             let name = here.rsplit('/').next().unwrap_or("");
-            let fault = Fault::error(document.place(&here), format!("`{name}` cannot be {}", error.instance()));
-            faults.push(fault.hint(choose_hint(word, words.iter().copied())));
+            let diagnostic =
+                Diagnostic::error(document.location(&here), format!("`{name}` cannot be {}", error.instance()));
+            diagnostics.push(diagnostic.hint(choose_hint(word, words.iter().copied())));
             return;
         }
         kinds.dedup();
         kinds.retain(|kind| kind != "nothing");
         let message = format!("expected {}, found {}", kinds.join(" or "), found(error.instance()));
-        faults.push(Fault::error(document.place(&here), message).hint(SCHEMA_HINT));
+        diagnostics.push(Diagnostic::error(document.location(&here), message).hint(SCHEMA_HINT));
     }
 
     fn known_keys(&self, error: &ValidationError<'_>) -> Vec<String> {

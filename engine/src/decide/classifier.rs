@@ -10,15 +10,16 @@ use lru::LruCache;
 use rayon::prelude::*;
 
 use super::{
-    Candidate, Classification,
+    Classification,
     evidence::{Centres, NEIGHBOURS},
     ngrams::Grams,
     training::{Change, Fitted, Sample},
 };
 use crate::{
-    catalogue::IntentId,
     embedding::Vector,
+    ids::IntentId,
     index::{IntentIndex, Nodes, choose},
+    turn::Candidate,
 };
 
 /// Number of candidates that are reported.

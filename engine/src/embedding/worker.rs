@@ -26,11 +26,11 @@ pub struct EmbeddingWorker {
 
 struct State {
     queue: VecDeque<Job>,
-    model: Place,
+    model: ModelSlot,
 }
 
 /// The state of the model.
-enum Place {
+enum ModelSlot {
     Free(Box<Model>),
     Running,
     /// The last run panicked.
@@ -50,7 +50,7 @@ impl EmbeddingWorker {
     /// Shares a model; up to `capacity` texts may wait.
     pub fn new(model: Model, capacity: usize) -> Self {
         let (id, dimension) = (model.id().to_owned(), model.dimension());
-        let state = State { queue: VecDeque::new(), model: Place::Free(Box::new(model)) };
+        let state = State { queue: VecDeque::new(), model: ModelSlot::Free(Box::new(model)) };
         Self { state: Mutex::new(state), changed: Condvar::new(), capacity: capacity.max(1), id, dimension }
     }
 
@@ -74,25 +74,25 @@ impl EmbeddingWorker {
     /// Runs one batch if the model is free; otherwise waits for a change.
     fn run_or_wait(&self) -> Result<(), EmbeddingError> {
         let mut state = self.lock();
-        match std::mem::replace(&mut state.model, Place::Running) {
-            Place::Free(model) if !state.queue.is_empty() => {
+        match std::mem::replace(&mut state.model, ModelSlot::Running) {
+            ModelSlot::Free(model) if !state.queue.is_empty() => {
                 let batch = next_batch(&mut state.queue);
                 drop(state);
                 Turn { worker: self, model: Some(model) }.run(batch);
                 Ok(())
             }
-            Place::Free(model) => {
+            ModelSlot::Free(model) => {
                 // Another thread's batch contained this thread's texts; their vectors have arrived.
-                state.model = Place::Free(model);
+                state.model = ModelSlot::Free(model);
                 Ok(())
             }
-            Place::Running => {
+            ModelSlot::Running => {
                 let waited = self.changed.wait(state);
                 drop(waited.unwrap_or_else(PoisonError::into_inner));
                 Ok(())
             }
-            Place::Lost => {
-                state.model = Place::Lost;
+            ModelSlot::Lost => {
+                state.model = ModelSlot::Lost;
                 state.queue.clear();
                 Err(EmbeddingError::Failed("the model has crashed; restart the server".to_owned()))
             }
@@ -142,7 +142,7 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.worker.lock().model = self.model.take().map_or(Place::Lost, Place::Free);
+        self.worker.lock().model = self.model.take().map_or(ModelSlot::Lost, ModelSlot::Free);
         self.worker.changed.notify_all();
     }
 }
@@ -157,7 +157,7 @@ impl Embedder for EmbeddingWorker {
     }
 
     fn is_alive(&self) -> bool {
-        !matches!(self.lock().model, Place::Lost)
+        !matches!(self.lock().model, ModelSlot::Lost)
     }
 
     fn remembers(&self, _: &str) -> bool {

@@ -1,107 +1,15 @@
 //! The types and functions that scripts see. `docs/scripts.md` describes them for authors.
 
 mod outside;
+pub mod value;
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use rhai::{Array, Dynamic, Engine, INT, Map, NativeCallContext};
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, Map, NativeCallContext};
-use serde_json::Value;
+use super::{call::Call, context::Context, effect::Effect};
+use crate::{entities::Entity, state::Exchange, text::shorten};
+use value::{Fallible, MAX_KEY, MAX_TEXT, Reply, bounded, call, dynamic, plain, say};
 
-use super::{Effect, script::Call};
-use crate::{catalogue::IntentId, entities::Entity, language::Language, state::Exchange, text::shorten};
-
-type Fallible<T> = Result<T, Box<EvalAltResult>>;
-
-const MAX_EFFECTS: usize = 32;
-const MAX_TEXT: usize = 4_000;
 const MAX_SUGGESTIONS: usize = 13;
-const MAX_KEY: usize = 128;
-const MAX_KEPT_BYTES: usize = 16_384;
-
-/// `ctx`: what a handler knows about the turn. It has no setters, so that scripts can only read it.
-#[derive(Clone)]
-pub struct Context {
-    /// The normalised message.
-    pub text: String,
-    /// The language of the reply.
-    pub language: Language,
-    /// The matched intent.
-    pub intent: IntentId,
-    /// The probability of that intent, from 0 to 1.
-    pub probability: f32,
-    /// Entities of the message.
-    pub entities: Vec<Entity>,
-    /// All slot values; an empty slot of this intent is `null`.
-    pub slots: std::collections::BTreeMap<String, Value>,
-    /// Names of the active contexts.
-    pub contexts: Vec<String>,
-    /// The user's id.
-    pub user: i64,
-    /// The dialogue's id.
-    pub dialog: i64,
-    /// Earlier exchanges, oldest first.
-    pub history: Vec<Exchange>,
-}
-
-/// What a handler returns: a list of effects.
-#[derive(Clone, Debug, Default)]
-pub struct Reply(Vec<Effect>);
-
-impl Reply {
-    /// Converts a script's return value: a reply, a text, or a list of these.
-    ///
-    /// # Errors
-    /// If the value is none of these, or the reply has no effects or too many.
-    pub fn from_value(value: Dynamic) -> Result<Self, String> {
-        let reply = Self::convert(value, 0)?;
-        if reply.0.is_empty() {
-            return Err("the handler returned an empty reply".to_owned());
-        }
-        if reply.0.len() > MAX_EFFECTS {
-            return Err(format!("the handler returned more than {MAX_EFFECTS} effects"));
-        }
-        Ok(reply)
-    }
-
-    fn convert(value: Dynamic, depth: usize) -> Result<Self, String> {
-        if value.is_unit() {
-            return Ok(Self::default());
-        }
-        if let Some(reply) = value.clone().try_cast::<Self>() {
-            return Ok(reply);
-        }
-        if value.is_string() {
-            return Ok(say(&value.to_string()));
-        }
-        if let Some(list) = value.clone().try_cast::<Array>().filter(|_| depth < 2) {
-            let mut all = Self::default();
-            for item in list {
-                all.0.extend(Self::convert(item, depth + 1)?.0);
-            }
-            return Ok(all);
-        }
-        Err(format!("the handler returned {} instead of a reply", value.type_name()))
-    }
-
-    /// The effects, in order.
-    pub fn into_effects(self) -> Vec<Effect> {
-        self.0
-    }
-
-    fn with(self, effect: Effect) -> Fallible<Self> {
-        self.and(Self(vec![effect]))
-    }
-
-    /// Concatenates two replies. The size is checked at each step, because Rhai's own limits do not see it and a reply
-    /// that is added to itself grows fast.
-    fn and(mut self, other: Self) -> Fallible<Self> {
-        if self.0.len() + other.0.len() > MAX_EFFECTS {
-            return Err(format!("a reply may have at most {MAX_EFFECTS} effects").into());
-        }
-        self.0.extend(other.0);
-        Ok(self)
-    }
-}
 
 /// Adds the script API to a Rhai engine.
 pub fn register(engine: &mut Engine) {
@@ -151,10 +59,6 @@ fn exchange_map(exchange: &Exchange) -> Dynamic {
     .into_iter()
     .collect();
     fields.into()
-}
-
-fn say(text: &str) -> Reply {
-    Reply(vec![Effect::Say { text: shorten(text, MAX_TEXT), suggestions: Vec::new() }])
 }
 
 /// Each effect is both a function that starts a reply and a method that extends one.
@@ -230,41 +134,31 @@ fn register_turn(engine: &mut Engine) {
         .register_fn("t", |ctx: NativeCallContext, key: &str| text(&ctx, key, &Map::new()))
         .register_fn("t", |ctx: NativeCallContext, key: &str, values: Map| text(&ctx, key, &values))
         .register_fn("now", |ctx: NativeCallContext| -> Fallible<Map> { Ok(now(&*call(&ctx)?)) })
-        .register_fn("random", |ctx: NativeCallContext| -> Fallible<f64> {
-            Ok(call(&ctx)?.random.lock().unwrap_or_else(PoisonError::into_inner).unit())
-        })
+        .register_fn("random", |ctx: NativeCallContext| -> Fallible<f64> { Ok(call(&ctx)?.so_far().random.unit()) })
         .register_fn("random", |ctx: NativeCallContext, limit: INT| -> Fallible<INT> {
             let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0);
             let limit = limit.ok_or("random(n) needs a number above 0")?;
-            Ok(call(&ctx)?.random.lock().unwrap_or_else(PoisonError::into_inner).below(limit) as INT)
+            Ok(call(&ctx)?.so_far().random.below(limit) as INT)
         });
 }
 
 fn text(ctx: &NativeCallContext, key: &str, values: &Map) -> Fallible<String> {
     let call = call(ctx)?;
-    let text = call.catalogue.texts.get(key).ok_or_else(|| format!("there is no text `{key}`"))?;
-    let mut random = call.random.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = call.library.texts.get(key).ok_or_else(|| format!("there is no text `{key}`"))?;
+    let language = &call.context.language;
     let template = text
-        .pick(&call.language, &mut random)
-        .ok_or_else(|| format!("the text `{key}` is missing in `{}`", call.language))?;
+        .pick(language, &mut call.so_far().random)
+        .ok_or_else(|| format!("the text `{key}` is missing in `{language}`"))?;
     let value = |name: &str| {
         let given = values.get(name).map(ToString::to_string);
-        given.or_else(|| call.slots.get(name).filter(|value| !value.is_null()).map(plain))
+        given.or_else(|| call.context.slots.get(name).filter(|value| !value.is_null()).map(plain))
     };
     Ok(template.render(&value).map_err(|name| format!("the text `{key}` needs a value for {{{name}}}"))?)
 }
 
-/// A JSON value as readable text: strings without quotes.
-pub fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 fn now(call: &Call) -> Map {
     let zoned = &call.now;
-    call.clock_read.store(true, Ordering::Relaxed);
+    call.so_far().clock_read = true;
     let number = |value: i64| Dynamic::from(value);
     [
         ("year", number(zoned.year().into())),
@@ -280,26 +174,4 @@ fn now(call: &Call) -> Map {
     .into_iter()
     .map(|(key, value)| (key.into(), value))
     .collect()
-}
-
-fn call(ctx: &NativeCallContext) -> Fallible<Arc<Call>> {
-    let tag = ctx.tag().and_then(|tag| tag.clone().try_cast::<Arc<Call>>());
-    tag.ok_or_else(|| "this function works only inside a handler".into())
-}
-
-fn json(value: &Dynamic) -> Fallible<Value> {
-    rhai::serde::from_dynamic(value)
-}
-
-/// Converts a value that will be stored in the state, and limits its size.
-fn bounded(value: &Dynamic) -> Fallible<Value> {
-    let value = json(value)?;
-    if value.to_string().len() > MAX_KEPT_BYTES {
-        return Err(format!("a value may have at most {MAX_KEPT_BYTES} bytes").into());
-    }
-    Ok(value)
-}
-
-fn dynamic(value: &Value) -> Dynamic {
-    rhai::serde::to_dynamic(value).unwrap_or(Dynamic::UNIT)
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{Effect, api::Context};
-use crate::{catalogue::HttpPolicy, host::Host, random::Random, turn::Event};
+use super::{context::Context, effect::Effect};
+use crate::{host::Host, policy::HttpPolicy, random::Random, turn::Event};
 
 /// A plugin's entry in bot.yaml.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,6 +199,35 @@ pub struct LoadFailure {
     pub message: String,
     /// How to fix it.
     pub hint: String,
+}
+
+/// The plugins that a turn may call, by name.
+pub type Plugins = Arc<BTreeMap<String, Arc<dyn Plugin>>>;
+
+/// A plugin whose calls are part of a replay ([`PluginCall::replayed`]).
+pub struct Replayed(pub Arc<dyn Plugin>);
+
+impl Plugin for Replayed {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn reads_clock(&self) -> bool {
+        self.0.reads_clock()
+    }
+
+    fn call(&self, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        self.0.call(PluginCall { replayed: true, ..call })
+    }
+}
+
+/// The same plugins, called as a replay does.
+pub fn replayed(plugins: &Plugins) -> Plugins {
+    let one = |(name, plugin): (&String, &Arc<dyn Plugin>)| {
+        let plugin: Arc<dyn Plugin> = Arc::new(Replayed(Arc::clone(plugin)));
+        (name.clone(), plugin)
+    };
+    Arc::new(plugins.iter().map(one).collect())
 }
 
 /// Creates plugins from components.

@@ -5,15 +5,21 @@ mod compiled;
 pub use compiled::Script;
 
 use std::{
-    cell::Cell,
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    collections::BTreeSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use super::{
+    api::{self, value::Reply},
+    call::{Call, CallInput, SoFar, begin_deadline, end_deadline, is_late, operations},
+    effect::Effect,
+    source::{CALL, KEYWORD_FUNCTIONS, KEYWORDS, RESERVED, blank_texts, line_of_function, references, span_of},
+};
+use crate::{
+    diagnostic::{Diagnostic, Location, did_you_mean},
+    turn::Footprint,
+};
 use rhai::{
     CallFnOptions, Dynamic, Engine, EvalAltResult, Scope,
     debugger::DebuggerCommand,
@@ -21,23 +27,6 @@ use rhai::{
     packages::{
         BasicArrayPackage, BasicMapPackage, BasicMathPackage, CorePackage, LogicPackage, MoreStringPackage, Package,
     },
-};
-use serde_json::Value;
-
-use super::{
-    Effect,
-    api::{self, Context, Reply},
-    source::{CALL, KEYWORD_FUNCTIONS, KEYWORDS, RESERVED, blank_texts, line_of_function, references, span_of},
-};
-use crate::{
-    catalogue::{
-        Catalogue,
-        fault::{Fault, Place, did_you_mean},
-    },
-    host::Host,
-    language::Language,
-    random::Random,
-    turn::{Event, Footprint},
 };
 
 const MAX_OPERATIONS: u64 = 300_000;
@@ -49,73 +38,14 @@ const MAX_MAP: usize = 256;
 const MAX_MILLIS: u64 = 250;
 /// Factor by which a replayed script may run longer.
 const PATIENCE: u64 = 40;
-/// Calls of `http_get` and of `kv_get` per handler run. Each call is limited, so their sum must be too.
-const MAX_FETCHES: usize = 4;
-const MAX_READS: usize = 64;
-/// Calls of plugins per handler run.
-const MAX_PLUGIN_CALLS: usize = 4;
-/// Log lines per handler run; further lines are dropped.
-const MAX_LINES: usize = 32;
 /// The deadline is checked once per this number of operations.
 const CLOCK_EVERY: u64 = 256;
-
-thread_local! {
-    /// Deadline of the call on this thread. Rhai's progress callback has no access to the call itself.
-    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Operations of that call so far.
-    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
-}
 
 /// The Rhai engine with the functions of [`api`]; all scripts share it.
 pub struct Scripting {
     engine: Engine,
     limit: Duration,
     functions: BTreeSet<String>,
-}
-
-/// The state of one handler call. Functions of [`api`] reach it as the call's tag.
-pub struct Call {
-    pub(super) catalogue: Arc<Catalogue>,
-    pub(super) host: Arc<dyn Host>,
-    pub(super) script: String,
-    pub(super) language: Language,
-    pub(super) user: i64,
-    pub(super) now: jiff::Zoned,
-    pub(super) slots: BTreeMap<String, Value>,
-    /// Passed on to plugins that the script calls.
-    pub(super) context: Context,
-    pub(super) random: Mutex<Random>,
-    pub(super) kept: Mutex<BTreeMap<String, Value>>,
-    pub(super) events: Mutex<Vec<Event>>,
-    /// Remaining calls of host functions.
-    pub(super) fetches_left: AtomicUsize,
-    pub(super) reads_left: AtomicUsize,
-    pub(super) plugins_left: AtomicUsize,
-    pub(super) lines_left: AtomicUsize,
-    pub(super) fuel: AtomicU64,
-    pub(super) clock_read: AtomicBool,
-    /// Lines that ran, if lines are traced.
-    pub(super) lines: Mutex<BTreeSet<usize>>,
-}
-
-/// The input of [`Scripting::call`].
-pub struct CallInput<'a> {
-    /// Supplies texts and plugins.
-    pub catalogue: &'a Arc<Catalogue>,
-    /// The host: storage, HTTP and log.
-    pub host: &'a Arc<dyn Host>,
-    /// The script's `ctx`.
-    pub context: Context,
-    /// The turn's clock, in the bot's time zone.
-    pub now: jiff::Zoned,
-    /// The turn's random number generator; the call advances it.
-    pub random: &'a mut Random,
-    /// Values that this turn has stored so far; a successful call adds to them.
-    pub kept: &'a mut BTreeMap<String, Value>,
-    /// Failures during the call are added here, whether or not the script caught them.
-    pub events: &'a mut Vec<Event>,
-    /// What the call used is added here.
-    pub footprint: &'a mut Footprint,
 }
 
 /// The result of a call.
@@ -168,9 +98,7 @@ impl Scripting {
             .set_strict_variables(true)
             .set_fail_on_invalid_map_property(true)
             .on_progress(|operations| {
-                OPERATIONS.set(operations);
-                let late =
-                    operations % CLOCK_EVERY == 0 && DEADLINE.get().is_some_and(|deadline| Instant::now() > deadline);
+                let late = is_late(operations, operations % CLOCK_EVERY == 0);
                 late.then(|| Dynamic::from(format!("the script ran longer than {MAX_MILLIS} ms")))
             });
         api::register(&mut engine);
@@ -197,7 +125,7 @@ impl Scripting {
             |_, debugger| debugger,
             |context, _, _, _, position| {
                 if let (Some(line), Some(call)) = (position.line(), context.tag().clone().try_cast::<Arc<Call>>()) {
-                    call.lines.lock().unwrap_or_else(PoisonError::into_inner).insert(line);
+                    call.so_far().lines.insert(line);
                 }
                 Ok(DebuggerCommand::StepInto)
             },
@@ -209,19 +137,23 @@ impl Scripting {
     ///
     /// # Errors
     /// The first syntax error, or all calls of undefined functions.
-    pub fn compile(&self, path: &str, source: &str) -> Result<Script, Vec<Fault>> {
+    pub fn compile(&self, path: &str, source: &str) -> Result<Script, Vec<Diagnostic>> {
         let ast = self.engine.compile(source).map_err(|error| {
-            let place = Place { file: path.to_owned(), span: span_of(source, error.position()) };
-            let fault = Fault::error(place, format!("the script does not compile: {}", error.err_type()));
-            let span = fault.place.span.clone();
+            let location = Location { file: path.to_owned(), span: span_of(source, error.position()) };
+            let diagnostic = Diagnostic::error(location, format!("the script does not compile: {}", error.err_type()));
+            let span = diagnostic.location.span.clone();
             let word = source.get(span).unwrap_or_default();
             vec![match error.err_type() {
                 rhai::ParseErrorType::VariableUndefined(name) => {
-                    fault.hint(format!("write `let {name} = …;` before it"))
+                    diagnostic.hint(format!("write `let {name} = …;` before it"))
                 }
-                _ if word == "import" => fault.hint("imports are not supported: define all functions in this file"),
-                _ if RESERVED.contains(&word) => fault.hint(format!("`{word}` is a reserved word; use another name")),
-                _ => fault.hint("look for a missing `;`, quote or bracket here or before"),
+                _ if word == "import" => {
+                    diagnostic.hint("imports are not supported: define all functions in this file")
+                }
+                _ if RESERVED.contains(&word) => {
+                    diagnostic.hint(format!("`{word}` is a reserved word; use another name"))
+                }
+                _ => diagnostic.hint("look for a missing `;`, quote or bracket here or before"),
             }]
         })?;
         let own: BTreeSet<&str> = ast.iter_functions().map(|function| function.name).collect();
@@ -238,8 +170,8 @@ impl Scripting {
     }
 
     /// Finds calls of undefined functions. Rhai itself reports them only when the call runs.
-    fn unknown_calls(&self, path: &str, source: &str, own: &BTreeSet<&str>) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    fn unknown_calls(&self, path: &str, source: &str, own: &BTreeSet<&str>) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
         let plain = blank_texts(source);
         for call in CALL.captures_iter(&plain) {
             let Some(name) = call.get(1) else { continue };
@@ -247,15 +179,15 @@ impl Scripting {
             if self.functions.contains(word) || own.contains(word) || KEYWORDS.contains(&word) {
                 continue;
             }
-            let place = Place { file: path.to_owned(), span: name.range() };
+            let location = Location { file: path.to_owned(), span: name.range() };
             let known = self.functions.iter().map(String::as_str).chain(own.iter().copied());
-            let fault = Fault::error(place, format!("there is no function `{word}`"));
-            faults.push(match did_you_mean(word, known) {
-                Some(meant) => fault.hint(format!("did you mean `{meant}`?")),
-                None => fault.hint(format!("define it with `fn {word}(…) {{ … }}` in this file")),
+            let diagnostic = Diagnostic::error(location, format!("there is no function `{word}`"));
+            diagnostics.push(match did_you_mean(word, known) {
+                Some(meant) => diagnostic.hint(format!("did you mean `{meant}`?")),
+                None => diagnostic.hint(format!("define it with `fn {word}(…) {{ … }}` in this file")),
             });
         }
-        faults
+        diagnostics
     }
 
     /// Calls a handler.
@@ -263,29 +195,9 @@ impl Scripting {
     /// # Errors
     /// Any error of the script, with its line.
     pub fn call(&self, script: &Script, function: &str, input: CallInput<'_>) -> Result<Ran, ScriptError> {
-        let call = Arc::new(Call {
-            catalogue: Arc::clone(input.catalogue),
-            host: Arc::clone(input.host),
-            script: script.path.clone(),
-            language: input.context.language.clone(),
-            user: input.context.user,
-            now: input.now,
-            slots: input.context.slots.clone(),
-            context: input.context.clone(),
-            random: Mutex::new(input.random.clone()),
-            kept: Mutex::new(input.kept.clone()),
-            events: Mutex::default(),
-            fetches_left: AtomicUsize::new(MAX_FETCHES),
-            reads_left: AtomicUsize::new(MAX_READS),
-            plugins_left: AtomicUsize::new(MAX_PLUGIN_CALLS),
-            lines_left: AtomicUsize::new(MAX_LINES),
-            fuel: AtomicU64::new(0),
-            clock_read: AtomicBool::new(false),
-            lines: Mutex::default(),
-        });
+        let call = Arc::new(Call::begin(&script.path, &input));
         let options = CallFnOptions::new().eval_ast(false).with_tag(Dynamic::from(Arc::clone(&call)));
-        OPERATIONS.set(0);
-        DEADLINE.set(Some(Instant::now() + self.limit));
+        begin_deadline(Instant::now() + self.limit);
         let result = self.engine.call_fn_with_options::<Dynamic>(
             options,
             &mut Scope::new(),
@@ -293,10 +205,11 @@ impl Scripting {
             function,
             (input.context,),
         );
-        DEADLINE.set(None);
-        leave_footprint(&call, script, function, input.footprint);
-        input.events.append(&mut call.events.lock().unwrap_or_else(PoisonError::into_inner));
-        *input.random = call.random.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        end_deadline();
+        let mut so_far = call.so_far();
+        leave_footprint(&mut so_far, script, function, input.footprint);
+        input.events.append(&mut so_far.events);
+        *input.random = so_far.random.clone();
         let located = |mut error: ScriptError| {
             if error.line == 0 {
                 error.line = script.handlers.get(function).copied().unwrap_or(1);
@@ -306,29 +219,16 @@ impl Scripting {
         let value = result.map_err(|error| located(script_error(&error)))?;
         let reply = Reply::from_value(value).map_err(|message| located(ScriptError { line: 0, message }))?;
         let effects = reply.into_effects();
-        *input.kept = std::mem::take(&mut *call.kept.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(Ran { effects, operations: OPERATIONS.get(), fuel: call.fuel.load(Ordering::Relaxed) })
+        *input.kept = std::mem::take(&mut so_far.kept);
+        Ok(Ran { effects, operations: operations(), fuel: so_far.fuel })
     }
 }
 
-fn leave_footprint(call: &Call, script: &Script, function: &str, footprint: &mut Footprint) {
-    footprint.clock |= call.clock_read.load(Ordering::Relaxed);
-    let lines = std::mem::take(&mut *call.lines.lock().unwrap_or_else(PoisonError::into_inner));
+fn leave_footprint(so_far: &mut SoFar, script: &Script, function: &str, footprint: &mut Footprint) {
+    footprint.clock |= so_far.clock_read;
+    let lines = std::mem::take(&mut so_far.lines);
     footprint.lines.extend(lines.into_iter().map(|line| (script.path.clone(), line)));
     footprint.functions.insert(format!("{} {function}", script.path));
-}
-
-/// Takes one of a limited number of calls; false if none is left.
-pub(super) fn take_one(left: &AtomicUsize) -> bool {
-    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
-}
-
-/// Runs a host function without counting its time against the script's limit.
-pub(super) fn outside_deadline<T>(work: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = work();
-    DEADLINE.set(DEADLINE.get().map(|deadline| deadline + start.elapsed()));
-    result
 }
 
 /// The innermost location inside the script, and the error there.

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::LazyLock};
 use regex::Regex;
 use rhai::Position;
 
-use crate::catalogue::fault::Place;
+use crate::diagnostic::Location;
 
 /// A name that a script refers to in a literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) fn regex(pattern: &'static str) -> Regex {
 }
 
 /// Names that a script refers to in literals, with their locations.
-pub(super) fn references(path: &str, source: &str) -> Vec<(Reference, Place)> {
+pub(super) fn references(path: &str, source: &str) -> Vec<(Reference, Location)> {
     let commentless = blank(source, false);
     REFERENCE
         .captures_iter(&commentless)
@@ -78,7 +78,7 @@ pub(super) fn references(path: &str, source: &str) -> Vec<(Reference, Place)> {
                 "plugin" => Reference::Plugin(text),
                 _ => Reference::Slot(text),
             };
-            Some((reference, Place { file: path.to_owned(), span: name.range() }))
+            Some((reference, Location { file: path.to_owned(), span: name.range() }))
         })
         .collect()
 }

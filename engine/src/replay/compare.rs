@@ -21,25 +21,26 @@ pub fn differences(catalogue: &Catalogue, step: &Step, turn: &Turn, missing: &[S
             field: "stubs".to_owned(),
             expected: format!("a stub for {call}"),
             actual: "the fixture has none".to_owned(),
-            place: step.place.clone(),
+            location: step.location.clone(),
             literal: false,
             replacements: Vec::new(),
         })
         .collect();
     found.extend(step.expectations.iter().filter_map(|expectation| differs(catalogue, expectation, turn)));
     let kinds: Vec<Value> = turn.events.iter().map(|event| event.kind().into()).collect();
-    let (expected, place) = match &step.events {
+    let (expected, location) = match &step.events {
         Some((matcher, _)) if matcher.holds(&kinds.clone().into(), catalogue) => return found,
-        Some((matcher, place)) => (matcher.describe(), place),
+        Some((matcher, location)) => (matcher.describe(), location),
         // A failure caused by a missing stub is already reported above.
         None if kinds.is_empty() || !missing.is_empty() => return found,
-        None => ("none".to_owned(), &step.place),
+        None => ("none".to_owned(), &step.location),
     };
     let told: Vec<String> = turn.events.iter().map(|event| shorten(&json!(event).to_string(), 300)).collect();
     let actual = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
-    let replacements = step.events.iter().map(|(_, place)| (place.pointer.clone(), kinds.clone().into())).collect();
-    let (field, place) = ("events".to_owned(), place.clone());
-    found.push(Difference { field, expected, actual, place, literal: false, replacements });
+    let replacements =
+        step.events.iter().map(|(_, location)| (location.pointer.clone(), kinds.clone().into())).collect();
+    let (field, location) = ("events".to_owned(), location.clone());
+    found.push(Difference { field, expected, actual, location, literal: false, replacements });
     found
 }
 
@@ -79,12 +80,12 @@ fn differs(catalogue: &Catalogue, expectation: &Expectation, turn: &Turn) -> Opt
         field: expectation.subject.name(),
         expected: expectation.matcher.describe(),
         actual: as_text(&value),
-        place: expectation.place.clone(),
+        location: expectation.location.clone(),
         literal: matches!(expectation.matcher, Matcher::Equals(Value::String(_))),
         replacements: match several {
             // A single condition cannot describe several entities.
             true => Vec::new(),
-            false => mended(&expectation.matcher, value, &expectation.place.pointer, catalogue),
+            false => mended(&expectation.matcher, value, &expectation.location.pointer, catalogue),
         },
     })
 }
@@ -121,7 +122,7 @@ fn as_text(value: &Value) -> String {
 pub fn actual(subject: &Subject, turn: &Turn) -> Value {
     match subject {
         Subject::Intent => turn.intent.as_ref().map_or(Value::Null, |intent| intent.as_str().into()),
-        Subject::Handler => turn.handler.as_str().into(),
+        Subject::Handler => turn.handler.to_string().into(),
         Subject::Text => turn.text().into(),
         Subject::Type => serde_json::to_value(turn.kind).unwrap_or(Value::Null),
         Subject::Language => turn.language.code().into(),

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Outcome;
-use crate::catalogue::{Catalogue, Handler};
+use crate::{
+    catalogue::{Catalogue, Handler, Intent},
+    ids::IntentId,
+    turn::AnsweredBy,
+};
 
 /// Coverage of one kind of part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,10 +51,12 @@ impl Coverage {
             let turn = &played.turn;
             lines.extend(turn.footprint.lines.iter().cloned());
             handlers.extend(turn.footprint.functions.iter().cloned());
-            handlers.extend(played.plugins.iter().map(|plugin| format!("plugin:{plugin}")));
+            handlers.extend(played.plugins.iter().map(|plugin| AnsweredBy::Plugin(plugin.clone()).to_string()));
             let Some(intent) = &turn.intent else { continue };
             intents.insert(intent.as_str().to_owned());
-            handlers.insert(format!("{} of {intent}", turn.handler));
+            if matches!(turn.handler, AnsweredBy::Reply | AnsweredBy::HandOff) {
+                handlers.insert(answer_of(&turn.handler, intent));
+            }
             let asked = turn.state.form.iter().map(|form| format!("{}.{}", form.intent, form.slot));
             slots.extend(asked);
             slots.extend(
@@ -81,12 +87,17 @@ impl Coverage {
     }
 }
 
-fn handler_of(intent: &crate::catalogue::Intent) -> Option<String> {
+/// The name of an intent's own reply or hand-off.
+fn answer_of(handler: &AnsweredBy, intent: &IntentId) -> String {
+    format!("{handler} of {intent}")
+}
+
+fn handler_of(intent: &Intent) -> Option<String> {
     match &intent.handler {
-        Handler::Reply { .. } => Some(format!("reply of {}", intent.id)),
-        Handler::HandOff { .. } => Some(format!("handoff of {}", intent.id)),
+        Handler::Reply { .. } => Some(answer_of(&AnsweredBy::Reply, &intent.id)),
+        Handler::HandOff { .. } => Some(answer_of(&AnsweredBy::HandOff, &intent.id)),
         Handler::Script { script, function } => Some(format!("{} {function}", script.path())),
-        Handler::Plugin(plugin) => Some(format!("plugin:{}", plugin.name())),
+        Handler::Plugin(plugin) => Some(AnsweredBy::Plugin(plugin.clone()).to_string()),
         // The target's handler counts instead.
         Handler::Jump(_) => None,
     }

@@ -18,7 +18,7 @@ pub const NOW: i64 = 1_767_607_200;
 
 /// A line in a fixture file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
+pub struct FixtureLocation {
     /// Path of the file.
     pub file: String,
     /// Line, counted from 1.
@@ -34,7 +34,7 @@ pub struct Fixture {
     /// What the fixture shows.
     pub name: String,
     /// Where it is defined.
-    pub place: Place,
+    pub location: FixtureLocation,
     /// Labels for selecting fixtures.
     pub tags: Vec<String>,
     /// The clock at the first message.
@@ -55,10 +55,10 @@ pub struct Fixture {
 
 impl Fixture {
     /// A fixture without messages, at the default time.
-    pub fn new(name: String, place: Place) -> Self {
+    pub fn new(name: String, location: FixtureLocation) -> Self {
         Self {
             name,
-            place,
+            location,
             tags: Vec::new(),
             now: Timestamp::from_second(NOW).unwrap_or_default(),
             time_zone: None,
@@ -72,7 +72,7 @@ impl Fixture {
 
     /// Whether the fixture passes whatever the bot replies, as long as no handler fails.
     pub fn expects_nothing(&self) -> bool {
-        self.steps.iter().all(|step| step.expectations.is_empty() && step.events.is_none())
+        self.steps.iter().all(|step| step.expected() == 0)
     }
 
     /// What keeps the fixture from being played against a server, where only messages can be sent; `None` if nothing
@@ -117,7 +117,7 @@ pub struct PluginStub {
     /// The plugin's reply, or how it fails.
     pub answer: Result<PluginReply, PluginFailure>,
     /// Where it is defined.
-    pub place: Place,
+    pub location: FixtureLocation,
 }
 
 /// A stub for an HTTP response.
@@ -128,7 +128,7 @@ pub struct HttpStub {
     /// The response, or the reason why there is none.
     pub answer: Result<HttpAnswer, String>,
     /// Where it is defined.
-    pub place: Place,
+    pub location: FixtureLocation,
 }
 
 /// One message, and what is expected of the reply.
@@ -141,11 +141,18 @@ pub struct Step {
     /// Time that passes before the message.
     pub after: Option<Span>,
     /// Where it is defined.
-    pub place: Place,
+    pub location: FixtureLocation,
     /// Expectations; those of the fixture as a whole come first.
     pub expectations: Vec<Expectation>,
     /// Expected failures of handlers, by kind; any other failure is a difference.
-    pub events: Option<(Matcher, Place)>,
+    pub events: Option<(Matcher, FixtureLocation)>,
+}
+
+impl Step {
+    /// The number of expectations.
+    pub fn expected(&self) -> usize {
+        self.expectations.len() + usize::from(self.events.is_some())
+    }
 }
 
 /// A condition on one part of a turn.
@@ -156,7 +163,7 @@ pub struct Expectation {
     /// The condition.
     pub matcher: Matcher,
     /// Where it is defined.
-    pub place: Place,
+    pub location: FixtureLocation,
 }
 
 /// A part of a turn.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::catalogue::{Catalogue, template::Template};
+use crate::{catalogue::Catalogue, template::Template};
 
 /// Keys of a matcher written as a map.
 pub const KEYS: [&str; 10] =
@@ -315,7 +315,7 @@ fn variants<'a>(catalogue: &'a Catalogue, key: &str) -> Box<dyn Iterator<Item = 
         "handoff" => Some(&catalogue.handoff),
         "cancelled" => Some(&catalogue.cancelled),
         "dropped" => Some(&catalogue.dropped),
-        _ => catalogue.texts.get(key).or_else(|| reply_of(catalogue, key)),
+        _ => catalogue.library.texts.get(key).or_else(|| reply_of(catalogue, key)),
     };
     match text {
         Some(text) => Box::new(text.templates()),
@@ -324,8 +324,8 @@ fn variants<'a>(catalogue: &'a Catalogue, key: &str) -> Box<dyn Iterator<Item = 
 }
 
 /// The text for `reply:greet` is the reply of the intent `greet`.
-fn reply_of<'a>(catalogue: &'a Catalogue, key: &str) -> Option<&'a crate::catalogue::template::Text> {
-    let id = crate::catalogue::IntentId::new(key.strip_prefix("reply:")?);
+fn reply_of<'a>(catalogue: &'a Catalogue, key: &str) -> Option<&'a crate::template::Text> {
+    let id = crate::ids::IntentId::new(key.strip_prefix("reply:")?);
     match &catalogue.intent(&id)?.handler {
         crate::catalogue::Handler::Reply { text, .. } | crate::catalogue::Handler::HandOff { text } => Some(text),
         _ => None,

@@ -14,17 +14,20 @@ use jiff::{Span, Zoned, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
-    fixture::{Fixture, Place, Step},
+    fixture::{Fixture, FixtureLocation, Step},
     matcher::{Lists, Matcher},
     wire::{FixtureFile, MAX_TURNS, TurnFile},
 };
-use crate::catalogue::{
-    Catalogue, Handler,
-    document::{Document, child},
-    fault::{Fault, Faults, Place as SpanPlace, Severity, choose_hint, did_you_mean},
-    shape::Shape,
+use crate::{
+    catalogue::{
+        Catalogue, Handler,
+        document::{Document, child},
+        shape::Shape,
+    },
+    diagnostic::{Diagnostic, Diagnostics, Location, Severity, choose_hint, did_you_mean},
+    text::shorten,
+    turn::AnsweredBy,
 };
-use crate::text::shorten;
 
 /// The folder of shared setup files: `fixtures/shared/`, or `shared/` next to a fixture elsewhere.
 const SHARED: &str = "shared/";
@@ -36,13 +39,13 @@ const UNSAYABLE: &str = "\0";
 
 /// Reads fixtures: banter's own YAML, Rasa's end-to-end YAML, and Botium's `.convo.txt`. What keeps a file from being
 /// played is an error; an unsupported part of another tool's file is a warning.
-pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &mut Faults) -> Vec<Fixture> {
+pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, diagnostics: &mut Diagnostics) -> Vec<Fixture> {
     let shared = shared_files(files);
     let mut reader = Reader {
         files,
         shared,
         catalogue,
-        faults,
+        diagnostics,
         shape: Shape::lenient(serde_json::Map::new()),
         names: OnceCell::new(),
         handlers: OnceCell::new(),
@@ -61,17 +64,19 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, faults: &m
         }
     }
     for fixture in fixtures.iter().filter(|fixture| fixture.expects_nothing()) {
-        let place = SpanPlace { file: fixture.place.file.clone(), span: 0..0 };
+        let location = Location { file: fixture.location.file.clone(), span: 0..0 };
         let message = format!("`{}` expects nothing: only a failing handler makes it fail", shorten(&fixture.name, 60));
-        reader.faults.push(Fault::warning(place, message).hint("add `expect:` at least to the last message"));
+        reader
+            .diagnostics
+            .push(Diagnostic::warning(location, message).hint("add `expect:` at least to the last message"));
     }
-    reader.faults.tell_once();
+    reader.diagnostics.tell_once();
     fixtures.retain(|fixture| {
         let fits = fixture.steps.len() <= MAX_TURNS;
         if !fits {
-            let place = SpanPlace { file: fixture.place.file.clone(), span: 0..0 };
+            let location = Location { file: fixture.location.file.clone(), span: 0..0 };
             let message = format!("the conversation has {} messages, more than {MAX_TURNS}", fixture.steps.len());
-            faults.push(Fault::error(place, message).hint("split the file"));
+            diagnostics.push(Diagnostic::error(location, message).hint("split the file"));
         }
         fits
     });
@@ -100,7 +105,7 @@ struct Reader<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     shared: BTreeMap<&'a str, &'a str>,
     catalogue: &'a Catalogue,
-    faults: &'a mut Faults,
+    diagnostics: &'a mut Diagnostics,
     shape: Shape<FixtureFile>,
     names: OnceCell<BTreeSet<String>>,
     handlers: OnceCell<BTreeSet<String>>,
@@ -122,19 +127,18 @@ impl Reader<'_> {
 
     /// All handlers that may answer: the engine's own and those of intents.
     fn handlers(&self) -> &BTreeSet<String> {
-        const OWN: [&str; 7] = ["reply", "form", "fallback", "clarify", "handoff", "cancelled", "dropped"];
         self.handlers.get_or_init(|| {
             let others = self.catalogue.intents.iter().filter_map(|intent| match &intent.handler {
-                Handler::Script { script, .. } => Some(script.path().trim_start_matches("scripts/").to_owned()),
-                Handler::Plugin(plugin) => Some(format!("plugin:{}", plugin.name())),
+                Handler::Script { script, .. } => Some(AnsweredBy::script(script.path())),
+                Handler::Plugin(plugin) => Some(AnsweredBy::Plugin(plugin.clone())),
                 _ => None,
             });
-            others.chain(OWN.map(str::to_owned)).collect()
+            others.chain(AnsweredBy::OWN).map(|handler| handler.to_string()).collect()
         })
     }
 
     fn yaml(&mut self, path: &str, bytes: &[u8]) -> Vec<Fixture> {
-        let Some(mut document) = Document::read(path, bytes, self.faults) else { return Vec::new() };
+        let Some(mut document) = Document::read(path, bytes, self.diagnostics) else { return Vec::new() };
         if rasa::is_one(&document.value) {
             return rasa::read(self, &document);
         }
@@ -143,22 +147,22 @@ impl Reader<'_> {
 
     /// Reads a fixture in banter's own format.
     fn own(&mut self, document: &mut Document) -> Option<Fixture> {
-        let before = self.faults.count(Severity::Error);
-        let file = self.shape.read(document, self.faults)?;
+        let before = self.diagnostics.count(Severity::Error);
+        let file = self.shape.read(document, self.diagnostics)?;
         if document.value.get("conversation").is_none_or(Value::is_null) {
-            let fault = Fault::error(document.place(""), "the key `conversation` is missing");
-            self.faults.push(
-                fault.hint(
+            let diagnostic = Diagnostic::error(document.location(""), "the key `conversation` is missing");
+            self.diagnostics.push(
+                diagnostic.hint(
                     "describe the conversation in a few words; move parts that fixtures share to fixtures/shared/",
                 ),
             );
         }
         if document.value.get("turns").is_none_or(|turns| turns.as_array().is_some_and(Vec::is_empty)) {
-            let fault = Fault::error(document.place(""), "the fixture has no messages");
-            self.faults.push(fault.hint("write `turns:` with at least one `- user: …`"));
+            let diagnostic = Diagnostic::error(document.location(""), "the fixture has no messages");
+            self.diagnostics.push(diagnostic.hint("write `turns:` with at least one `- user: …`"));
         }
         let name = file.conversation.clone().unwrap_or_default();
-        let mut fixture = Fixture::new(name, self.place(document, ""));
+        let mut fixture = Fixture::new(name, self.location(document, ""));
         fixture.independent = file.independent;
         for (index, name) in file.setup.iter().enumerate() {
             self.set_up(document, index, name, &mut fixture);
@@ -169,7 +173,7 @@ impl Reader<'_> {
         self.add(document, file, &mut fixture);
         self.check_clock(document, &fixture);
         self.check_speakers(document, &fixture);
-        (self.faults.count(Severity::Error) == before).then_some(fixture)
+        (self.diagnostics.count(Severity::Error) == before).then_some(fixture)
     }
 
     fn set_up(&mut self, document: &Document, index: usize, name: &str, fixture: &mut Fixture) {
@@ -178,9 +182,9 @@ impl Reader<'_> {
         let together = |path: &str| path.bytes().zip(document.file.bytes()).take_while(|(a, b)| a == b).count();
         let Some((path, bytes)) = named.max_by_key(|(path, _)| together(path)) else {
             let known: Vec<&str> = self.shared.values().copied().collect();
-            let place = document.place(&format!("/setup/{index}"));
-            let fault = Fault::error(place, format!("there is no file {name} in fixtures/shared/"));
-            self.faults.push(fault.hint(choose_hint(name, known)));
+            let location = document.location(&format!("/setup/{index}"));
+            let diagnostic = Diagnostic::error(location, format!("there is no file {name} in fixtures/shared/"));
+            self.diagnostics.push(diagnostic.hint(choose_hint(name, known)));
             return;
         };
         self.begin_with(path, bytes, fixture);
@@ -188,29 +192,30 @@ impl Reader<'_> {
 
     /// Checks a shared file, whether or not a fixture uses it.
     fn look_at_shared(&mut self, path: &str, bytes: &[u8]) {
-        let place = self.line(path, 1);
-        let mut fixture = Fixture::new(path.to_owned(), place);
+        let location = self.line(path, 1);
+        let mut fixture = Fixture::new(path.to_owned(), location);
         self.begin_with(path, bytes, &mut fixture);
-        if let Some(document) = Document::read(path, bytes, &mut Faults::default()) {
+        if let Some(document) = Document::read(path, bytes, &mut Diagnostics::default()) {
             self.check_clock(&document, &fixture);
             self.check_speakers(&document, &fixture);
         }
     }
 
     fn begin_with(&mut self, path: &str, bytes: &[u8], fixture: &mut Fixture) {
-        let Some(mut shared) = Document::read(path, bytes, self.faults) else { return };
-        let Some(file) = self.shape.read(&mut shared, self.faults) else { return };
+        let Some(mut shared) = Document::read(path, bytes, self.diagnostics) else { return };
+        let Some(file) = self.shape.read(&mut shared, self.diagnostics) else { return };
         if file.conversation.is_some() {
-            let place = shared.key_place("/conversation");
-            let fault = Fault::error(
-                place,
+            let location = shared.key_location("/conversation");
+            let diagnostic = Diagnostic::error(
+                location,
                 "a file in a folder `shared/` is not played by itself and must not have `conversation`",
             );
-            self.faults.push(fault.hint("move it out of `shared/`, or remove `conversation`"));
+            self.diagnostics.push(diagnostic.hint("move it out of `shared/`, or remove `conversation`"));
         }
         if !file.setup.is_empty() {
-            let fault = Fault::error(shared.key_place("/setup"), "a shared file cannot have a `setup` of its own");
-            self.faults.push(fault.hint("list both files in the fixture's `setup`"));
+            let diagnostic =
+                Diagnostic::error(shared.key_location("/setup"), "a shared file cannot have a `setup` of its own");
+            self.diagnostics.push(diagnostic.hint("list both files in the fixture's `setup`"));
         }
         self.add(&shared, file, fixture);
     }
@@ -238,9 +243,9 @@ impl Reader<'_> {
             Ok(span) if !span.is_negative() => Some(span),
             other => {
                 let reason = other.err().map_or("it is negative".to_owned(), |error| error.to_string());
-                let place = document.place(&child(&pointer, "after"));
-                let fault = Fault::error(place, format!("`{after}` is not a duration: {reason}"));
-                self.faults.push(fault.hint("write a duration such as 90s, 2h or 3 days"));
+                let location = document.location(&child(&pointer, "after"));
+                let diagnostic = Diagnostic::error(location, format!("`{after}` is not a duration: {reason}"));
+                self.diagnostics.push(diagnostic.hint("write a duration such as 90s, 2h or 3 days"));
                 None
             }
         });
@@ -248,7 +253,7 @@ impl Reader<'_> {
             speaker: turn.speaker.unwrap_or_else(|| SOMEBODY.to_owned()),
             text: turn.user,
             after,
-            place: self.place(document, &pointer),
+            location: self.location(document, &pointer),
             expectations: Vec::new(),
             events: None,
         };
@@ -264,20 +269,21 @@ impl Reader<'_> {
             Ok(matcher) => {
                 for key in matcher.text_keys() {
                     if !super::matcher::has_text(self.catalogue, key) {
-                        let known = self.catalogue.texts.keys().map(String::as_str);
-                        let fault = Fault::error(document.place(pointer), format!("the bot has no text `{key}`"));
-                        self.faults.push(fault.hint(choose_hint(key, known)));
+                        let known = self.catalogue.library.texts.keys().map(String::as_str);
+                        let diagnostic =
+                            Diagnostic::error(document.location(pointer), format!("the bot has no text `{key}`"));
+                        self.diagnostics.push(diagnostic.hint(choose_hint(key, known)));
                     } else if super::matcher::may_be_anything(self.catalogue, key) {
                         let message = format!("the text `{key}` can produce any text, so this checks nothing");
-                        let fault = Fault::error(document.place(pointer), message);
-                        self.faults.push(fault.hint("write the text that is expected here"));
+                        let diagnostic = Diagnostic::error(document.location(pointer), message);
+                        self.diagnostics.push(diagnostic.hint("write the text that is expected here"));
                     }
                 }
                 Some(matcher)
             }
             Err(message) => {
-                let fault = Fault::error(document.place(pointer), message);
-                self.faults.push(fault.hint("see docs/replay.md for how to write conditions"));
+                let diagnostic = Diagnostic::error(document.location(pointer), message);
+                self.diagnostics.push(diagnostic.hint("see docs/replay.md for how to write conditions"));
                 None
             }
         }
@@ -288,30 +294,31 @@ impl Reader<'_> {
     fn check_known(&mut self, document: &Document, name: &str, list: &str, pointer: &str) {
         let meant = did_you_mean(name, self.names().iter().map(String::as_str)).map(str::to_owned);
         if let Some(meant) = meant.filter(|meant| *meant != name) {
-            let place = document.key_place(pointer);
-            let fault = Fault::warning(place, format!("the bot never mentions `{name}`, so it is never in {list}"));
-            self.faults.push(fault.hint(format!("did you mean `{meant}`?")));
+            let location = document.key_location(pointer);
+            let diagnostic =
+                Diagnostic::warning(location, format!("the bot never mentions `{name}`, so it is never in {list}"));
+            self.diagnostics.push(diagnostic.hint(format!("did you mean `{meant}`?")));
         }
     }
 
     /// If a fixture names its users, any other speaker is a typo.
     fn check_speakers(&mut self, document: &Document, fixture: &Fixture) {
         let named: Vec<&str> = fixture.users.keys().map(String::as_str).filter(|name| *name != SOMEBODY).collect();
-        for step in fixture.steps.iter().filter(|step| step.place.file == document.file) {
+        for step in fixture.steps.iter().filter(|step| step.location.file == document.file) {
             if step.speaker != SOMEBODY && !named.is_empty() && !named.contains(&step.speaker.as_str()) {
-                let place = document.place(&child(&step.place.pointer, "as"));
-                let fault = Fault::error(place, format!("the fixture has no user `{}`", step.speaker));
-                self.faults.push(fault.hint(choose_hint(&step.speaker, named.iter().copied())));
+                let location = document.location(&child(&step.location.pointer, "as"));
+                let diagnostic = Diagnostic::error(location, format!("the fixture has no user `{}`", step.speaker));
+                self.diagnostics.push(diagnostic.hint(choose_hint(&step.speaker, named.iter().copied())));
             }
         }
         let mut numbers: BTreeMap<i64, &str> = BTreeMap::new();
         for (name, id) in fixture.users.iter().filter_map(|(name, user)| Some((name, user.id?))) {
             if let Some(other) = numbers.insert(id, name) {
-                let fault = Fault::error(
-                    document.place(&child(&child("/users", name), "id")),
+                let diagnostic = Diagnostic::error(
+                    document.location(&child(&child("/users", name), "id")),
                     format!("`{other}` has the same id {id}"),
                 );
-                self.faults.push(fault.hint("give each user a different id: scripts tell users apart by it"));
+                self.diagnostics.push(diagnostic.hint("give each user a different id: scripts tell users apart by it"));
             }
         }
     }
@@ -324,10 +331,11 @@ impl Reader<'_> {
             match now.checked_add(*span) {
                 Ok(later) => now = later,
                 Err(error) => {
-                    let place = document.place(&child(&step.place.pointer, "after"));
+                    let location = document.location(&child(&step.location.pointer, "after"));
                     tracing::debug!(%error, "a clock out of range");
-                    self.faults.push(
-                        Fault::error(place, "the clock leaves the range of dates here").hint("use a shorter `after`"),
+                    self.diagnostics.push(
+                        Diagnostic::error(location, "the clock leaves the range of dates here")
+                            .hint("use a shorter `after`"),
                     );
                     return;
                 }
@@ -335,19 +343,19 @@ impl Reader<'_> {
         }
     }
 
-    fn place(&self, document: &Document, pointer: &str) -> Place {
-        Place { file: document.file.clone(), line: document.line(pointer), pointer: pointer.to_owned() }
+    fn location(&self, document: &Document, pointer: &str) -> FixtureLocation {
+        FixtureLocation { file: document.file.clone(), line: document.line(pointer), pointer: pointer.to_owned() }
     }
 
     /// A location in a file format without JSON pointers.
-    fn line(&self, file: &str, line: usize) -> Place {
-        Place { file: file.to_owned(), line, pointer: String::new() }
+    fn line(&self, file: &str, line: usize) -> FixtureLocation {
+        FixtureLocation { file: file.to_owned(), line, pointer: String::new() }
     }
 }
 
 /// An empty fixture for a file of another tool.
-fn foreign(name: String, place: Place) -> Fixture {
-    let mut fixture = Fixture::new(name, place);
+fn foreign(name: String, location: FixtureLocation) -> Fixture {
+    let mut fixture = Fixture::new(name, location);
     // Other tools have no stored values, so every key counts as absent.
     fixture.stubs.kv = true;
     fixture

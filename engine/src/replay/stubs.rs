@@ -7,50 +7,59 @@ use std::{
 
 use serde_json::Value;
 
-use super::fixture::{Place, Stubs};
+use super::fixture::{FixtureLocation, PluginStub, Stubs};
 use crate::{
-    catalogue::{Catalogue, HttpPolicy},
-    handlers::plugin::{Plugin, PluginCall, PluginFailure, PluginReply},
+    catalogue::Catalogue,
+    handlers::plugin::{FailureKind, Plugin, PluginCall, PluginFailure, PluginReply, Plugins},
     host::{Host, HostError, HttpAnswer},
+    policy::HttpPolicy,
 };
 
-/// A [`Host`] that answers from a fixture.
-pub struct StubHost {
-    catalogue: Arc<Catalogue>,
-    stubs: Arc<Stubs>,
-    kept: BTreeMap<String, Value>,
-    seen: Mutex<Seen>,
-}
-
-/// What the turn asked for.
+/// What a turn asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct Asked {
     /// Calls without a stub in the fixture.
     pub missing: Vec<String>,
     /// Parts of the outside world that the turn used and the fixture replaced.
     pub outside: BTreeSet<&'static str>,
     /// Names of the plugins that were called.
     pub plugins: Vec<String>,
+    /// Of these, the ones without a file.
+    pub absent: BTreeSet<String>,
     /// Locations of the stubs that answered.
-    pub used: BTreeSet<Place>,
+    pub used: BTreeSet<FixtureLocation>,
 }
 
-impl StubHost {
-    pub fn new(catalogue: Arc<Catalogue>, stubs: Arc<Stubs>, kept: BTreeMap<String, Value>) -> Self {
-        Self { catalogue, stubs, kept, seen: Mutex::default() }
+/// Notes what a turn asks for.
+#[derive(Clone, Default)]
+pub struct Notes(Arc<Mutex<Asked>>);
+
+impl Notes {
+    fn note(&self, change: impl FnOnce(&mut Asked)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// What the turn has asked for so far.
-    pub fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn asked(&self) -> Asked {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
 
-    fn note(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+/// A [`Host`] that answers from a fixture.
+pub struct StubHost {
+    catalogue: Arc<Catalogue>,
+    stubs: Arc<Stubs>,
+    kept: BTreeMap<String, Value>,
+    notes: Notes,
+}
+
+impl StubHost {
+    pub fn new(catalogue: Arc<Catalogue>, stubs: Arc<Stubs>, kept: BTreeMap<String, Value>, notes: Notes) -> Self {
+        Self { catalogue, stubs, kept, notes }
     }
 
     fn missing(&self, call: String) -> HostError {
-        self.note(|seen| seen.missing.push(call.clone()));
+        self.notes.note(|asked| asked.missing.push(call.clone()));
         HostError::Failed(format!("{call} has no stub in the fixture"))
     }
 }
@@ -67,32 +76,85 @@ impl Host for StubHost {
     }
 
     fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
-        self.note(|seen| seen.outside.extend(["http"]));
-        let asked = Value::from(url);
-        let found = self.stubs.http.iter().find(|stub| stub.url.holds(&asked, &self.catalogue));
+        self.notes.note(|asked| asked.outside.extend(["http"]));
+        let wanted = Value::from(url);
+        let found = self.stubs.http.iter().find(|stub| stub.url.holds(&wanted, &self.catalogue));
         let Some(stub) = found else { return Err(self.missing(format!("http_get({url:?})"))) };
-        self.note(|seen| seen.used.extend([stub.place.clone()]));
+        self.notes.note(|asked| asked.used.extend([stub.location.clone()]));
         // Refuse hosts that the bot may not fetch from, as a server does.
-        let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or("");
-        if !policy.allow.iter().any(|allowed| allowed == &host.to_lowercase()) {
-            return Err(HostError::Refused(format!("the host {host} is not in the bot's `allow`")));
-        }
-        stub.answer.clone().map_err(HostError::Failed)
+        let host = check_url(policy, url).map_err(HostError::Refused);
+        host.and_then(|()| stub.answer.clone().map_err(HostError::Failed))
     }
 
     fn log(&self, _: &str, _: &str) {}
+}
 
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        self.note(|seen| seen.plugins.push(plugin.name().to_owned()));
-        match self.stubs.plugins.get(plugin.name()) {
-            Some(stub) => {
-                self.note(|seen| {
-                    seen.outside.extend(["plugin"]);
-                    seen.used.extend([stub.place.clone()]);
-                });
-                stub.answer.clone()
-            }
-            None => plugin.call(PluginCall { replayed: true, ..call }),
-        }
+/// Checks that a URL may be fetched, as far as its text tells; a server checks what it connects to.
+///
+/// # Errors
+/// Why it may not: another scheme, a user name, or a host that the bot does not allow.
+fn check_url(policy: &HttpPolicy, url: &str) -> Result<(), String> {
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("\"{url}\" is not a URL"))?;
+    let default_port = match scheme.to_ascii_lowercase().as_str() {
+        "https" => 443,
+        "http" => 80,
+        _ => return Err("http_get fetches http and https only".to_owned()),
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("URLs with a user name are not fetched".to_owned());
     }
+    let with_port = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let (host, port) = match with_port {
+        Some((host, port)) => (host, port.parse().map_err(|_| format!("\"{port}\" is not a port"))?),
+        None => (authority, default_port),
+    };
+    if policy.allows(host, port, default_port) {
+        return Ok(());
+    }
+    Err(format!("the host {}:{port} is not allowed by bot.yaml", host.to_lowercase()))
+}
+
+/// A plugin in a replay: the fixture's stub answers, if there is one.
+struct StubbedPlugin {
+    inner: Arc<dyn Plugin>,
+    stub: Option<PluginStub>,
+    notes: Notes,
+}
+
+impl Plugin for StubbedPlugin {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn reads_clock(&self) -> bool {
+        self.inner.reads_clock()
+    }
+
+    fn call(&self, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
+        let name = || self.name().to_owned();
+        self.notes.note(|asked| asked.plugins.push(name()));
+        let Some(stub) = &self.stub else {
+            let reply = self.inner.call(PluginCall { replayed: true, ..call });
+            if reply.as_ref().is_err_and(|failure| failure.kind == FailureKind::Missing) {
+                self.notes.note(|asked| asked.absent.extend([name()]));
+            }
+            return reply;
+        };
+        self.notes.note(|asked| {
+            asked.outside.extend(["plugin"]);
+            asked.used.extend([stub.location.clone()]);
+        });
+        stub.answer.clone()
+    }
+}
+
+/// A bot's plugins with a fixture's stubs before them.
+pub fn stubbed(plugins: &Plugins, stubs: &Stubs, notes: &Notes) -> Plugins {
+    let one = |(name, plugin): (&String, &Arc<dyn Plugin>)| {
+        let (inner, stub) = (Arc::clone(plugin), stubs.plugins.get(name).cloned());
+        let plugin: Arc<dyn Plugin> = Arc::new(StubbedPlugin { inner, stub, notes: notes.clone() });
+        (name.clone(), plugin)
+    };
+    Arc::new(plugins.iter().map(one).collect())
 }

@@ -80,7 +80,7 @@ impl StateFile {
             // The first turn ages contexts before anything sees them.
             contexts: self.contexts.iter().map(|(name, turns)| (name.clone(), turns.saturating_add(1))).collect(),
             form: self.form.as_ref().map(|form| crate::state::Form {
-                intent: crate::catalogue::IntentId::new(&form.intent),
+                intent: crate::ids::IntentId::new(&form.intent),
                 slot: form.slot.clone(),
                 filled: Vec::new(),
                 misses: 0,

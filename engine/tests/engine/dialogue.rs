@@ -1,6 +1,6 @@
 //! Conversations: languages, forms, clarification, fallback.
 
-use banter_engine::turn::{Timings, Turn, TurnKind};
+use banter_engine::turn::{AnsweredBy, Timings, Turn, TurnKind};
 
 use crate::support::{BOT, GREET, STATUS, STOP, Talk};
 
@@ -137,7 +137,7 @@ fn a_form_without_its_intent_is_told_in_the_authors_words() {
     let mut second = Talk::with(&[("bot.yaml", &bot), ("intents/greet.yaml", GREET), ("intents/stop.yaml", STOP)]);
     second.state = first.state.clone();
     let turn = second.say("A-1042");
-    assert_eq!((turn.text().as_str(), turn.handler.as_str()), ("It has changed.", "dropped"));
+    assert_eq!((turn.text().as_str(), turn.handler), ("It has changed.", AnsweredBy::Dropped));
     assert_eq!((second.state.form.clone(), second.state.misses), (None, 0));
 }
 

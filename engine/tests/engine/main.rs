@@ -1,8 +1,9 @@
 //! The engine without a model, a network or a database.
 
+mod diagnostics;
 mod dialogue;
-mod faults;
 mod index;
+mod layers;
 mod plugins;
 mod replay;
 mod scripts;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use banter_engine::{
     catalogue::{
         bundle::Bundle,
-        fault::Faults,
         loader::{SaidOf, said_of},
     },
+    diagnostic::Diagnostics,
     handlers::{
         Effect,
         plugin::{FailureKind, LoadFailure, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
     },
-    turn::{Event, Turn},
+    turn::{AnsweredBy, Event, Turn},
 };
 use serde_json::json;
 
@@ -99,7 +99,7 @@ fn check(talk: &mut Talk, text: &str, expected: &str, events: &[&str]) {
 fn an_intents_plugin_answers() {
     let mut talk = talk("{ plugin: stub }", "");
     let turn = talk.say("use the plugin now");
-    assert_eq!((turn.text().as_str(), turn.handler.as_str()), ("plugged", "plugin:stub"));
+    assert_eq!((turn.text().as_str(), turn.handler), ("plugged", AnsweredBy::Plugin("stub".to_owned())));
     assert_eq!((&turn.state.slots["seen"], turn.explain.fuel, turn.kept.len()), (&json!(true), 7, 1));
 }
 
@@ -135,12 +135,12 @@ fn a_file_that_is_not_there_is_forgiven_where_the_bot_says_so() {
     check(&mut talk("{ plugin: gone }", ""), "use the plugin now", "Pardon?", &["gone: missing"]);
     let bot = format!("{BOT}{}", PLUGINS.replace(", optional: true", ""));
     let files = [("bot.yaml", bot.as_str()), ("plugins/stub.wasm", "junk"), ("intents/greet.yaml", GREET)];
-    let (catalogue, faults) = load_with(&files, &Stubs);
+    let (catalogue, diagnostics) = load_with(&files, &Stubs);
     assert!(catalogue.is_none());
     for expected in
         ["this is not a component", "the plugin `gone` has no file plugins/gone.wasm", "banter plugin build"]
     {
-        assert!(faults.contains(expected), "{expected} is not in {faults}");
+        assert!(diagnostics.contains(expected), "{expected} is not in {diagnostics}");
     }
 }
 
@@ -148,9 +148,9 @@ fn a_file_that_is_not_there_is_forgiven_where_the_bot_says_so() {
 fn grants_are_read_whatever_is_wrong_elsewhere() {
     let said = |plugins: &str| {
         let yaml = format!("nmae: test\nlanguages: [tlh, 5]\nhttp: {{ max_bytes: many }}\nplugins: {plugins}\n");
-        let mut faults = Faults::default();
-        let said = said_of("tax", &Bundle::of(&[("bot.yaml", yaml.as_str())]), &mut faults);
-        assert!(faults.has_errors());
+        let mut diagnostics = Diagnostics::default();
+        let said = said_of("tax", &Bundle::of(&[("bot.yaml", yaml.as_str())]), &mut diagnostics);
+        assert!(diagnostics.has_errors());
         said
     };
     let known = said("{ tax: { file: plugins/tax.wasm, allow: { clock: true } }, other: { file: 7 } }");

@@ -9,12 +9,8 @@ use std::{
 
 use banter_engine::{
     Engine, Snapshot,
-    catalogue::{
-        bundle::Bundle,
-        document::Document,
-        fault::{Faults, Severity},
-        loader,
-    },
+    catalogue::{bundle::Bundle, document::Document, loader},
+    diagnostic::{Diagnostics, Severity},
     embedding::hashed::HashedEmbedder,
     handlers::{plugin::NoPlugins, script::Scripting},
     host::NoHost,
@@ -25,6 +21,7 @@ use banter_engine::{
         matcher::{Lists, Matcher},
         mutation, reader, replay,
         rewrite::{rewrite, write},
+        skipped,
     },
 };
 use proptest::prelude::*;
@@ -75,31 +72,31 @@ struct Bench {
 
 /// Built once, because playing fixtures does not change it.
 fn bench() -> &'static Bench {
-    static BENCH: LazyLock<Bench> = LazyLock::new(build);
+    static BENCH: LazyLock<Bench> = LazyLock::new(|| build(&files()));
     &BENCH
 }
 
-fn build() -> Bench {
+fn build(files: &[(&str, &str)]) -> Bench {
     let scripting = Arc::new(Scripting::tracing());
-    let mut faults = Faults::default();
-    let catalogue = loader::load(&Bundle::of(&files()), &scripting, &NoPlugins, &mut faults);
-    let catalogue = catalogue.unwrap_or_else(|| panic!("{}", faults.render(false)));
+    let mut diagnostics = Diagnostics::default();
+    let catalogue = loader::load(&Bundle::of(files), &scripting, &NoPlugins, &mut diagnostics);
+    let catalogue = catalogue.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
     let engine = Engine::new(Arc::new(HashedEmbedder::new(128)), scripting, Arc::new(NoHost));
     let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).expect("one");
     Bench { engine, snapshot }
 }
 
 impl Bench {
-    fn read(&self, files: &[(&str, &str)]) -> (Vec<Fixture>, Faults) {
+    fn read(&self, files: &[(&str, &str)]) -> (Vec<Fixture>, Diagnostics) {
         let files: BTreeMap<String, Vec<u8>> =
             files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
-        let mut faults = Faults::default();
-        (reader::read(&files, &self.snapshot.catalogue, &mut faults), faults)
+        let mut diagnostics = Diagnostics::default();
+        (reader::read(&files, &self.snapshot.catalogue, &mut diagnostics), diagnostics)
     }
 
     fn play(&self, files: &[(&str, &str)]) -> Vec<Outcome> {
-        let (fixtures, faults) = self.read(files);
-        assert_eq!(faults.count(Severity::Error), 0, "{}", faults.render(false));
+        let (fixtures, diagnostics) = self.read(files);
+        assert_eq!(diagnostics.count(Severity::Error), 0, "{}", diagnostics.render(false));
         fixtures.iter().map(|fixture| replay(&self.engine, &self.snapshot, fixture).expect("an outcome")).collect()
     }
 }
@@ -108,7 +105,10 @@ impl Bench {
 fn differences(text: &str) -> String {
     let outcomes = bench().play(&[("fixtures/a.yaml", text)]);
     let lines = outcomes.iter().flat_map(|outcome| &outcome.turns).flat_map(|turn| &turn.differences).map(|found| {
-        format!("{}:{} {}: {} | {}", found.place.file, found.place.line, found.field, found.expected, found.actual)
+        format!(
+            "{}:{} {}: {} | {}",
+            found.location.file, found.location.line, found.field, found.expected, found.actual
+        )
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -277,7 +277,7 @@ proptest! {
     fn what_is_written_means_itself(value in values()) {
         let written = write(&value);
         let document = Document::parse("f.yaml", format!("a: {written}\n").as_bytes());
-        let document = document.unwrap_or_else(|fault| panic!("{}: {written}", fault.message));
+        let document = document.unwrap_or_else(|diagnostic| panic!("{}: {written}", diagnostic.message));
         let matcher = Matcher::parse(&document.value["a"], Lists::Items).unwrap_or_else(|error| panic!("{error}: {written}"));
         let catalogue = &bench().snapshot.catalogue;
         prop_assert!(matcher.holds(&value, catalogue), "{}", written);
@@ -320,4 +320,22 @@ fn of_several_entities_none_may_be_what_must_not_be() {
     for wrong in ["not: { entities: { order_id: A-1042 } }", "entities: { order_id: { not: B-2000 } }"] {
         assert!(fixture(wrong).contains("entities.order_id"), "{wrong}");
     }
+}
+
+#[test]
+fn what_needs_a_plugin_that_is_not_built_is_not_compared() {
+    let bot = format!("{BOT}plugins: {{ parcel: {{ file: plugins/parcel.wasm, optional: true }} }}\n");
+    let parcel =
+        "intent: parcel\nexamples: { en: [where is my parcel], ru: [где моя посылка] }\nhandler: { plugin: parcel }\n";
+    let bench = build(&[("bot.yaml", &bot), ("intents/parcel.yaml", parcel), ("intents/greet.yaml", GREET)]);
+    let ask = "conversation: ask\nturns:\n  - { user: hello, expect: { text: never said } }\n  - { user: where is my parcel, expect: { text: On its way. } }\n";
+    let stubbed = "stubs: { plugins: { parcel: { say: On its way. } } }\n";
+    let play = |fixture: &str| bench.play(&[("fixtures/a.yaml", fixture)]);
+    let absent = play(ask);
+    assert!(absent[0].passed());
+    assert_eq!(skipped(&absent), BTreeMap::from([("parcel".to_owned(), 1)]));
+    let stubbed = play(&format!("{stubbed}{ask}"));
+    let differing = |outcome: &Outcome| outcome.turns.iter().map(|turn| turn.differences.len()).collect::<Vec<_>>();
+    assert_eq!(differing(&stubbed[0]), [1, 0], "a stub takes the place of the plugin");
+    assert!(skipped(&stubbed).is_empty());
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use banter_engine::{
     Snapshot,
-    catalogue::{Catalogue, bundle::Bundle, fault::Faults, loader},
+    catalogue::{Catalogue, bundle::Bundle, loader},
+    diagnostic::Diagnostics,
     embedding::{Embedder, hashed::HashedEmbedder},
     handlers::{plugin::NoPlugins, script::Scripting},
     snapshot::{BuildError, Made},
@@ -40,9 +41,9 @@ impl Bot {
             let file = format!("intent: {name}\nexamples:\n  en:\n{list}handler: {{ reply: Yes }}\n");
             bundle.files.insert(format!("intents/{name}.yaml"), file.into_bytes());
         }
-        let mut faults = Faults::default();
-        let loaded = loader::load(&bundle, &Scripting::new(), &NoPlugins, &mut faults);
-        Arc::new(loaded.unwrap_or_else(|| panic!("{}", faults.render(false))))
+        let mut diagnostics = Diagnostics::default();
+        let loaded = loader::load(&bundle, &Scripting::new(), &NoPlugins, &mut diagnostics);
+        Arc::new(loaded.unwrap_or_else(|| panic!("{}", diagnostics.render(false))))
     }
 }
 

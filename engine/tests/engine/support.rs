@@ -9,14 +9,16 @@ use std::{
 };
 
 use banter_engine::{
-    Engine, EngineError, Snapshot,
-    catalogue::{Catalogue, HttpPolicy, bundle::Bundle, fault::Faults, loader},
+    Engine, EngineError, Request, Snapshot,
+    catalogue::{Catalogue, bundle::Bundle, loader},
+    diagnostic::Diagnostics,
     embedding::hashed::HashedEmbedder,
     handlers::{
-        plugin::{NoPlugins, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime},
+        plugin::{NoPlugins, PluginRuntime},
         script::Scripting,
     },
     host::{Host, HostError, HttpAnswer},
+    policy::HttpPolicy,
     state::DialogueState,
     turn::{Message, Turn},
 };
@@ -79,10 +81,6 @@ impl Host for TestHost {
     fn log(&self, source: &str, message: &str) {
         self.logged.lock().unwrap().push(format!("{source}: {message}"));
     }
-
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        plugin.call(call)
-    }
 }
 
 /// Loads files; also returns all diagnostics, rendered.
@@ -91,9 +89,9 @@ pub fn load(files: &[(&str, &str)]) -> (Option<Catalogue>, String) {
 }
 
 pub fn load_with(files: &[(&str, &str)], plugins: &dyn PluginRuntime) -> (Option<Catalogue>, String) {
-    let mut faults = Faults::default();
-    let catalogue = loader::load(&Bundle::of(files), &Scripting::new(), plugins, &mut faults);
-    (catalogue, faults.render(false))
+    let mut diagnostics = Diagnostics::default();
+    let catalogue = loader::load(&Bundle::of(files), &Scripting::new(), plugins, &mut diagnostics);
+    (catalogue, diagnostics.render(false))
 }
 
 /// A dialogue with a bot.
@@ -115,8 +113,8 @@ impl Talk {
     }
 
     pub fn with_plugins(files: &[(&str, &str)], host: TestHost, plugins: &dyn PluginRuntime) -> Self {
-        let (catalogue, faults) = load_with(files, plugins);
-        let catalogue = catalogue.unwrap_or_else(|| panic!("{faults}"));
+        let (catalogue, diagnostics) = load_with(files, plugins);
+        let catalogue = catalogue.unwrap_or_else(|| panic!("{diagnostics}"));
         let host = Arc::new(host);
         let embedder = Arc::new(HashedEmbedder::new(128));
         let engine = Engine::new(embedder, Arc::new(Scripting::new()), host.clone());
@@ -133,7 +131,7 @@ impl Talk {
         self.turns += 1;
         let message = Message { text, user: 7, dialog: 3, seed: self.turns };
         let now = jiff::Timestamp::from_second(NOW).unwrap();
-        let turn = self.engine.reply(&self.snapshot, &self.state, &message, self.snapshot.local(now))?;
+        let turn = self.engine.reply(&self.snapshot, Request::new(&self.snapshot, message, &self.state, now))?;
         self.state = turn.state.clone();
         self.host.kept.lock().unwrap().extend(turn.kept.clone());
         Ok(turn)

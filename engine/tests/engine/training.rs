@@ -1,12 +1,12 @@
 //! The classifier, from two examples per intent upwards.
 
 use banter_engine::{
-    catalogue::IntentId,
     decide::{
         classifier::Classifier,
         training::{Sample, train},
     },
     embedding::{Embedder, hashed::HashedEmbedder},
+    ids::IntentId,
 };
 
 fn classifier(intents: &[&[&str]]) -> (Classifier, HashedEmbedder) {

@@ -8,14 +8,15 @@ use std::{
 };
 
 use banter_engine::{
-    catalogue::{HttpPolicy, IntentId},
     handlers::{
         Effect,
-        api::Context,
+        context::Context,
         plugin::{Grants, Limits, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
     },
     host::{Host, HostError, HttpAnswer},
+    ids::IntentId,
     language::Language,
+    policy::HttpPolicy,
     random::Random,
 };
 use banter_sandbox::Sandbox;
@@ -77,10 +78,6 @@ impl Host for TestHost {
 
     fn log(&self, source: &str, message: &str) {
         self.lines.lock().unwrap().push(format!("{source}: {message}"));
-    }
-
-    fn call_plugin(&self, plugin: &dyn Plugin, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        plugin.call(call)
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use banter_engine::{
     Engine,
-    catalogue::{Catalogue, bundle::Bundle, fault::Faults},
+    catalogue::{Catalogue, bundle::Bundle},
+    diagnostic::Diagnostics,
     handlers::{plugin::PluginRuntime, script::Scripting},
     snapshot::Stage,
 };
@@ -48,7 +49,7 @@ pub(super) enum Origin {
 pub(super) struct Folder {
     catalogue: Catalogue,
     bundle: Bundle,
-    faults: Faults,
+    diagnostics: Diagnostics,
     /// What is served if the folder does not pass.
     stored: Option<VersionRecord>,
 }
@@ -72,16 +73,16 @@ impl Parts<'_> {
         if let (Some(record), false) = (&stored, follows) {
             return Ok(Origin::Store(Box::new(record.clone()), None));
         }
-        let mut faults = Faults::default();
-        let bundle = catalogs::read(&self.config.bot, &mut faults)?;
+        let mut diagnostics = Diagnostics::default();
+        let bundle = catalogs::read(&self.config.bot, &mut diagnostics)?;
         if let Some(record) = stored.as_ref().filter(|record| bundle.manifest().id() == record.id) {
             return Ok(Origin::Store(Box::new(record.clone()), None));
         }
         // Loading compiles new plugins, which takes a while.
         (self.progress)(Step { stage: GateStage::Load, done: 0, total: 1 });
-        let loaded = catalogs::load_bundle(&self.config.bot, &bundle, &faults, &self.scripting, &*self.sandbox);
+        let loaded = catalogs::load_bundle(&self.config.bot, &bundle, &diagnostics, &self.scripting, &*self.sandbox);
         match (loaded, stored) {
-            (Ok(catalogue), stored) => Ok(Origin::Folder(Box::new(Folder { catalogue, bundle, faults, stored }))),
+            (Ok(catalogue), stored) => Ok(Origin::Folder(Box::new(Folder { catalogue, bundle, diagnostics, stored }))),
             (Err(error), Some(stored)) => Ok(Origin::Store(Box::new(stored), Some(error.into()))),
             (Err(error), None) => Err(error.into()),
         }
@@ -94,9 +95,9 @@ impl Parts<'_> {
                 Ok(Started { serving: self.serve_stored(engine, &record).await?, not_taken })
             }
             Origin::Folder(folder) => {
-                let Folder { catalogue, bundle, faults, stored } = *folder;
+                let Folder { catalogue, bundle, diagnostics, stored } = *folder;
                 let serving = self.serve_folder(engine, catalogue, &bundle)?;
-                match (self.publish(&serving, bundle, faults).await, stored) {
+                match (self.publish(&serving, bundle, diagnostics).await, stored) {
                     (Ok(()), _) => Ok(Started { serving, not_taken: None }),
                     (Err(error), None) => Err(error),
                     (Err(error), Some(stored)) => {
@@ -156,11 +157,11 @@ impl Parts<'_> {
     }
 
     /// Publishes the folder as it is at the start. If two servers start at the same time, one publishes and the other follows.
-    async fn publish(&self, versions: &Versions, bundle: Bundle, faults: Faults) -> Result<(), StartError> {
+    async fn publish(&self, versions: &Versions, bundle: Bundle, diagnostics: Diagnostics) -> Result<(), StartError> {
         let actor = Actor { user: None, name: "start".to_owned() };
         let message = "the bot's folder at server start".to_owned();
         let wish = Wish { message, skip_fixtures: !self.config.reload.replay_at_start, ..Wish::default() };
-        match versions.releases.publish(bundle, faults, &wish, &actor, self.progress).await {
+        match versions.releases.publish(bundle, diagnostics, &wish, &actor, self.progress).await {
             Ok(_) => Ok(()),
             Err(ReleaseError::Conflict) => {
                 versions.follower.follow().await;

@@ -11,13 +11,8 @@ use std::{
 
 use banter_engine::{
     Engine, Snapshot,
-    catalogue::{
-        Catalogue,
-        bundle::Bundle,
-        fault::{FaultReport, Faults},
-        loader,
-        manifest::Manifest,
-    },
+    catalogue::{Catalogue, bundle::Bundle, loader, manifest::Manifest},
+    diagnostic::{DiagnosticReport, Diagnostics},
     embedding::Embedder,
     handlers::{plugin::PluginRuntime, script::Scripting},
     host::NoHost,
@@ -75,9 +70,13 @@ pub struct GateReport {
     /// Whether the version passed.
     pub passed: bool,
     /// The diagnostics of its files; warnings do not fail the gate.
-    pub faults: Vec<FaultReport>,
+    #[serde(rename = "faults")]
+    pub diagnostics: Vec<DiagnosticReport>,
     /// The differences in its own fixtures.
     pub differences: Vec<FixtureDifference>,
+    /// Fixtures that were not compared because they need a plugin that is not built, by plugin.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped: BTreeMap<String, usize>,
     /// The number of fixtures played.
     pub fixtures: usize,
     /// The number of examples that had to be embedded.
@@ -180,31 +179,33 @@ impl Gate {
     pub fn pass(
         &self,
         bundle: Bundle,
-        faults: Faults,
+        diagnostics: Diagnostics,
         base: &Snapshot,
         with_fixtures: bool,
         progress: Progress<'_>,
     ) -> Result<Candidate, GateError> {
-        self.run(|| self.pass_here(bundle, faults, base, with_fixtures, progress))
+        self.run(|| self.pass_here(bundle, diagnostics, base, with_fixtures, progress))
     }
 
     fn pass_here(
         &self,
         bundle: Bundle,
-        mut faults: Faults,
+        mut diagnostics: Diagnostics,
         base: &Snapshot,
         with_fixtures: bool,
         progress: Progress<'_>,
     ) -> Result<Candidate, GateError> {
         let manifest = bundle.manifest();
         let mut run = Run::new(manifest.id(), progress);
-        let catalogue = self.load(&bundle, &mut faults);
-        let Some(catalogue) = catalogue.filter(|_| !faults.has_errors()) else { return Err(run.refuse(&faults)) };
-        let fixtures = reader::read(&fixture_files(&bundle), &catalogue, &mut faults);
-        if faults.has_errors() {
-            return Err(run.refuse(&faults));
+        let catalogue = self.load(&bundle, &mut diagnostics);
+        let Some(catalogue) = catalogue.filter(|_| !diagnostics.has_errors()) else {
+            return Err(run.refuse(&diagnostics));
+        };
+        let fixtures = reader::read(&fixture_files(&bundle), &catalogue, &mut diagnostics);
+        if diagnostics.has_errors() {
+            return Err(run.refuse(&diagnostics));
         }
-        run.tell(&faults);
+        run.tell(&diagnostics);
         run.end(GateStage::Load);
 
         let snapshot = self.build(Arc::new(catalogue), base, &mut run)?;
@@ -221,8 +222,8 @@ impl Gate {
     }
 
     /// Loads a bot from its files, with the handlers that will serve.
-    pub fn load(&self, bundle: &Bundle, faults: &mut Faults) -> Option<Catalogue> {
-        loader::load(bundle, &self.scripting, &*self.plugins, faults)
+    pub fn load(&self, bundle: &Bundle, diagnostics: &mut Diagnostics) -> Option<Catalogue> {
+        loader::load(bundle, &self.scripting, &*self.plugins, diagnostics)
     }
 
     fn build(&self, catalogue: Arc<Catalogue>, base: &Snapshot, run: &mut Run<'_>) -> Result<Snapshot, GateError> {
@@ -247,8 +248,8 @@ impl Gate {
     /// [`GateError::Refused`] with the differences.
     pub fn replay_again(&self, id: &str, bundle: &Bundle, snapshot: &Snapshot) -> Result<(), GateError> {
         self.run(|| {
-            let mut faults = Faults::default();
-            let fixtures = reader::read(&fixture_files(bundle), &snapshot.catalogue, &mut faults);
+            let mut diagnostics = Diagnostics::default();
+            let fixtures = reader::read(&fixture_files(bundle), &snapshot.catalogue, &mut diagnostics);
             let mut run = Run::new(id.to_owned(), &|_| {});
             self.replay(snapshot, &fixtures, &mut run)?;
             match run.report.differences.is_empty() {
@@ -288,6 +289,7 @@ impl Gate {
         let played = played.map_err(|error| GateError::Broken(error.to_string()))?;
         run.report.fixtures = total;
         run.report.differences = played.iter().flat_map(differences).collect();
+        run.report.skipped = replay::skipped(&played);
         Ok(())
     }
 }
@@ -301,8 +303,8 @@ fn differences(outcome: &Outcome) -> Vec<FixtureDifference> {
     let of = |played: &replay::Played| {
         let user = played.user.clone();
         let told = move |difference: &replay::Difference| FixtureDifference {
-            file: difference.place.file.clone(),
-            line: difference.place.line,
+            file: difference.location.file.clone(),
+            line: difference.location.line,
             user: user.clone(),
             field: difference.field.clone(),
             expected: difference.expected.clone(),
@@ -331,12 +333,12 @@ impl<'a> Run<'a> {
         self.report.took_ms.push((stage, u64::try_from(took.as_millis()).unwrap_or(u64::MAX)));
     }
 
-    fn tell(&mut self, faults: &Faults) {
-        self.report.faults = faults.reports();
+    fn tell(&mut self, diagnostics: &Diagnostics) {
+        self.report.diagnostics = diagnostics.reports();
     }
 
-    fn refuse(&mut self, faults: &Faults) -> GateError {
-        self.tell(faults);
+    fn refuse(&mut self, diagnostics: &Diagnostics) -> GateError {
+        self.tell(diagnostics);
         GateError::Refused(Box::new(std::mem::take(&mut self.report)))
     }
 }

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use banter_engine::{
     Engine, Snapshot,
-    catalogue::{bundle::Bundle, fault::Faults, manifest::hash_of},
+    catalogue::{bundle::Bundle, manifest::hash_of},
     decide::training::RECIPE,
+    diagnostic::Diagnostics,
     snapshot::{BuildError, Stage},
 };
 use banter_stores::{Stores, catalog::VersionRecord, contents::Contents};
@@ -163,9 +164,9 @@ impl Source {
         let embedder = &**self.engine.embedder();
         let folder = Some(self.index_folder.as_path());
         let work = || {
-            let mut faults = Faults::default();
-            let catalogue = self.gate.load(bundle, &mut faults);
-            let catalogue = Arc::new(catalogue.ok_or_else(|| ReleaseError::Internal(faults.render(false)))?);
+            let mut diagnostics = Diagnostics::default();
+            let catalogue = self.gate.load(bundle, &mut diagnostics);
+            let catalogue = Arc::new(catalogue.ok_or_else(|| ReleaseError::Internal(diagnostics.render(false)))?);
             let mut show = |stage| stages(stage);
             let adopted = match classifier {
                 Some(bytes) => Snapshot::adopt(base, Arc::clone(&catalogue), bytes, embedder, folder, &mut show),

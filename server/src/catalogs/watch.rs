@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banter_engine::catalogue::{bundle::Bundle, fault::Faults};
+use banter_engine::{catalogue::bundle::Bundle, diagnostic::Diagnostics};
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{CreateKind, ModifyKind, RemoveKind},
@@ -163,16 +163,16 @@ impl Releases {
         }
     }
 
-    async fn try_folder(&self, read: &(Bundle, Faults), actor: &Actor) -> Result<Published, ReleaseError> {
+    async fn try_folder(&self, read: &(Bundle, Diagnostics), actor: &Actor) -> Result<Published, ReleaseError> {
         let wish = Wish { message: "saved in the bot's folder".to_owned(), ..Wish::default() };
         self.publish(read.0.clone(), read.1.clone(), &wish, actor, &|_| {}).await
     }
 }
 
-fn read(folder: &Path, report: &impl Fn(Change)) -> Option<(Bundle, Faults)> {
-    let mut faults = Faults::default();
-    match block_in_place(|| Bundle::read(folder, &mut faults)) {
-        Ok(bundle) => Some((bundle, faults)),
+fn read(folder: &Path, report: &impl Fn(Change)) -> Option<(Bundle, Diagnostics)> {
+    let mut diagnostics = Diagnostics::default();
+    match block_in_place(|| Bundle::read(folder, &mut diagnostics)) {
+        Ok(bundle) => Some((bundle, diagnostics)),
         Err(error) => {
             report(Change::Unreadable(folder.to_owned(), error));
             None

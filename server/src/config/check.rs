@@ -2,12 +2,8 @@
 
 use std::{collections::BTreeSet, fs, ops::RangeInclusive, path::Path};
 
-use banter_engine::catalogue::fault::choose_hint;
-use figment::{
-    Figment, Profile, Source,
-    error::Kind,
-    providers::{Format, Toml},
-};
+use banter_engine::diagnostic::choose_hint;
+use figment::{Figment, Profile, Source, error::Kind};
 
 use banter_stores::secret::Secret;
 
@@ -120,8 +116,9 @@ fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(
 }
 
 /// Refuses a section that no profile reads, which would be ignored silently.
-pub(super) fn refuse_unknown_profiles(file: &Path) -> Result<(), SetupError> {
-    for profile in Figment::from(Toml::file(file).nested()).profiles() {
+pub(super) fn refuse_unknown_profiles(own: &Figment) -> Result<(), SetupError> {
+    let file = own.metadata().find_map(|data| data.source.as_ref()?.file_path()).unwrap_or(Path::new("Rocket.toml"));
+    for profile in own.profiles() {
         let name = profile.as_str().as_str();
         if !["default", "dev", "release", "global"].contains(&name) {
             return Err(SetupError::new(
@@ -134,7 +131,7 @@ pub(super) fn refuse_unknown_profiles(file: &Path) -> Result<(), SetupError> {
 }
 
 /// The failure for a configuration error, with its location: a line of the file, or an environment variable.
-pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> SetupError {
+pub(super) fn configuration_failure(error: &figment::Error) -> SetupError {
     let mut path = error.path.clone();
     let mut hint = "Rocket.toml lists every key".to_owned();
     let secret = |path: &[String]| {
@@ -154,7 +151,7 @@ pub(super) fn configuration_failure(error: &figment::Error, file: &Path) -> Setu
         kind => kind.to_string(),
     };
     let source = error.metadata.as_ref().map_or(String::new(), |data| match &data.source {
-        Some(Source::File(_)) => place_in_file(file, error.profile.as_ref(), &path),
+        Some(Source::File(file)) => place_in_file(file, error.profile.as_ref(), &path),
         _ if data.name.contains("environment") => {
             let own = NAMES.iter().find(|(_, set)| *set == path.join(".") && !data.name.contains("BANTER_"));
             let name =

@@ -69,7 +69,7 @@ pub fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration, st
         dialog = dialog.0,
         kind = ?turn.kind,
         intent = turn.intent.as_ref().map(|intent| intent.as_str()),
-        handler = turn.handler,
+        handler = turn.handler.to_string(),
         embed_us = turn.timings.embed_us,
         decide_us = turn.timings.decide_us,
         handle_us = turn.timings.handle_us,

@@ -7,7 +7,8 @@ use std::sync::{
 
 use banter_engine::{
     Engine, Snapshot,
-    catalogue::{bundle::Bundle, fault::Faults, loader},
+    catalogue::{bundle::Bundle, loader},
+    diagnostic::Diagnostics,
     embedding::{Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
     handlers::{plugin::NoPlugins, script::Scripting},
 };
@@ -125,9 +126,9 @@ async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
     let stores = backend.stores();
     let clock: SharedClock = Arc::new(SystemClock);
     let scripting = Arc::new(Scripting::new());
-    let mut faults = Faults::default();
-    let catalogue = loader::load(&Bundle::of(&BOT), &scripting, &NoPlugins, &mut faults)
-        .unwrap_or_else(|| panic!("{}", faults.render(false)));
+    let mut diagnostics = Diagnostics::default();
+    let catalogue = loader::load(&Bundle::of(&BOT), &scripting, &NoPlugins, &mut diagnostics)
+        .unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
     let host = Arc::new(ServerHost::new(tokio::runtime::Handle::current(), stores.turns.clone()));
     let engine = Arc::new(Engine::new(
         Arc::new(Sometimes(HashedEmbedder::new(128), AtomicBool::new(false))),
@@ -145,7 +146,7 @@ async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
     // The first server publishes the bot; the others follow it.
     let actor = Actor { user: None, name: "start".to_owned() };
     let published =
-        releases.publish(Bundle::of(&BOT), Faults::default(), &Wish::default(), &actor, &|_| {}).await.unwrap();
+        releases.publish(Bundle::of(&BOT), Diagnostics::default(), &Wish::default(), &actor, &|_| {}).await.unwrap();
     assert!(published.report.passed);
     follower.follow().await;
     let versions = Versions { source, follower, releases };

@@ -9,17 +9,17 @@ use std::{
 
 use banter_engine::{
     catalogue::{
-        IntentId,
         bundle::Bundle,
-        fault::Faults,
         loader::{self, SaidOf},
     },
+    diagnostic::Diagnostics,
     handlers::{
         Effect,
-        api::Context,
+        context::Context,
         plugin::{Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
     },
     host::Host,
+    ids::IntentId,
     language::Language as Speech,
     random::Random,
 };
@@ -63,16 +63,16 @@ struct Subject {
 
 impl Subject {
     fn find(config: &Config, name: &str) -> Result<Self, Failure> {
-        let mut faults = Faults::default();
-        let bundle = Bundle::read(&config.bot, &mut faults).map_err(|error| {
+        let mut diagnostics = Diagnostics::default();
+        let bundle = Bundle::read(&config.bot, &mut diagnostics).map_err(|error| {
             Failure::usage(
                 format!("cannot read the bot's folder {}: {error}", config.bot.display()),
                 "choose the bot's folder with --bot DIR",
             )
         })?;
-        let said = loader::said_of(name, &bundle, &mut faults);
-        if faults.has_errors() {
-            eprint!("{}", faults.render(colour()));
+        let said = loader::said_of(name, &bundle, &mut diagnostics);
+        if diagnostics.has_errors() {
+            eprint!("{}", diagnostics.render(colour()));
         }
         let (named, spec) = match said {
             SaidOf::Known(spec) => (true, *spec),

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use banter_engine::catalogue::{
-    diff::{CatalogueDiff, ValueDiff},
-    fault::{FaultReport, Severity},
+use banter_engine::{
+    catalogue::diff::{CatalogueDiff, ValueDiff},
+    diagnostic::{DiagnosticReport, Severity},
+    forecast::Changed,
 };
-use banter_engine::forecast::Changed;
 
 use banter_server::catalogs::{
     gate::{FixtureDifference, GateReport},
@@ -16,7 +16,7 @@ use banter_server::catalogs::{
 
 pub use banter_server::catalogs::serving::short;
 
-use crate::failure::counted;
+use crate::failure::{counted, fixtures_skipped};
 
 /// The maximum number of lines of each kind.
 const LINES: usize = 20;
@@ -28,7 +28,7 @@ pub fn harmless(text: &str) -> String {
 
 /// One line that describes a published version.
 pub fn published(published: &Published) -> String {
-    let told = match published.report.faults.len() {
+    let told = match published.report.diagnostics.len() {
         0 => String::new(),
         warnings => format!(", {} (see `banter check`)", counted(warnings, "warning")),
     };
@@ -37,9 +37,14 @@ pub fn published(published: &Published) -> String {
 
 /// The warnings of a version that passed.
 pub fn warnings(report: &GateReport) -> String {
-    let mut out: String = report.faults.iter().take(LINES).map(fault).collect();
-    more(&mut out, report.faults.len());
+    let mut out: String = report.diagnostics.iter().take(LINES).map(diagnostic).collect();
+    more(&mut out, report.diagnostics.len());
     out
+}
+
+/// The fixtures that were not compared, and why.
+pub fn skipped(report: &GateReport) -> String {
+    report.skipped.iter().map(|(plugin, count)| fixtures_skipped(plugin, *count)).collect()
 }
 
 /// A short summary of a diff.
@@ -73,14 +78,14 @@ pub fn summary(diff: &CatalogueDiff) -> String {
 /// Everything that made the gate refuse a version.
 pub fn refusal(report: &GateReport) -> String {
     let mut out = String::new();
-    for fault in report.faults.iter().filter(|fault| fault.severity == Severity::Error) {
-        out.push_str(&self::fault(fault));
+    for diagnostic in report.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error) {
+        out.push_str(&self::diagnostic(diagnostic));
     }
     for difference in report.differences.iter().take(LINES) {
         out.push_str(&self::difference(difference));
     }
     more(&mut out, report.differences.len());
-    let errors = report.faults.iter().filter(|fault| fault.severity == Severity::Error).count();
+    let errors = report.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     let _ = match (errors, report.differences.len()) {
         (0, 1) => write!(out, "rejected: 1 expectation of its own fixtures failed"),
         (0, differing) => write!(out, "rejected: {differing} expectations of its own fixtures failed"),
@@ -89,10 +94,10 @@ pub fn refusal(report: &GateReport) -> String {
     out
 }
 
-fn fault(fault: &FaultReport) -> String {
-    let hint = fault.hint.as_ref().map_or(String::new(), |hint| format!("  hint: {}\n", harmless(hint)));
-    let severity = if fault.severity == Severity::Error { "error" } else { "warning" };
-    format!("{severity}: {}:{}: {}\n{hint}", harmless(&fault.file), fault.line, harmless(&fault.message))
+fn diagnostic(diagnostic: &DiagnosticReport) -> String {
+    let hint = diagnostic.hint.as_ref().map_or(String::new(), |hint| format!("  hint: {}\n", harmless(hint)));
+    let severity = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
+    format!("{severity}: {}:{}: {}\n{hint}", harmless(&diagnostic.file), diagnostic.line, harmless(&diagnostic.message))
 }
 
 fn difference(difference: &FixtureDifference) -> String {
@@ -162,12 +167,12 @@ pub fn forecast(forecast: &Forecast) -> String {
 }
 
 fn changed(changed: &Changed) -> String {
-    let place = changed.place.as_ref().map_or(String::new(), |place| format!("{place}: "));
+    let location = changed.location.as_ref().map_or(String::new(), |location| format!("{location}: "));
     let one = |answer: &banter_engine::forecast::Answered| {
         let intent = answer.intent.as_deref().unwrap_or("no intent");
         format!("{intent}: {}", harmless(&answer.text))
     };
-    format!("  {place}{}\n    - {}\n    + {}\n", harmless(&changed.text), one(&changed.from), one(&changed.to))
+    format!("  {location}{}\n    - {}\n    + {}\n", harmless(&changed.text), one(&changed.from), one(&changed.to))
 }
 
 /// The servers, one per line, and the versions' match rates.

@@ -6,7 +6,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 use serde_json::{Map, Number, Value};
 
 use super::{Document, child};
-use crate::catalogue::fault::{Fault, Place};
+use crate::diagnostic::{Diagnostic, Location};
 
 const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 32;
@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 32;
 ///
 /// # Errors
 /// The first syntax error or exceeded limit.
-pub(super) fn read(document: Document, text: &str) -> Result<Document, Fault> {
+pub(super) fn read(document: Document, text: &str) -> Result<Document, Diagnostic> {
     let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let mut reader =
         Reader { parser: Parser::new_from_str(text), text, offsets, document, anchors: HashMap::new(), nodes: 0 };
@@ -33,14 +33,16 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn read(&mut self) -> Result<(), Fault> {
+    fn read(&mut self) -> Result<(), Diagnostic> {
         let mut seen = false;
         loop {
             let (event, span) = self.next()?;
             match event {
                 Event::StreamEnd => return Ok(()),
                 Event::DocumentStart(_) if seen => {
-                    return Err(self.fault(span, "the file has more than one YAML document").hint("remove the `---`"));
+                    return Err(self
+                        .diagnostic(span, "the file has more than one YAML document")
+                        .hint("remove the `---`"));
                 }
                 Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
                 other => {
@@ -51,13 +53,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), Fault> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => {
                 let at = self.byte(error.marker().index());
-                let place = Place { file: self.document.file.clone(), span: at..at };
-                Err(Fault::error(place, format!("this is not YAML: {}", error.info())).hint(self.syntax_hint(at)))
+                let location = Location { file: self.document.file.clone(), span: at..at };
+                Err(Diagnostic::error(location, format!("this is not YAML: {}", error.info()))
+                    .hint(self.syntax_hint(at)))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
@@ -77,11 +80,11 @@ impl<'a> Reader<'a> {
         "look for a missing quote, or a line indented differently from its neighbours"
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, pointer: &str, depth: usize) -> Result<Value, Fault> {
+    fn node(&mut self, event: Event<'a>, span: Span, pointer: &str, depth: usize) -> Result<Value, Diagnostic> {
         self.count(1, span)?;
         if depth > MAX_DEPTH {
-            let fault = self.fault(span, format!("the file nests deeper than {MAX_DEPTH} levels"));
-            return Err(fault.hint("look for an unclosed bracket, or nest less"));
+            let diagnostic = self.diagnostic(span, format!("the file nests deeper than {MAX_DEPTH} levels"));
+            return Err(diagnostic.hint("look for an unclosed bracket, or nest less"));
         }
         let mut range = self.range(span);
         // A quoted text ends at its closing quote; the parser's span includes a trailing comment.
@@ -96,7 +99,7 @@ impl<'a> Reader<'a> {
             Event::MappingStart(anchor, _) => (anchor, self.mapping(pointer, depth)?),
             _ => {
                 return Err(self
-                    .fault(span, "this is not YAML: a value was expected")
+                    .diagnostic(span, "this is not YAML: a value was expected")
                     .hint("write one, or remove the key"));
             }
         };
@@ -106,7 +109,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn sequence(&mut self, pointer: &str, depth: usize) -> Result<Value, Fault> {
+    fn sequence(&mut self, pointer: &str, depth: usize) -> Result<Value, Diagnostic> {
         let mut items = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -119,7 +122,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn mapping(&mut self, pointer: &str, depth: usize) -> Result<Value, Fault> {
+    fn mapping(&mut self, pointer: &str, depth: usize) -> Result<Value, Diagnostic> {
         let mut fields = Map::new();
         loop {
             let (event, span) = self.next()?;
@@ -129,10 +132,11 @@ impl<'a> Reader<'a> {
                     return Ok(Value::Object(fields));
                 }
                 Event::Scalar(text, ..) => text.into_owned(),
-                _ => return Err(self.fault(span, "a key must be a text").hint("put the key in quotes")),
+                _ => return Err(self.diagnostic(span, "a key must be a text").hint("put the key in quotes")),
             };
             if fields.contains_key(&key) {
-                let twin = self.fault(span, format!("the key `{key}` appears twice")).hint("merge both, or rename one");
+                let twin =
+                    self.diagnostic(span, format!("the key `{key}` appears twice")).hint("merge both, or rename one");
                 self.document.twins.push(twin);
                 let (event, span) = self.next()?;
                 // A separate pointer, so that its locations do not hide those of the first.
@@ -157,10 +161,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<Value, Fault> {
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<Value, Diagnostic> {
         let Some(value) = self.anchors.get(&anchor) else {
             return Err(self
-                .fault(span, "the alias refers to an anchor that is not defined before it")
+                .diagnostic(span, "the alias refers to an anchor that is not defined before it")
                 .hint("a text that begins with `*` needs quotes"));
         };
         let size = weigh(value);
@@ -168,30 +172,37 @@ impl<'a> Reader<'a> {
         Ok(self.anchors[&anchor].clone())
     }
 
-    fn count(&mut self, more: usize, span: Span) -> Result<(), Fault> {
+    fn count(&mut self, more: usize, span: Span) -> Result<(), Diagnostic> {
         self.nodes = self.nodes.saturating_add(more);
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
         Err(self
-            .fault(span, format!("the file expands to more than {MAX_NODES} values"))
+            .diagnostic(span, format!("the file expands to more than {MAX_NODES} values"))
             .hint(if self.anchors.is_empty() { "split the file" } else { "use fewer aliases, or split the file" }))
     }
 
-    fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<Cow<'a, Tag>>, span: Span) -> Result<Value, Fault> {
+    fn scalar(
+        &self,
+        text: &str,
+        style: ScalarStyle,
+        tag: Option<Cow<'a, Tag>>,
+        span: Span,
+    ) -> Result<Value, Diagnostic> {
         match tag {
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(Value::String(text.to_owned())),
             Some(tag) if !tag.is_yaml_core_schema() => {
-                let fault = self.fault(span, format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix));
-                Err(fault.hint("remove it; a text that begins with `!` needs quotes"))
+                let diagnostic =
+                    self.diagnostic(span, format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix));
+                Err(diagnostic.hint("remove it; a text that begins with `!` needs quotes"))
             }
             _ if style != ScalarStyle::Plain => Ok(Value::String(text.to_owned())),
             _ => Ok(plain(text)),
         }
     }
 
-    fn fault(&self, span: Span, message: impl Into<String>) -> Fault {
-        Fault::error(Place { file: self.document.file.clone(), span: self.range(span) }, message)
+    fn diagnostic(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(Location { file: self.document.file.clone(), span: self.range(span) }, message)
     }
 
     fn range(&self, span: Span) -> Range<usize> {

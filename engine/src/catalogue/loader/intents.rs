@@ -8,16 +8,17 @@ use serde_json::{Value, json};
 use super::Loader;
 use crate::{
     catalogue::{
-        Handler, Intent, IntentId, SlotSpec,
+        Handler, Intent, SlotSpec,
         document::{Document, child},
         example::{Example, Mark, parse_annotations},
-        fault::{Fault, Faults, Place, choose_hint, did_you_mean},
         lint::Names,
         shape::Shape,
-        template::Text,
         wire::{HandlerFile, IntentFile, RoleFile, SlotFile, TextFile},
     },
+    diagnostic::{Diagnostic, Diagnostics, Location, choose_hint, did_you_mean},
     entities::EntitySpec,
+    ids::IntentId,
+    template::Text,
     text::normalize,
 };
 
@@ -32,20 +33,21 @@ impl Loader<'_> {
         let mut intents = Vec::new();
         let paths = self.paths("intents/");
         if paths.is_empty() && self.bundle.files.contains_key("bot.yaml") {
-            let place = Place { file: "bot.yaml".to_owned(), span: 0..0 };
-            self.faults
-                .push(Fault::error(place, "the bot has no intents").hint("write one in a file intents/<name>.yaml"));
+            let location = Location { file: "bot.yaml".to_owned(), span: 0..0 };
+            self.diagnostics.push(
+                Diagnostic::error(location, "the bot has no intents").hint("write one in a file intents/<name>.yaml"),
+            );
         }
         let files = &self.bundle.files;
         let read = |path: &String| {
-            let mut faults = Faults::default();
-            let mut document = Document::read(path, files.get(path)?, &mut faults);
-            let file = document.as_mut().and_then(|document| shape.read(document, &mut faults));
-            Some((document, file, faults))
+            let mut diagnostics = Diagnostics::default();
+            let mut document = Document::read(path, files.get(path)?, &mut diagnostics);
+            let file = document.as_mut().and_then(|document| shape.read(document, &mut diagnostics));
+            Some((document, file, diagnostics))
         };
         let parsed: Vec<_> = paths.par_iter().filter_map(read).collect();
-        for (document, file, faults) in parsed {
-            self.faults.append(faults);
+        for (document, file, diagnostics) in parsed {
+            self.diagnostics.append(diagnostics);
             match (document, file) {
                 (Some(document), Some(file)) => intents.push(self.intent(file, &document, entities)),
                 _ => {
@@ -83,8 +85,8 @@ impl Loader<'_> {
             handler,
             threshold: file.threshold,
             cancels: file.role == Some(RoleFile::Cancel),
-            place: document.place("/intent"),
-            handler_place: document.place(answer.map_or("/handler", String::as_str)),
+            location: document.location("/intent"),
+            handler_location: document.location(answer.map_or("/handler", String::as_str)),
         }
     }
 
@@ -99,18 +101,18 @@ impl Loader<'_> {
             let pointer = child("/examples", code);
             let Some(language) = self.language(code, document, &pointer) else { continue };
             for (index, source) in list.iter().enumerate() {
-                let place = document.place(&child(&pointer, index));
-                match self.example(source, &place, entities) {
+                let location = document.location(&child(&pointer, index));
+                match self.example(source, &location, entities) {
                     Ok((text, marks)) => {
-                        examples.push(Example { language: language.clone(), text, marks, place });
+                        examples.push(Example { language: language.clone(), text, marks, location });
                     }
-                    Err(fault) => self.faults.push(fault),
+                    Err(diagnostic) => self.diagnostics.push(diagnostic),
                 }
             }
         }
         if examples.is_empty() && !document.lacks("/examples") {
-            let fault = Fault::error(document.key_place("/examples"), "the intent has no examples");
-            self.faults.push(fault.hint("write at least two, in the words of users"));
+            let diagnostic = Diagnostic::error(document.key_location("/examples"), "the intent has no examples");
+            self.diagnostics.push(diagnostic.hint("write at least two, in the words of users"));
         }
         examples
     }
@@ -118,19 +120,22 @@ impl Loader<'_> {
     fn example(
         &mut self,
         source: &str,
-        place: &Place,
+        location: &Location,
         entities: &BTreeMap<String, EntitySpec>,
-    ) -> Result<(String, Vec<Mark>), Fault> {
+    ) -> Result<(String, Vec<Mark>), Diagnostic> {
         let (text, marks) = parse_annotations(source).map_err(|(message, _)| {
-            Fault::error(place.clone(), message).hint("mark an entity as [what users say](entity)")
+            Diagnostic::error(location.clone(), message).hint("mark an entity as [what users say](entity)")
         })?;
         let text = normalize(&text);
         if text.is_empty() {
-            return Err(Fault::error(place.clone(), "the example is empty").hint("write what users say, or remove it"));
+            return Err(
+                Diagnostic::error(location.clone(), "the example is empty").hint("write what users say, or remove it")
+            );
         }
         if text.chars().count() > MAX_EXAMPLE {
-            let fault = Fault::error(place.clone(), format!("the example is longer than {MAX_EXAMPLE} characters"));
-            return Err(fault.hint("shorten it: no message may be longer"));
+            let diagnostic =
+                Diagnostic::error(location.clone(), format!("the example is longer than {MAX_EXAMPLE} characters"));
+            return Err(diagnostic.hint("shorten it: no message may be longer"));
         }
         for mark in &marks {
             let Some(spec) = entities.get(&mark.entity) else {
@@ -138,15 +143,18 @@ impl Loader<'_> {
                     continue;
                 }
                 let known: Vec<&str> = entities.keys().map(String::as_str).collect();
-                let fault =
-                    Fault::error(place.clone(), format!("the example marks an unknown entity `{}`", mark.entity));
-                self.faults.push(fault.hint(choose_hint(&mark.entity, known)));
+                let diagnostic = Diagnostic::error(
+                    location.clone(),
+                    format!("the example marks an unknown entity `{}`", mark.entity),
+                );
+                self.diagnostics.push(diagnostic.hint(choose_hint(&mark.entity, known)));
                 continue;
             };
             if spec.find(&mark.entity, &mark.text).is_empty() {
                 let message = format!("`{}` is marked as {}, which does not recognise it", mark.text, mark.entity);
-                let fault = Fault::warning(place.clone(), message);
-                self.faults.push(fault.hint(format!("extend `{}` in bot.yaml, or fix the example", mark.entity)));
+                let diagnostic = Diagnostic::warning(location.clone(), message);
+                self.diagnostics
+                    .push(diagnostic.hint(format!("extend `{}` in bot.yaml, or fix the example", mark.entity)));
             }
         }
         Ok((text, marks))
@@ -163,8 +171,9 @@ impl Loader<'_> {
         let file: SlotFile = match serde_json::from_value(value) {
             Ok(file) => file,
             Err(error) => {
-                let fault = Fault::error(document.place(&pointer), error.to_string());
-                self.faults.push(fault.hint("a slot has `entity`, `ask`, `retry`, `required` and `remember`"));
+                let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
+                self.diagnostics
+                    .push(diagnostic.hint("a slot has `entity`, `ask`, `retry`, `required` and `remember`"));
                 SlotFile { entity: None, ask: None, retry: None, required: false, remember: false }
             }
         };
@@ -173,14 +182,18 @@ impl Loader<'_> {
             && !self.is_entity(entity)
         {
             let known: Vec<&str> = entities.keys().map(String::as_str).collect();
-            let fault =
-                Fault::error(document.place(&child(&pointer, "entity")), format!("there is no entity `{entity}`"));
-            self.faults.push(fault.hint(choose_hint(entity, known)));
+            let diagnostic = Diagnostic::error(
+                document.location(&child(&pointer, "entity")),
+                format!("there is no entity `{entity}`"),
+            );
+            self.diagnostics.push(diagnostic.hint(choose_hint(entity, known)));
         }
         if file.required && file.ask.is_none() && !document.lacks(&pointer) {
-            let fault =
-                Fault::error(document.key_place(&pointer), format!("the required slot `{name}` has no question"));
-            self.faults.push(fault.hint("add `ask: …`, or `required: false`"));
+            let diagnostic = Diagnostic::error(
+                document.key_location(&pointer),
+                format!("the required slot `{name}` has no question"),
+            );
+            self.diagnostics.push(diagnostic.hint("add `ask: …`, or `required: false`"));
         }
         let mut text =
             |file: Option<TextFile>, key| Some(self.text(file?, document, &child(&pointer, key), Names::Only(&[])));
@@ -208,25 +221,27 @@ impl Loader<'_> {
             file.jump.is_some(),
         ];
         if given.iter().filter(|given| **given).count() != 1 && !document.lacks("/handler") {
-            let fault = Fault::error(document.key_place("/handler"), "the handler must have exactly one answer");
-            self.faults.push(fault.hint("write exactly one of `reply`, `script`, `plugin`, `handoff` and `jump`"));
+            let diagnostic =
+                Diagnostic::error(document.key_location("/handler"), "the handler must have exactly one answer");
+            self.diagnostics
+                .push(diagnostic.hint("write exactly one of `reply`, `script`, `plugin`, `handoff` and `jump`"));
         }
         if file.function.is_some() && file.script.is_none() && !document.lacks("/handler") {
-            let fault = Fault::error(document.key_place("/handler/function"), "`function` works only with `script`");
-            self.faults.push(fault.hint("add `script: …`, or remove `function`"));
+            let diagnostic =
+                Diagnostic::error(document.key_location("/handler/function"), "`function` works only with `script`");
+            self.diagnostics.push(diagnostic.hint("add `script: …`, or remove `function`"));
         }
         if file.suggest.is_some() && file.reply.is_none() && !document.lacks("/handler") {
-            let fault = Fault::error(document.key_place("/handler/suggest"), "`suggest` works only with `reply`");
-            self.faults.push(fault.hint("a script offers quick replies with `say(…).suggest([…])`"));
+            let diagnostic =
+                Diagnostic::error(document.key_location("/handler/suggest"), "`suggest` works only with `reply`");
+            self.diagnostics.push(diagnostic.hint("a script offers quick replies with `say(…).suggest([…])`"));
         }
         if let Some(script) = file.script {
             return self.script_handler(&script, file.function, document);
         }
         if let Some(name) = file.plugin {
-            return match self.named_plugin(&name, document) {
-                Some(plugin) => Handler::Plugin(plugin),
-                None => Handler::Reply { text: Text::default(), suggest: BTreeMap::new() },
-            };
+            self.check_plugin(&name, document);
+            return Handler::Plugin(name);
         }
         if let Some(target) = file.jump {
             return Handler::Jump(IntentId::new(&target));
@@ -240,12 +255,16 @@ impl Loader<'_> {
         };
         if let Some(suggest) = &file.suggest {
             let missing = self.languages.iter().filter(|language| !suggest.contains_key(language.code()));
-            let place = document.key_place("/handler/suggest");
-            let fault = |language: &crate::language::Language| {
+            let location = document.key_location("/handler/suggest");
+            let diagnostic = |language: &crate::language::Language| {
                 let message = format!("the quick replies are missing in `{language}`");
-                Fault::warning(place.clone(), message).hint(format!("add `{language}: […]`"))
+                Diagnostic::warning(location.clone(), message).hint(format!("add `{language}: […]`"))
             };
-            missing.map(fault).collect::<Vec<_>>().into_iter().for_each(|fault| self.faults.push(fault));
+            missing
+                .map(diagnostic)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|diagnostic| self.diagnostics.push(diagnostic));
         }
         let mut suggest = BTreeMap::new();
         for (code, list) in file.suggest.unwrap_or_default() {
@@ -269,8 +288,8 @@ impl Loader<'_> {
                     None if path.ends_with(".rhai") => format!("create {path}"),
                     None => "write a file under scripts/ that ends in .rhai".to_owned(),
                 };
-                let place = document.place("/handler/script");
-                self.faults.push(Fault::error(place, "the handler's script does not exist").hint(hint));
+                let location = document.location("/handler/script");
+                self.diagnostics.push(Diagnostic::error(location, "the handler's script does not exist").hint(hint));
             }
             return Handler::Reply { text: Text::default(), suggest: BTreeMap::new() };
         };
@@ -280,8 +299,9 @@ impl Loader<'_> {
             } else {
                 "/handler/script"
             };
-            let fault = Fault::error(document.place(pointer), format!("{path} has no function `{function}(ctx)`"));
-            self.faults.push(fault.hint(choose_hint(&function, script.handlers())));
+            let diagnostic =
+                Diagnostic::error(document.location(pointer), format!("{path} has no function `{function}(ctx)`"));
+            self.diagnostics.push(diagnostic.hint(choose_hint(&function, script.handlers())));
         }
         Handler::Script { script, function }
     }

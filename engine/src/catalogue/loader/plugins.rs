@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::{Loader, bot_shape};
 use crate::{
     catalogue::{
-        HttpPolicy,
         bundle::Bundle,
         document::{Document, child},
-        fault::{Fault, Faults, Place, choose_hint},
         wire::{BotFile, LimitsFile, PluginFile},
     },
+    diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
     handlers::plugin::{Grants, Limits, MissingPlugin, PluginRuntime, PluginSpec},
+    policy::HttpPolicy,
 };
 
 /// What bot.yaml says about one plugin.
@@ -29,13 +29,13 @@ pub enum SaidOf {
 
 /// Reads one plugin's entry in bot.yaml, whatever is wrong elsewhere; for commands on that plugin alone. Errors in the
 /// shape of bot.yaml go into `faults`, except those of other plugins.
-pub fn said_of(name: &str, bundle: &Bundle, faults: &mut Faults) -> SaidOf {
+pub fn said_of(name: &str, bundle: &Bundle, diagnostics: &mut Diagnostics) -> SaidOf {
     let Some(bytes) = bundle.files.get("bot.yaml") else { return SaidOf::Unnamed };
-    faults.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
+    diagnostics.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
     let mut document = match Document::parse("bot.yaml", bytes) {
         Ok(document) => document,
-        Err(fault) => {
-            faults.push(fault);
+        Err(diagnostic) => {
+            diagnostics.push(diagnostic);
             return SaidOf::Unreadable;
         }
     };
@@ -43,7 +43,7 @@ pub fn said_of(name: &str, bundle: &Bundle, faults: &mut Faults) -> SaidOf {
     if let Some(plugins) = document.value.pointer_mut("/plugins").and_then(Value::as_object_mut) {
         plugins.retain(|other, _| other == name);
     }
-    let Some(bot) = bot_shape().read(&mut document, faults) else { return SaidOf::Unreadable };
+    let Some(bot) = bot_shape().read(&mut document, diagnostics) else { return SaidOf::Unreadable };
     if document.lacks(&child("/plugins", name)) {
         return SaidOf::Unreadable;
     }
@@ -73,72 +73,72 @@ impl Loader<'_> {
         for (name, file) in &bot.plugins {
             let pointer = child("/plugins", name);
             self.check_settings(file, document, &pointer);
-            let place = document.place(&child(&pointer, "file"));
+            let location = document.location(&child(&pointer, "file"));
             let Some(component) = self.bundle.files.get(&file.file) else {
-                self.missing(name, file, place);
+                self.missing(name, file, location);
                 continue;
             };
             match runtime.load(spec(name, file, bot), component) {
                 Ok(plugin) => {
                     self.plugins.insert(name.clone(), plugin);
                 }
-                Err(failure) => self.faults.push(Fault::error(place, failure.message).hint(failure.hint)),
+                Err(failure) => self.diagnostics.push(Diagnostic::error(location, failure.message).hint(failure.hint)),
             }
         }
     }
 
-    fn missing(&mut self, name: &str, file: &PluginFile, place: Place) {
+    fn missing(&mut self, name: &str, file: &PluginFile, location: Location) {
         let message = format!("the plugin `{name}` has no file {}", file.file);
         // Keep the name in either case, so that the intents that use it cause no follow-on errors.
         self.plugins.insert(name.to_owned(), Arc::new(MissingPlugin(name.to_owned())));
-        let fault = if file.optional { Fault::warning(place, message) } else { Fault::error(place, message) };
-        self.faults.push(fault.hint("build it with `banter plugin build`, or fix the path"));
+        self.absent_plugins.push(name.to_owned());
+        let diagnostic =
+            if file.optional { Diagnostic::warning(location, message) } else { Diagnostic::error(location, message) };
+        self.diagnostics.push(diagnostic.hint(format!("build it with `banter plugin build {name}`, or fix the path")));
     }
 
     /// Checks the settings against the schema next to the component.
     fn check_settings(&mut self, file: &PluginFile, document: &Document, pointer: &str) {
         let path = file.file.replace(".wasm", ".schema.json");
         let Some(bytes) = self.bundle.files.get(&path) else { return };
-        let whole = || Place { file: path.clone(), span: 0..0 };
+        let whole = || Location { file: path.clone(), span: 0..0 };
         let schema: Value = match serde_json::from_slice(bytes) {
             Ok(schema) => schema,
-            Err(error) => return self.faults.push(Fault::error(whole(), format!("this is not valid JSON: {error}"))),
+            Err(error) => {
+                return self.diagnostics.push(Diagnostic::error(whole(), format!("this is not valid JSON: {error}")));
+            }
         };
         let validator = match jsonschema::validator_for(&schema) {
             Ok(validator) => validator,
             Err(error) => {
-                return self.faults.push(Fault::error(whole(), format!("this is not a valid JSON Schema: {error}")));
+                return self
+                    .diagnostics
+                    .push(Diagnostic::error(whole(), format!("this is not a valid JSON Schema: {error}")));
             }
         };
         let settings = Value::Object(file.settings.clone());
         for error in validator.iter_errors(&settings) {
             let inner = format!("{}{}", child(pointer, "settings"), error.instance_path());
-            let place = if document.value.pointer(&inner).is_some() {
-                document.place(&inner)
+            let location = if document.value.pointer(&inner).is_some() {
+                document.location(&inner)
             } else {
-                document.key_place(pointer)
+                document.key_location(pointer)
             };
-            self.faults.push(
-                Fault::error(place, error.to_string())
+            self.diagnostics.push(
+                Diagnostic::error(location, error.to_string())
                     .hint(format!("see {path} for the settings that the plugin accepts")),
             );
         }
     }
 
-    /// The plugin that an intent names; reports an unknown name.
-    pub(super) fn named_plugin(
-        &mut self,
-        name: &str,
-        document: &Document,
-    ) -> Option<Arc<dyn crate::handlers::plugin::Plugin>> {
-        let found = self.plugins.get(name).cloned();
-        let told = self.bot.plugins.iter().any(|known| known == name);
-        if found.is_none() && !told && !self.gaps.plugins {
+    /// Reports the name of a plugin that bot.yaml lacks.
+    pub(super) fn check_plugin(&mut self, name: &str, document: &Document) {
+        if !self.gaps.plugins && !self.bot.plugins.iter().any(|known| known == name) {
             let known: Vec<&str> = self.bot.plugins.iter().map(String::as_str).collect();
-            let fault = Fault::error(document.place("/handler/plugin"), format!("there is no plugin `{name}`"));
-            self.faults.push(fault.hint(choose_hint(name, known)));
+            let diagnostic =
+                Diagnostic::error(document.location("/handler/plugin"), format!("there is no plugin `{name}`"));
+            self.diagnostics.push(diagnostic.hint(choose_hint(name, known)));
         }
-        found
     }
 }
 

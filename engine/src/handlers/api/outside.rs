@@ -1,15 +1,13 @@
 //! Script functions that reach beyond the turn: log, stored values, HTTP, plugins.
 
-use std::sync::{PoisonError, atomic::Ordering};
-
 use rhai::{Dynamic, Engine, INT, Map, NativeCallContext};
 use serde_json::Value;
 
-use super::{Fallible, MAX_KEY, Reply, bounded, call, dynamic, json};
+use super::value::{Fallible, MAX_KEY, Reply, bounded, call, dynamic, json};
 use crate::{
     handlers::{
+        call::{SoFar, outside_deadline, take_one},
         plugin::PluginCall,
-        script::{outside_deadline, take_one},
     },
     text::shorten,
 };
@@ -22,20 +20,23 @@ pub(super) fn register(engine: &mut Engine) {
     engine
         .register_fn("log", |ctx: NativeCallContext, message: &str| -> Fallible<()> {
             let call = call(&ctx)?;
-            if take_one(&call.lines_left) {
+            if take_one(&mut call.so_far().left.lines) {
                 call.host.log(&call.script, &shorten(message, 500));
             }
             Ok(())
         })
         .register_fn("kv_get", |ctx: NativeCallContext, key: &str| -> Fallible<Dynamic> {
             let call = call(&ctx)?;
-            if let Some(value) = call.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            let mut so_far = call.so_far();
+            if let Some(value) = so_far.kept.get(key) {
                 return Ok(dynamic(value));
             }
-            if !take_one(&call.reads_left) {
+            if !take_one(&mut so_far.left.reads) {
                 return Err("kv_get was called too often in one turn".into());
             }
-            let found = outside_deadline(|| call.host.kv_get(call.user, key)).map_err(|error| error.to_string())?;
+            drop(so_far);
+            let found =
+                outside_deadline(|| call.host.kv_get(call.context.user, key)).map_err(|error| error.to_string())?;
             Ok(found.as_ref().map_or(Dynamic::UNIT, dynamic))
         })
         .register_fn("kv_set", kv_set)
@@ -51,29 +52,27 @@ pub(super) fn register(engine: &mut Engine) {
 /// Returns the plugin's value or, if there is none, its effects as a reply.
 fn call_plugin(ctx: &NativeCallContext, name: &str, arguments: Option<Value>) -> Fallible<Dynamic> {
     let call = call(ctx)?;
-    let plugin = call.catalogue.plugins.get(name).ok_or_else(|| format!("there is no plugin `{name}`"))?;
-    if !take_one(&call.plugins_left) {
+    let plugin = call.library.plugins.get(name).ok_or_else(|| format!("there is no plugin `{name}`"))?;
+    let mut so_far = call.so_far();
+    if !take_one(&mut so_far.left.plugins) {
         return Err("plugins were called too often in one turn".into());
     }
-    let mut random = call.random.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut kept = call.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    so_far.clock_read |= plugin.reads_clock();
+    let SoFar { random, kept, events, fuel, .. } = &mut *so_far;
     let input = PluginCall {
         context: &call.context,
         arguments,
         host: &call.host,
         now: call.now.clone(),
-        random: &mut random,
-        kept: &mut kept,
+        random,
+        kept,
         replayed: false,
     };
-    if plugin.reads_clock() {
-        call.clock_read.store(true, Ordering::Relaxed);
-    }
-    let reply = outside_deadline(|| call.host.call_plugin(&**plugin, input)).map_err(|failure| {
-        call.events.lock().unwrap_or_else(PoisonError::into_inner).push(failure.event(name));
+    let reply = outside_deadline(|| plugin.call(input)).map_err(|failure| {
+        events.push(failure.event(name));
         format!("the plugin `{name}` failed ({}): {failure}", failure.kind.as_str())
     })?;
-    call.fuel.fetch_add(reply.fuel, Ordering::Relaxed);
+    *fuel += reply.fuel;
     Ok(match reply.value {
         Some(value) => dynamic(&value),
         None => Dynamic::from(Reply(reply.effects)),
@@ -86,7 +85,7 @@ fn kv_set(ctx: NativeCallContext, key: &str, value: Dynamic) -> Fallible<()> {
     }
     let value = bounded(&value)?;
     let call = call(&ctx)?;
-    let mut kept = call.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = &mut call.so_far().kept;
     if kept.len() >= MAX_KEPT && !kept.contains_key(key) {
         return Err(format!("a turn may store at most {MAX_KEPT} values").into());
     }
@@ -96,11 +95,10 @@ fn kv_set(ctx: NativeCallContext, key: &str, value: Dynamic) -> Fallible<()> {
 
 fn http_get(ctx: NativeCallContext, url: &str) -> Fallible<Map> {
     let call = call(&ctx)?;
-    if !take_one(&call.fetches_left) {
+    if !take_one(&mut call.so_far().left.fetches) {
         return Err("http_get was called too often in one turn".into());
     }
-    let answer =
-        outside_deadline(|| call.host.http_get(url, &call.catalogue.http)).map_err(|error| error.to_string())?;
+    let answer = outside_deadline(|| call.host.http_get(url, &call.library.http)).map_err(|error| error.to_string())?;
     let parsed = serde_json::from_str::<Value>(&answer.body).ok();
     let fields = [
         ("status", Dynamic::from(INT::from(answer.status))),

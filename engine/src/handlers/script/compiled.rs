@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTNode, Expr, Stmt};
 
-use crate::{catalogue::fault::Place, handlers::source::Reference};
+use crate::{diagnostic::Location, handlers::source::Reference};
 
 /// A compiled script file.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Script {
     pub(super) ast: AST,
     /// Functions with one parameter, and the first line of each.
     pub(super) handlers: BTreeMap<String, usize>,
-    pub(super) references: Vec<(Reference, Place)>,
+    pub(super) references: Vec<(Reference, Location)>,
 }
 
 impl Script {
@@ -59,7 +59,7 @@ impl Script {
     }
 
     /// Names of texts, intents, slots and plugins in literals, with their locations.
-    pub fn references(&self) -> &[(Reference, Place)] {
+    pub fn references(&self) -> &[(Reference, Location)] {
         &self.references
     }
 }

@@ -9,11 +9,9 @@ use serde_json::Value;
 
 use super::{Reader, SOMEBODY, UNSAYABLE, foreign};
 use crate::{
-    catalogue::{
-        IntentId,
-        document::decode,
-        fault::{Fault, Place as Span},
-    },
+    catalogue::document::decode,
+    diagnostic::{Diagnostic, Location},
+    ids::IntentId,
     replay::{
         fixture::{Expectation, Fixture, Step, Subject},
         matcher::Matcher,
@@ -61,11 +59,11 @@ const ASSERTERS: [&str; 14] = [
 
 /// Reads the conversation of a file. Unsupported parts are reported as warnings.
 pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture> {
-    reader.faults.add_source(path, &String::from_utf8_lossy(bytes));
+    reader.diagnostics.add_source(path, &String::from_utf8_lossy(bytes));
     let text = match decode(path, bytes) {
         Ok(text) => text,
-        Err(fault) => {
-            reader.faults.push(fault);
+        Err(diagnostic) => {
+            reader.diagnostics.push(diagnostic);
             return None;
         }
     };
@@ -74,7 +72,7 @@ pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture
     let mut convo = Convo { reader, path, utterances, name, steps, section, played_once };
     let mut at = 0;
     for (index, line) in text.split('\n').enumerate() {
-        let span = Span { file: path.to_owned(), span: at..at + line.trim_end().len() };
+        let span = Location { file: path.to_owned(), span: at..at + line.trim_end().len() };
         at += line.len() + 1;
         convo.line(line.trim(), index + 1, span);
     }
@@ -82,17 +80,20 @@ pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture
     steps.retain(|step| step.text != UNSAYABLE);
     for (span, name, others) in played_once {
         let message = format!("only the first utterance of `{name}` is played, not the other {others}");
-        reader.faults.push(Fault::warning(span, message).hint("write a conversation for each utterance that matters"));
+        reader
+            .diagnostics
+            .push(Diagnostic::warning(span, message).hint("write a conversation for each utterance that matters"));
     }
     for step in steps.iter().filter(|step| step.text.is_empty()) {
-        let start: usize = text.split_inclusive('\n').take(step.place.line - 1).map(str::len).sum();
-        let fault = Fault::error(Span { file: path.to_owned(), span: start..start }, "the section `#me` has no text");
-        reader.faults.push(fault.hint("write what the user says on the next line"));
+        let start: usize = text.split_inclusive('\n').take(step.location.line - 1).map(str::len).sum();
+        let diagnostic =
+            Diagnostic::error(Location { file: path.to_owned(), span: start..start }, "the section `#me` has no text");
+        reader.diagnostics.push(diagnostic.hint("write what the user says on the next line"));
     }
     if steps.is_empty() {
-        let place = Span { file: path.to_owned(), span: 0..0 };
-        let fault = Fault::error(place, "the conversation has no `#me` with a text");
-        reader.faults.push(fault.hint("write a line `#me`, and what the user says on the next line"));
+        let location = Location { file: path.to_owned(), span: 0..0 };
+        let diagnostic = Diagnostic::error(location, "the conversation has no `#me` with a text");
+        reader.diagnostics.push(diagnostic.hint("write a line `#me`, and what the user says on the next line"));
         return None;
     }
     let name = if name.is_empty() { path.to_owned() } else { name };
@@ -127,15 +128,17 @@ fn list_of(text: &str) -> Option<(String, Vec<String>)> {
 
 /// Reports errors in an utterance file.
 pub fn check_utterances(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) {
-    reader.faults.add_source(path, &String::from_utf8_lossy(bytes));
+    reader.diagnostics.add_source(path, &String::from_utf8_lossy(bytes));
     match decode(path, bytes) {
         Ok(text) if list_of(text).is_none_or(|(_, list)| list.is_empty()) => {
-            let place = Span { file: path.to_owned(), span: 0..0 };
-            let fault = Fault::error(place, "the file contains no utterances");
-            reader.faults.push(fault.hint("write the list's name on the first line, then one utterance per line"));
+            let location = Location { file: path.to_owned(), span: 0..0 };
+            let diagnostic = Diagnostic::error(location, "the file contains no utterances");
+            reader
+                .diagnostics
+                .push(diagnostic.hint("write the list's name on the first line, then one utterance per line"));
         }
         Ok(_) => {}
-        Err(fault) => reader.faults.push(fault),
+        Err(diagnostic) => reader.diagnostics.push(diagnostic),
     }
 }
 
@@ -147,11 +150,11 @@ struct Convo<'a, 'b> {
     steps: Vec<Step>,
     section: Section,
     /// Lists of which only the first utterance is played: location, name, number of other utterances.
-    played_once: Vec<(Span, String, usize)>,
+    played_once: Vec<(Location, String, usize)>,
 }
 
 impl Convo<'_, '_> {
-    fn line(&mut self, line: &str, number: usize, span: Span) {
+    fn line(&mut self, line: &str, number: usize, span: Location) {
         if let Some(tag) = line.strip_prefix('#') {
             let (tag, rest) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
             if !rest.trim().is_empty() && matches!(tag, "me" | "bot") {
@@ -187,13 +190,13 @@ impl Convo<'_, '_> {
             speaker: SOMEBODY.to_owned(),
             text: String::new(),
             after: None,
-            place: self.reader.line(self.path, line),
+            location: self.reader.line(self.path, line),
             expectations: Vec::new(),
             events: None,
         });
     }
 
-    fn say(&mut self, name: &str, span: Span) {
+    fn say(&mut self, name: &str, span: Location) {
         let line = name;
         if is_command(line) && !self.utterances.contains_key(line) {
             return self.unmapped(span, format!("`{}` is not supported", first(line)));
@@ -217,7 +220,7 @@ impl Convo<'_, '_> {
         step.text.push_str(&line);
     }
 
-    fn expect(&mut self, line: &str, number: usize, span: Span) {
+    fn expect(&mut self, line: &str, number: usize, span: Location) {
         let (negated, line) = match line.strip_prefix('!') {
             Some(rest) if !rest.is_empty() => (true, rest),
             _ => (false, line),
@@ -297,22 +300,22 @@ impl Convo<'_, '_> {
         if negated && found.len() > 1 {
             return self.unmapped(span, format!("`!{word}` with several values is not supported"));
         }
-        let place = self.reader.line(self.path, number);
+        let location = self.reader.line(self.path, number);
         for (subject, matcher) in found {
             let matcher = if negated { Matcher::Not(Box::new(matcher)) } else { matcher };
-            self.push(Expectation { subject, matcher, place: place.clone() }, &span);
+            self.push(Expectation { subject, matcher, location: location.clone() }, &span);
         }
     }
 
-    fn push(&mut self, expectation: Expectation, span: &Span) {
+    fn push(&mut self, expectation: Expectation, span: &Location) {
         match self.steps.last_mut() {
             Some(step) => step.expectations.push(expectation),
             None => self.unmapped(span.clone(), "the bot speaks before the user".to_owned()),
         }
     }
 
-    fn unmapped(&mut self, span: Span, message: String) {
-        self.reader.faults.push(Fault::warning(span, message).hint(HINT));
+    fn unmapped(&mut self, span: Location, message: String) {
+        self.reader.diagnostics.push(Diagnostic::warning(span, message).hint(HINT));
     }
 }
 

@@ -6,14 +6,12 @@ use serde_json::Value;
 
 use super::Reader;
 use crate::{
-    catalogue::{
-        IntentId,
-        document::{Document, child},
-        fault::{Fault, choose_hint},
-    },
+    catalogue::document::{Document, child},
+    diagnostic::{Diagnostic, choose_hint},
+    ids::IntentId,
     replay::{
         EFFECT_KEYS,
-        fixture::{Expectation, Place, Subject},
+        fixture::{Expectation, FixtureLocation, Subject},
         matcher::{self, Lists, Matcher, check_bounds},
         wire::ExpectFile,
     },
@@ -28,7 +26,7 @@ pub fn read(
     pointer: &str,
     negated: bool,
     out: &mut Vec<Expectation>,
-    events: &mut Option<(Matcher, Place)>,
+    events: &mut Option<(Matcher, FixtureLocation)>,
 ) {
     let mut add = Adding { reader, document, pointer, negated, out };
     let texts = [
@@ -55,8 +53,8 @@ pub fn read(
         if let Err(message) = check_bounds(bounds.min, bounds.max)
             && given == read
         {
-            let fault = Fault::error(document.key_place(&at), message);
-            add.reader.faults.push(fault.hint("write a bound such as `{ min: 0.8 }`"));
+            let diagnostic = Diagnostic::error(document.key_location(&at), message);
+            add.reader.diagnostics.push(diagnostic.hint("write a bound such as `{ min: 0.8 }`"));
         }
         add.push(Matcher::Within(bounds.min, bounds.max), Subject::Probability, "probability");
     }
@@ -77,21 +75,22 @@ pub fn read(
     if let Some(list) = &file.events {
         let pointer = child(pointer, "events");
         if negated {
-            let fault = Fault::error(document.key_place(&pointer), "`events` is not allowed inside `not`");
-            reader.faults.push(fault.hint("remove it: failures are unexpected unless `events` names them"));
+            let diagnostic = Diagnostic::error(document.key_location(&pointer), "`events` is not allowed inside `not`");
+            reader.diagnostics.push(diagnostic.hint("remove it: failures are unexpected unless `events` names them"));
         } else if let Some(matcher) = reader.matcher(document, &Value::Array(list.clone()), &pointer, Lists::Items) {
             for name in matcher.literals().into_iter().filter(|name| !Event::KINDS.contains(name)) {
-                let fault = Fault::error(document.place(&pointer), format!("there is no event kind `{name}`"));
-                reader.faults.push(fault.hint(choose_hint(name, Event::KINDS)));
+                let diagnostic =
+                    Diagnostic::error(document.location(&pointer), format!("there is no event kind `{name}`"));
+                reader.diagnostics.push(diagnostic.hint(choose_hint(name, Event::KINDS)));
             }
-            *events = Some((matcher, reader.place(document, &pointer)));
+            *events = Some((matcher, reader.location(document, &pointer)));
         }
     }
     if let Some(inner) = &file.not {
         let pointer = child(pointer, "not");
         if negated {
-            let fault = Fault::error(document.key_place(&pointer), "`not` is not allowed inside `not`");
-            reader.faults.push(fault.hint("write what is expected instead"));
+            let diagnostic = Diagnostic::error(document.key_location(&pointer), "`not` is not allowed inside `not`");
+            reader.diagnostics.push(diagnostic.hint("write what is expected instead"));
             return;
         }
         read(reader, document, inner, &pointer, true, out, events);
@@ -137,7 +136,7 @@ impl Adding<'_, '_> {
                 }
                 _ => continue,
             };
-            self.reader.faults.push(Fault::error(self.document.place(pointer), message).hint(hint));
+            self.reader.diagnostics.push(Diagnostic::error(self.document.location(pointer), message).hint(hint));
         }
     }
 
@@ -149,9 +148,9 @@ impl Adding<'_, '_> {
                 continue;
             }
             for key in keys().filter(|key| !EFFECT_KEYS.contains(&key.as_str())) {
-                let place = self.document.key_place(&child(&child(pointer, index), key));
-                let fault = Fault::error(place, format!("unknown key `{key}`"));
-                self.reader.faults.push(fault.hint(choose_hint(key, EFFECT_KEYS)));
+                let location = self.document.key_location(&child(&child(pointer, index), key));
+                let diagnostic = Diagnostic::error(location, format!("unknown key `{key}`"));
+                self.reader.diagnostics.push(diagnostic.hint(choose_hint(key, EFFECT_KEYS)));
             }
         }
     }
@@ -162,8 +161,8 @@ impl Adding<'_, '_> {
 
     fn push_at(&mut self, matcher: Matcher, subject: Subject, pointer: &str) {
         let matcher = if self.negated { Matcher::Not(Box::new(matcher)) } else { matcher };
-        let place = self.reader.place(self.document, pointer);
-        self.out.push(Expectation { subject, matcher, place });
+        let location = self.reader.location(self.document, pointer);
+        self.out.push(Expectation { subject, matcher, location });
     }
 
     fn map(&mut self, values: &BTreeMap<String, Value>, key: &str, subject: fn(String) -> Subject) {
@@ -172,8 +171,9 @@ impl Adding<'_, '_> {
             let pointer = child(&pointer, name);
             if key == "entities" && !self.reader.catalogue.entities.contains_key(name) {
                 let known = self.reader.catalogue.entities.keys().map(String::as_str);
-                let fault = Fault::error(self.document.key_place(&pointer), format!("the bot has no entity `{name}`"));
-                self.reader.faults.push(fault.hint(choose_hint(name, known)));
+                let diagnostic =
+                    Diagnostic::error(self.document.key_location(&pointer), format!("the bot has no entity `{name}`"));
+                self.reader.diagnostics.push(diagnostic.hint(choose_hint(name, known)));
             }
             let matcher = self.reader.matcher(self.document, value, &pointer, Lists::Items);
             let absent = value.is_null() || self.negated || matcher.as_ref().is_some_and(Matcher::forbids);

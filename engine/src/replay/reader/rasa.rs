@@ -8,14 +8,12 @@ use serde_json::Value;
 
 use super::{Reader, UNSAYABLE, foreign};
 use crate::{
-    catalogue::{
-        IntentId,
-        document::{Document, child},
-        fault::Fault,
-    },
+    catalogue::document::{Document, child},
+    diagnostic::Diagnostic,
     handlers::source::regex,
+    ids::IntentId,
     replay::{
-        fixture::{Expectation, Fixture, Place, Step, Subject},
+        fixture::{Expectation, Fixture, FixtureLocation, Step, Subject},
         matcher::{self, Matcher},
     },
 };
@@ -58,7 +56,7 @@ pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
             if steps.is_empty() {
                 continue;
             }
-            fixtures.push(Fixture { steps, ..foreign(title, reader.place(document, &pointer)) });
+            fixtures.push(Fixture { steps, ..foreign(title, reader.location(document, &pointer)) });
         }
     }
     fixtures
@@ -99,7 +97,7 @@ impl Mapping<'_, '_> {
     }
 
     /// A location without a pointer, because `--update` does not write files of other tools.
-    fn place(&self, pointer: &str) -> Place {
+    fn location(&self, pointer: &str) -> FixtureLocation {
         self.reader.line(&self.document.file, self.document.line(pointer))
     }
 
@@ -117,12 +115,12 @@ impl Mapping<'_, '_> {
         for odd in odd {
             unmapped(self.reader, self.document, pointer, &odd);
         }
-        let place = self.place(pointer);
+        let location = self.location(pointer);
         let mut step = Step {
             speaker: super::SOMEBODY.to_owned(),
             text,
             after: None,
-            place: place.clone(),
+            location: location.clone(),
             expectations: Vec::new(),
             events: None,
         };
@@ -130,7 +128,7 @@ impl Mapping<'_, '_> {
             let Some(name) = name else { continue };
             if self.reader.catalogue.entities.contains_key(&name) {
                 let matcher = value.map_or(Matcher::Anything, |value| Matcher::Equals(value.into()));
-                let expectation = Expectation { subject: Subject::Entity(name), matcher, place: place.clone() };
+                let expectation = Expectation { subject: Subject::Entity(name), matcher, location: location.clone() };
                 step.expectations.push(expectation);
             } else {
                 unmapped(self.reader, self.document, pointer, &format!("the bot has no entity `{name}`"));
@@ -210,10 +208,10 @@ impl Mapping<'_, '_> {
     }
 
     fn push(&mut self, subject: Subject, matcher: Matcher, pointer: &str) {
-        let place = self.place(pointer);
+        let location = self.location(pointer);
         match self.steps.last_mut() {
             // A turn may say several things; each is a part of the reply.
-            Some(step) => step.expectations.push(Expectation { subject, matcher, place }),
+            Some(step) => step.expectations.push(Expectation { subject, matcher, location }),
             None => unmapped(self.reader, self.document, pointer, "there is no message before this step"),
         }
     }
@@ -269,10 +267,10 @@ fn plain(text: &str) -> (String, Vec<Mark>) {
 }
 
 fn unmapped(reader: &mut Reader<'_>, document: &Document, pointer: &str, message: &str) {
-    reader.faults.push(Fault::warning(document.key_place(pointer), message).hint(HINT));
+    reader.diagnostics.push(Diagnostic::warning(document.key_location(pointer), message).hint(HINT));
 }
 
 fn wrong(reader: &mut Reader<'_>, document: &Document, pointer: &str, message: &str) {
-    let fault = Fault::error(document.place(pointer), message);
-    reader.faults.push(fault.hint("see Rasa's documentation of end-to-end tests"));
+    let diagnostic = Diagnostic::error(document.location(pointer), message);
+    reader.diagnostics.push(diagnostic.hint("see Rasa's documentation of end-to-end tests"));
 }

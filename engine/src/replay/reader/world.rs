@@ -8,10 +8,8 @@ use serde_json::Value;
 
 use super::{Reader, SOMEBODY};
 use crate::{
-    catalogue::{
-        document::{Document, child},
-        fault::{Fault, choose_hint},
-    },
+    catalogue::document::{Document, child},
+    diagnostic::{Diagnostic, choose_hint},
     handlers::{
         Effect,
         plugin::{FailureKind, PluginFailure, PluginReply},
@@ -34,9 +32,11 @@ impl Reader<'_> {
             match now.parse::<Timestamp>() {
                 Ok(now) => fixture.now = now,
                 Err(error) => {
-                    let fault =
-                        Fault::error(document.place("/now"), format!("`{now}` is not a date with a time: {error}"));
-                    self.faults.push(fault.hint("write a time such as 2026-01-05T10:00:00Z"));
+                    let diagnostic = Diagnostic::error(
+                        document.location("/now"),
+                        format!("`{now}` is not a date with a time: {error}"),
+                    );
+                    self.diagnostics.push(diagnostic.hint("write a time such as 2026-01-05T10:00:00Z"));
                 }
             }
         }
@@ -65,25 +65,26 @@ impl Reader<'_> {
             fixture.stubs.http.extend(self.http_stub(document, stub, &pointer));
         }
         for (name, stub) in std::mem::take(&mut file.stubs.plugins) {
-            if !self.catalogue.plugins.contains_key(&name) {
-                let place = document.key_place(&child("/stubs/plugins", &name));
-                let known = self.catalogue.plugins.keys().map(String::as_str);
-                let fault = Fault::error(place, format!("the bot has no plugin `{name}`"));
-                self.faults.push(fault.hint(choose_hint(&name, known)));
+            if !self.catalogue.library.plugins.contains_key(&name) {
+                let location = document.key_location(&child("/stubs/plugins", &name));
+                let known = self.catalogue.library.plugins.keys().map(String::as_str);
+                let diagnostic = Diagnostic::error(location, format!("the bot has no plugin `{name}`"));
+                self.diagnostics.push(diagnostic.hint(choose_hint(&name, known)));
             }
             let pointer = child("/stubs/plugins", &name);
             let says =
                 stub.say.is_some() || stub.payload.is_some() || !stub.set_slot.is_empty() || stub.value.is_some();
             if stub.fails.is_some() && says {
-                let fault = Fault::error(document.place(&pointer), "a plugin that fails cannot also reply");
-                self.faults.push(fault.hint("remove `fails`, or `say`, `payload`, `set_slot` and `value`"));
+                let diagnostic =
+                    Diagnostic::error(document.location(&pointer), "a plugin that fails cannot also reply");
+                self.diagnostics.push(diagnostic.hint("remove `fails`, or `say`, `payload`, `set_slot` and `value`"));
             }
             if stub.fails.is_none() && stub.user_text.is_some() {
-                let fault = Fault::error(document.place(&pointer), "`user_text` works only with `fails`");
-                self.faults.push(fault.hint("add `fails: …`, or write `say` instead"));
+                let diagnostic = Diagnostic::error(document.location(&pointer), "`user_text` works only with `fails`");
+                self.diagnostics.push(diagnostic.hint("add `fails: …`, or write `say` instead"));
             }
-            let place = self.place(document, &pointer);
-            fixture.stubs.plugins.insert(name, PluginStub { answer: plugin_stub(stub), place });
+            let location = self.location(document, &pointer);
+            fixture.stubs.plugins.insert(name, PluginStub { answer: plugin_stub(stub), location });
         }
     }
 
@@ -123,22 +124,23 @@ impl Reader<'_> {
             }
         }
         if let Some(code) = language {
-            let place = document.place(&child(pointer, "language"));
+            let location = document.location(&child(pointer, "language"));
             match self.catalogue.language(code) {
                 Some(language) => state.language = Some(language.clone()),
                 None => {
                     let known = self.catalogue.languages.iter().map(Language::code);
-                    let fault = Fault::error(place, format!("the bot does not speak `{code}`"));
-                    self.faults.push(fault.hint(choose_hint(code, known)));
+                    let diagnostic = Diagnostic::error(location, format!("the bot does not speak `{code}`"));
+                    self.diagnostics.push(diagnostic.hint(choose_hint(code, known)));
                 }
             }
         }
         if let Some(form) = &state.form {
             let known = self.catalogue.intent(&form.intent);
             if !known.is_some_and(|intent| intent.slots.iter().any(|slot| slot.name == form.slot)) {
-                let place = document.place(&format!("{pointer}/state/form"));
+                let location = document.location(&format!("{pointer}/state/form"));
                 let message = format!("the bot has no slot `{}` in an intent `{}`", form.slot, form.intent);
-                self.faults.push(Fault::error(place, message).hint("write a slot that the intent asks for"));
+                self.diagnostics
+                    .push(Diagnostic::error(location, message).hint("write a slot that the intent asks for"));
             }
         }
     }
@@ -146,8 +148,9 @@ impl Reader<'_> {
     fn time_zone(&mut self, document: &Document, name: &str) -> Option<TimeZone> {
         let found = TimeZoneDatabase::bundled().get(name).ok();
         if found.is_none() {
-            let fault = Fault::error(document.place("/time_zone"), format!("`{name}` is not an IANA time zone"));
-            self.faults.push(fault.hint("write a name such as Europe/Moscow or UTC"));
+            let diagnostic =
+                Diagnostic::error(document.location("/time_zone"), format!("`{name}` is not an IANA time zone"));
+            self.diagnostics.push(diagnostic.hint("write a name such as Europe/Moscow or UTC"));
         }
         found
     }
@@ -156,17 +159,20 @@ impl Reader<'_> {
         let url = self.matcher(document, &Value::String(stub.url), &child(pointer, "url"), Lists::AllHold)?;
         let given = [stub.json.is_some(), stub.body.is_some(), stub.fails.is_some()];
         if given.iter().filter(|is| **is).count() != 1 {
-            let fault =
-                Fault::error(document.place(pointer), "a response needs exactly one of `json`, `body` and `fails`");
-            self.faults
-                .push(fault.hint("write `json: {…}` for data, `body: …` for a text, or `fails: …` for no response"));
+            let diagnostic = Diagnostic::error(
+                document.location(pointer),
+                "a response needs exactly one of `json`, `body` and `fails`",
+            );
+            self.diagnostics.push(
+                diagnostic.hint("write `json: {…}` for data, `body: …` for a text, or `fails: …` for no response"),
+            );
         }
         let body = stub.json.map(|value| value.to_string()).or(stub.body).unwrap_or_default();
         let answer = match stub.fails {
             Some(reason) => Err(reason),
             None => Ok(HttpAnswer { status: stub.status, body }),
         };
-        Some(HttpStub { url, answer, place: self.place(document, pointer) })
+        Some(HttpStub { url, answer, location: self.location(document, pointer) })
     }
 }
 

@@ -7,7 +7,7 @@ use banter_engine::replay::rewrite::rewrite;
 use super::{bench, differences};
 
 /// The diagnostics of fixture files, rendered.
-fn faults(files: &[(&str, &str)]) -> String {
+fn diagnostics(files: &[(&str, &str)]) -> String {
     bench().read(files).1.render(false)
 }
 
@@ -34,7 +34,7 @@ turns:
     // Once the keys are correct, their values are checked.
     let keys = text.replace("conversatoin", "conversation").replace("min: 2", "min: 1").replace(", typo: 1", "");
     let held = keys.replace("{ wrong: x }", "\"/[/\"");
-    insta::assert_snapshot!([faults(&shape), faults(&[("fixtures/held.yaml", &held)])].concat());
+    insta::assert_snapshot!([diagnostics(&shape), diagnostics(&[("fixtures/held.yaml", &held)])].concat());
 }
 
 #[test]
@@ -65,27 +65,27 @@ turns:
       effects: [{ say: "*", sugest: null }]
       events: [script_faild]
 "#;
-    insta::assert_snapshot!(faults(&[("fixtures/names.yaml", text)]));
+    insta::assert_snapshot!(diagnostics(&[("fixtures/names.yaml", text)]));
 }
 
 #[test]
 fn what_passes_whatever_is_said_is_told() {
     let none = "conversation: x\nturns: [{ user: hello, expect: {} }]\n";
-    assert!(faults(&[("fixtures/x.yaml", none)]).contains("`x` expects nothing"));
+    assert!(diagnostics(&[("fixtures/x.yaml", none)]).contains("`x` expects nothing"));
     let story = "stories:\n- story: 5\n  steps: [{ user: hello }, { user: /greet }]\n";
-    let told = faults(&[("fixtures/x.yaml", story)]);
+    let told = diagnostics(&[("fixtures/x.yaml", story)]);
     assert!(told.contains("`5` expects nothing") && told.contains("`/greet` names an intent"), "{told}");
     let empty = "stories:\n- story: x\n  steps: [{ user: hello }, { bot: '' }, { slot_was_set: [] }, {}]\n";
-    let told = faults(&[("fixtures/x.yaml", empty)]);
+    let told = diagnostics(&[("fixtures/x.yaml", empty)]);
     for part in ["the text of `bot` is empty", "no slot is named", "a step must be a map"] {
         assert!(told.contains(part), "{part}: {told}");
     }
     let hidden = "conversation: never played\nturns: [{ user: hello, expect: { intent: stop } }]\n";
-    assert!(faults(&[("fixtures/shared/x.yaml", hidden)]).contains("is not played by itself"));
+    assert!(diagnostics(&[("fixtures/shared/x.yaml", hidden)]).contains("is not played by itself"));
     let forbidden = "conversation: x\nturns: [{ user: hello, expect: { slots: { order_ib: { not: x } } } }]\n";
-    assert!(faults(&[("fixtures/x.yaml", forbidden)]).contains("did you mean `order_id`?"));
+    assert!(diagnostics(&[("fixtures/x.yaml", forbidden)]).contains("did you mean `order_id`?"));
     let any = "conversation: x\nturns: [{ user: hello, expect: { text: { variant_of: any } } }]\n";
-    assert!(faults(&[("fixtures/x.yaml", any)]).contains("can produce any text"));
+    assert!(diagnostics(&[("fixtures/x.yaml", any)]).contains("can produce any text"));
 }
 
 #[test]
@@ -129,9 +129,9 @@ fn files_that_are_no_fixtures() {
         ("fixtures/types.yaml", "conversation: 1\nturns: { user: x }\n"),
     ]
     .map(|file| {
-        let (fixtures, faults) = bench().read(&[file]);
-        assert!(fixtures.is_empty() && faults.has_errors(), "{}", file.0);
-        let reports = serde_json::to_value(faults.reports()).expect("JSON");
+        let (fixtures, diagnostics) = bench().read(&[file]);
+        assert!(fixtures.is_empty() && diagnostics.has_errors(), "{}", file.0);
+        let reports = serde_json::to_value(diagnostics.reports()).expect("JSON");
         let line = |report: &Value| format!("{}:{} {}", file.0, report["line"], report["message"]);
         reports.as_array().expect("a list").iter().map(line).collect::<Vec<_>>().join("\n")
     })
@@ -170,8 +170,8 @@ const BOTIUM: &str = "asks for an order\n\n#begin\nsomething\n\n#me\nhello there
 fn files_of_others_run_and_what_is_not_mapped_is_told() {
     let bench = bench();
     let files = [("fixtures/rasa.yaml", RASA), ("fixtures/order.convo.txt", BOTIUM)];
-    let (_, faults) = bench.read(&files);
-    insta::assert_snapshot!(faults.render(false));
+    let (_, diagnostics) = bench.read(&files);
+    insta::assert_snapshot!(diagnostics.render(false));
     let outcomes = bench.play(&files);
     let told: Vec<String> = outcomes
         .iter()
@@ -192,19 +192,19 @@ fn files_of_others_run_and_what_is_not_mapped_is_told() {
 fn too_many_messages_by_whatever_way() {
     let shared = format!("turns:\n{}", "  - user: hi\n".repeat(600));
     let own = "conversation: x\nsetup: [a.yaml, a.yaml]\nturns: [{ user: hi }]\n";
-    let told = faults(&[("fixtures/shared/a.yaml", &shared), ("fixtures/x.yaml", own)]);
+    let told = diagnostics(&[("fixtures/shared/a.yaml", &shared), ("fixtures/x.yaml", own)]);
     assert!(told.contains("the conversation has 1201 messages, more than 1000"), "{told}");
     let botium = format!("many\n\n{}", "#me\nhi\n".repeat(1_001));
-    assert!(faults(&[("fixtures/x.convo.txt", &botium)]).contains("1001 messages"));
+    assert!(diagnostics(&[("fixtures/x.convo.txt", &botium)]).contains("1001 messages"));
 }
 
 #[test]
 fn typos_that_would_hide_a_difference() {
     let speaker = "conversation: x\nusers: { ann: {} }\nturns: [{ user: hi, as: anm }]\n";
-    assert!(faults(&[("fixtures/x.yaml", speaker)]).contains("did you mean `ann`?"));
+    assert!(diagnostics(&[("fixtures/x.yaml", speaker)]).contains("did you mean `ann`?"));
     let empty = "conversation: x\nturns: [{ user: hi, expect: { text: [] } }]\n";
-    assert!(faults(&[("fixtures/x.yaml", empty)]).contains("checks nothing"));
-    assert!(faults(&[("fixtures/x.convo.txt", "x\n\n#me\n\n#bot\nhi\n")]).contains("`#me` has no text"));
+    assert!(diagnostics(&[("fixtures/x.yaml", empty)]).contains("checks nothing"));
+    assert!(diagnostics(&[("fixtures/x.convo.txt", "x\n\n#me\n\n#bot\nhi\n")]).contains("`#me` has no text"));
     let between =
         "conversation: x\nturns: [{ user: hello there, expect: { not: { probability: { min: 0, max: 0.1 } } } }]\n";
     assert_eq!(differences(between), "");
@@ -213,20 +213,20 @@ fn typos_that_would_hide_a_difference() {
 #[test]
 fn what_must_be_absent_is_looked_for_under_its_right_name() {
     let absent = "conversation: x\nturns: [{ user: hello there, expect: { slots: { order_ib: null }, contexts: { talkd: null }, not: { kept: { time: 1 } } } }]\n";
-    let told = faults(&[("fixtures/x.yaml", absent)]);
+    let told = diagnostics(&[("fixtures/x.yaml", absent)]);
     for meant in ["order_id", "talked", "times"] {
         assert!(told.contains(&format!("did you mean `{meant}`?")), "{meant}: {told}");
     }
     let right = "conversation: x\nturns: [{ user: hello there, expect: { slots: { order_id: null }, contexts: { talked: null, another: null }, language: ru } }]\n";
-    assert_eq!(faults(&[("fixtures/x.yaml", right)]), "");
+    assert_eq!(diagnostics(&[("fixtures/x.yaml", right)]), "");
     let language = "conversation: x\nturns: [{ user: hello there, expect: { language: rus } }]\n";
-    assert!(faults(&[("fixtures/x.yaml", language)]).contains("did you mean `ru`?"));
+    assert!(diagnostics(&[("fixtures/x.yaml", language)]).contains("did you mean `ru`?"));
 }
 
 #[test]
 fn a_wrong_type_hides_no_other_fault() {
     let text = "conversation: x\nturns:\n  - user: hello\n    expect: { slots: 5, intent: greeet }\n  - user: hello\n    expect: { hand_off: maybe, entities: { town: x } }\n";
-    let told = faults(&[("fixtures/x.yaml", text)]);
+    let told = diagnostics(&[("fixtures/x.yaml", text)]);
     for part in ["expected a map of keys", "no intent `greeet`", "expected true or false", "no entity `town`"] {
         assert!(told.contains(part), "{part}: {told}");
     }
@@ -236,17 +236,17 @@ fn a_wrong_type_hides_no_other_fault() {
 fn shared_files_are_looked_at_once_and_wherever_they_lie() {
     let wrong = "turns: [{ user: hello, expect: { intent: greeet } }]\n";
     let uses = "conversation: x\nsetup: [a.yaml]\nturns: [{ user: hello }]\n";
-    let told = faults(&[("fixtures/shared/a.yaml", wrong), ("fixtures/x.yaml", uses), ("fixtures/y.yaml", uses)]);
+    let told = diagnostics(&[("fixtures/shared/a.yaml", wrong), ("fixtures/x.yaml", uses), ("fixtures/y.yaml", uses)]);
     assert_eq!(told.matches("no intent `greeet`").count(), 1, "{told}");
-    assert!(faults(&[("fixtures/shared/unused.yaml", wrong)]).contains("no intent `greeet`"));
+    assert!(diagnostics(&[("fixtures/shared/unused.yaml", wrong)]).contains("no intent `greeet`"));
     // The nearest file is used.
     let files = [("elsewhere/shared/a.yaml", "turns: [{ user: stop }]\n"), ("elsewhere/x.yaml", uses)];
     let steps = |files: &[(&str, &str)]| bench().read(files).0[0].steps.len();
     assert_eq!(steps(&files), 2);
     let speaker = "users: { ann: {}, bob: {} }\nturns: [{ user: hello, as: annn }]\n";
-    assert!(faults(&[("fixtures/shared/a.yaml", speaker)]).contains("did you mean `ann`?"));
+    assert!(diagnostics(&[("fixtures/shared/a.yaml", speaker)]).contains("did you mean `ann`?"));
     assert_eq!(steps(&[&files[..], &[("fixtures/shared/a.yaml", wrong)]].concat()), 2);
-    assert!(faults(&[&files[..], &[("fixtures/shared/b.yaml", "turns: 1")]].concat()).contains("shared/b.yaml"));
+    assert!(diagnostics(&[&files[..], &[("fixtures/shared/b.yaml", "turns: 1")]].concat()).contains("shared/b.yaml"));
 }
 
 #[test]
@@ -255,12 +255,12 @@ fn utterances_variables_and_wildcards_of_botium() {
     let replies = ("fixtures/b.utterances.txt", "UTT_REPLY\nno such thing\nhel*o\n");
     let convo = "says hello\n\n#me\nUTT_HELLO\n\n#bot\nUTT_REPLY\nh*!\nENTITIES town\n\n#me\ntrack $order\n\n#bot\n$status is it\n\n#me\nit was $5\n";
     let files = [greetings, replies, ("fixtures/x.convo.txt", convo)];
-    insta::assert_snapshot!(faults(&files));
+    insta::assert_snapshot!(diagnostics(&files));
     let outcomes = bench().play(&files);
     let said: Vec<&str> = outcomes[0].turns.iter().map(|turn| turn.user.as_str()).collect();
     assert_eq!(said, ["hello there", "it was $5"]);
     assert!(outcomes[0].passed());
-    let empty = faults(&[("fixtures/a.utterances.txt", "UTT_HELLO\n")]);
+    let empty = diagnostics(&[("fixtures/a.utterances.txt", "UTT_HELLO\n")]);
     assert!(empty.contains("no utterances"), "{empty}");
 }
 
@@ -275,10 +275,10 @@ stories:
   - slot_was_not_set: [order_ib]
 "#;
     let files = [("fixtures/x.convo.txt", convo), ("fixtures/y.yaml", rasa)];
-    insta::assert_snapshot!(faults(&files));
+    insta::assert_snapshot!(diagnostics(&files));
     // Case matters where the asserter says so.
     let outcomes = bench().play(&[files[0]]);
-    let fields: Vec<usize> = outcomes[0].turns[0].differences.iter().map(|found| found.place.line).collect();
+    let fields: Vec<usize> = outcomes[0].turns[0].differences.iter().map(|found| found.location.line).collect();
     assert_eq!(fields, [13]);
     let (more, others) = ("fixtures/a.utterances.txt", "fixtures/b.utterances.txt");
     let lists = [
@@ -293,5 +293,5 @@ stories:
         bench().play(&[("fixtures/x.convo.txt", &convo)])[0].passed()
     };
     assert_eq!(["order_id", "order_id|...", "city|order_id"].map(entities), [false, true, true]);
-    assert!(faults(&[("fixtures/x.convo.txt", "x\n\n#me\nhello\n\n#bot\n?maybe\n")]).contains("an optional text"));
+    assert!(diagnostics(&[("fixtures/x.convo.txt", "x\n\n#me\nhello\n\n#bot\n?maybe\n")]).contains("an optional text"));
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use banter_engine::catalogue::{
-    bundle::Bundle,
-    diff::CatalogueDiff,
-    fault::{Faults, Severity},
+use banter_engine::{
+    catalogue::{bundle::Bundle, diff::CatalogueDiff},
+    diagnostic::{Diagnostics, Severity},
 };
 use banter_stores::catalog::{Activation, Canary, VersionRecord};
 use serde_json::json;
@@ -29,7 +28,7 @@ impl Releases {
     pub async fn publish(
         &self,
         bundle: Bundle,
-        faults: Faults,
+        diagnostics: Diagnostics,
         wish: &Wish,
         actor: &Actor,
         progress: Progress<'_>,
@@ -41,7 +40,8 @@ impl Releases {
         let before = if wish.dry_run { self.expected(wish.expected).await? } else { self.unmoved(seen).await? };
         let line = self.follower.line();
         let stable = &line.stable.snapshot;
-        let passed = block_in_place(|| self.source.gate.pass(bundle, faults, stable, !wish.skip_fixtures, progress));
+        let passed =
+            block_in_place(|| self.source.gate.pass(bundle, diagnostics, stable, !wish.skip_fixtures, progress));
         let candidate = match passed {
             Ok(candidate) => candidate,
             Err(error) => {
@@ -133,7 +133,7 @@ impl Releases {
         let GateError::Refused(report) = error else { return Ok(()) };
         let detail = json!({
             "by": actor.name, "dry_run": wish.dry_run,
-            "errors": report.faults.iter().filter(|fault| fault.severity == Severity::Error).count(),
+            "errors": report.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count(),
             "differences": report.differences.len(),
         });
         Ok(self.stores().users.audit(&self.audit_entry(actor, "catalogue_refused", detail)).await?)

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_engine::catalogue::{bundle::Bundle, fault::Faults};
+use banter_engine::{catalogue::bundle::Bundle, diagnostic::Diagnostics};
 use futures::{
     StreamExt,
     stream::{BoxStream, unfold},
@@ -133,7 +133,8 @@ async fn publish(
     let wish = Wish { message, dry_run, canary, expected: expected.0, utterances, skip_fixtures: false };
     let (bundle, actor, app) = (upload.bundle, admin.actor, Arc::clone(app));
     if !wanted.events {
-        let published = context.run(app.releases.publish(bundle, Faults::default(), &wish, &actor, &|_| {})).await?;
+        let published =
+            context.run(app.releases.publish(bundle, Diagnostics::default(), &wish, &actor, &|_| {})).await?;
         let generation = published.generation;
         return Ok(PublishReply::Whole(Box::new(Tagged::new(published, generation))));
     }
@@ -166,7 +167,7 @@ async fn work_with_events(
         // A slow or disconnected reader misses progress events.
         let _ = send.try_send(Event::json(&step).event("progress"));
     };
-    let result = app.releases.publish(bundle, Faults::default(), &wish, &actor, &progress).await;
+    let result = app.releases.publish(bundle, Diagnostics::default(), &wish, &actor, &progress).await;
     let last = match result {
         Ok(published) => Event::json(&published).event("result"),
         Err(error) => Event::json(&Problem::from(error).document(speech)).event("problem"),

@@ -11,7 +11,7 @@ use crate::{
     entities::{EntitySpec, phrase_words},
     state::Form,
     text::fold,
-    turn::{Event, TurnKind},
+    turn::{AnsweredBy, Event, TurnKind},
 };
 
 /// Words that can only mean leaving a form, whatever the bot's intents are.
@@ -45,9 +45,9 @@ impl<'a> Work<'a> {
             self.cancel();
             return Ok(());
         }
-        self.state.form = Some(form);
+        self.turn.state.form = Some(form);
         if let Some(value) = self.answer(slot) {
-            self.kind = TurnKind::Form;
+            self.turn.kind = TurnKind::Form;
             self.rule(format!("the message answers the question for `{}`", slot.name));
             self.fill(&slot.name, value);
             self.fill_from_message(intent);
@@ -65,17 +65,17 @@ impl<'a> Work<'a> {
     /// Handles a form that no longer fits the catalogue. If only the slot is gone, the form goes on with its other
     /// slots. If the intent is gone, the bot says so and handles the message as a new request.
     fn drop_form(&mut self, form: Form) -> Result<(), EngineError> {
-        self.events.push(Event::StateDropped { name: format!("{}.{}", form.intent, form.slot) });
+        self.turn.events.push(Event::StateDropped { name: format!("{}.{}", form.intent, form.slot) });
         if let Some(intent) = self.catalogue().intent(&form.intent) {
-            self.kind = TurnKind::Form;
+            self.turn.kind = TurnKind::Form;
             self.rule(format!("the form no longer has the slot `{}`", form.slot));
-            self.state.form = Some(form);
+            self.turn.state.form = Some(form);
             self.fill_from_message(intent);
             self.go_on_with_intent(intent);
             return Ok(());
         }
         let decision = self.classify()?;
-        self.handler = "dropped".to_owned();
+        self.turn.handler = AnsweredBy::Dropped;
         self.say(&self.catalogue().dropped, Vec::new(), &[]);
         if matches!(decision, Decision::Matched(_)) {
             self.act(decision);
@@ -88,7 +88,7 @@ impl<'a> Work<'a> {
     /// Whether the message is a word that cancels every form. It is not if the author lists that word among the slot's
     /// values.
     fn is_plain_cancel(&self, slot: &SlotSpec) -> bool {
-        if !CANCEL_WORDS.contains(&phrase_words(&self.text).join(" ").as_str()) {
+        if !CANCEL_WORDS.contains(&phrase_words(self.heard.text()).join(" ").as_str()) {
             return false;
         }
         let spec = slot.entity.as_ref().and_then(|entity| self.catalogue().entities.get(entity));
@@ -98,14 +98,14 @@ impl<'a> Work<'a> {
     /// Cancels a form through the bot's own `cancel` intent, if it has one. Of several, the one with the word as an
     /// example, or the first.
     fn cancel(&mut self) {
-        self.kind = TurnKind::Matched;
-        let word = fold(&self.text);
+        self.turn.kind = TurnKind::Matched;
+        let word = fold(self.heard.text());
         let has_word = |intent: &&Intent| intent.examples.iter().any(|example| fold(&example.text) == word);
         let mut own = self.catalogue().intents.iter().filter(|intent| intent.cancels);
         match own.clone().find(has_word).or_else(|| own.next()) {
             Some(own) => self.start_intent(own),
             None => {
-                self.handler = "cancelled".to_owned();
+                self.turn.handler = AnsweredBy::Cancelled;
                 self.say(&self.catalogue().cancelled, Vec::new(), &[]);
             }
         }
@@ -119,57 +119,57 @@ impl<'a> Work<'a> {
 
     /// Handles a message that matches an intent during a form. A slot without an entity accepts any message that
     /// neither cancels nor certainly is another request.
-    fn leave_form(&mut self, wanted: &crate::catalogue::IntentId, intent: &'a Intent, slot: &'a SlotSpec) {
+    fn leave_form(&mut self, wanted: &crate::ids::IntentId, intent: &'a Intent, slot: &'a SlotSpec) {
         let Some(other) = self.catalogue().intent(wanted) else { return self.ask_again(intent, slot) };
         if other.cancels {
-            self.state.form = None;
+            self.turn.state.form = None;
             self.trace(format!("the form of `{}` is cancelled", intent.id));
-            self.kind = TurnKind::Matched;
+            self.turn.kind = TurnKind::Matched;
             return self.start_intent(other);
         }
-        let certain = other.id != intent.id && self.probability.is_some_and(|probability| probability >= CERTAIN);
+        let certain = other.id != intent.id && self.turn.probability.is_some_and(|probability| probability >= CERTAIN);
         if slot.entity.is_none() && !certain {
             return self.take_whole(intent, slot);
         }
         if other.id == intent.id {
             return self.ask_again(intent, slot);
         }
-        self.state.form = None;
+        self.turn.state.form = None;
         self.trace(format!("the form of `{}` is left for `{}`", intent.id, other.id));
-        self.kind = TurnKind::Matched;
+        self.turn.kind = TurnKind::Matched;
         self.start_intent(other);
     }
 
     fn take_whole(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
-        self.kind = TurnKind::Form;
+        self.turn.kind = TurnKind::Form;
         self.rule(format!("the whole message answers the question for `{}`", slot.name));
-        self.fill(&slot.name, Value::String(self.text.clone()));
+        self.fill(&slot.name, Value::String(self.heard.text().to_owned()));
         self.go_on_with_intent(intent);
     }
 
     /// The value for a slot's entity, if the message contains one.
     fn answer(&self, slot: &SlotSpec) -> Option<Value> {
         let wanted = slot.entity.as_ref()?;
-        let found = self.reading.entities().iter().find(|entity| &entity.entity == wanted);
+        let found = self.reading().entities().iter().find(|entity| &entity.entity == wanted);
         // `find_all` may have given an overlap to another entity; in a form the slot's entity has priority.
         let found = found
             .cloned()
-            .or_else(|| self.catalogue().entities.get(wanted)?.find(wanted, &self.text).into_iter().next());
+            .or_else(|| self.catalogue().entities.get(wanted)?.find(wanted, self.heard.text()).into_iter().next());
         found.map(|entity| Value::String(entity.value))
     }
 
     fn ask_again(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
-        self.kind = TurnKind::Form;
-        self.intent = Some(intent.id.clone());
-        let misses = self.state.form.as_ref().map_or(0, |form| form.misses) + 1;
+        self.turn.kind = TurnKind::Form;
+        self.turn.intent = Some(intent.id.clone());
+        let misses = self.turn.state.form.as_ref().map_or(0, |form| form.misses) + 1;
         if misses > self.catalogue().fallback.tries {
             self.rule(format!("`{}` was not answered {misses} times: the form ends", slot.name));
-            self.state.form = None;
+            self.turn.state.form = None;
             return self.not_understood();
         }
         self.rule(format!("the message has no answer for `{}`", slot.name));
-        self.handler = "form".to_owned();
-        if let Some(form) = &mut self.state.form {
+        self.turn.handler = AnsweredBy::Form;
+        if let Some(form) = &mut self.turn.state.form {
             form.misses = misses;
         }
         if let Some(text) = slot.retry.as_ref().or(slot.ask.as_ref()) {
@@ -180,9 +180,9 @@ impl<'a> Work<'a> {
     /// Fills slots from the message's entities. At the start of a form, clears slots that are not filled, unless they
     /// have `remember`.
     pub(super) fn fill_from_message(&mut self, intent: &Intent) {
-        let filled: Vec<String> = self.state.form.as_ref().map_or_else(Vec::new, |form| form.filled.clone());
-        let fresh = self.state.form.is_none();
-        let entities = Arc::clone(self.reading.entities());
+        let filled: Vec<String> = self.turn.state.form.as_ref().map_or_else(Vec::new, |form| form.filled.clone());
+        let fresh = self.turn.state.form.is_none();
+        let entities = Arc::clone(self.reading().entities());
         let mut used: Vec<bool> = vec![false; entities.len()];
         for slot in &intent.slots {
             if filled.contains(&slot.name) {
@@ -197,7 +197,7 @@ impl<'a> Work<'a> {
                     self.fill(&slot.name, value);
                 }
                 None if fresh && !slot.remember => {
-                    self.state.slots.remove(&slot.name);
+                    self.turn.state.slots.remove(&slot.name);
                 }
                 None => {}
             }
@@ -206,8 +206,8 @@ impl<'a> Work<'a> {
 
     fn fill(&mut self, slot: &str, value: Value) {
         self.trace(format!("slot {slot} = {value}"));
-        self.state.slots.insert(slot.to_owned(), value);
-        if let Some(form) = &mut self.state.form {
+        self.turn.state.slots.insert(slot.to_owned(), value);
+        if let Some(form) = &mut self.turn.state.form {
             form.filled.push(slot.to_owned());
             form.misses = 0;
         }
@@ -215,11 +215,11 @@ impl<'a> Work<'a> {
 
     /// Asks the next question or, if no slot is missing, runs the handler.
     pub(super) fn go_on_with_intent(&mut self, intent: &'a Intent) {
-        self.intent = Some(intent.id.clone());
+        self.turn.intent = Some(intent.id.clone());
         match self.missing_slot(intent) {
             Some(slot) => self.ask_for(intent, slot, None),
             None => {
-                self.state.form = None;
+                self.turn.state.form = None;
                 self.handle(intent);
             }
         }
@@ -227,23 +227,23 @@ impl<'a> Work<'a> {
 
     /// The first required slot without a value.
     pub(super) fn missing_slot(&self, intent: &'a Intent) -> Option<&'a SlotSpec> {
-        intent.slots.iter().find(|slot| slot.required && !self.state.slots.contains_key(&slot.name))
+        intent.slots.iter().find(|slot| slot.required && !self.turn.state.slots.contains_key(&slot.name))
     }
 
     /// Asks for a slot; the form then waits for the answer.
     pub(super) fn ask_for(&mut self, intent: &Intent, slot: &SlotSpec, text: Option<String>) {
-        self.handler = "form".to_owned();
-        let mut filled = self.state.form.take().map(|form| form.filled).unwrap_or_default();
+        self.turn.handler = AnsweredBy::Form;
+        let mut filled = self.turn.state.form.take().map(|form| form.filled).unwrap_or_default();
         filled.extend(
-            intent.slots.iter().map(|slot| slot.name.clone()).filter(|name| self.state.slots.contains_key(name)),
+            intent.slots.iter().map(|slot| slot.name.clone()).filter(|name| self.turn.state.slots.contains_key(name)),
         );
         filled.sort();
         filled.dedup();
         filled.retain(|name| name != &slot.name);
-        self.state.slots.remove(&slot.name);
-        self.state.form = Some(Form { intent: intent.id.clone(), slot: slot.name.clone(), filled, misses: 0 });
+        self.turn.state.slots.remove(&slot.name);
+        self.turn.state.form = Some(Form { intent: intent.id.clone(), slot: slot.name.clone(), filled, misses: 0 });
         match (text, &slot.ask) {
-            (Some(text), _) => self.outputs.push(crate::turn::Output::Text { text, suggestions: Vec::new() }),
+            (Some(text), _) => self.turn.outputs.push(crate::turn::Output::Text { text, suggestions: Vec::new() }),
             (None, Some(ask)) => self.say(ask, Vec::new(), &[]),
             (None, None) => self.say_fallback(),
         }

@@ -17,7 +17,7 @@ pub enum Severity {
 
 /// A location in a file, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// Path inside the bot's folder.
     pub file: String,
     /// Byte range in the file; empty at 0 for the file as a whole.
@@ -26,26 +26,26 @@ pub struct Place {
 
 /// One diagnostic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct Diagnostic {
     /// Whether it prevents the bot from running.
     pub severity: Severity,
     /// Location of the problem.
-    pub place: Place,
+    pub location: Location,
     /// What is wrong: one sentence without a full stop.
     pub message: String,
     /// How to fix it.
     pub hint: Option<String>,
 }
 
-impl Fault {
+impl Diagnostic {
     /// A diagnostic that refuses the bot.
-    pub fn error(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place, message: message.into(), hint: None }
+    pub fn error(location: Location, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, location, message: message.into(), hint: None }
     }
 
     /// A diagnostic that does not refuse the bot.
-    pub fn warning(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(place, message) }
+    pub fn warning(location: Location, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(location, message) }
     }
 
     /// Adds a hint.
@@ -56,14 +56,14 @@ impl Fault {
 
 /// All diagnostics of a bot, and the texts that they point into.
 #[derive(Clone, Debug, Default)]
-pub struct Faults {
-    list: Vec<Fault>,
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
     sources: BTreeMap<String, String>,
 }
 
 /// A diagnostic for programs (`banter check --json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FaultReport {
+pub struct DiagnosticReport {
     /// Whether it prevents the bot from running.
     pub severity: Severity,
     /// Path inside the bot's folder.
@@ -79,10 +79,10 @@ pub struct FaultReport {
     pub hint: Option<String>,
 }
 
-impl Faults {
+impl Diagnostics {
     /// Adds a diagnostic.
-    pub fn push(&mut self, fault: Fault) {
-        self.list.push(fault);
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
     }
 
     /// Adds the diagnostics and sources of another list.
@@ -104,7 +104,7 @@ impl Faults {
 
     /// The number of diagnostics of one severity; duplicates count.
     pub fn count(&self, severity: Severity) -> usize {
-        self.list.iter().filter(|fault| fault.severity == severity).count()
+        self.list.iter().filter(|diagnostic| diagnostic.severity == severity).count()
     }
 
     /// Sorts the diagnostics and drops duplicates, which arise when several files refer to the same broken one.
@@ -114,24 +114,24 @@ impl Faults {
     }
 
     /// All diagnostics, ordered by file and location, without duplicates.
-    pub fn sorted(&self) -> Vec<&Fault> {
-        let mut list: Vec<&Fault> = self.list.iter().collect();
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut list: Vec<&Diagnostic> = self.list.iter().collect();
         list.sort_by(|a, b| order(a).cmp(&order(b)));
         list.dedup();
         list
     }
 
     /// The diagnostics with line and column numbers, for programs.
-    pub fn reports(&self) -> Vec<FaultReport> {
-        let report = |fault: &Fault| {
-            let (line, column) = self.line_of(&fault.place);
-            FaultReport {
-                severity: fault.severity,
-                file: fault.place.file.clone(),
+    pub fn reports(&self) -> Vec<DiagnosticReport> {
+        let report = |diagnostic: &Diagnostic| {
+            let (line, column) = self.line_of(&diagnostic.location);
+            DiagnosticReport {
+                severity: diagnostic.severity,
+                file: diagnostic.location.file.clone(),
                 line,
                 column,
-                message: fault.message.clone(),
-                hint: fault.hint.clone(),
+                message: diagnostic.message.clone(),
+                hint: diagnostic.hint.clone(),
             }
         };
         self.sorted().into_iter().map(report).collect()
@@ -141,38 +141,45 @@ impl Faults {
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut out = String::new();
-        for fault in self.sorted() {
-            out.push_str(&renderer.render(&[self.group(fault)]));
+        for diagnostic in self.sorted() {
+            out.push_str(&renderer.render(&[self.group(diagnostic)]));
             out.push_str("\n\n");
         }
         out
     }
 
-    fn group<'a>(&'a self, fault: &'a Fault) -> Group<'a> {
-        let level = match fault.severity {
+    fn group<'a>(&'a self, diagnostic: &'a Diagnostic) -> Group<'a> {
+        let level = match diagnostic.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let source = self.sources.get(&fault.place.file).map_or("", String::as_str);
-        let span = visible(&fault.place.span, source);
-        let snippet = Snippet::source(source).path(&fault.place.file).annotation(AnnotationKind::Primary.span(span));
-        let group = level.primary_title(&fault.message).element(snippet);
-        match &fault.hint {
+        let source = self.sources.get(&diagnostic.location.file).map_or("", String::as_str);
+        let span = visible(&diagnostic.location.span, source);
+        let snippet =
+            Snippet::source(source).path(&diagnostic.location.file).annotation(AnnotationKind::Primary.span(span));
+        let group = level.primary_title(&diagnostic.message).element(snippet);
+        match &diagnostic.hint {
             Some(hint) => group.element(Level::HELP.with_name("hint").message(hint)),
             None => group,
         }
     }
 
-    fn line_of(&self, place: &Place) -> (usize, usize) {
-        let source = self.sources.get(&place.file).map_or("", String::as_str);
-        let before = source.get(..place.span.start.min(source.len())).unwrap_or("");
+    fn line_of(&self, location: &Location) -> (usize, usize) {
+        let source = self.sources.get(&location.file).map_or("", String::as_str);
+        let before = source.get(..location.span.start.min(source.len())).unwrap_or("");
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count());
         (before.matches('\n').count() + 1, column + 1)
     }
 }
 
-fn order(fault: &Fault) -> (&str, usize, usize, Severity, &str) {
-    (&fault.place.file, fault.place.span.start, fault.place.span.end, fault.severity, &fault.message)
+fn order(diagnostic: &Diagnostic) -> (&str, usize, usize, Severity, &str) {
+    (
+        &diagnostic.location.file,
+        diagnostic.location.span.start,
+        diagnostic.location.span.end,
+        diagnostic.severity,
+        &diagnostic.message,
+    )
 }
 
 /// Restricts a span to one line inside the text, at character boundaries, and not empty where the text allows.

@@ -4,6 +4,7 @@
 
 mod classify;
 mod form;
+mod reading;
 mod respond;
 
 use std::{sync::Arc, time::Instant};
@@ -11,19 +12,20 @@ use std::{sync::Arc, time::Instant};
 use thiserror::Error;
 
 use crate::{
-    catalogue::{Catalogue, Intent, IntentId, template::Text},
+    catalogue::{Catalogue, Intent},
     decide::Decision,
     embedding::{Embedder, EmbeddingError},
-    handlers::script::Scripting,
+    handlers::{plugin::Plugins, script::Scripting},
     host::{Host, TurnHost},
     language::{Language, detect},
     random::Random,
-    reading::Reading,
     snapshot::Snapshot,
     state::DialogueState,
+    template::Text,
     text::normalize,
-    turn::{Event, Explain, Footprint, Message, Output, Timings, Turn, TurnKind},
+    turn::{Event, Message, Output, Turn, TurnKind},
 };
+use reading::Reading;
 
 /// Why there is no turn. Mistakes of authors or users never cause one of these errors; they give a turn.
 #[derive(Debug, Error)]
@@ -74,25 +76,38 @@ impl Engine {
         self.embedder.remembers(&normalize(text))
     }
 
-    /// Answers one message; `now` is in the time zone of the reply. Blocks: on the model, unless it [knows](Self::knows) the text, and on
-    /// what handlers fetch.
+    /// Answers one message. Blocks: on the model, unless it [knows](Self::knows) the text, and on what handlers fetch.
     ///
     /// # Errors
     /// [`EngineError::Embedding`] if the model is busy or broken; [`EngineError::Outside`] if a store that a handler
     /// needs is unavailable.
-    pub fn reply(
-        &self,
-        snapshot: &Snapshot,
-        state: &DialogueState,
-        message: &Message<'_>,
-        now: jiff::Zoned,
-    ) -> Result<Turn, EngineError> {
-        let mut turn = Work::new(self, snapshot, state, message, now);
-        turn.run()?;
-        match turn.outside.away() {
+    pub fn reply(&self, snapshot: &Snapshot, request: Request<'_>) -> Result<Turn, EngineError> {
+        let mut work = Work::new(self, snapshot, request);
+        work.run()?;
+        match work.outside.away() {
             Some((part, reason)) => Err(EngineError::Outside { part, reason: reason.to_owned() }),
-            None => Ok(turn.finish()),
+            None => Ok(work.finish()),
         }
+    }
+}
+
+/// A message, and what it is answered with.
+pub struct Request<'a> {
+    /// The message.
+    pub message: Message<'a>,
+    /// The state before it.
+    pub state: &'a DialogueState,
+    /// The turn's clock, in the time zone of the reply.
+    pub now: jiff::Zoned,
+    /// The plugins that may be called.
+    pub plugins: Plugins,
+}
+
+impl<'a> Request<'a> {
+    /// A message at a time, with the bot's own time zone and plugins.
+    pub fn new(snapshot: &Snapshot, message: Message<'a>, state: &'a DialogueState, now: jiff::Timestamp) -> Self {
+        let now = now.to_zoned(snapshot.catalogue.time_zone.clone());
+        Self { message, state, now, plugins: Arc::clone(&snapshot.catalogue.library.plugins) }
     }
 }
 
@@ -100,62 +115,42 @@ impl Engine {
 struct Work<'a> {
     engine: &'a Engine,
     snapshot: &'a Snapshot,
-    message: &'a Message<'a>,
-    outside: Arc<TurnHost>,
-    text: String,
+    message: Message<'a>,
     now: jiff::Zoned,
+    plugins: Plugins,
+    outside: Arc<TurnHost>,
+    /// This message.
+    heard: Reading,
+    /// The message that entities come from, if it is an earlier one: the one before "did you mean".
+    meant: Option<Reading>,
     random: Random,
-    language: Language,
-    reading: Reading,
-    state: DialogueState,
-    kind: TurnKind,
-    intent: Option<IntentId>,
-    probability: Option<f32>,
-    handler: String,
-    outputs: Vec<Output>,
-    hand_off: bool,
-    events: Vec<Event>,
-    kept: std::collections::BTreeMap<String, serde_json::Value>,
-    explain: Explain,
-    timings: Timings,
-    footprint: Footprint,
+    turn: Turn,
 }
 
 impl<'a> Work<'a> {
-    fn new(
-        engine: &'a Engine,
-        snapshot: &'a Snapshot,
-        state: &DialogueState,
-        message: &'a Message<'a>,
-        now: jiff::Zoned,
-    ) -> Self {
+    fn new(engine: &'a Engine, snapshot: &'a Snapshot, request: Request<'a>) -> Self {
+        let Request { message, state, now, plugins } = request;
         let mut state = state.clone();
         state.age_contexts();
-        let reading = Reading::of(snapshot, message.text);
-        let language = speak(&snapshot.catalogue, &mut state, &reading);
+        let heard = Reading::of(snapshot, message.text);
+        let language = speak(&snapshot.catalogue, &mut state, &heard);
         Self {
             engine,
             snapshot,
             message,
-            outside: Arc::new(TurnHost::new(engine.host.clone())),
-            text: reading.text().to_owned(),
             now,
+            plugins,
+            outside: Arc::new(TurnHost::new(engine.host.clone())),
+            heard,
+            meant: None,
             random: Random::new(message.seed),
-            language,
-            reading,
-            state,
-            kind: TurnKind::Unknown,
-            intent: None,
-            probability: None,
-            handler: "fallback".to_owned(),
-            outputs: Vec::new(),
-            hand_off: false,
-            events: Vec::new(),
-            kept: std::collections::BTreeMap::new(),
-            explain: Explain::default(),
-            timings: Timings::default(),
-            footprint: Footprint::default(),
+            turn: Turn::begin(state, language, snapshot.catalogue.version.clone()),
         }
+    }
+
+    /// The message that entities come from.
+    fn reading(&self) -> &Reading {
+        self.meant.as_ref().unwrap_or(&self.heard)
     }
 
     fn catalogue(&self) -> &'a Arc<Catalogue> {
@@ -163,21 +158,21 @@ impl<'a> Work<'a> {
     }
 
     fn run(&mut self) -> Result<(), EngineError> {
-        if let Some(form) = self.state.form.take() {
+        if let Some(form) = self.turn.state.form.take() {
             return self.go_on_with_form(form);
         }
-        let clarify = self.state.clarify.take();
+        let clarify = self.turn.state.clarify.take();
         for id in clarify.iter().flat_map(|clarify| [&clarify.first, &clarify.second]) {
             if self.catalogue().intent(id).is_none() {
-                self.events.push(Event::StateDropped { name: id.to_string() });
+                self.turn.events.push(Event::StateDropped { name: id.to_string() });
             }
         }
         if let Some(clarify) = clarify
             && let Some(intent) = self.chosen(&clarify)
         {
             self.rule(format!("the answer to \"did you mean\" was `{}`", intent.id));
-            self.kind = TurnKind::Matched;
-            self.reading = Reading::of(self.snapshot, &clarify.text);
+            self.turn.kind = TurnKind::Matched;
+            self.meant = Some(Reading::of(self.snapshot, &clarify.text));
             self.start_intent(intent);
             return Ok(());
         }
@@ -190,7 +185,7 @@ impl<'a> Work<'a> {
         match decision {
             Decision::Matched(id) => match self.catalogue().intent(&id) {
                 Some(intent) => {
-                    self.kind = TurnKind::Matched;
+                    self.turn.kind = TurnKind::Matched;
                     self.start_intent(intent);
                 }
                 None => self.not_understood(),
@@ -203,25 +198,25 @@ impl<'a> Work<'a> {
     /// Starts an intent. The message, and earlier values where the author allows them, fill its slots; then the handler
     /// runs or the first question is asked.
     fn start_intent(&mut self, intent: &'a Intent) {
-        self.state.misses = 0;
+        self.turn.state.misses = 0;
         self.fill_from_message(intent);
         self.go_on_with_intent(intent);
     }
 
     fn rule(&mut self, rule: String) {
-        self.explain.rule = rule;
+        self.turn.explain.rule = rule;
     }
 
     fn trace(&mut self, step: String) {
-        self.explain.trace.push(step);
+        self.turn.explain.trace.push(step);
     }
 
     /// Says a variant of a text. If that fails, records an event and says the fallback text instead.
     fn say(&mut self, text: &Text, suggestions: Vec<String>, extra: &[(&str, String)]) {
         match self.render(text, extra) {
-            Ok(text) => self.outputs.push(Output::Text { text, suggestions }),
+            Ok(text) => self.turn.outputs.push(Output::Text { text, suggestions }),
             Err(message) => {
-                self.events.push(Event::TextFailed { message });
+                self.turn.events.push(Event::TextFailed { message });
                 self.say_fallback();
             }
         }
@@ -229,44 +224,31 @@ impl<'a> Work<'a> {
 
     fn say_fallback(&mut self) {
         match self.render(&self.catalogue().fallback.text, &[]) {
-            Ok(text) => self.outputs.push(Output::Text { text, suggestions: Vec::new() }),
-            Err(message) => self.events.push(Event::TextFailed { message }),
+            Ok(text) => self.turn.outputs.push(Output::Text { text, suggestions: Vec::new() }),
+            Err(message) => self.turn.events.push(Event::TextFailed { message }),
         }
     }
 
     fn render(&mut self, text: &Text, extra: &[(&str, String)]) -> Result<String, String> {
         let template = text
-            .pick(&self.language, &mut self.random)
-            .ok_or_else(|| format!("a text is missing in `{}`", self.language))?;
-        let slots = &self.state.slots;
+            .pick(&self.turn.language, &mut self.random)
+            .ok_or_else(|| format!("a text is missing in `{}`", self.turn.language))?;
+        let slots = &self.turn.state.slots;
         let value = |name: &str| {
             let given = extra.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-            given.or_else(|| slots.get(name).map(crate::handlers::api::plain))
+            given.or_else(|| slots.get(name).map(crate::handlers::api::value::plain))
         };
         template.render(&value).map_err(|name| format!("a text needs a value for {{{name}}}"))
     }
 
-    fn finish(mut self) -> Turn {
-        self.footprint.chance = self.random != Random::new(self.message.seed);
-        let mut turn = Turn {
-            kind: self.kind,
-            language: self.language,
-            intent: self.intent,
-            probability: self.probability,
-            entities: self.reading.entities().to_vec(),
-            handler: self.handler,
-            outputs: std::mem::take(&mut self.outputs),
-            hand_off: self.hand_off,
-            events: self.events,
-            kept: self.kept,
-            state: self.state,
-            catalogue_version: self.snapshot.catalogue.version.clone(),
-            explain: self.explain,
-            timings: self.timings,
-            footprint: self.footprint,
-        };
+    fn finish(self) -> Turn {
+        let entities = self.reading().entities().to_vec();
+        let chance = self.random != Random::new(self.message.seed);
+        let Self { heard, mut turn, .. } = self;
+        turn.entities = entities;
+        turn.footprint.chance = chance;
         let said = turn.text();
-        turn.state.remember(&self.text, &said, turn.intent.as_ref());
+        turn.state.remember(heard.text(), &said, turn.intent.as_ref());
         turn
     }
 }

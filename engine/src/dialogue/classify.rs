@@ -4,33 +4,34 @@ use std::time::Instant;
 
 use super::{EngineError, Work, micros};
 use crate::{
-    catalogue::{Intent, IntentId},
+    catalogue::Intent,
     decide::{Decision, decide},
+    ids::IntentId,
     state::Clarify,
     text::fold,
-    turn::TurnKind,
+    turn::{AnsweredBy, TurnKind},
 };
 
 impl<'a> Work<'a> {
     /// Embeds and classifies the message.
     pub(super) fn classify(&mut self) -> Result<Decision, EngineError> {
-        if self.text.is_empty() {
+        if self.heard.text().is_empty() {
             self.rule("the message contains no text".to_owned());
             return Ok(Decision::Unknown);
         }
         let start = Instant::now();
-        let vectors = self.engine.embedder.embed(std::slice::from_ref(&self.text))?;
-        self.timings.embed_us = micros(start);
+        let vectors = self.engine.embedder.embed(&[self.heard.text().to_owned()])?;
+        self.turn.timings.embed_us = micros(start);
         let Some(vector) = vectors.first() else { return Ok(Decision::Unknown) };
 
         let start = Instant::now();
-        let classification = self.snapshot.classifier.classify(&self.text, vector);
+        let classification = self.snapshot.classifier.classify(self.heard.text(), vector);
         let (decision, rule) = decide(&classification, self.catalogue());
-        self.timings.decide_us = micros(start);
-        self.probability = classification.candidates.first().map(|best| best.probability);
-        self.explain.neighbours = self.snapshot.near_examples(&classification.neighbours);
-        self.explain.in_scope = Some(classification.in_scope);
-        self.explain.candidates = classification.candidates;
+        self.turn.timings.decide_us = micros(start);
+        self.turn.probability = classification.candidates.first().map(|best| best.probability);
+        self.turn.explain.neighbours = self.snapshot.near_examples(&classification.neighbours);
+        self.turn.explain.in_scope = Some(classification.in_scope);
+        self.turn.explain.candidates = classification.candidates;
         self.rule(rule);
         Ok(decision)
     }
@@ -41,17 +42,18 @@ impl<'a> Work<'a> {
             return self.not_understood();
         };
         let titles = [self.title(one), self.title(other)];
-        self.kind = TurnKind::Ambiguous;
-        self.handler = "clarify".to_owned();
+        self.turn.kind = TurnKind::Ambiguous;
+        self.turn.handler = AnsweredBy::Clarify;
         let extra = [("first", titles[0].clone()), ("second", titles[1].clone())];
         let catalogue = self.catalogue();
         self.say(&catalogue.clarify, titles.to_vec(), &extra);
-        self.state.clarify = Some(Clarify { first: first.clone(), second: second.clone(), text: self.text.clone() });
+        self.turn.state.clarify =
+            Some(Clarify { first: first.clone(), second: second.clone(), text: self.heard.text().to_owned() });
     }
 
     /// The intent that an answer to this question names, by its title or as "1" or "2".
     pub(super) fn chosen(&mut self, clarify: &Clarify) -> Option<&'a Intent> {
-        let answer = fold(&self.text);
+        let answer = fold(self.heard.text());
         let answer = answer.trim_end_matches(['.', '!', ')']);
         for (number, id) in [("1", &clarify.first), ("2", &clarify.second)] {
             let Some(intent) = self.catalogue().intent(id) else { continue };
@@ -65,12 +67,12 @@ impl<'a> Work<'a> {
     /// Handles a message that matches no intent: says the fallback text or, after the author's number of tries, hands
     /// off.
     pub(super) fn not_understood(&mut self) {
-        self.state.misses += 1;
-        self.handler = "fallback".to_owned();
+        self.turn.state.misses += 1;
+        self.turn.handler = AnsweredBy::Fallback;
         let fallback = &self.catalogue().fallback;
-        if fallback.then_hand_off && self.state.misses >= fallback.tries {
-            self.trace(format!("{} consecutive fallbacks: hand-off", self.state.misses));
-            self.state.misses = 0;
+        if fallback.then_hand_off && self.turn.state.misses >= fallback.tries {
+            self.trace(format!("{} consecutive fallbacks: hand-off", self.turn.state.misses));
+            self.turn.state.misses = 0;
             self.call_person(None);
         } else {
             self.say_fallback();
@@ -79,9 +81,9 @@ impl<'a> Work<'a> {
 
     /// Hands off to a person.
     pub(super) fn call_person(&mut self, text: Option<String>) {
-        self.hand_off = true;
+        self.turn.hand_off = true;
         match text {
-            Some(text) => self.outputs.push(crate::turn::Output::Text { text, suggestions: Vec::new() }),
+            Some(text) => self.turn.outputs.push(crate::turn::Output::Text { text, suggestions: Vec::new() }),
             None => {
                 let catalogue = self.catalogue();
                 self.say(&catalogue.handoff, Vec::new(), &[]);
@@ -96,7 +98,7 @@ impl<'a> Work<'a> {
         {
             return text;
         }
-        let example = intent.examples.iter().find(|example| example.language == self.language);
+        let example = intent.examples.iter().find(|example| example.language == self.turn.language);
         example.or(intent.examples.first()).map_or_else(|| intent.id.to_string(), |example| example.text.clone())
     }
 }

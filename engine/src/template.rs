@@ -19,7 +19,7 @@ enum Part {
 
 /// Why a text is not a valid template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateFault {
+pub struct TemplateError {
     /// What is wrong.
     pub message: String,
     /// Byte range in the text.
@@ -31,7 +31,7 @@ impl Template {
     ///
     /// # Errors
     /// An unmatched brace, or an invalid name in braces.
-    pub fn parse(text: &str) -> Result<Self, TemplateFault> {
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -45,16 +45,19 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let fault = |message: &str, end| TemplateFault { message: message.to_owned(), span: start..end };
+            let diagnostic = |message: &str, end| TemplateError { message: message.to_owned(), span: start..end };
             if brace == "}" {
-                return Err(fault("a `}` without a matching `{`; write `}}` for a literal brace", start + 1));
+                return Err(diagnostic("a `}` without a matching `{`; write `}}` for a literal brace", start + 1));
             }
             let Some(end) = rest.find('}') else {
-                return Err(fault("a `{` without a matching `}`; write `{{` for a literal brace", start + 1));
+                return Err(diagnostic("a `{` without a matching `}`; write `{{` for a literal brace", start + 1));
             };
             let name = rest[..end].trim();
             if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
-                return Err(fault("the braces contain no valid name; write `{{` for a literal brace", start + end + 2));
+                return Err(diagnostic(
+                    "the braces contain no valid name; write `{{` for a literal brace",
+                    start + end + 2,
+                ));
             }
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
@@ -169,7 +172,7 @@ mod tests {
 
     fn check(text: &str, expected: Result<&str, &str>) {
         let value = |name: &str| (name == "who").then(|| "Ann".to_owned());
-        let rendered = Template::parse(text).map_err(|fault| fault.message).and_then(|t| t.render(&value));
+        let rendered = Template::parse(text).map_err(|diagnostic| diagnostic.message).and_then(|t| t.render(&value));
         assert_eq!(rendered.as_deref().map_err(String::as_str), expected, "{text}");
     }
 

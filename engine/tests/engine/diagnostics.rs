@@ -244,21 +244,22 @@ fn aliases_that_explode() {
 #[test]
 fn bytes_that_are_no_text() {
     use banter_engine::{
-        catalogue::{bundle::Bundle, fault::Faults, loader},
+        catalogue::{bundle::Bundle, loader},
+        diagnostic::Diagnostics,
         handlers::{plugin::NoPlugins, script::Scripting},
     };
     let mut bundle = Bundle::of(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET)]);
     bundle.files.insert("texts/a.yaml".to_owned(), b"a: ok\nb: \xFF\xFE\n".to_vec());
-    let mut faults = Faults::default();
-    assert!(loader::load(&bundle, &Scripting::new(), &NoPlugins, &mut faults).is_none());
-    assert!(faults.render(false).contains("line 2 is not UTF-8"), "{}", faults.render(false));
+    let mut diagnostics = Diagnostics::default();
+    assert!(loader::load(&bundle, &Scripting::new(), &NoPlugins, &mut diagnostics).is_none());
+    assert!(diagnostics.render(false).contains("line 2 is not UTF-8"), "{}", diagnostics.render(false));
 }
 
 #[test]
 fn folders_are_bounded() {
-    use banter_engine::catalogue::{
-        bundle::{Bundle, MAX_FILE_BYTES},
-        fault::Faults,
+    use banter_engine::{
+        catalogue::bundle::{Bundle, MAX_FILE_BYTES},
+        diagnostic::Diagnostics,
     };
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("texts")).unwrap();
@@ -266,11 +267,11 @@ fn folders_are_bounded() {
     std::fs::write(folder.path().join("texts/.swap.yaml"), "x").unwrap();
     std::fs::write(folder.path().join("texts/other.yml"), "x").unwrap();
     std::fs::create_dir_all(folder.path().join("texts/1/2/3/4/5/6")).unwrap();
-    let mut faults = Faults::default();
-    let bundle = Bundle::read(folder.path(), &mut faults).unwrap();
+    let mut diagnostics = Diagnostics::default();
+    let bundle = Bundle::read(folder.path(), &mut diagnostics).unwrap();
     assert!(bundle.files.is_empty());
     for expected in ["more than 2097152", "it ends in .yml", "texts/1/2/3/4/5", "it is nested too deeply"] {
-        assert!(faults.render(false).contains(expected), "{expected}: {}", faults.render(false));
+        assert!(diagnostics.render(false).contains(expected), "{expected}: {}", diagnostics.render(false));
     }
 }
 

@@ -1,0 +1,38 @@
+//! What a handler asks for. Only the dialogue applies it.
+
+use serde_json::Value;
+
+/// An action that a handler requests.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Say a text, with quick replies.
+    Say {
+        /// The text.
+        text: String,
+        /// Quick replies.
+        suggestions: Vec<String>,
+    },
+    /// Show the image at this URL.
+    Image(String),
+    /// Pass data to the client.
+    Payload(Value),
+    /// Ask for a slot.
+    Ask {
+        /// The slot.
+        slot: String,
+        /// Replaces the slot's own question.
+        text: Option<String>,
+    },
+    /// Set a slot.
+    SetSlot(String, Value),
+    /// Activate a context for this number of turns.
+    SetContext(String, u32),
+    /// Switch the dialogue to this language.
+    SetLanguage(String),
+    /// Let this intent's handler answer.
+    Jump(String),
+    /// Hand off to a person, with a text of the handler's own or the bot's.
+    HandOff(Option<String>),
+    /// Clear form, slots and contexts, so that the dialogue starts over.
+    End,
+}
