@@ -238,7 +238,7 @@ fn aliases_that_explode() {
     let rendered = check(&[("texts/long.yaml", &long)]);
     assert!(rendered.contains("expands to more than 200000 values"), "{}", &rendered[..500.min(rendered.len())]);
     let deep = format!("a: {}{}", "[".repeat(100), "]".repeat(100));
-    assert!(check(&[("texts/deep.yaml", &deep)]).contains("nests deeper than 32 levels"));
+    assert!(check(&[("texts/deep.yaml", &deep)]).contains("is nested more than 32 levels deep"));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 mod diagnostics;
 mod dialogue;
 mod index;
-mod layers;
 mod plugins;
 mod replay;
 mod scripts;

@@ -137,9 +137,11 @@ fn a_file_that_is_not_there_is_forgiven_where_the_bot_says_so() {
     let files = [("bot.yaml", bot.as_str()), ("plugins/stub.wasm", "junk"), ("intents/greet.yaml", GREET)];
     let (catalogue, diagnostics) = load_with(&files, &Stubs);
     assert!(catalogue.is_none());
-    for expected in
-        ["this is not a component", "the plugin `gone` has no file plugins/gone.wasm", "banter plugin build"]
-    {
+    for expected in [
+        "this is not a component",
+        "the file plugins/gone.wasm of the plugin `gone` does not exist",
+        "banter plugin build",
+    ] {
         assert!(diagnostics.contains(expected), "{expected} is not in {diagnostics}");
     }
 }

@@ -71,10 +71,10 @@ turns:
 #[test]
 fn what_passes_whatever_is_said_is_told() {
     let none = "conversation: x\nturns: [{ user: hello, expect: {} }]\n";
-    assert!(diagnostics(&[("fixtures/x.yaml", none)]).contains("`x` expects nothing"));
+    assert!(diagnostics(&[("fixtures/x.yaml", none)]).contains("`x` has no expectations"));
     let story = "stories:\n- story: 5\n  steps: [{ user: hello }, { user: /greet }]\n";
     let told = diagnostics(&[("fixtures/x.yaml", story)]);
-    assert!(told.contains("`5` expects nothing") && told.contains("`/greet` names an intent"), "{told}");
+    assert!(told.contains("`5` has no expectations") && told.contains("`/greet` names an intent"), "{told}");
     let empty = "stories:\n- story: x\n  steps: [{ user: hello }, { bot: '' }, { slot_was_set: [] }, {}]\n";
     let told = diagnostics(&[("fixtures/x.yaml", empty)]);
     for part in ["the text of `bot` is empty", "no slot is named", "a step must be a map"] {
