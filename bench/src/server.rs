@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use crate::{fail, http::Connection, root};
 /// A running server; killed on drop.
 pub struct Server {
     child: Child,
+    log: PathBuf,
     /// The port where it listens.
     pub port: u16,
 }
@@ -36,9 +37,13 @@ impl Server {
     /// Like [`Self::start_with`], with another build of the server.
     pub fn start_binary(binary: &Path, data_dir: &Path, environment: &[(String, String)]) -> Self {
         let port = free_port().unwrap_or_else(|error| fail(&format!("cannot find a free port: {error}")));
-        let log = std::fs::create_dir_all(data_dir).and_then(|()| File::create(data_dir.join("log")));
+        let path = data_dir.join("log");
+        let log = std::fs::create_dir_all(data_dir).and_then(|()| File::create(&path));
         let log = log.unwrap_or_else(|error| fail(&format!("cannot create the log file: {error}")));
-        let child = Command::new(binary)
+        // The server ends with the bench, also when that is killed; it would keep the data folder locked.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(binary)
             .current_dir(root())
             .args(["serve", "--port", &port.to_string(), "--data-dir"])
             .arg(data_dir)
@@ -48,7 +53,8 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
-        Self { child: child.unwrap_or_else(|error| fail(&format!("the server did not start: {error}"))), port }
+        let child = child.unwrap_or_else(|error| fail(&format!("cannot start the server with setpriv: {error}")));
+        Self { child, log: path, port }
     }
 
     /// Waits until the server accepts connections.
@@ -59,18 +65,26 @@ impl Server {
                 return connection;
             }
             if let Ok(Some(status)) = self.child.try_wait() {
-                fail(&format!("the server exited with {status}"));
+                fail(&format!("the server exited with {status}; its last lines:\n{}", self.last_lines()));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        fail("the server did not listen within 120 s")
+        fail(&format!("the server did not listen within 120 s; its last lines:\n{}", self.last_lines()))
+    }
+
+    fn last_lines(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
     }
 
     /// Resident memory of the server, in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_else(|error| fail(&format!("cannot read the server's memory: {error}")));
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.unwrap_or_else(|| fail("the server has ended, so its memory cannot be read"))
     }
 
     /// Logs in as a user, who is created if new; returns the access token.

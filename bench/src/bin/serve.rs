@@ -3,11 +3,16 @@
 //! - The time from start to the first answer.
 //! - New texts, one at a time and 32 at a time, compared with the embedder alone on the same texts in the same run.
 //! - A repeated text, stored durably in the embedded store.
+//! - Known, different texts of 500 senders over the REST channel, and the memory after them.
+//!
+//! With `--against`, another build of the server runs beside this one, and both get the same load in alternating
+//! blocks.
 //!
 //! The new texts are random sequences of words that fit the demo bot.
 
 use std::{
     collections::HashSet,
+    fmt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -28,7 +33,11 @@ use serde_json::json;
 const SINGLE: usize = 300;
 const CLIENTS: usize = 32;
 const NEW: usize = 3_200;
-const REPEATED_FOR: Duration = Duration::from_secs(4);
+const REPEATED_FOR: Duration = Duration::from_secs(1);
+const SENDERS: usize = 500;
+const KNOWN: usize = 1_000;
+/// Blocks of each measurement with several servers; they alternate.
+const BLOCKS: usize = 4;
 
 #[derive(Parser)]
 struct Arguments {
@@ -41,8 +50,8 @@ struct Arguments {
     /// Number of texts for --single.
     #[arg(long, value_name = "COUNT", requires = "single", default_value_t = SINGLE)]
     texts: usize,
-    /// Another build of the server for --single. Both get each text, so that drift of the machine affects both alike.
-    #[arg(long, value_name = "BINARY", requires = "single")]
+    /// Another build of the server. Both get the same load by turns, so that drift of the machine affects both alike.
+    #[arg(long, value_name = "BINARY")]
     against: Option<PathBuf>,
 }
 
@@ -60,58 +69,124 @@ fn main() {
     if arguments.single {
         return single(&arguments, &folder, &server, &mut model);
     }
+    let other = arguments.against.as_ref().map(|binary| {
+        let mut other = Server::start_binary(binary, &folder.join("against"), &[]);
+        other.wait();
+        other
+    });
     let texts = new_texts(SINGLE + NEW);
     let (single, many) = texts.split_at(SINGLE);
-    let tokens: Vec<String> = (0..CLIENTS).map(|i| log_in(&server, &format!("user{i}"))).collect();
-    let Single { mut model_ms, mut messages_ms } = one_at_a_time(&[(&server, &tokens[0])], single, &mut model);
+    let servers: Vec<Target<'_>> = [Some(&server), other.as_ref()].into_iter().flatten().map(Target::of).collect();
+    let alone: Vec<(&Server, &str)> = servers.iter().map(|target| (target.server, target.tokens[0].as_str())).collect();
+    let Single { mut model_ms, mut messages_ms } = one_at_a_time(&alone, single, &mut model);
     let overhead_ms = median_added(&messages_ms[0], &model_ms);
-    let (model_median, message_ms) = (percentile(&mut model_ms, 0.5), percentile(&mut messages_ms[0], 0.5));
-    let (batch_rate, many_rate) = many_at_a_time(&server, &tokens, many, &mut model);
+    let model_median = percentile(&mut model_ms, 0.5);
+    let message_ms: Vec<f64> = messages_ms.iter_mut().map(|times| percentile(times, 0.5)).collect();
+    let (batch_rate, many_rates) = many_at_a_time(&servers, many, &mut model);
     drop(model);
-    let repeated_rate = repeated(&server, &tokens);
+    let repeated_rates = repeated(&servers);
+    let known_rates = known(&servers, &texts[..KNOWN]);
+    let resident_mib = server.resident_kib() as f64 / 1024.0;
 
-    let report = json!({
-        "second_start_to_answer_s": second_start_s,
-        "model_median_ms": model_median,
-        "message_median_ms": message_ms,
-        "overhead_median_ms": overhead_ms,
-        "ratio_single_to_model": message_ms / model_median,
-        "embedder_batch_per_s": batch_rate,
-        "messages_32_per_s": many_rate,
-        "ratio_32_to_embedder": many_rate / batch_rate,
-        "repeated_per_s": repeated_rate,
-        "ratio_repeated_to_3000": repeated_rate / 3_000.0,
+    let measured = [
+        Row { name: "second start to first answer", unit: "s", ours: second_start_s, baseline: 1.5, is: "allowed" },
+        Row { name: "a new text, alone", unit: "ms", ours: message_ms[0], baseline: model_median, is: "the model" },
+        Row {
+            name: "  median overhead over the model",
+            unit: "ms",
+            ours: overhead_ms,
+            baseline: 1.0,
+            is: "a millisecond",
+        },
+        Row {
+            name: "new texts, 32 clients",
+            unit: "/s",
+            ours: many_rates[0],
+            baseline: batch_rate,
+            is: "the model in batches",
+        },
+        Row {
+            name: "a repeated text, 32 clients",
+            unit: "/s",
+            ours: repeated_rates[0],
+            baseline: 3_000.0,
+            is: "wanted",
+        },
+        Row { name: "memory after all messages", unit: "MiB", ours: resident_mib, baseline: 220.0, is: "allowed" },
+    ];
+    let against = (servers.len() == 2).then(|| {
+        let is = "the other build";
+        [
+            Row { name: "a new text, alone", unit: "ms", ours: message_ms[0], baseline: message_ms[1], is },
+            Row { name: "new texts, 32 clients", unit: "/s", ours: many_rates[0], baseline: many_rates[1], is },
+            Row {
+                name: "a repeated text, 32 clients",
+                unit: "/s",
+                ours: repeated_rates[0],
+                baseline: repeated_rates[1],
+                is,
+            },
+            Row {
+                name: "known texts, REST, 500 senders",
+                unit: "/s",
+                ours: known_rates[0],
+                baseline: known_rates[1],
+                is,
+            },
+        ]
     });
+    let known_alone = Row {
+        name: "known texts, REST, 500 senders",
+        unit: "/s",
+        ours: known_rates[0],
+        baseline: repeated_rates[0],
+        is: "a repeated text",
+    };
+    let rows: Vec<&Row> = measured.iter().chain([&known_alone]).chain(against.iter().flatten()).collect();
     if arguments.json {
-        println!("{report}");
+        let rows: Vec<_> = rows.iter().map(|row| row.json()).collect();
+        println!("{}", json!(rows));
         return;
     }
-    println!("{:<44} {:>10} {:>12} {:>8}", "", "measured", "baseline", "ratio");
-    println!(
-        "{:<44} {second_start_s:>8.2} s {:>12} {:>8}",
-        "second start to first answer",
-        "1.5 s",
-        format!("{:.2}", second_start_s / 1.5)
-    );
-    println!(
-        "{:<44} {message_ms:>7.2} ms {:>12} {:>8.2}",
-        "a new text, alone (baseline: the model)",
-        format!("{model_median:.2} ms"),
-        message_ms / model_median
-    );
-    println!("{:<44} {overhead_ms:>7.2} ms {:>12} {:>8.2}", "  median overhead over the model", "1 ms", overhead_ms);
-    println!(
-        "{:<44} {many_rate:>8.0}/s {:>12} {:>8.2}",
-        "new texts, 32 clients (baseline: batches)",
-        format!("{batch_rate:.0}/s"),
-        many_rate / batch_rate
-    );
-    println!(
-        "{:<44} {repeated_rate:>8.0}/s {:>12} {:>8.2}",
-        "a repeated text, 32 clients",
-        "3000/s",
-        repeated_rate / 3_000.0
-    );
+    println!("{:<34} {:>12} {:>12} {:>7}  baseline is", "", "measured", "baseline", "ratio");
+    rows.iter().for_each(|row| println!("{row}"));
+}
+
+/// A measurement beside its baseline of the same run.
+struct Row {
+    name: &'static str,
+    unit: &'static str,
+    ours: f64,
+    baseline: f64,
+    is: &'static str,
+}
+
+impl Row {
+    fn json(&self) -> serde_json::Value {
+        let Self { name, unit, ours, baseline, is } = self;
+        json!({ "name": name.trim(), "unit": unit, "measured": ours, "baseline": baseline, "baseline_is": is, "ratio": ours / baseline })
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = if self.ours < 100.0 { 2 } else { 0 };
+        let shown = |value: f64| format!("{value:.digits$} {}", self.unit);
+        let (ours, baseline) = (shown(self.ours), shown(self.baseline));
+        write!(f, "{:<34} {ours:>12} {baseline:>12} {:>7.2}  {}", self.name, self.ours / self.baseline, self.is)
+    }
+}
+
+/// A server and the tokens of its clients.
+struct Target<'a> {
+    server: &'a Server,
+    tokens: Vec<String>,
+}
+
+impl<'a> Target<'a> {
+    fn of(server: &'a Server) -> Self {
+        Self { server, tokens: (0..CLIENTS).map(|i| log_in(server, &format!("user{i}"))).collect() }
+    }
 }
 
 /// Seconds from starting the process to the answer to a message on the REST channel.
@@ -264,25 +339,28 @@ fn milliseconds(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
-/// Texts per second of the embedder alone, and messages per second with new texts from all clients, in alternating
-/// blocks.
-fn many_at_a_time(server: &Server, tokens: &[String], texts: &[String], model: &mut Model) -> (f64, f64) {
-    let (mut alone_s, mut served_s) = (0.0, 0.0);
+/// Texts per second of the embedder alone, and messages per second of each server with new texts from all clients, in
+/// alternating blocks.
+fn many_at_a_time(servers: &[Target<'_>], texts: &[String], model: &mut Model) -> (f64, Vec<f64>) {
+    let (mut alone_s, mut served_s) = (0.0, vec![0.0; servers.len()]);
     for block in texts.chunks(texts.len() / 8) {
         alone_s += batches_alone(model, block);
-        served_s += all_clients(server, tokens, block);
+        for (target, seconds) in servers.iter().zip(&mut served_s) {
+            *seconds += all_clients(target, block);
+        }
     }
-    (texts.len() as f64 / alone_s, texts.len() as f64 / served_s)
+    let count = texts.len() as f64;
+    (count / alone_s, served_s.into_iter().map(|seconds| count / seconds).collect())
 }
 
 /// Seconds until the clients together have sent all texts.
-fn all_clients(server: &Server, tokens: &[String], texts: &[String]) -> f64 {
+fn all_clients(target: &Target<'_>, texts: &[String]) -> f64 {
     let next = AtomicUsize::new(0);
     let start = Instant::now();
     thread::scope(|scope| {
-        for token in tokens {
+        for token in &target.tokens {
             scope.spawn(|| {
-                let mut connection = connect(server);
+                let mut connection = connect(target.server);
                 while let Some(text) = texts.get(next.fetch_add(1, Ordering::Relaxed)) {
                     send(&mut connection, token, text);
                 }
@@ -292,22 +370,63 @@ fn all_clients(server: &Server, tokens: &[String], texts: &[String]) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Messages per second when all clients repeat one text.
-fn repeated(server: &Server, tokens: &[String]) -> f64 {
-    let count = AtomicUsize::new(0);
-    let start = Instant::now();
-    thread::scope(|scope| {
-        for token in tokens {
-            scope.spawn(|| {
-                let mut connection = connect(server);
-                while start.elapsed() < REPEATED_FOR {
-                    send(&mut connection, token, "what are your opening hours");
-                    count.fetch_add(1, Ordering::Relaxed);
+/// Messages per second of each server when all clients repeat one text.
+fn repeated(servers: &[Target<'_>]) -> Vec<f64> {
+    by_turns(servers, |target, client, _| message(&target.tokens[client], "what are your opening hours"))
+}
+
+/// Messages per second of each server over the REST channel: 500 senders, 32 connections, texts that the server has had
+/// before.
+fn known(servers: &[Target<'_>], texts: &[String]) -> Vec<f64> {
+    let request = |number: usize| {
+        let sender = format!("sender{}", number % SENDERS);
+        posting("/webhooks/rest/webhook", "", &json!({ "sender": sender, "message": texts[number % texts.len()] }))
+    };
+    for target in servers {
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    let mut connection = connect(target.server);
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= texts.len() {
+                            break;
+                        }
+                        exchange(&mut connection, &request(number));
+                    }
+                });
+            }
+        });
+    }
+    by_turns(servers, |_, _, number| request(number))
+}
+
+/// Messages per second of each server when all clients send without a pause, in alternating blocks. `request` gets the
+/// client and the number of the message.
+fn by_turns(servers: &[Target<'_>], request: impl Fn(&Target<'_>, usize, usize) -> Vec<u8> + Sync) -> Vec<f64> {
+    let mut sent = vec![(0, 0.0); servers.len()];
+    for _ in 0..BLOCKS {
+        for (target, (messages, seconds)) in servers.iter().zip(&mut sent) {
+            let next = AtomicUsize::new(*messages);
+            let start = Instant::now();
+            thread::scope(|scope| {
+                for client in 0..CLIENTS {
+                    let (next, request) = (&next, &request);
+                    scope.spawn(move || {
+                        let mut connection = connect(target.server);
+                        while start.elapsed() < REPEATED_FOR {
+                            let number = next.fetch_add(1, Ordering::Relaxed);
+                            exchange(&mut connection, &request(target, client, number));
+                        }
+                    });
                 }
             });
+            *seconds += start.elapsed().as_secs_f64();
+            *messages = next.into_inner();
         }
-    });
-    count.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64()
+    }
+    sent.into_iter().map(|(messages, seconds)| messages as f64 / seconds).collect()
 }
 
 fn connect(server: &Server) -> Connection {
