@@ -14,7 +14,7 @@ WORKDIR /src
 COPY tools tools
 RUN tools/setup.sh
 COPY . .
-RUN cargo build --release --locked -p banter-server \
+RUN cargo build --release --locked --workspace --bin banter \
  && target/release/banter plugin build --available --data-dir /tmp/build
 
 FROM debian:bookworm-slim

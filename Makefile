@@ -1,18 +1,26 @@
 # `make run` builds and serves the demo bot; `make test` runs everything that CI runs.
 SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+PREFIX ?= $(HOME)/.local
+# Every command builds the whole workspace, so that all share one set of features and nothing compiles twice.
+BUILD := cargo build --release --locked --workspace --bin banter
 RUN ?=
 
-.PHONY: help run setup plugins test test-engine lint bench services-up services-down services-env faults clean
+.PHONY: help run install setup plugins test test-engine lint bench services-up services-down services-env faults clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: ## Fetch dependencies, build, and serve the demo bot on 127.0.0.1:8000 (RUN="--port 8001" passes options)
 	@tools/setup.sh --build
-	@cargo build --release --locked -p banter-server
+	@$(BUILD)
 	@$(TARGET)/release/banter plugin build --available
 	@exec $(TARGET)/release/banter serve $(RUN)
+
+install: ## Put the program, the runtime, the model and the plugin tools under PREFIX (~/.local)
+	@tools/setup.sh --build
+	@$(BUILD)
+	@tools/install.sh "$(TARGET)/release/banter" "$(PREFIX)"
 
 setup: ## Fetch ONNX Runtime and the model into .cache/
 	@tools/setup.sh
@@ -22,11 +30,11 @@ test: ## Run everything that CI runs
 
 plugins: ## Build the demo bot's plugins whose languages are available on this machine
 	@tools/setup.sh --build
-	@cargo build --release --locked -p banter-server
+	@$(BUILD)
 	@$(TARGET)/release/banter plugin build --available
 
 test-engine: ## Run only the engine's tests, without compiling the server
-	@cargo test -q -p banter-engine --lib --tests
+	@cargo test -q --workspace --locked --test engine --test meaning
 
 lint: ## Check formatting and run clippy
 	@cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -53,14 +53,14 @@ run_tests() {
   rm -f "$seen"
   INSTA_CI=1 INSTA_UPDATE=no INSTA_SNAPSHOT_REFERENCES_FILE=$seen cargo test --workspace --locked || return 1
   local unseen
-  unseen=$(find "$PWD"/engine "$PWD"/server "$PWD"/sandbox -name '*.snap' | grep -vxFf "$seen" || true)
+  unseen=$(find "$PWD"/{engine,sandbox,stores,server,cli} -name '*.snap' | grep -vxFf "$seen" || true)
   [ -z "$unseen" ] || { printf 'no test reads these snapshots:\n%s\n' "$unseen" >&2; return 1; }
 }
 # On CI all languages must be available; elsewhere missing ones are skipped.
 build_plugins() {
   local available=()
   [ -n "${CI:-}" ] || available=(--available)
-  # Build the whole workspace, as the tests do: a single package has other features, and would be compiled again.
+  # With --workspace, as everywhere: one set of features, so that nothing compiles twice.
   cargo build --quiet --locked --workspace --bins && "$banter" plugin build "${available[@]}"
 }
 test_plugins() {

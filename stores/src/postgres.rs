@@ -9,8 +9,8 @@ mod users;
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, PgConnection, PgPool,
-    migrate::{Migrate, MigrateError, Migrator},
+    ConnectOptions, PgConnection, PgPool, SqlSafeStr,
+    migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -80,7 +80,14 @@ pub async fn migrate(url: &Secret) -> Result<(), StoreError> {
 /// The migrations, in order; they run under an advisory lock. Ignores unknown ones that a newer binary applied: every
 /// migration is compatible with the previous binary, which must still start.
 fn migrations() -> Migrator {
-    let mut migrations = sqlx::migrate!("../migrations/postgres");
+    let migration = |version, description: &'static str, sql: &'static str| {
+        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let mut migrations = Migrator::with_migrations(vec![
+        migration(1, "init", include_str!("../../migrations/postgres/0001_init.sql")),
+        migration(2, "user records", include_str!("../../migrations/postgres/0002_user_records.sql")),
+        migration(3, "catalogue", include_str!("../../migrations/postgres/0003_catalogue.sql")),
+    ]);
     migrations.set_ignore_missing(true);
     migrations
 }

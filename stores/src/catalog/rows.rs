@@ -1,12 +1,11 @@
 //! Rows of the catalogue tables, which are the same in SQLite and PostgreSQL.
 
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::FromRow;
+use sqlx::{FromRow, Row, postgres::PgRow};
 
 use super::{Activation, AuditLine, Canary, ServerRecord, VersionRecord};
 use crate::{Millis, StoreError};
 
-#[derive(FromRow)]
 pub struct VersionRow {
     pub(crate) id: String,
     pub(crate) catalogue: String,
@@ -15,6 +14,20 @@ pub struct VersionRow {
     pub(crate) message: String,
     pub(crate) created_at: Millis,
     pub(crate) manifest: String,
+}
+
+impl FromRow<'_, PgRow> for VersionRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            catalogue: row.try_get("catalogue")?,
+            parent: row.try_get("parent")?,
+            author: row.try_get("author")?,
+            message: row.try_get("message")?,
+            created_at: row.try_get("created_at")?,
+            manifest: row.try_get("manifest")?,
+        })
+    }
 }
 
 impl TryFrom<VersionRow> for VersionRecord {
@@ -33,7 +46,6 @@ impl TryFrom<VersionRow> for VersionRecord {
     }
 }
 
-#[derive(FromRow)]
 pub struct ActivationRow {
     pub(crate) generation: i64,
     pub(crate) version: String,
@@ -42,6 +54,20 @@ pub struct ActivationRow {
     pub(crate) at: Millis,
     pub(crate) made_by: String,
     pub(crate) reason: String,
+}
+
+impl FromRow<'_, PgRow> for ActivationRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            generation: row.try_get("generation")?,
+            version: row.try_get("version")?,
+            canary: row.try_get("canary")?,
+            percent: row.try_get("percent")?,
+            at: row.try_get("at")?,
+            made_by: row.try_get("made_by")?,
+            reason: row.try_get("reason")?,
+        })
+    }
 }
 
 impl TryFrom<ActivationRow> for Activation {
@@ -68,7 +94,6 @@ impl TryFrom<ActivationRow> for Activation {
     }
 }
 
-#[derive(FromRow)]
 pub struct ServerRow {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -78,6 +103,21 @@ pub struct ServerRow {
     pub(crate) canary: Option<String>,
     pub(crate) problem: Option<String>,
     pub(crate) counts: String,
+}
+
+impl FromRow<'_, PgRow> for ServerRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            seen_at: row.try_get("seen_at")?,
+            generation: row.try_get("generation")?,
+            version: row.try_get("version")?,
+            canary: row.try_get("canary")?,
+            problem: row.try_get("problem")?,
+            counts: row.try_get("counts")?,
+        })
+    }
 }
 
 impl TryFrom<ServerRow> for ServerRecord {
@@ -97,7 +137,6 @@ impl TryFrom<ServerRow> for ServerRecord {
     }
 }
 
-#[derive(FromRow)]
 pub struct AuditRow {
     pub(crate) id: i64,
     pub(crate) at: Millis,
@@ -105,6 +144,19 @@ pub struct AuditRow {
     pub(crate) action: String,
     pub(crate) subject: Option<i64>,
     pub(crate) detail: String,
+}
+
+impl FromRow<'_, PgRow> for AuditRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            at: row.try_get("at")?,
+            actor: row.try_get("actor")?,
+            action: row.try_get("action")?,
+            subject: row.try_get("subject")?,
+            detail: row.try_get("detail")?,
+        })
+    }
 }
 
 impl TryFrom<AuditRow> for AuditLine {
