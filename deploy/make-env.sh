@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .env with random secrets for compose.yaml, and a certificate for localhost in deploy/certs/. What is there stays.
+# Makes .env with random secrets for compose.yaml, and a certificate for localhost in deploy/certs/. What is there
+# stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 umask 077

@@ -18,6 +18,7 @@ use std::{
     io::{self, IsTerminal, Write},
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use clap::{Parser, Subcommand};
@@ -156,7 +157,7 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
-    /// Roll back to a version. Without one, end the canary or, if there is none, return to the previous version.
+    /// Roll back to a version. Without VERSION, end the canary; without a canary, return to the previous version.
     #[command(after_help = "Examples:\n  banter rollback\n  banter rollback 1f0c")]
     Rollback {
         /// The first digits of a version.
@@ -325,9 +326,26 @@ fn load(file: Option<&Path>, overrides: Overrides) -> Result<(Config, Rules), Fa
     Ok(Config::load(file, &overrides)?)
 }
 
-/// Prints a line. A closed pipe (`| head`) is not an error.
+/// Why a line could not be printed, if one was lost.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Prints a line. A closed pipe (`| head`) is not an error; for others, the command ends with a failure, see
+/// [`lost_output`].
 fn print(text: impl Display) {
-    let _ = writeln!(io::stdout(), "{text}");
+    let Err(error) = writeln!(io::stdout(), "{text}") else { return };
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        let _ = LOST.set(error.to_string());
+    }
+}
+
+/// The failure of a command whose output is incomplete, as on a full disk.
+pub fn lost_output() -> Option<Failure> {
+    let flushed = io::stdout().flush().err().filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+    let reason = LOST.get().cloned().or_else(|| flushed.map(|error| error.to_string()))?;
+    Some(Failure::usage(
+        format!("cannot write to standard output: {reason}"),
+        "the output is incomplete; free some space and run the command again",
+    ))
 }
 
 /// Whether errors may be coloured.
@@ -350,6 +368,6 @@ pub(crate) fn runtime(workers: usize) -> Result<Runtime, Failure> {
     let workers = if workers == 0 { cores() } else { workers };
     let made = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     made.map_err(|error| {
-        Failure::usage(format!("cannot start the runtime: {error}"), "check the limits of this process")
+        Failure::usage(format!("cannot start the runtime: {error}"), "check the process limits with `ulimit -a`")
     })
 }

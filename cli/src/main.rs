@@ -11,14 +11,16 @@ mod workshop;
 use std::process::ExitCode;
 
 use clap::Parser;
-use commands::{Arguments, run};
+use commands::{Arguments, lost_output, run};
 
-/// What a version has taken goes back when it goes; with other allocators the threads keep some of it at each reload (`bench/reload`).
+/// What a version has taken goes back when it goes; with other allocators the threads keep some of it at each reload
+/// (`bench/reload`).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let result = run(Arguments::parse()).and_then(|code| lost_output().map_or(Ok(code), Err));
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             eprintln!("{failure}");

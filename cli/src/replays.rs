@@ -41,7 +41,7 @@ use banter_server::{
 
 use crate::{
     failure::{Failure, counted},
-    progress::{BuildBar, CountBar},
+    progress::{BuildBar, CountBar, Spinner},
 };
 
 /// Which fixtures to play, and how.
@@ -106,7 +106,9 @@ impl Rig {
         let bundle = catalogs::read(&config.bot, &mut diagnostics)?;
         // Only warnings about ignored files are shown; `banter check` shows the bot's other diagnostics.
         let unread = if diagnostics.has_errors() { String::new() } else { diagnostics.render(colour) };
+        let spinner = Spinner::new("loading the bot".to_owned());
         let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut diagnostics);
+        drop(spinner);
         let Some(catalogue) = catalogue else {
             let own = |diagnostic: DiagnosticReport| DiagnosticReport {
                 file: files::label(&config.bot.join(&diagnostic.file)),
@@ -215,7 +217,7 @@ impl Rig {
         let jobs = if choice.jobs == 0 { cores() } else { choice.jobs };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.min(256)).build();
         let pool = pool.map_err(|error| {
-            Failure::usage(format!("cannot start threads: {error}"), "check the limits of this process")
+            Failure::usage(format!("cannot start threads: {error}"), "check the process limits with `ulimit -a`")
         })?;
         let ran: Vec<Vec<(usize, Ran)>> = pool.broadcast(work).into_iter().collect::<Result<_, _>>()?;
         let end = last.into_inner();

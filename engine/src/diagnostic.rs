@@ -221,8 +221,8 @@ pub fn choose_hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Cl
     }
     let all: Vec<&str> = known.into_iter().collect();
     match all.len() {
-        0 => "none is defined yet".to_owned(),
-        1..=12 => format!("known here: {}", all.join(", ")),
-        more => format!("known here: {}, and {} more", all[..12].join(", "), more - 12),
+        0 => "there are none yet".to_owned(),
+        1..=12 => format!("available: {}", all.join(", ")),
+        more => format!("available: {}, and {} more", all[..12].join(", "), more - 12),
     }
 }

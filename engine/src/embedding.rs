@@ -104,7 +104,7 @@ impl EmbeddingError {
     }
 }
 
-/// Scales a vector to length 1. A vector of zeros, or one with NaN, becomes the first unit vector, so that callers can
+/// Scales a vector to length 1. A vector of zeros becomes the first unit vector, so that callers can
 /// rely on the length.
 pub(crate) fn normalize(vector: &mut [f32]) {
     let length = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt() as f32;

@@ -111,7 +111,7 @@ impl Snapshot {
         let key = key_of(embedder.id(), &samples);
         let path = folder.map(|folder| folder.join(CLASSIFIER));
         let index_folder = folder.map(|folder| folder.join("index"));
-        let loaded = path.as_ref().and_then(|path| kept_classifier(&fs::read(path).ok()?, &key));
+        let loaded = path.as_ref().and_then(|path| kept_classifier(&kept_file(path)?, &key));
         let made = if loaded.is_some() { Made::Kept } else { Made::Trained };
         let fitted = match loaded {
             Some(fitted) => fitted,
@@ -388,6 +388,17 @@ fn kept_bytes(key: &Key, fitted: &Fitted) -> io::Result<Vec<u8>> {
 }
 
 /// Reads a stored classifier; `None` if it was fitted to other inputs or is damaged.
+/// The bytes of the stored classifier, if there is one.
+fn kept_file(path: &Path) -> Option<Vec<u8>> {
+    fs::read(path)
+        .inspect_err(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(%error, path = %path.display(), "cannot read the stored classifier; it is trained again");
+            }
+        })
+        .ok()
+}
+
 fn kept_classifier(bytes: &[u8], key: &Key) -> Option<Fitted> {
     let (of, rest) = bytes.split_first_chunk::<32>()?;
     let (hash, body) = rest.split_first_chunk::<32>()?;

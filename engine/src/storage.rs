@@ -30,7 +30,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Gives the new file the permissions of the old one, from the moment it exists.
 fn write_synced(draft: &Path, bytes: &[u8], old: &Path) -> io::Result<()> {
-    let rights = fs::metadata(old).ok().map(|old| old.permissions());
+    let rights = match fs::metadata(old) {
+        Ok(old) => Some(old.permissions()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // Default permissions could reveal what the old ones protected.
+        Err(error) => return Err(error),
+    };
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     if let Some(rights) = &rights {

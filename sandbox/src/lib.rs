@@ -69,13 +69,13 @@ impl Sandbox {
         Self { runtime, folder, machine: OnceLock::new(), purpose, records: Mutex::default(), counts: Mutex::default() }
     }
 
-    /// The interfaces of the contract that a component imports, as `name@version`.
+    /// The interfaces of the contract that the component of a plugin imports, as `name@version`.
     ///
     /// # Errors
     /// If the bytes are not a component.
-    pub fn imports(&self, component: &[u8]) -> Result<Vec<String>, LoadFailure> {
+    pub fn imports(&self, name: &str, component: &[u8]) -> Result<Vec<String>, LoadFailure> {
         let machine = self.machine()?;
-        Ok(machine.contract_imports(&machine.compile(component)?))
+        Ok(machine.contract_imports(&machine.compile(name, component)?))
     }
 
     /// Call counts and suspensions of each plugin, by name.
@@ -125,7 +125,7 @@ impl PluginRuntime for Sandbox {
             });
         }
         let machine = self.machine()?;
-        let pre = machine.link(&machine.compile(component)?)?;
+        let pre = machine.link(&machine.compile(&spec.name, component)?)?;
         let record = self.record(&spec.name, component);
         Ok(Arc::new(Loaded::new(spec, machine, pre, self.runtime.clone(), record)))
     }

@@ -113,7 +113,8 @@ impl Plugin for Loaded {
 }
 
 impl Loaded {
-    /// Waits for a call. On a worker thread of a runtime, another thread takes over this thread's other tasks meanwhile.
+    /// Waits for a call. On a worker thread of a runtime, another thread takes over this thread's other tasks
+    /// meanwhile.
     fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         block_in_place(|| self.runtime.block_on(work))
     }

@@ -62,7 +62,7 @@ impl Machine {
     }
 
     /// Compiles a component, or loads it from the cache.
-    pub fn compile(&self, component: &[u8]) -> Result<Component, LoadFailure> {
+    pub fn compile(&self, name: &str, component: &[u8]) -> Result<Component, LoadFailure> {
         if component.len() > MAX_COMPONENT {
             return Err(LoadFailure {
                 message: format!("the component has {} bytes, more than {MAX_COMPONENT}", component.len()),
@@ -72,6 +72,7 @@ impl Machine {
         if let Some(found) = self.compiled.as_ref().and_then(|kept| kept.load(&self.engine, component)) {
             return Ok(found);
         }
+        tracing::info!(plugin = name, kib = component.len() / 1024, "compiling a plugin; the result is kept");
         let compiled = Component::from_binary(&self.engine, component).map_err(|error| LoadFailure {
             message: format!("this is not a component: {}", first_line(&error)),
             hint: "build it with `banter plugin build`; other WebAssembly modules do not work".to_owned(),

@@ -146,7 +146,8 @@ impl Accounts {
         Ok(TokenPair { access, refresh })
     }
 
-    /// Opens a session for the family of a stored refresh token; `None` if the family was revoked or deleted in the meantime.
+    /// Opens a session for the family of a stored refresh token; `None` if the family was revoked or deleted in the
+    /// meantime.
     async fn listed_access(&self, refresh: &RefreshToken) -> Result<Option<String>, AccountError> {
         let access = self.new_access(refresh.user, &refresh.family).await?;
         if self.stores.users.find_refresh_token(&refresh.hash, self.clock.now()).await?.is_none() {

@@ -269,7 +269,7 @@ impl Config {
             .merge(contract_environment())
             .merge(Env::prefixed("BANTER_").ignore(&IGNORED).split("__").global())
             .merge(database_of_environment()?)
-            .merge(secrets_of_environment())
+            .merge(secrets_of_environment()?)
             .select(profile);
         let mut config: Self = figment.extract().map_err(|error| configuration_failure(&error))?;
         resolve_paths(&mut config, &figment);

@@ -1,7 +1,7 @@
 //! The way of one message: admit → load → answer → commit.
 //!
-//! The state after a turn lies in the turn itself, so a turn is one write. A dialogue's next turn may begin when the store has taken the
-//! turn before, not when that is on the disk: it builds on it, and fails with it.
+//! The state after a turn lies in the turn itself, so a turn is one write. A dialogue's next turn may begin when the
+//! store has taken the turn before, not when that is on the disk: it builds on it, and fails with it.
 
 mod admission;
 mod known;
@@ -206,7 +206,8 @@ impl Conversations {
         let reply = || self.engine.reply(&serving.snapshot, request);
         let permit = self.admission.compute().await?;
         let replied = if self.engine.knows(&incoming.text) {
-            // Microseconds, and the handlers, whose calls to the outside hand this thread's other tasks on by themselves.
+            // Microseconds, and the handlers, whose calls to the outside hand this thread's other tasks on by
+            // themselves.
             reply()
         } else {
             // The model takes milliseconds: meanwhile another thread runs this thread's other tasks.
@@ -229,7 +230,8 @@ impl Conversations {
         }
     }
 
-    /// Stores a turn. The dialogue's next message is let in when the store has taken it; this returns when it is durable.
+    /// Stores a turn. The dialogue's next message is let in when the store has taken it; this returns when it is
+    /// durable.
     async fn commit(
         &self,
         pending: &Pending<'_>,
@@ -272,8 +274,8 @@ impl Conversations {
         Ok(Committed::Stored)
     }
 
-    /// What the next message of the dialogue builds on. Nobody builds on a turn that is known to have failed; one whose fate is not
-    /// known yet takes along what is built on it.
+    /// What the next message of the dialogue builds on. Nobody builds on a turn that is known to have failed; one whose
+    /// fate is not known yet takes along what is built on it.
     fn advance(
         &self,
         dialog: DialogId,
@@ -306,7 +308,8 @@ impl Conversations {
     }
 }
 
-/// The randomness of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the same.
+/// The randomness of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the
+/// same.
 fn seed(dialog: DialogId, seq: i64) -> u64 {
     (dialog.0 as u64).rotate_left(32) ^ seq as u64
 }

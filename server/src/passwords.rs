@@ -7,9 +7,8 @@ use std::sync::{
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    password_hash::{Error, PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use thiserror::Error;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// Parameters of the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
@@ -18,7 +17,7 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
 /// Why a password was not hashed or verified.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     #[error("too many passwords are waiting to be hashed")]
     Busy,
@@ -65,8 +64,10 @@ impl Passwords {
     pub async fn verify(&self, password: String, stored: String) -> Result<Verdict, PasswordError> {
         self.run(move || {
             let parsed = PasswordHash::new(&stored).map_err(|error| PasswordError::Failed(error.to_string()))?;
-            if hasher()?.verify_password(password.as_bytes(), &parsed).is_err() {
-                return Ok(Verdict::Wrong);
+            match hasher()?.verify_password(password.as_bytes(), &parsed) {
+                Ok(()) => {}
+                Err(Error::PasswordInvalid) => return Ok(Verdict::Wrong),
+                Err(error) => return Err(PasswordError::Failed(error.to_string())),
             }
             if is_current(&parsed) { Ok(Verdict::Right) } else { hash(&password).map(Verdict::Rehashed) }
         })

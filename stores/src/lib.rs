@@ -1,5 +1,5 @@
-//! What a server keeps, as small traits that know no database, and the backends behind them. A backend is chosen once, at start
-//! ([`backend`]); the same story test runs on each (`tests/story.rs`).
+//! What a server keeps, as small traits that know no database, and the backends behind them. A backend is chosen once,
+//! at start ([`backend`]); the same story test runs on each (`tests/story.rs`).
 
 #![warn(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! What the embedded backend keeps in the process: sessions, rate limits and the bus. They end with the process, by design: clients
-//! refresh their access tokens.
+//! What the embedded backend keeps in the process: sessions, rate limits and the bus. They end with the process, by
+//! design: clients refresh their access tokens.
 
 use std::{
     sync::{

@@ -251,7 +251,8 @@ impl TurnStore for MongoStore {
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
         let mut filter = doc! { "user_id": user.0 };
         if let Some(after) = after {
-            let Some(position) = self.position_of(user, after).await? else { return Ok(Vec::new()) };
+            let position = self.position_of(user, after).await?;
+            let position = position.ok_or_else(|| damaged("the turn after which the page begins is gone"))?;
             filter.insert("at", doc! { "$gt": position.at });
         }
         let turns: Vec<Document> = self

@@ -40,8 +40,8 @@ const STATEMENTS: usize = 64;
 pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
-    /// Senders of the REST channel, so that a known one costs no read. A command in another process may delete one: the next turn finds
-    /// out, since it is stored only for a user that exists.
+    /// Senders of the REST channel, so that a known one costs no read. A command in another process may delete one: the
+    /// next turn finds out, since it is stored only for a user that exists.
     senders: Cache<String, UserId>,
     /// Classifiers of versions, beside the file.
     classifiers: Contents,
@@ -51,11 +51,10 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, makes it if it is not there, and brings its tables up to date. A file that a newer binary has migrated is
-    /// used as it is: every migration works with the binary before it.
+    /// Opens the file, makes it if it is not there, and brings its tables up to date. A file that a newer binary has
+    /// migrated is used as it is: every migration works with the binary before it.
     ///
-    /// # Errors
-    /// When the file cannot be opened or is no database.
+    /// # Errors When the file cannot be opened or is no database.
     pub async fn open(path: &Path, config: &SqliteConfig, clock: SharedClock) -> Result<Self, StoreError> {
         let (owned, config) = (path.to_owned(), config.clone());
         let opened = spawn_blocking(move || open_all(&owned, &config)).await;
@@ -133,8 +132,8 @@ fn connect(path: &Path, synchronous: Synchronous) -> rusqlite::Result<Connection
     Ok(connection)
 }
 
-/// Grows the write-ahead log to the size at which SQLite begins it anew. A commit that makes a file longer waits for the file system's
-/// journal too, which doubles its time.
+/// Grows the write-ahead log to the size at which SQLite begins it anew. A commit that makes a file longer waits for
+/// the file system's journal too, which doubles its time.
 fn preallocate(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS preallocation (filler BLOB) STRICT;

@@ -144,6 +144,9 @@ pub trait TurnStore: Send + Sync {
     async fn all_kept(&self, user: UserId) -> Result<BTreeMap<String, Value>, StoreError>;
 
     /// At most `limit` turns of a user in storage order, after the turn with id `after`.
+    ///
+    /// # Errors
+    /// Also when `after` is gone: the rest of the turns is then not known, and must not seem to be none.
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError>;
 
     /// At most `limit` distinct utterances of users after `since`, outside forms, newest first. Searches at most

@@ -15,13 +15,13 @@ use crate::failure::Failure;
 /// What to do with the right to change the bot.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Allow a user to change the bot.
+    /// Give a user the right to change the bot.
     #[command(after_help = "Example:\n  banter admin grant ann@mail.example")]
     Grant {
         /// User number or e-mail address.
         user: String,
     },
-    /// No longer allow a user to change the bot.
+    /// Take away a user's right to change the bot.
     #[command(after_help = "Example:\n  banter admin revoke 17")]
     Revoke {
         /// User number or e-mail address.

@@ -29,11 +29,11 @@ pub fn run(config: &Config, json: bool) -> Result<u8, Failure> {
     let scripting = Arc::new(Scripting::new());
     let runtime = runtime(0)?;
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+    let bar = BuildBar::default();
     let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox)?;
     let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
     let host = Arc::new(ChatHost::default());
     let engine = Engine::new(embedder, scripting, host.clone());
-    let bar = BuildBar::default();
     let (snapshot, _) =
         catalogs::build(catalogue, &engine, Some(&config.data_dir.join("index")), &mut |stage| bar.show(stage))?;
     drop(bar);
@@ -57,9 +57,12 @@ impl Chat {
             |error: ReadlineError| Failure::usage(format!("cannot read the terminal: {error}"), "pipe lines instead");
         let mut editor = DefaultEditor::new().map_err(failed)?;
         let history = config.data_dir.join("chat-history");
-        // Before the first chat there is no history, so errors are ignored.
+        // Before the first chat there is neither a folder nor a history; saving reports an error.
         let _ = fs::create_dir_all(&config.data_dir);
-        let _ = editor.load_history(&history);
+        let loaded = if history.exists() { editor.load_history(&history) } else { Ok(()) };
+        if let Err(error) = &loaded {
+            eprintln!("warning: cannot read the input history {}, so it is left as it is: {error}", history.display());
+        }
         print(format!(
             "{} · {} intents · /help lists the commands",
             self.snapshot.catalogue.name,
@@ -79,7 +82,9 @@ impl Chat {
                 Err(error) => return Err(failed(error)),
             }
         }
-        if let Err(error) = editor.save_history(&history) {
+        if loaded.is_ok()
+            && let Err(error) = editor.save_history(&history)
+        {
             eprintln!("warning: cannot save the input history: {error}");
         }
         Ok(0)

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{colour, print, runtime};
 use crate::{
     failure::{CHECK_FAILED, Failure},
-    progress::BuildBar,
+    progress::{BuildBar, Spinner},
 };
 use banter_server::{assembly, catalogs, config::Config};
 
@@ -33,7 +33,9 @@ pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
     let mut diagnostics = Diagnostics::default();
     let bundle = catalogs::read(&config.bot, &mut diagnostics)?;
+    let spinner = Spinner::new("loading the bot".to_owned());
     let catalogue = loader::load(&bundle, &scripting, &sandbox, &mut diagnostics);
+    drop(spinner);
     for state in sandbox.states() {
         if let Some(note) = state.note {
             let location = Location { file: "bot.yaml".to_owned(), span: 0..0 };
@@ -58,7 +60,7 @@ pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
     } else {
         eprint!("{}", diagnostics.render(colour()));
         let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-        let verdict = if good { "good" } else { "not good" };
+        let verdict = if good { "passed" } else { "failed" };
         print(format!(
             "{}: {verdict}, {}, {}",
             config.bot.display(),
@@ -82,7 +84,10 @@ fn warn_of_misplaced(
     let bar = BuildBar::default();
     let (snapshot, _) = catalogs::build(catalogue, engine, Some(folder), &mut |stage| bar.show(stage))?;
     for found in snapshot.misplaced() {
-        let message = format!("\"{}\" is nearer to `{}` than to `{}`", found.text, found.other, found.intent);
+        let message = format!(
+            "the example \"{}\" is closer to the intent `{}` than to its own intent `{}`",
+            found.text, found.other, found.intent
+        );
         diagnostics.push(
             Diagnostic::warning(found.location, message)
                 .hint("reword it, move it, or add more examples to both intents"),

@@ -27,7 +27,7 @@ pub enum Action {
 pub(super) fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
     let urls = config.store_urls()?.ok_or_else(|| {
         Failure::usage(
-            "the embedded store migrates itself",
+            "there is nothing to migrate: the embedded store applies its own migrations",
             "to use external stores, set stores.postgres, stores.mongo and stores.redis",
         )
     })?;

@@ -30,7 +30,7 @@ pub fn run(folder: &Path) -> Result<u8, Failure> {
     if folder.exists() {
         return Err(Failure::usage(
             format!("{} already exists", folder.display()),
-            "choose another name, or remove it",
+            "choose another name, or remove what is there",
         ));
     }
     write_all(folder, name).map_err(|error| {

@@ -35,7 +35,7 @@ pub enum Action {
     /// Compile plugins, and fetch the tools of their languages when needed.
     #[command(after_help = "Examples:\n  banter plugin build\n  banter plugin build tax")]
     Build {
-        /// The plugin to build; the default is all that have sources.
+        /// The plugin to build; the default is every plugin with sources.
         name: Option<String>,
         /// Skip plugins that cannot be built on this machine.
         #[arg(long)]
@@ -44,7 +44,7 @@ pub enum Action {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Check a component: its contract, imports against grants, size and limits, and one timed call.
+    /// Check a compiled plugin: contract, imports and grants, size, limits, and one timed test call.
     #[command(after_help = "Examples:\n  banter plugin check tax\n  banter plugin check tax --json | jq .call")]
     Check {
         /// The name of the plugin.
@@ -127,7 +127,7 @@ fn new(config: &Config, language: Language, name: &str) -> Result<u8, Failure> {
     if folder.exists() {
         return Err(Failure::usage(
             format!("{} already exists", folder.display()),
-            "choose another name, or remove it",
+            "choose another name, or remove what is there",
         ));
     }
     template::write(&plugins, name, language).map_err(|error| {
@@ -150,7 +150,7 @@ fn build_all(config: &Config, name: Option<&str>, available: bool) -> Result<u8,
     if let (Some(name), true) = (name, wanted.is_empty()) {
         let known = all.iter().map(|source| source.name.as_str());
         return Err(Failure::usage(
-            format!("{} has no sources of a plugin `{name}`", workshop::plugins_of(&config.bot).display()),
+            format!("{} contains no sources for a plugin `{name}`", workshop::plugins_of(&config.bot).display()),
             banter_engine::diagnostic::did_you_mean(name, known)
                 .map_or(format!("create them with `banter plugin new --lang rust {name}`"), |meant| {
                     format!("did you mean `{meant}`?")

@@ -28,7 +28,7 @@ use banter_stores::{NewTurn, Stores, UserId};
 /// Turns per page read from the store.
 const PAGE: u32 = 500;
 /// Printed when `record chat` starts on a terminal.
-const HELP: &str = "say something; an empty line or Ctrl-D ends the recording";
+const HELP: &str = "type a message; an empty line or Ctrl-D ends the recording";
 
 /// The source of a conversation.
 #[derive(Debug, Subcommand)]
@@ -41,7 +41,7 @@ pub enum Source {
     Dialog {
         /// User number or e-mail address.
         user: String,
-        /// The dialogue to record; the default is all dialogues in order.
+        /// The dialogue to record; the default is all dialogues of the user, in order.
         #[arg(long, value_name = "ID")]
         dialog: Option<i64>,
         /// Record only the last N messages.
@@ -168,11 +168,11 @@ impl Recorder {
         let scripting = Arc::new(Scripting::tracing());
         let runtime = runtime(0)?;
         let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+        let bar = BuildBar::default();
         let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox)?;
         let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
         let outside = Arc::new(ChatHost::default());
         let engine = Engine::new(embedder, scripting, outside.clone());
-        let bar = BuildBar::default();
         let folder = config.data_dir.join("index");
         let (snapshot, _) = catalogs::build(catalogue, &engine, Some(&folder), &mut |stage| bar.show(stage))?;
         Ok(Self { engine, outside, snapshot, _runtime: runtime })
@@ -280,7 +280,7 @@ fn stored(
     let skip = turns.len().saturating_sub(last.unwrap_or(MAX_MESSAGES).min(MAX_MESSAGES));
     let turns = &turns[skip..];
     if turns.is_empty() {
-        return Err(Failure::usage(format!("{who} has no messages there"), "choose another user or dialogue"));
+        return Err(Failure::usage(format!("{who} has no messages to record"), "choose another user or dialogue"));
     }
     Ok(Said {
         name: named(common, "a dialogue from the stores"),

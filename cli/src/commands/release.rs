@@ -60,10 +60,10 @@ pub struct ChangeArgs {
 pub struct ReloadArgs {
     #[command(flatten)]
     change: ChangeArgs,
-    /// Only show what would change, and which messages would get other answers.
+    /// Only show what would change, and which messages would get different answers.
     #[arg(long, conflicts_with_all = ["canary", "wait", "watch"])]
     dry_run: bool,
-    /// Publish as a canary to this share of users, in percent; end it with `banter promote` or `banter rollback`.
+    /// Publish as a canary to this percentage of users; end it with `banter promote` or `banter rollback`.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     canary: Option<u8>,
     /// Wait until all servers run the new version.
@@ -159,7 +159,7 @@ fn tell(published: &Published, arguments: &ReloadArgs) {
         print(format!("{} is already in use", show::short(&published.version)));
     } else if let Some(percent) = arguments.canary {
         print(format!(
-            "{} is the canary for {percent} % of users: {}",
+            "{} is the canary for {percent}% of users: {}",
             show::short(&published.version),
             show::summary(&published.diff)
         ));
@@ -195,7 +195,7 @@ fn wait(client: &Client, published: &Published, arguments: &ReloadArgs) -> Resul
     if !runs(&fleet) {
         return Err(Failure::check(
             "another version was published in the meantime",
-            "see its author with `banter versions`",
+            "`banter versions` shows who published it",
         ));
     }
     if fleet.converged { Ok(0) } else { Ok(CHECK_FAILED) }

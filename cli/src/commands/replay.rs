@@ -88,7 +88,7 @@ pub struct Options {
     /// The seed for the choice of mutations.
     #[arg(long, value_name = "SEED", default_value_t = 1, requires = "mutate")]
     seed: u64,
-    /// Fail if less than this share of mutations is noticed, in percent.
+    /// Fail if less than this percentage of mutations is noticed.
     #[arg(long, value_name = "PERCENT", default_value_t = 0, hide_default_value = true, requires = "mutate",
           value_parser = clap::value_parser!(u32).range(0..=100))]
     at_least: u32,
@@ -101,7 +101,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Text for people.
+    /// Human-readable text.
     Human,
     /// Annotations for GitHub workflows.
     Github,
@@ -303,7 +303,7 @@ fn tell_mutants(mutants: &Mutants, wanted: usize) {
         print(format!("  {}:{}  {}", mutation.file, mutation.line, mutation.what));
         print(format!("      {}", fate.reason.as_deref().unwrap_or_default()));
     }
-    print(format!("\n{} of {} mutations noticed, {} %", mutants.noticed, mutants.total, mutants.percent()));
+    print(format!("\n{} of {} mutations noticed ({}%)", mutants.noticed, mutants.total, mutants.percent()));
     if mutants.total < wanted {
         print(format!("the bot has only {} possible mutations", mutants.total));
     }

@@ -36,7 +36,7 @@ pub(super) fn export(config: &Config, user: &str, out: Option<&Path>) -> Result<
             }
             None if std::io::stdout().is_terminal() => {
                 return Err(Failure::usage(
-                    "an export contains password hashes and all messages, and is not written to a terminal",
+                    "an export contains password hashes and all messages, so it is not written to a terminal",
                     "choose a file with --out, or pipe the output",
                 ));
             }

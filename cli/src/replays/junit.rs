@@ -73,7 +73,7 @@ fn status(fixture: &FixtureReport) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let differing = fixture.turns.iter().find_map(|turn| Some((turn, turn.differences.first()?)));
     if let Some((turn, first)) = differing {
-        status.set_message(format!("to \"{}\": {} is {}", turn.user, first.field, first.actual));
+        status.set_message(format!("after \"{}\", {} is {}", turn.user, first.field, first.actual));
     }
     status.set_type("difference").set_description(show::failures(Paint(false), fixture));
     status

@@ -149,10 +149,7 @@ fn reason(reach: &Reach, mutation: &Mutation, reached: usize) -> String {
         Kind::Script if !reach.lines.contains(&(mutation.file.clone(), mutation.line)) => {
             "no fixture runs this line".to_owned()
         }
-        Kind::Script => {
-            "fixtures run this line, but none compares what it changes, or nothing changes for their messages"
-                .to_owned()
-        }
+        Kind::Script => "fixtures run this line, but the mutation changes nothing that they compare".to_owned(),
         Kind::Reply => "no fixture compares this text".to_owned(),
         Kind::Threshold if reached == 0 && mutation.intent.is_some() => "no fixture reaches this intent".to_owned(),
         Kind::Threshold => "no fixture message crosses the changed threshold".to_owned(),

@@ -129,7 +129,10 @@ pub fn fixture(
     let turns: String = played.turns.iter().zip(&pauses).map(|(played, pause)| turn(played, *pause)).collect();
     let text = format!("{head}{turns}");
     if !play(engine, snapshot, &text)?.passed() {
-        return Err(Failure::usage("the conversation differs when it is replayed", "record it in parts"));
+        return Err(Failure::usage(
+            "the bot replies differently when the recording is replayed",
+            "record the conversation in shorter parts",
+        ));
     }
     Ok(text)
 }
@@ -164,7 +167,7 @@ fn play(engine: &Engine, snapshot: &Snapshot, yaml: &str) -> Result<Outcome, Fai
         let told = diagnostics.render(false);
         return Err(Failure::usage(
             format!("the messages do not make a valid fixture:\n{told}"),
-            "leave out the message at fault",
+            "remove the message that causes the error",
         ));
     };
     replay(engine, snapshot, fixture).map_err(|error| Failure::usage(error.to_string(), "see the log"))

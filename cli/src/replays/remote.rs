@@ -231,7 +231,7 @@ fn depends(played: &Played) -> Option<&'static str> {
         return Some("it depends on random numbers");
     }
     played.outside.first().map(|part| match *part {
-        "http" => "it depends on a page that the fixture stubs",
+        "http" => "it depends on an HTTP response that the fixture stubs",
         _ => "it depends on a plugin that the fixture stubs",
     })
 }
@@ -262,14 +262,15 @@ impl Talk<'_> {
                 };
                 remote.wait_for_pace();
                 let answer = remote.post("/messages/send", Some(&token), &json!({ "text": step.text }))?;
-                let text = answer["response"].as_str().unwrap_or_default().to_owned();
+                let text = answer["response"].as_str().ok_or_else(|| no_reply(&answer))?.to_owned();
                 Ok(vec![Output::Text { text, suggestions: Vec::new() }])
             }
             Channel::Rasa => {
                 remote.wait_for_pace();
                 let body = json!({ "sender": name, "message": step.text });
                 let answer = remote.post("/webhooks/rest/webhook", remote.key.as_deref(), &body)?;
-                Ok(answer.as_array().into_iter().flatten().filter_map(output).collect())
+                let parts = answer.as_array().ok_or_else(|| no_reply(&answer))?;
+                parts.iter().map(|part| output(part).ok_or_else(|| no_reply(part))).collect()
             }
         }
     }
@@ -282,11 +283,17 @@ fn log_in(remote: &Remote, name: &str) -> Result<String, Failure> {
     token.ok_or_else(|| Failure::usage("the server returned no access token", "check that it is a banter server"))
 }
 
+/// An answer that is not what the API promises must not count as an empty reply, which satisfies each `not`.
+fn no_reply(answer: &Value) -> Failure {
+    let start: String = answer.to_string().chars().take(80).collect();
+    Failure::usage(format!("the server's answer is not a reply: {start}"), "check that it is a banter server")
+}
+
 /// Converts a part of a Rasa response.
 fn output(part: &Value) -> Option<Output> {
     if let Some(text) = part["text"].as_str() {
         let titles = part["buttons"].as_array().into_iter().flatten();
-        let suggestions = titles.filter_map(|button| button["title"].as_str().map(str::to_owned)).collect();
+        let suggestions = titles.map(|button| button["title"].as_str().map(str::to_owned)).collect::<Option<_>>()?;
         return Some(Output::Text { text: text.to_owned(), suggestions });
     }
     if let Some(url) = part["image"].as_str() {

@@ -212,7 +212,7 @@ pub fn github(report: &Report) -> String {
             for difference in &turn.differences {
                 let location = &difference.location;
                 let message = format!(
-                    "{}: to \"{}\" the {} should be {}, not {}",
+                    "{}: after \"{}\", {} should be {} but is {}",
                     fixture.name, turn.user, difference.field, difference.expected, difference.actual
                 );
                 let title = format!("banter replay: {}", difference.field);

@@ -33,9 +33,19 @@ pub fn missing(language: Language) -> Option<Failure> {
         Language::Js => ("npm", "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm"),
         Language::Python => ("python3", "install Python 3 with pip, on Debian: apt-get install python3 python3-pip"),
     };
-    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    let message = format!("{program} is not on the PATH, but plugins in {} need it", language.name());
-    (!found).then(|| Failure::usage(message, hint))
+    let language = language.name();
+    match Command::new(program).arg("--version").output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let first = said.lines().next().unwrap_or("it gives no reason");
+            Some(Failure::usage(format!("{program} does not run, but plugins in {language} need it: {first}"), hint))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Some(Failure::usage(format!("{program} is not on the PATH, but plugins in {language} need it"), hint))
+        }
+        Err(error) => Some(Failure::usage(format!("{program} cannot be started: {error}"), hint)),
+    }
 }
 
 /// Ensures that Rust can be compiled for WebAssembly.
@@ -83,7 +93,8 @@ pub fn python(tools: &Path) -> Result<PathBuf, Failure> {
         let hint = "check that pip is installed and can reach its package index, then try again";
         run(&mut pip, "cannot fetch componentize-py", hint)?;
         let wheels = fs::read_dir(folder.join("wheels")).map_err(|error| unwritable(folder, &error))?;
-        for wheel in wheels.flatten() {
+        for wheel in wheels {
+            let wheel = wheel.map_err(|error| unwritable(folder, &error))?;
             let mut unpack = Command::new("python3");
             unpack.args(["-m", "zipfile", "-e"]).arg(wheel.path()).arg(folder.join("modules"));
             run(&mut unpack, "cannot unpack componentize-py", "check the free disk space")?;

@@ -10,8 +10,10 @@ use crate::{
 #[test]
 fn what_was_backed_up_is_there_after_a_restore() {
     let fleet = Fleet::start(&Setup { own_databases: false, ..Setup::default() });
+    // The databases are shared with earlier runs.
+    let email = format!("backup-{}@mail.example", uuid::Uuid::new_v4());
     let log_in = || {
-        let body = json!({ "email": "backup@mail.example", "password": "tulip" });
+        let body = json!({ "email": email, "password": "tulip" });
         fleet.ask("/auth/login", "", Some(&body)).1["access_token"].as_str().unwrap().to_owned()
     };
     let send = |token: &str, text: &str| fleet.ask("/messages/send", token, Some(&json!({ "text": text })));

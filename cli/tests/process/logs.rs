@@ -35,7 +35,7 @@ fn log_of(folder: &Path, format: &str) -> String {
         post(address, "/messages/send", &token, &json!({ "text": text })).unwrap();
     }
     let refused = ureq::get(format!("{address}/session/history")).header("Authorization", "Bearer sesame.x.y").call();
-    assert!(refused.is_err());
+    assert!(matches!(refused, Err(ureq::Error::StatusCode(401))), "{refused:?}");
     assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
     server.wait().unwrap();
     let log = std::fs::read_to_string(path).unwrap();

@@ -129,7 +129,7 @@ fn check_tells_what_is_wrong_with_plugins() {
         "this is not a component",
         "\"high\" is not of type \"number\"",
         "('rtae' was unexpected)",
-        "the plugin `gone` has no file plugins/gone.wasm",
+        "the file plugins/gone.wasm of the plugin `gone` does not exist",
         "there is no plugin `taxx`",
         "did you mean `tax`?",
     ] {

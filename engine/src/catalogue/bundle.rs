@@ -73,7 +73,10 @@ impl Bundle {
     pub fn read(folder: &Path, diagnostics: &mut Diagnostics) -> io::Result<Self> {
         fs::read_dir(folder)?;
         let mut bundle = Self::default();
-        bundle.take(folder, "bot.yaml", diagnostics);
+        // The loader reports a missing bot.yaml, with a better hint.
+        if folder.join("bot.yaml").symlink_metadata().is_ok() {
+            bundle.take(folder, "bot.yaml", diagnostics);
+        }
         for (name, ending, depth) in FOLDERS {
             bundle.walk(folder, name, ending, depth, diagnostics);
         }
@@ -87,14 +90,15 @@ impl Bundle {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return diagnostics.push(unreadable(location(path), &error)),
         };
-        let mut names: Vec<(String, bool)> = entries
-            .filter_map(Result::ok)
-            .map(|entry| {
-                (entry.file_name().to_string_lossy().into_owned(), entry.file_type().is_ok_and(|kind| kind.is_dir()))
-            })
-            // Editors write temporary files with a leading dot or another ending; both are skipped.
-            .filter(|(name, _)| !name.starts_with('.'))
-            .collect();
+        let mut names: Vec<(String, bool)> = Vec::new();
+        for entry in entries {
+            match entry.and_then(|entry| named(&entry, &root.join(path))) {
+                Ok(found) => names.push(found),
+                Err(error) => diagnostics.push(unreadable(location(path), &error)),
+            }
+        }
+        // Editors write temporary files with a leading dot or another ending; both are skipped.
+        names.retain(|(name, _)| !name.starts_with('.'));
         names.sort();
         for (name, _) in names.iter().filter(|(_, folder)| !folder) {
             if let Some(diagnostic) = unread(&format!("{path}/{name}"), ending) {
@@ -144,11 +148,23 @@ impl Bundle {
                 }
                 Err(error) => diagnostics.push(unreadable(location(), &error)),
             },
-            // The loader reports a missing bot.yaml, with a better hint.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => diagnostics.push(unreadable(location(), &error)),
         }
     }
+}
+
+/// The name of an entry, and whether it is a folder. A link to a folder is refused: an author would expect its files to
+/// be read.
+fn named(entry: &fs::DirEntry, folder: &Path) -> io::Result<(String, bool)> {
+    let name = entry
+        .file_name()
+        .into_string()
+        .map_err(|name| io::Error::other(format!("the name {} in it is not UTF-8", name.to_string_lossy())))?;
+    let kind = entry.file_type()?;
+    if kind.is_symlink() && folder.join(&name).is_dir() && !name.starts_with('.') {
+        return Err(io::Error::other(format!("{name} is a link to a folder; put the folder itself there")));
+    }
+    Ok((name, kind.is_dir()))
 }
 
 fn unreadable(location: Location, error: &io::Error) -> Diagnostic {

@@ -161,7 +161,7 @@ fn check_jumps(catalogue: &Catalogue, gaps: &Gaps, diagnostics: &mut Diagnostics
         // A cycle is reported once, at its first member.
         if let Some(cycle) = cycle_from(intent, catalogue).filter(|_| !told.contains(intent.id.as_str())) {
             let diagnostic = Diagnostic::error(location, format!("the jumps form a cycle: {}", cycle.join(" → ")));
-            diagnostics.push(diagnostic.hint("give one of these intents an answer of its own"));
+            diagnostics.push(diagnostic.hint("in one of these intents, replace `jump` with a reply or a script"));
             told.extend(cycle);
         }
     }

@@ -18,7 +18,7 @@ const SCHEMA_HINT: &str = "see `banter schema` or docs/bots.md for what is allow
 /// A compiled schema of `T`.
 pub struct Shape<T> {
     schema: Value,
-    validator: Option<Validator>,
+    validator: Validator,
     /// Values for top-level keys that are missing or invalid, when the rest of the file is to be read anyway.
     stand_ins: Option<Map<String, Value>>,
     kind: PhantomData<fn() -> T>,
@@ -34,7 +34,8 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     /// Compiles the schema of `T`.
     pub fn new() -> Self {
         let schema = schemars::schema_for!(T).to_value();
-        let validator = jsonschema::validator_for(&schema).ok();
+        let validator = jsonschema::validator_for(&schema)
+            .unwrap_or_else(|error| unreachable!("a schema of this program: {error}"));
         Self { schema, validator, stand_ins: None, kind: PhantomData }
     }
 
@@ -46,7 +47,8 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
 
     /// The value for a file that does not exist; `None` if this shape is not lenient.
     pub fn nothing(&self) -> Option<T> {
-        serde_json::from_value(Value::Object(self.stand_ins.clone()?)).ok()
+        let value = Value::Object(self.stand_ins.clone()?);
+        Some(serde_json::from_value(value).unwrap_or_else(|error| unreachable!("stand-ins of this program: {error}")))
     }
 
     /// The JSON Schema of `T`.
@@ -58,8 +60,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     /// key that was meant.
     pub fn read(&self, document: &mut Document, diagnostics: &mut Diagnostics) -> Option<T> {
         self.mend_keys(document, diagnostics);
-        let errors: Vec<ValidationError<'_>> =
-            self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value)).collect();
+        let errors: Vec<ValidationError<'_>> = self.validator.iter_errors(&document.value).collect();
         errors.iter().for_each(|error| self.report(document, error, diagnostics));
         let good = errors.is_empty();
         let wrongs: Vec<Wrong> = errors.iter().flat_map(Wrong::of).collect();
@@ -99,7 +100,7 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
     /// Reports misspelt keys and renames each to the missing key that was meant.
     fn mend_keys(&self, document: &mut Document, diagnostics: &mut Diagnostics) {
         for _ in 0..MAX_TYPOS {
-            let errors = self.validator.iter().flat_map(|validator| validator.iter_errors(&document.value));
+            let errors = self.validator.iter_errors(&document.value);
             let slips: Vec<Slip> = errors.flat_map(|error| self.slips(&error)).collect();
             let mut mended = false;
             for Slip { pointer, key, meant } in slips {

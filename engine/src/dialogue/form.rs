@@ -172,8 +172,10 @@ impl<'a> Work<'a> {
         if let Some(form) = &mut self.turn.state.form {
             form.misses = misses;
         }
-        if let Some(text) = slot.retry.as_ref().or(slot.ask.as_ref()) {
-            self.say(text, Vec::new(), &[]);
+        match slot.retry.as_ref().or(slot.ask.as_ref()) {
+            Some(text) => self.say(text, Vec::new(), &[]),
+            // A script may ask for a slot with a text of its own, which the form does not keep.
+            None => self.say_fallback(),
         }
     }
 

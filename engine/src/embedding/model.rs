@@ -91,6 +91,11 @@ impl Model {
         if rows.len() != texts.len() {
             return Err(EmbeddingError::Failed(format!("{} vectors for {} texts", rows.len(), texts.len())));
         }
+        if rows.iter().flatten().any(|component| !component.is_finite()) {
+            return Err(EmbeddingError::Failed(
+                "the model returned a vector with a value that is not a number".to_owned(),
+            ));
+        }
         Ok(rows
             .into_iter()
             .map(|mut row| {

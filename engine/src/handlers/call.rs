@@ -64,7 +64,8 @@ pub struct CallInput<'a> {
     pub footprint: &'a mut Footprint,
 }
 
-/// A call that runs. Script functions reach it as the call's tag, which must be shareable between threads; a call uses one thread.
+/// A call that runs. Script functions reach it as the call's tag, which must be shareable between threads; a call uses
+/// one thread.
 pub struct Call {
     pub(super) library: Library,
     pub(super) host: Arc<dyn Host>,

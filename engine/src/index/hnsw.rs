@@ -91,15 +91,25 @@ impl GraphFiles {
     }
 
     fn load(&self) -> Option<Graph<'static, f32, DistDot>> {
-        let expected = fs::read_to_string(self.folder.join("hash")).ok()?;
-        if self.digest().ok()? != expected {
-            tracing::warn!(folder = %self.folder.display(), "the stored index is damaged; rebuilding it");
+        let damaged = |reason: &dyn std::fmt::Display| {
+            tracing::warn!(folder = %self.folder.display(), %reason, "cannot use the stored index; rebuilding it");
+        };
+        let expected = match fs::read_to_string(self.folder.join("hash")) {
+            Ok(expected) => expected,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                damaged(&error);
+                return None;
+            }
+        };
+        if self.digest().inspect_err(|error| damaged(error)).ok()? != expected {
+            damaged(&"its hash differs");
             return None;
         }
         // `hnsw_rs` ties the graph's lifetime to its reader, because files may be mapped. Each loaded graph leaks a few
         // hundred bytes on purpose.
         let reader: &'static mut HnswIo = Box::leak(Box::new(HnswIo::new(&self.folder, "index")));
-        reader.load_hnsw_with_dist(DistDot {}).ok()
+        reader.load_hnsw_with_dist(DistDot {}).inspect_err(|error| damaged(error)).ok()
     }
 
     /// Stores the graph and removes older ones.

@@ -212,7 +212,7 @@ impl Matcher {
             Self::Equals(Value::String(text)) => text.clone(),
             Self::Equals(value) => value.to_string(),
             Self::Contains(part, false) => format!("a text that contains \"{part}\""),
-            Self::Contains(part, true) => format!("a text that contains \"{part}\" (in any case)"),
+            Self::Contains(part, true) => format!("a text that contains \"{part}\" (ignoring case)"),
             Self::Pattern(pattern) => format!("a text that matches /{pattern}/"),
             Self::Like(parts) => format!("a text like \"{}\"", parts.join("*")),
             Self::OneOf(items) => format!("one of: {}", list(items)),
@@ -239,7 +239,7 @@ fn list(items: &[Matcher]) -> String {
 /// An empty part is an error, because every text contains it.
 fn part_of(part: String, any_case: bool) -> Result<Matcher, String> {
     if part.is_empty() {
-        return Err("every text contains an empty part; write `*` for any text".to_owned());
+        return Err("an empty part matches every text; write `*` for any text".to_owned());
     }
     Ok(Matcher::Contains(part, any_case))
 }
@@ -251,7 +251,7 @@ fn part_of(part: String, any_case: bool) -> Result<Matcher, String> {
 pub fn check_bounds(min: Option<f64>, max: Option<f64>) -> Result<(), String> {
     match (min, max) {
         (None, None) => Err("bounds need `min`, `max` or both".to_owned()),
-        (Some(min), Some(max)) if min > max => Err(format!("`min` is {min}, above `max`, which is {max}")),
+        (Some(min), Some(max)) if min > max => Err(format!("`min` ({min}) is greater than `max` ({max})")),
         _ => Ok(()),
     }
 }

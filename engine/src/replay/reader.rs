@@ -65,7 +65,10 @@ pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, diagnostic
     }
     for fixture in fixtures.iter().filter(|fixture| fixture.expects_nothing()) {
         let location = Location { file: fixture.location.file.clone(), span: 0..0 };
-        let message = format!("`{}` expects nothing: only a failing handler makes it fail", shorten(&fixture.name, 60));
+        let message = format!(
+            "the fixture `{}` has no expectations, so it fails only if a handler fails",
+            shorten(&fixture.name, 60)
+        );
         reader
             .diagnostics
             .push(Diagnostic::warning(location, message).hint("add `expect:` at least to the last message"));
@@ -334,7 +337,7 @@ impl Reader<'_> {
                     let location = document.location(&child(&step.location.pointer, "after"));
                     tracing::debug!(%error, "a clock out of range");
                     self.diagnostics.push(
-                        Diagnostic::error(location, "the clock leaves the range of dates here")
+                        Diagnostic::error(location, "the time after this pause is out of range")
                             .hint("use a shorter `after`"),
                     );
                     return;

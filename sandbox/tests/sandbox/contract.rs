@@ -109,7 +109,7 @@ fn what_is_no_component_is_refused() {
 /// Lists the imports of a component, for `banter plugin check`.
 #[test]
 fn imports_are_told() {
-    let mut imports = SANDBOX.imports(&crate::support::GUEST).unwrap();
+    let mut imports = SANDBOX.imports("guest", &crate::support::GUEST).unwrap();
     imports.sort();
     let names: Vec<&str> = imports.iter().filter_map(|import| import.strip_suffix("@1.0.0")).collect();
     assert_eq!(names, ["clock", "http", "kv", "log", "random", "types"]);

@@ -156,7 +156,8 @@ impl Parts<'_> {
         Versions { source, follower, releases }
     }
 
-    /// Publishes the folder as it is at the start. If two servers start at the same time, one publishes and the other follows.
+    /// Publishes the folder as it is at the start. If two servers start at the same time, one publishes and the other
+    /// follows.
     async fn publish(&self, versions: &Versions, bundle: Bundle, diagnostics: Diagnostics) -> Result<(), StartError> {
         let actor = Actor { user: None, name: "start".to_owned() };
         let message = "the bot's folder at server start".to_owned();

@@ -251,6 +251,9 @@ impl Gate {
             let mut diagnostics = Diagnostics::default();
             let fixtures = reader::read(&fixture_files(bundle), &snapshot.catalogue, &mut diagnostics);
             let mut run = Run::new(id.to_owned(), &|_| {});
+            if diagnostics.has_errors() {
+                return Err(run.refuse(&diagnostics));
+            }
             self.replay(snapshot, &fixtures, &mut run)?;
             match run.report.differences.is_empty() {
                 true => Ok(()),

@@ -51,7 +51,15 @@ impl Watch {
         // A capacity of one: changes during a check are merged into one later event.
         let (send, changes) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: Result<Event, notify::Error>| {
-            if event.is_ok_and(|event| changes_a_bot(&event)) {
+            let changed = match event {
+                // The kernel's queue was full: something has changed, nobody knows what.
+                Ok(event) => event.need_rescan() || changes_a_bot(&event),
+                Err(error) => {
+                    tracing::warn!(%error, "the watch of the bot's folder may have missed a change; reading the folder again");
+                    true
+                }
+            };
+            if changed {
                 // If the channel is full, the pending event covers this one.
                 let _ = send.try_send(());
             }

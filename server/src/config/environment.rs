@@ -1,5 +1,7 @@
 //! Settings from the environment: the variables named in `api.md`, and secrets, which are taken literally.
 
+use std::collections::BTreeMap;
+
 use figment::{
     Figment,
     providers::{Env, Serialized},
@@ -49,21 +51,35 @@ pub(super) fn contract_environment() -> Env {
 }
 
 /// Secrets, taken literally: figment would parse one of digits as a number. An empty one counts as unset.
-pub(super) fn secrets_of_environment() -> Figment {
+///
+/// # Errors
+/// One is not UTF-8.
+pub(super) fn secrets_of_environment() -> Result<Figment, SetupError> {
     let mut figment = Figment::new();
     for (name, path) in SECRETS {
-        if let Ok(value) = std::env::var(name)
-            && !value.is_empty()
-        {
+        if let Some(value) = variable(name)? {
             figment = figment.merge(Serialized::global(path, value));
         }
     }
-    figment
+    Ok(figment)
+}
+
+/// A variable of the environment; `None` if it is unset or empty.
+fn variable(name: &str) -> Result<Option<String>, SetupError> {
+    let Some(value) = std::env::var_os(name) else { return Ok(None) };
+    let value = value
+        .into_string()
+        .map_err(|_| SetupError::new(format!("{name} is not UTF-8"), "set it again in a UTF-8 locale"))?;
+    Ok(Some(value).filter(|value| !value.is_empty()))
 }
 
 /// The `DATABASE_*` variables as one PostgreSQL URL.
 pub(super) fn database_of_environment() -> Result<Figment, SetupError> {
-    let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut set = BTreeMap::new();
+    for name in ["DATABASE_HOST", "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD", "DATABASE_PORT"] {
+        set.extend(variable(name)?.map(|value| (name, value)));
+    }
+    let value = |name: &str| set.get(name).cloned();
     let Some(host) = value("DATABASE_HOST") else {
         // A partly configured database must not silently become the embedded store.
         let rest = ["DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD", "DATABASE_PORT"];

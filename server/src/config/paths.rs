@@ -1,6 +1,6 @@
-//! Relative paths. One in the configuration file is relative to that file, one from the environment or the command line to the current
-//! folder. The program's own files, unless they are configured, are found beside the program: in a repository under `.cache/`, after
-//! `make install` under `lib/banter/`.
+//! Relative paths. One in the configuration file is relative to that file, one from the environment or the command line
+//! to the current folder. The program's own files, unless they are configured, are found beside the program: in a
+//! repository under `.cache/`, after `make install` under `lib/banter/`.
 
 use std::{
     env,

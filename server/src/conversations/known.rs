@@ -1,5 +1,5 @@
-//! What this server remembers of dialogues, so that a message of a known user reads nothing. It may be out of date: a turn's place in
-//! its dialogue tells, and then the store is asked.
+//! What this server remembers of dialogues, so that a message of a known user reads nothing. It may be out of date: a
+//! turn's place in its dialogue tells, and then the store is asked.
 
 use std::{sync::Arc, time::Duration};
 

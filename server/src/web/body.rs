@@ -20,7 +20,8 @@ use super::{
 /// A request body, deserialized.
 pub struct Body<T> {
     pub value: T,
-    /// SHA-256 of the request path and the parsed body, if the request has an `Idempotency-Key`. Whitespace and key order don't change it.
+    /// SHA-256 of the request path and the parsed body, if the request has an `Idempotency-Key`. Whitespace and key
+    /// order don't change it.
     pub hash: Option<[u8; 32]>,
 }
 

@@ -69,10 +69,25 @@ impl Admin {
 }
 
 /// A snapshot with times and hashes redacted, because they vary.
+/// Versions as keys. Each change of the format of a bot's files changes their hashes.
+fn without_hashes(mut value: Value) -> Value {
+    let is_hash = |key: &str| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match &mut value {
+        Value::Object(fields) => {
+            let named = |key: String| if is_hash(&key) { "[version]".to_owned() } else { key };
+            *fields =
+                std::mem::take(fields).into_iter().map(|(key, inner)| (named(key), without_hashes(inner))).collect();
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_hashes(item.take())),
+        _ => {}
+    }
+    value
+}
+
 macro_rules! redacted {
     ($value:expr, @$snapshot:literal) => {
-        insta::assert_json_snapshot!($value, {
-            ".**.took_ms" => "[times]", ".**.at" => "[time]", ".**.created_at" => "[time]", ".**.seen_at" => "[time]",
+        insta::assert_json_snapshot!(without_hashes($value), {
+            ".**.catalogue" => "[catalogue]", ".**.took_ms" => "[times]", ".**.at" => "[time]", ".**.created_at" => "[time]", ".**.seen_at" => "[time]",
             ".**.id" => "[id]", ".**.version" => "[id]", ".**.parent" => "[id]", ".**.before" => "[id]", ".**.hash" => "[hash]",
         }, @$snapshot)
     };
@@ -182,7 +197,7 @@ async fn a_version_comes_into_use_and_goes() {
       "versions": [
         {
           "id": "[id]",
-          "catalogue": "de5f1bb1e0683f6f",
+          "catalogue": "[catalogue]",
           "parent": "[id]",
           "author": "key:local",
           "message": "a friendlier greeting",
@@ -192,7 +207,7 @@ async fn a_version_comes_into_use_and_goes() {
         },
         {
           "id": "[id]",
-          "catalogue": "5643b40f6a33e991",
+          "catalogue": "[catalogue]",
           "parent": "[id]",
           "author": "start",
           "message": "",
@@ -248,7 +263,7 @@ async fn a_version_comes_into_use_and_goes() {
           "canary": null,
           "problem": null,
           "counts": {
-            "dbde07b99bb00329644f1ee53d379abc0d794673a7492611bd6d7b455de61594": {
+            "[version]": {
               "matched": 0,
               "ambiguous": 0,
               "unknown": 0,
@@ -261,7 +276,7 @@ async fn a_version_comes_into_use_and_goes() {
       ],
       "converged": true,
       "versions": {
-        "dbde07b99bb00329644f1ee53d379abc0d794673a7492611bd6d7b455de61594": {
+        "[version]": {
           "matched": 0,
           "ambiguous": 0,
           "unknown": 0,
@@ -379,7 +394,7 @@ async fn what_does_not_pass_changes_nothing_and_is_told() {
         "conversation: greets\nlanguage: en\nturns:\n  - user: hello there\n    expect: { text: Good day! }\n";
     let answer = admin.upload("", &bot(&[("fixtures/greets.yaml", Some(fixture))])).await;
     assert_eq!((answer.status, answer.code()), (422, "version_refused"));
-    redacted!(answer.body["report"]["differences"], @r#"
+    redacted!(answer.body["report"]["differences"].clone(), @r#"
     [
       {
         "file": "fixtures/greets.yaml",

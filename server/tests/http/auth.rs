@@ -35,11 +35,11 @@ async fn an_unknown_address_is_a_new_user_and_case_does_not_matter() {
 #[rocket::async_test]
 async fn two_first_log_ins_at_once_make_one_user() {
     let server = server().await;
-    let (one, two) = rocket::futures::join!(
-        log_in(&server, "twin@mail.example", "tulip"),
-        log_in(&server, "twin@mail.example", "tulip")
-    );
-    assert_eq!((one.0, two.0), (200, 200));
+    let ((one, _), (two, _)) =
+        rocket::futures::join!(server.log_in("twin@mail.example"), server.log_in("twin@mail.example"));
+    assert_eq!(server.send(&one, "hello there").await.status, 200);
+    let history = server.get("/session/history", &[("Authorization", &format!("Bearer {two}"))]).await;
+    assert_eq!(history.body["history"][0]["text"], "hello there", "both are the same user");
 }
 
 #[rocket::async_test]

@@ -84,7 +84,8 @@ impl CatalogStore for SqliteStore {
         Ok(true)
     }
 
-    // Megabytes that can be computed again would hold up the turns that wait for the disk, so they lie beside the database.
+    // Megabytes that can be computed again would hold up the turns that wait for the disk, so they lie beside the
+    // database.
     async fn put_classifier(&self, hash: &str, content: &[u8]) -> Result<(), StoreError> {
         let put = block_in_place(|| self.classifiers.put(hash, content));
         put.map_err(|error| StoreError::outage("sqlite", error.to_string()))

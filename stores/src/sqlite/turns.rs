@@ -105,12 +105,19 @@ impl TurnStore for SqliteStore {
 
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
         let after = after.map(str::to_owned);
-        let rows: Vec<StoredTurn> = self
+        let rows: Option<Vec<StoredTurn>> = self
             .read(move |connection| {
+                let begin = match &after {
+                    Some(after) => position_of(connection, user, after)?.map(|found| found.position),
+                    None => Some(0),
+                };
+                let Some(begin) = begin else { return Ok(None) };
                 let mut statement = connection.prepare_cached(PAGE)?;
-                statement.query_map(params![user.0, after, limit], StoredTurn::read)?.collect()
+                let rows = statement.query_map(params![user.0, begin, limit], StoredTurn::read)?;
+                rows.collect::<rusqlite::Result<_>>().map(Some)
             })
             .await?;
+        let rows = rows.ok_or_else(|| damaged("the turn after which the page begins is gone"))?;
         rows.into_iter().map(|row| row.into_turn(user)).collect()
     }
 
@@ -153,8 +160,7 @@ const LAST: &str = "SELECT seq, state FROM turns WHERE dialog_id = ? ORDER BY se
 const FIND_ANSWER: &str = "SELECT request_hash, response, outputs FROM turns
                            WHERE user_id = ? AND idempotency_key = ? AND created_at > ?";
 const PAGE: &str = "SELECT id, dialog_id, seq, created_at, text, response, classification, outputs, state FROM turns
-     WHERE user_id = ?1 AND position > COALESCE((SELECT position FROM turns WHERE user_id = ?1 AND id = ?2), 0)
-     ORDER BY position LIMIT ?3";
+     WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
 const UTTERANCES: &str = "SELECT text FROM turns
      WHERE created_at >= ? AND json_extract(classification, '$.type') <> 'form' ORDER BY position DESC LIMIT ?";
 

@@ -1,5 +1,6 @@
-//! The one writer: a thread that owns its connection. Jobs run in the order in which they were handed in. Everything that has queued
-//! up while a commit was on its way to the disk shares the next commit, so that under load a durable write costs a fraction of a sync.
+//! The one writer: a thread that owns its connection. Jobs run in the order in which they were handed in. Everything
+//! that has queued up while a commit was on its way to the disk shares the next commit, so that under load a durable
+//! write costs a fraction of a sync.
 
 use std::thread;
 
@@ -52,7 +53,8 @@ impl Writer {
         Ok(Self { jobs })
     }
 
-    /// Hands a job in. When this returns, the job's place in the order of writes is fixed; the inner future waits for the disk.
+    /// Hands a job in. When this returns, the job's place in the order of writes is fixed; the inner future waits for
+    /// the disk.
     pub async fn submit<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

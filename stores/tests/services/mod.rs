@@ -1,5 +1,5 @@
-//! Real PostgreSQL, MongoDB and Redis for tests: those of `services/services.sh`, started when they do not run. Each caller gets
-//! databases of its own.
+//! Real PostgreSQL, MongoDB and Redis for tests: those of `services/services.sh`, started when they do not run. Each
+//! caller gets databases of its own.
 
 use std::{
     path::Path,

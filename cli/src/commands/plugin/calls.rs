@@ -106,8 +106,9 @@ fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Fail
     })?;
     let mut slots = BTreeMap::new();
     for slot in &arguments.slots {
-        let (name, value) =
-            slot.split_once('=').ok_or_else(|| wrong(format!("\"{slot}\" is not a slot"), "write NAME=VALUE"))?;
+        let (name, value) = slot
+            .split_once('=')
+            .ok_or_else(|| wrong(format!("--slot \"{slot}\" has no `=`"), "write --slot NAME=VALUE"))?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
         slots.insert(name.to_owned(), value);
     }
@@ -220,7 +221,7 @@ pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: 
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
     let failed = |failure: banter_engine::handlers::plugin::LoadFailure| Failure::check(failure.message, failure.hint);
     let begun = Instant::now();
-    let imports = sandbox.imports(&subject.component).map_err(failed)?;
+    let imports = sandbox.imports(&subject.spec.name, &subject.component).map_err(failed)?;
     let compiled = begun.elapsed();
     let plugin = load(&sandbox, &subject)?;
     let note = sandbox.states().into_iter().find_map(|state| state.note);

@@ -2,12 +2,13 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
     time::Duration,
 };
 
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use ureq::{
     Agent, Body, RequestBuilder,
     http::{Response, Uri},
@@ -62,7 +63,7 @@ impl Client {
             (Some(key), _) => key.to_owned(),
             (None, Some(key)) => key.text().to_owned(),
             // The local server's key must not be sent to another machine.
-            (None, None) if is_here(&uri) => fs::read_to_string(config.data_dir.join(ADMIN_KEY)).unwrap_or_default(),
+            (None, None) if is_here(&uri) => local_key(&config.data_dir.join(ADMIN_KEY))?,
             (None, None) => String::new(),
         };
         if key.is_empty() {
@@ -137,7 +138,9 @@ impl Client {
             match name.as_str() {
                 "progress" => serde_json::from_value(value).map(step).map_err(|error| strange(&error))?,
                 "result" => return serde_json::from_value(value).map_err(|error| strange(&error)),
-                _ => return Err(self.refused(&value)),
+                "problem" => return Err(self.refused(&value)),
+                // A newer server may tell more.
+                _ => {}
             }
         }
         Err(no_server(&self.server, "it closed the connection before the result"))
@@ -168,16 +171,33 @@ impl Client {
     }
 }
 
+/// The key that a local server has made; empty if there is none.
+fn local_key(path: &Path) -> Result<String, Failure> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|error| {
+            Failure::usage(
+                format!("cannot read the admin key {}: {error}", path.display()),
+                "run this as the server's user, or set BANTER_ADMIN__KEY",
+            )
+        }),
+    }
+}
+
 fn is_here(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn read(response: Response<Body>) -> Result<Value, Failure> {
+    let status = response.status();
     let mut text = String::new();
     let read = response.into_body().into_reader().take(MAX_ANSWER).read_to_string(&mut text);
     read.map_err(|error| strange(&error))?;
-    Ok(serde_json::from_str(&text).unwrap_or_else(|_| json!({ "detail": "the response is not JSON" })))
+    serde_json::from_str(&text).map_err(|_| {
+        let first = text.lines().next().unwrap_or_default();
+        strange(&format!("status {status} with no JSON: {}", first.chars().take(80).collect::<String>()))
+    })
 }
 
 fn no_server(server: &str, reason: &str) -> Failure {
@@ -202,7 +222,7 @@ fn problem(value: &Value) -> Failure {
         show::harmless(value["detail"].as_str().unwrap_or("the server refused the request").trim_end_matches('.'));
     let hint = match value["code"].as_str().unwrap_or_default() {
         "wrong_key" | "unauthorized" => "set the correct key in BANTER_ADMIN__KEY",
-        "not_allowed" => "use a key with that scope, or ask an administrator",
+        "not_allowed" => "use a key with the required scope, or ask an administrator",
         "unknown_version" => {
             "`banter versions` lists all versions; give at least four digits, enough to match only one"
         }

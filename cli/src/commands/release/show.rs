@@ -87,8 +87,8 @@ pub fn refusal(report: &GateReport) -> String {
     more(&mut out, report.differences.len());
     let errors = report.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     let _ = match (errors, report.differences.len()) {
-        (0, 1) => write!(out, "rejected: 1 expectation of its own fixtures failed"),
-        (0, differing) => write!(out, "rejected: {differing} expectations of its own fixtures failed"),
+        (0, 1) => write!(out, "rejected: 1 expectation in the bot's fixtures failed"),
+        (0, differing) => write!(out, "rejected: {differing} expectations in the bot's fixtures failed"),
         (errors, _) => write!(out, "rejected: {}", counted(errors, "error")),
     };
     out
@@ -152,7 +152,7 @@ fn value(out: &mut String, change: &ValueDiff) {
 /// The messages that would get other answers.
 pub fn forecast(forecast: &Forecast) -> String {
     let mut out = format!(
-        "of {}{} of users in the last {} days, {} would get other answers\n",
+        "{3} of {0}{1} from users in the last {2} days would get different answers\n",
         if forecast.more { "the newest " } else { "" },
         counted(forecast.utterances, "utterance"),
         forecast.days,
@@ -160,7 +160,7 @@ pub fn forecast(forecast: &Forecast) -> String {
     );
     forecast.of_users.iter().take(LINES).for_each(|changed| out.push_str(&self::changed(changed)));
     more(&mut out, forecast.of_users.len());
-    let _ = writeln!(out, "of the fixtures' messages, {} would get other answers", forecast.of_fixtures.len());
+    let _ = writeln!(out, "{} of the fixtures' messages would get different answers", forecast.of_fixtures.len());
     forecast.of_fixtures.iter().take(LINES).for_each(|changed| out.push_str(&self::changed(changed)));
     more(&mut out, forecast.of_fixtures.len());
     out
@@ -182,7 +182,7 @@ pub fn fleet(fleet: &Fleet) -> String {
         None => out.push_str("nothing has been published yet\n"),
         Some(activation) => {
             let canary = activation.canary.as_ref().map_or(String::new(), |canary| {
-                format!(", {} % of users have the canary {}", canary.percent, short(&canary.version))
+                format!(", {}% of users have the canary {}", canary.percent, short(&canary.version))
             });
             let _ = writeln!(
                 out,

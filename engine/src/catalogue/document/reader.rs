@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
             Some(Err(error)) => {
                 let at = self.byte(error.marker().index());
                 let location = Location { file: self.document.file.clone(), span: at..at };
-                Err(Diagnostic::error(location, format!("this is not YAML: {}", error.info()))
+                Err(Diagnostic::error(location, format!("this is not valid YAML: {}", error.info()))
                     .hint(self.syntax_hint(at)))
             }
             None => Ok((Event::StreamEnd, Span::default())),
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, pointer: &str, depth: usize) -> Result<Value, Diagnostic> {
         self.count(1, span)?;
         if depth > MAX_DEPTH {
-            let diagnostic = self.diagnostic(span, format!("the file nests deeper than {MAX_DEPTH} levels"));
+            let diagnostic = self.diagnostic(span, format!("the file is nested more than {MAX_DEPTH} levels deep"));
             return Err(diagnostic.hint("look for an unclosed bracket, or nest less"));
         }
         let mut range = self.range(span);
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
             Event::MappingStart(anchor, _) => (anchor, self.mapping(pointer, depth)?),
             _ => {
                 return Err(self
-                    .diagnostic(span, "this is not YAML: a value was expected")
+                    .diagnostic(span, "this is not valid YAML: a value was expected")
                     .hint("write one, or remove the key"));
             }
         };

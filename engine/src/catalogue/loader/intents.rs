@@ -151,7 +151,8 @@ impl Loader<'_> {
                 continue;
             };
             if spec.find(&mark.entity, &mark.text).is_empty() {
-                let message = format!("`{}` is marked as {}, which does not recognise it", mark.text, mark.entity);
+                let message =
+                    format!("`{}` is marked as `{}`, but that entity does not match it", mark.text, mark.entity);
                 let diagnostic = Diagnostic::warning(location.clone(), message);
                 self.diagnostics
                     .push(diagnostic.hint(format!("extend `{}` in bot.yaml, or fix the example", mark.entity)));

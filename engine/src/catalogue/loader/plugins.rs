@@ -88,7 +88,7 @@ impl Loader<'_> {
     }
 
     fn missing(&mut self, name: &str, file: &PluginFile, location: Location) {
-        let message = format!("the plugin `{name}` has no file {}", file.file);
+        let message = format!("the file {} of the plugin `{name}` does not exist", file.file);
         // Keep the name in either case, so that the intents that use it cause no follow-on errors.
         self.plugins.insert(name.to_owned(), Arc::new(MissingPlugin(name.to_owned())));
         self.absent_plugins.push(name.to_owned());

@@ -42,8 +42,8 @@ impl From<ReleaseError> for Problem {
             ReleaseError::Bounds(bound) => Self::new(
                 422,
                 "out_of_bounds",
-                format!("A value is out of range: {bound}."),
-                format!("Значение вне допустимых пределов: {}.", bound_in_russian(bound)),
+                format!("A value is not allowed: {bound}."),
+                format!("Недопустимое значение: {}.", bound_in_russian(bound)),
             ),
             ReleaseError::Store(error) => error.into(),
             ReleaseError::Internal(cause) => Self::internal(&cause),
@@ -64,6 +64,6 @@ fn bound_in_russian(bound: Bound) -> &'static str {
     match bound {
         Bound::LongMessage => "сообщение длиннее 500 символов",
         Bound::ControlCharacters => "в сообщении есть переводы строк или другие управляющие символы",
-        Bound::CanaryShare => "пробную версию можно дать от 1 до 99 процентам пользователей",
+        Bound::CanaryShare => "доля пользователей пробной версии должна составлять от 1 до 99 процентов",
     }
 }

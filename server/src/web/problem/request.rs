@@ -38,9 +38,12 @@ pub enum RequestError {
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::MalformedJson => {
-                Self::new(400, "malformed_json", "The body is not valid JSON.", "Тело запроса — не JSON.")
-            }
+            RequestError::MalformedJson => Self::new(
+                400,
+                "malformed_json",
+                "The body is not valid JSON.",
+                "Тело запроса не является корректным JSON.",
+            ),
             RequestError::Unreadable => {
                 Self::new(400, "bad_request", "The request cannot be read.", "Запрос не удаётся прочитать.")
             }
