@@ -7,11 +7,13 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
+    client::{log_in, post},
     commands::{chat, run},
-    support::{banter, root},
+    replay::{copy, path, warm_folder},
+    support::{Running, banter, root},
 };
 
 const LANGUAGES: [(&str, &str, &[&str]); 3] =
@@ -205,4 +207,30 @@ fn fixtures_of_a_plugin_that_is_not_built_are_skipped() {
     }
     let none = replay(&["--filter", "parcel"]);
     assert!(none.code == 2 && none.err.contains("nothing was compared"), "{}{}", none.out, none.err);
+}
+
+/// On a machine without cargo, npm and python3, the demo bot's first start builds no plugin and serves the rest.
+#[test]
+fn a_machine_without_any_tools_serves_the_demo_bot() {
+    let folder = warm_folder();
+    let bot = folder.path().join("bot");
+    for part in ["intents", "scripts", "texts", "fixtures", "plugins"] {
+        copy(&root().join(part), &bot.join(part));
+    }
+    fs::copy(root().join("bot.yaml"), bot.join("bot.yaml")).unwrap();
+    for plugin in ["converter", "delivery", "order_number"] {
+        // A file of an earlier build would be up to date.
+        let _ = fs::remove_file(bot.join(format!("plugins/{plugin}.wasm")));
+    }
+    let mut build = banter(folder.path());
+    let built = run(build.args(["plugin", "build", "--available", "--bot", path(&bot)]).env("PATH", "/nowhere"));
+    assert_eq!(built.code, 0, "{}", built.err);
+    for program in ["cargo", "npm", "python3"] {
+        let skipped = format!("skipped: {program} is not on the PATH");
+        assert!(built.out.contains(&skipped), "{skipped} is not in {}{}", built.out, built.err);
+    }
+    let server = Running::start(folder.path(), &[("BANTER_BOT", path(&bot))]);
+    let token = log_in(&server.address, "ann@mail.example").unwrap();
+    let reply = post(&server.address, "/messages/send", &token, &json!({ "text": "where is my order" })).unwrap();
+    assert_eq!(reply["response"], "What is the order number?");
 }
