@@ -79,6 +79,8 @@ impl Machine {
         })?;
         if let Some(kept) = &self.compiled {
             kept.store(component, &compiled);
+            // What is mapped from the file needs less memory than what was just compiled.
+            return Ok(kept.load(&self.engine, component).unwrap_or(compiled));
         }
         Ok(compiled)
     }

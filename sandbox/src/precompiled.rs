@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     hash::{DefaultHasher, Hash, Hasher},
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
@@ -42,16 +42,16 @@ impl Precompiled {
     )]
     pub fn load(&self, engine: &Engine, component: &[u8]) -> Option<Component> {
         let path = self.path(component);
-        let mut file = File::open(&path).ok()?;
+        let file = File::open(&path).ok()?;
         if let Err(reason) = check_owner(&file, &self.folder) {
             tracing::warn!(path = %path.display(), reason, "not using the stored compiled code; compiling again");
             return None;
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
+        // The file is mapped, not read: of a component of 40 MiB, only the code that runs is in memory.
         // SAFETY: `check_owner` has verified that the file belongs to this user and lies in a folder where nobody else
-        // can write, so its bytes were written by `store`. wasmtime itself checks its version and configuration.
-        match unsafe { Component::deserialize(engine, &bytes) } {
+        // can write, so its bytes were written by `store`, which never changes a file. wasmtime itself checks its
+        // version and configuration.
+        match unsafe { Component::deserialize_file(engine, &path) } {
             Ok(found) => Some(found),
             Err(error) => {
                 tracing::info!(path = %path.display(), %error, "the stored compiled code cannot be used; compiling again");
