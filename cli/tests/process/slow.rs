@@ -36,18 +36,20 @@ fn others_are_served_while_a_turn_waits() {
     let folder = tempfile::tempdir().unwrap();
     let bot = folder.path().join("bot");
     let page = TcpListener::bind("127.0.0.1:0").unwrap();
-    let script = format!("fn handle(ctx) {{ http_get(\"http://{}/\").body }}\n", page.local_addr().unwrap());
+    page.set_nonblocking(true).unwrap();
+    let host = page.local_addr().unwrap();
+    let script = format!("fn handle(ctx) {{ http_get(\"http://{host}/\").body }}\n");
+    let yaml = format!(
+        "name: slow\nlanguages: [en]\nfallback: {{ text: No. }}\nhttp: {{ allow: [\"{host}\"], private: true, timeout_ms: 10000 }}\n"
+    );
     for (path, content) in [
-        (
-            "bot.yaml",
-            "name: slow\nlanguages: [en]\nfallback: { text: No. }\nhttp: { allow: [127.0.0.1], private: true, timeout_ms: 10000 }\n",
-        ),
+        ("bot.yaml", yaml.as_str()),
         (
             "intents/count.yaml",
             "intent: count\nexamples: { en: [count sheep, please count the sheep] }\nhandler: { script: count.rhai }\n",
         ),
         ("intents/hello.yaml", "intent: hello\nexamples: { en: [hello, good morning] }\nhandler: { reply: Hello! }\n"),
-        ("scripts/count.rhai", &script),
+        ("scripts/count.rhai", script.as_str()),
     ] {
         let path = bot.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -59,7 +61,13 @@ fn others_are_served_while_a_turn_waits() {
     thread::scope(|scope| {
         let sent = scope.spawn(|| post(address, "/messages/send", &token, &json!({ "text": "count sheep" })));
         // The turn is running now, and ends only when the page answers.
-        let (mut asked, _) = page.accept().unwrap();
+        let mut asked = loop {
+            match page.accept() {
+                Ok((asked, _)) => break asked,
+                Err(_) => assert!(!sent.is_finished(), "the script did not ask for the page"),
+            }
+            thread::yield_now();
+        };
         assert_eq!(ureq::get(format!("{address}/live")).call().unwrap().status(), 200);
         asked.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nseven").unwrap();
         assert_eq!(sent.join().unwrap().unwrap()["response"], "seven");
