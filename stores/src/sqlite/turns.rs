@@ -84,8 +84,10 @@ impl TurnStore for SqliteStore {
 
     async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError> {
         let key = key.to_owned();
+        // By the writer, behind the turns that were submitted before: the next turn of a dialogue may begin while the last
+        // one still waits for the disk, and must see what that one keeps.
         let value: Option<String> = self
-            .read(move |connection| {
+            .write(move |connection| {
                 let find = "SELECT value FROM kept_values WHERE user_id = ? AND key = ?";
                 connection.prepare_cached(find)?.query_row(params![user.0, key], |row| row.get(0)).optional()
             })
