@@ -21,8 +21,8 @@ use serde_json::Value;
 use document::*;
 
 use super::{
-    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, SEARCHED, StoreError,
-    StoredAnswer, TurnStore, UserId, Utterances, breaker::Breaker,
+    ANCHOR_GONE, Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt,
+    SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances, breaker::Breaker,
 };
 use crate::secret::Secret;
 
@@ -252,7 +252,7 @@ impl TurnStore for MongoStore {
         let mut filter = doc! { "user_id": user.0 };
         if let Some(after) = after {
             let position = self.position_of(user, after).await?;
-            let position = position.ok_or_else(|| damaged("the turn after which the page begins is gone"))?;
+            let position = position.ok_or_else(|| StoreError::damaged(STORE, ANCHOR_GONE))?;
             filter.insert("at", doc! { "$gt": position.at });
         }
         let turns: Vec<Document> = self

@@ -137,7 +137,8 @@ pub trait TurnStore: Send + Sync {
 
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError>;
 
-    /// The current value that handlers keep for a user under a key.
+    /// The current value that handlers keep for a user under a key. On one server, the values of turns that were submitted
+    /// before are seen, even if their receipts are still open.
     async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError>;
 
     /// All values that handlers keep for a user.
@@ -146,7 +147,7 @@ pub trait TurnStore: Send + Sync {
     /// At most `limit` turns of a user in storage order, after the turn with id `after`.
     ///
     /// # Errors
-    /// Also when `after` is gone: the rest of the turns is then not known, and must not seem to be none.
+    /// Also when the turn `after` no longer exists: which turns are left is then unknown.
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError>;
 
     /// At most `limit` distinct utterances of users after `since`, outside forms, newest first. Searches at most
@@ -160,6 +161,9 @@ pub trait TurnStore: Send + Sync {
     /// Checks that the store can read and write.
     async fn ping(&self) -> Result<(), StoreError>;
 }
+
+/// Why a page cannot be read: its first turn was deleted meanwhile.
+pub const ANCHOR_GONE: &str = "turns were deleted while they were read; run the command again";
 
 /// Turns that a search for utterances reads, newest first.
 pub const SEARCHED: usize = 20_000;

@@ -446,6 +446,8 @@ async fn records(stores: &Stores, user: UserId) {
     assert_eq!(texts, ["привет\u{0}", "two", "three"]);
     assert_eq!(exported[0], NewTurn { idempotency: None, ..turn(user, old[0].id, 1, "привет\u{0}") });
     assert!(turns.page(user, Some(&exported[2].id), 2).await.unwrap().is_empty());
+    let gone = turns.page(user, Some("0123456789abcdef01234567"), 2).await;
+    assert!(gone.is_err(), "an export must not end early when a turn is deleted meanwhile");
     assert_eq!(turns.all_kept(user).await.unwrap(), BTreeMap::from([("n".to_owned(), json!(2))]));
     let entry = AuditEntry { at: 1, actor: None, action: "tested", subject: Some(user), detail: json!({}) };
     users.audit(&entry).await.unwrap();

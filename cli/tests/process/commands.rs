@@ -226,3 +226,26 @@ fn a_broken_model_is_told_and_not_a_panic() {
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("junk.so") && ran.err.contains("hint:"), "{}", ran.err);
 }
+
+/// What is lost on a full disk is not a success.
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = banter(folder.path()).args(["schema", "bot"]).stdout(full).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("cannot write to standard output") && told.contains("hint:"), "{told}");
+}
+
+/// Such a variable must not count as unset: a password would be empty.
+#[test]
+fn a_variable_that_is_not_utf8_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let latin = std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xe9");
+    for name in ["DATABASE_PASSWORD", "SECRET_KEY_JWT"] {
+        let latin: &std::ffi::OsStr = latin;
+        let ran = run(banter(folder.path()).args(["serve", "--port", "0"]).env(name, latin));
+        assert!(ran.code == 2 && ran.err.contains(&format!("{name} is not UTF-8")), "{name}: {}", ran.err);
+    }
+}

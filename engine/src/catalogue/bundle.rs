@@ -92,9 +92,9 @@ impl Bundle {
         };
         let mut names: Vec<(String, bool)> = Vec::new();
         for entry in entries {
-            match entry.and_then(|entry| named(&entry, &root.join(path))) {
+            match entry.map_err(|error| unreadable(location(path), &error)).and_then(|entry| named(&entry, path)) {
                 Ok(found) => names.push(found),
-                Err(error) => diagnostics.push(unreadable(location(path), &error)),
+                Err(diagnostic) => diagnostics.push(diagnostic),
             }
         }
         // Editors write temporary files with a leading dot or another ending; both are skipped.
@@ -153,18 +153,20 @@ impl Bundle {
     }
 }
 
-/// The name of an entry, and whether it is a folder. A link to a folder is refused: an author would expect its files to
-/// be read.
-fn named(entry: &fs::DirEntry, folder: &Path) -> io::Result<(String, bool)> {
-    let name = entry
-        .file_name()
-        .into_string()
-        .map_err(|name| io::Error::other(format!("the name {} in it is not UTF-8", name.to_string_lossy())))?;
-    let kind = entry.file_type()?;
-    if kind.is_symlink() && folder.join(&name).is_dir() && !name.starts_with('.') {
-        return Err(io::Error::other(format!("{name} is a link to a folder; put the folder itself there")));
+/// The name of an entry of `path`, and whether it is a folder. A link to a folder is refused: an author would expect its
+/// files to be read.
+fn named(entry: &fs::DirEntry, path: &str) -> Result<(String, bool), Diagnostic> {
+    let name = entry.file_name();
+    let shown = name.to_string_lossy();
+    let location = Location { file: format!("{path}/{shown}"), span: 0..0 };
+    let kind = entry.file_type().map_err(|error| unreadable(location.clone(), &error))?;
+    if kind.is_symlink() && entry.path().is_dir() && !shown.starts_with('.') {
+        return Err(Diagnostic::error(location, "links to folders are not followed").hint("put the folder itself here"));
     }
-    Ok((name, kind.is_dir()))
+    match name.to_str() {
+        Some(name) => Ok((name.to_owned(), kind.is_dir())),
+        None => Err(Diagnostic::error(location, "the name of the file is not UTF-8").hint("rename it")),
+    }
 }
 
 fn unreadable(location: Location, error: &io::Error) -> Diagnostic {
@@ -179,4 +181,36 @@ fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it is larger than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt, fs::symlink},
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let intents = folder.path().join("intents");
+        fs::create_dir_all(&intents).unwrap();
+        symlink(folder.path(), intents.join("linked")).unwrap();
+        symlink("/nowhere.yaml", intents.join("dangling.yaml")).unwrap();
+        fs::write(intents.join(OsStr::from_bytes(b"caf\xe9.yaml")), "").unwrap();
+        fs::write(intents.join("good.yaml"), "").unwrap();
+        let mut diagnostics = Diagnostics::default();
+        let bundle = Bundle::read(folder.path(), &mut diagnostics).unwrap();
+        assert_eq!(bundle.files.keys().collect::<Vec<_>>(), ["intents/good.yaml"]);
+        let found: Vec<String> =
+            diagnostics.sorted().iter().map(|found| format!("{}: {}", found.location.file, found.message)).collect();
+        let expected = [
+            "intents/caf\u{FFFD}.yaml: the name of the file is not UTF-8",
+            "intents/dangling.yaml: this cannot be read: No such file or directory (os error 2)",
+            "intents/linked: links to folders are not followed",
+        ];
+        assert_eq!(found, expected);
+    }
 }

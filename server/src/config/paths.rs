@@ -23,6 +23,8 @@ const HOMES: [&str; 2] = [".cache", "lib/banter"];
 /// Resolves the paths of a configuration by where each was set.
 pub(super) fn resolve_paths(config: &mut Config, figment: &Figment) {
     let found = |key: &str| figment.find_metadata(key).and_then(|data| data.source.as_ref()?.file_path());
+    let is_default =
+        |key: &str| figment.find_metadata(key).is_none_or(|data| matches!(data.source, Some(figment::Source::Code(_))));
     let relative_to_file = |key: &str, path: &mut PathBuf| {
         if let Some(folder) = found(key).and_then(Path::parent) {
             *path = folder.join(&*path);
@@ -38,19 +40,16 @@ pub(super) fn resolve_paths(config: &mut Config, figment: &Figment) {
     }
     let program = env::current_exe().unwrap_or_default();
     let own = [
-        (LIBRARY, &mut config.embedding.library),
-        (MODEL, &mut config.embedding.path),
-        (TOOLS, &mut config.plugins.tools),
+        ("embedding.library", LIBRARY, &mut config.embedding.library),
+        ("embedding.path", MODEL, &mut config.embedding.path),
+        ("plugins.tools", TOOLS, &mut config.plugins.tools),
     ];
-    for (name, path) in own {
-        // Still the default.
-        if *path == Path::new(name) {
-            *path = beside(&program, name);
-        }
+    for (_, name, path) in own.into_iter().filter(|(key, ..)| is_default(key)) {
+        *path = beside(&program, name);
     }
 }
 
-/// A file of the program's own; where it should be, if it is nowhere.
+/// Finds one of the program's own files. If it is nowhere, the path where `make install` puts it.
 fn beside(program: &Path, name: &str) -> PathBuf {
     let folders = program.ancestors().skip(1);
     let candidates = folders.flat_map(|folder| HOMES.map(|home| folder.join(home).join(name)));
@@ -60,7 +59,22 @@ fn beside(program: &Path, name: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use figment::providers::{Format, Serialized, Toml};
+
     use super::*;
+
+    /// Also where a path reads like the default.
+    #[test]
+    fn a_path_in_the_file_starts_from_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("Rocket.toml");
+        std::fs::write(&file, "embedding.path = \"model\"\n").unwrap();
+        let figment = Figment::from(Serialized::defaults(Config::default())).merge(Toml::file_exact(&file));
+        let mut config: Config = figment.extract().unwrap();
+        resolve_paths(&mut config, &figment);
+        assert_eq!(config.embedding.path, folder.path().join(MODEL));
+        assert_ne!(config.embedding.library, Path::new(LIBRARY), "a default is looked for beside the program");
+    }
 
     #[test]
     fn own_files_are_found_beside_the_program() {

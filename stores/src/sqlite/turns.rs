@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::{SqliteStore, damaged, parse};
 use crate::{
-    Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt, SEARCHED, StoreError,
-    StoredAnswer, TurnStore, UserId, Utterances,
+    ANCHOR_GONE, Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt,
+    SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances,
 };
 
 /// A writer that takes longer counts as gone.
@@ -84,8 +84,8 @@ impl TurnStore for SqliteStore {
 
     async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError> {
         let key = key.to_owned();
-        // By the writer, behind the turns that were submitted before: the next turn of a dialogue may begin while the last
-        // one still waits for the disk, and must see what that one keeps.
+        // The writer answers, after the turns that were submitted before. The next turn of a dialogue may begin while
+        // the last one still waits for the disk, and must see the values that it kept.
         let value: Option<String> = self
             .write(move |connection| {
                 let find = "SELECT value FROM kept_values WHERE user_id = ? AND key = ?";
@@ -119,7 +119,7 @@ impl TurnStore for SqliteStore {
                 rows.collect::<rusqlite::Result<_>>().map(Some)
             })
             .await?;
-        let rows = rows.ok_or_else(|| damaged("the turn after which the page begins is gone"))?;
+        let rows = rows.ok_or_else(|| StoreError::damaged("sqlite", ANCHOR_GONE))?;
         rows.into_iter().map(|row| row.into_turn(user)).collect()
     }
 
