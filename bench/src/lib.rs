@@ -6,6 +6,8 @@ pub mod data;
 pub mod http;
 pub mod metrics;
 pub mod server;
+pub mod table;
+pub mod texts;
 
 use std::{
     path::{Path, PathBuf},

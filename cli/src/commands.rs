@@ -293,15 +293,15 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Admin { action, data_dir } => admin::run(&load_for(file, data_dir)?, &action),
         Command::Migrate { action } => migrate::run(&load(file, Overrides::default())?.0, &action),
         Command::Export { user, out, data_dir } => {
-            let (config, _) = load(file, Overrides { data_dir, ..Overrides::default() })?;
+            let config = load_for(file, data_dir)?;
             user::export(&config, &user, out.as_deref())
         }
         Command::Import { file: export, data_dir } => {
-            let (config, _) = load(file, Overrides { data_dir, ..Overrides::default() })?;
+            let config = load_for(file, data_dir)?;
             user::import(&config, &export)
         }
         Command::Delete { user, unfinished: _, data_dir } => {
-            let (config, _) = load(file, Overrides { data_dir, ..Overrides::default() })?;
+            let config = load_for(file, data_dir)?;
             user::delete(&config, user.as_deref())
         }
         Command::New { name } => new::run(&name),

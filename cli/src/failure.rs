@@ -1,4 +1,4 @@
-//! Why a command ends without success: what, how to mend it, and the exit code.
+//! Why a command fails: what is wrong, how to fix it, and the exit code.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ pub const WRONG_USE: u8 = 2;
 pub struct Failure {
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: String,
-    /// What the process ends with.
+    /// The exit code.
     pub code: u8,
     /// What is printed before it.
     pub report: String,
 }
 
 impl Failure {
-    /// Wrong use or configuration, or a thing that is needed and not there.
+    /// Wrong use or configuration, or something that is needed and missing.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), code: WRONG_USE, report: String::new() }
     }
@@ -76,13 +76,13 @@ impl From<StartError> for Failure {
 }
 
 impl Failure {
-    /// With this printed before it.
+    /// The same failure, with a report that is printed before it.
     pub fn with_report(self, report: String) -> Self {
         Self { report, ..self }
     }
 }
 
-/// So many of something, in words: `1 error`, `2 errors`.
+/// A count with its noun: `1 error`, `2 errors`.
 pub fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use commands::{Arguments, lost_output, run};
 
-/// What a version has taken goes back when it goes; with other allocators the threads keep some of it at each reload
-/// (`bench/reload`).
+/// Returns the memory of an old version to the system. With other allocators, each reload leaves some of it with the
+/// threads (`bench/reload`).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -35,12 +35,13 @@ use banter_engine::{
 use tokio::runtime::Handle;
 
 use banter_server::{
-    assembly, catalogs,
+    assembly,
+    catalogs::{self, BotError},
     config::{Config, cores},
 };
 
 use crate::{
-    failure::{Failure, counted},
+    failure::{Failure, WRONG_USE, counted},
     progress::{BuildBar, CountBar, Spinner},
 };
 
@@ -72,7 +73,7 @@ pub struct Rig {
     pub bundle: Bundle,
     /// The contents of the fixture files by path.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// What of the bot's folder is not read, rendered.
+    /// The rendered warnings about files of the bot's folder that are not read.
     pub unread: String,
     /// Diagnostics of the fixtures that do not prevent playing.
     pub warnings: Diagnostics,
@@ -115,12 +116,8 @@ impl Rig {
                 ..diagnostic
             };
             broken(diagnostics.reports().into_iter().map(own).collect())?;
-            let errors = counted(diagnostics.count(Severity::Error), "error");
-            let failure = Failure::usage(
-                format!("the bot in {} has {errors}", config.bot.display()),
-                "fix the errors above and try again",
-            );
-            return Err(failure.with_report(diagnostics.render(colour)));
+            let failure = Failure::from(BotError::Faulty { folder: config.bot.clone(), diagnostics });
+            return Err(Failure { code: WRONG_USE, ..failure });
         };
         let mut warnings = Diagnostics::default();
         let files = files::collect(config, &bundle, &choice.paths, &mut warnings)

@@ -2,13 +2,16 @@
 //!
 //! A turn uses one snapshot throughout. A hot reload builds a new one and swaps the pointer.
 
+mod kept;
+
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
+use kept::{kept_bytes, kept_classifier, kept_file, key_of};
 use thiserror::Error;
 
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
     catalogue::{Catalogue, manifest::hash_of},
     decide::{
         classifier::Classifier,
-        training::{Change, Fitted, RECIPE, Sample, train},
+        training::{Change, Sample, train},
     },
     embedding::{Embedder, EmbeddingError, Vector},
     ids::IntentId,
@@ -29,8 +32,6 @@ use crate::{
 const CLASSIFIER: &str = "classifier.bin";
 /// Up to this number of texts, embedding is faster than reading the file of vectors.
 const FEW_TEXTS: usize = 16;
-
-type Key = [u8; 32];
 
 /// A bot that can answer.
 pub struct Snapshot {
@@ -259,13 +260,13 @@ impl Snapshot {
         let old = self.classifier.intents();
         let number: HashMap<&IntentId, usize> = old.iter().enumerate().map(|(number, id)| (id, number)).collect();
         let class_of: Vec<Option<usize>> = intents.iter().map(|id| number.get(id).copied()).collect();
-        let mut places: HashMap<(&str, usize), Vec<usize>> = HashMap::new();
-        for (location, sample) in self.samples.iter().enumerate().rev() {
-            places.entry((&sample.text, sample.class)).or_default().push(location);
+        let mut unclaimed: HashMap<(&str, usize), Vec<usize>> = HashMap::new();
+        for (number, sample) in self.samples.iter().enumerate().rev() {
+            unclaimed.entry((&sample.text, sample.class)).or_default().push(number);
         }
         let mut origin: Vec<Option<usize>> = Vec::with_capacity(samples.len());
         for sample in samples {
-            let known = class_of[sample.class].and_then(|class| places.get_mut(&(sample.text.as_str(), class)));
+            let known = class_of[sample.class].and_then(|class| unclaimed.get_mut(&(sample.text.as_str(), class)));
             origin.push(known.and_then(Vec::pop));
         }
         let stayed = origin.iter().flatten().count();
@@ -364,46 +365,4 @@ fn vectors_for(
     known.extend(missing.into_iter().zip(vectors));
     let vectors = samples.iter().map(|sample| Arc::clone(&known[sample.text.as_str()])).collect();
     Ok((vectors, embedded))
-}
-
-/// The hash of everything that a classifier is fitted to.
-fn key_of(model: &str, samples: &[Sample]) -> Key {
-    let mut hash = blake3::Hasher::new();
-    hash.update(RECIPE.as_bytes()).update(model.as_bytes());
-    for sample in samples {
-        hash.update(&(sample.class as u64).to_le_bytes());
-        hash.update(&(sample.text.len() as u64).to_le_bytes());
-        hash.update(sample.text.as_bytes());
-    }
-    *hash.finalize().as_bytes()
-}
-
-/// Serialises a classifier: the key, the hash of the body, the body.
-fn kept_bytes(key: &Key, fitted: &Fitted) -> io::Result<Vec<u8>> {
-    let body = postcard::to_stdvec(fitted).map_err(io::Error::other)?;
-    let mut bytes = key.to_vec();
-    bytes.extend_from_slice(blake3::hash(&body).as_bytes());
-    bytes.extend_from_slice(&body);
-    Ok(bytes)
-}
-
-/// Reads a stored classifier; `None` if it was fitted to other inputs or is damaged.
-/// The bytes of the stored classifier, if there is one.
-fn kept_file(path: &Path) -> Option<Vec<u8>> {
-    fs::read(path)
-        .inspect_err(|error| {
-            if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(%error, path = %path.display(), "cannot read the stored classifier; it is trained again");
-            }
-        })
-        .ok()
-}
-
-fn kept_classifier(bytes: &[u8], key: &Key) -> Option<Fitted> {
-    let (of, rest) = bytes.split_first_chunk::<32>()?;
-    let (hash, body) = rest.split_first_chunk::<32>()?;
-    if of != key || blake3::hash(body).as_bytes() != hash {
-        return None;
-    }
-    postcard::from_bytes(body).ok()
 }

@@ -45,19 +45,16 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let diagnostic = |message: &str, end| TemplateError { message: message.to_owned(), span: start..end };
+            let error = |message: &str, end| TemplateError { message: message.to_owned(), span: start..end };
             if brace == "}" {
-                return Err(diagnostic("a `}` without a matching `{`; write `}}` for a literal brace", start + 1));
+                return Err(error("a `}` without a matching `{`; write `}}` for a literal brace", start + 1));
             }
             let Some(end) = rest.find('}') else {
-                return Err(diagnostic("a `{` without a matching `}`; write `{{` for a literal brace", start + 1));
+                return Err(error("a `{` without a matching `}`; write `{{` for a literal brace", start + 1));
             };
             let name = rest[..end].trim();
             if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || c == '_') {
-                return Err(diagnostic(
-                    "the braces contain no valid name; write `{{` for a literal brace",
-                    start + end + 2,
-                ));
+                return Err(error("the braces contain no valid name; write `{{` for a literal brace", start + end + 2));
             }
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
@@ -172,7 +169,7 @@ mod tests {
 
     fn check(text: &str, expected: Result<&str, &str>) {
         let value = |name: &str| (name == "who").then(|| "Ann".to_owned());
-        let rendered = Template::parse(text).map_err(|diagnostic| diagnostic.message).and_then(|t| t.render(&value));
+        let rendered = Template::parse(text).map_err(|error| error.message).and_then(|t| t.render(&value));
         assert_eq!(rendered.as_deref().map_err(String::as_str), expected, "{text}");
     }
 

@@ -50,7 +50,7 @@ pub struct Assembly {
     pub backend: Backend,
     /// The bot, for the greeting of `serve`.
     pub catalogue: Arc<Catalogue>,
-    /// Why the bot's folder is not served, if the version before is served in its place.
+    /// Why the bot's folder is not served, if the previous version is served instead.
     pub not_taken: Option<StartError>,
     /// Locks the embedded store for this process while it lives.
     pub lock: Option<File>,
@@ -60,7 +60,7 @@ pub struct Assembly {
 #[derive(Debug)]
 pub enum StartError {
     Setup(SetupError),
-    /// The bot's folder gives no bot.
+    /// The bot's folder cannot be used.
     Bot(BotError),
     /// The bot does not pass its own checks.
     Refused(Box<GateReport>),

@@ -58,7 +58,7 @@ impl Catalogs {
     }
 }
 
-/// Why a bot's folder gives no bot.
+/// Why a bot's folder cannot be used.
 #[derive(Debug, Error)]
 pub enum BotError {
     #[error("cannot read the bot's folder {}: {reason}", folder.display())]
@@ -66,7 +66,7 @@ pub enum BotError {
     /// Its files have errors, which a command prints.
     #[error("the bot in {} has errors", folder.display())]
     Faulty { folder: PathBuf, diagnostics: Diagnostics },
-    /// The model failed, or what it has made could not be kept.
+    /// The model failed.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
@@ -82,7 +82,7 @@ pub fn read(folder: &Path, diagnostics: &mut Diagnostics) -> Result<Bundle, BotE
 /// Loads a bot that must have no errors. The number of warnings is logged.
 ///
 /// # Errors
-/// The bot has errors; all diagnostics are printed to standard error.
+/// The bot has errors, which [`BotError::Faulty`] holds.
 pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRuntime) -> Result<Catalogue, BotError> {
     let mut diagnostics = Diagnostics::default();
     let bundle = read(folder, &mut diagnostics)?;
@@ -92,7 +92,7 @@ pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRunti
 /// [`load_good`] for a bundle read from `folder`, with the diagnostics found by reading it.
 ///
 /// # Errors
-/// The bot has errors; all diagnostics are printed to standard error.
+/// The bot has errors, which [`BotError::Faulty`] holds.
 pub fn load_bundle(
     folder: &Path,
     bundle: &Bundle,
@@ -124,8 +124,7 @@ pub fn build(
     Ok(Snapshot::build(Arc::new(catalogue), &**engine.embedder(), folder, progress)?)
 }
 
-/// A time in milliseconds as the engine wants it.
-pub(crate) fn timestamp(millis: Millis) -> jiff::Timestamp {
-    // Beyond the year 9999 there is no other.
+/// A time in milliseconds since 1970. Times beyond the year 9999, which cannot be represented, become the last one.
+pub fn timestamp(millis: Millis) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX)
 }

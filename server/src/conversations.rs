@@ -1,4 +1,4 @@
-//! The way of one message: admit → load → answer → commit.
+//! The steps of one message: admit → load → answer → commit.
 //!
 //! The state after a turn lies in the turn itself, so a turn is one write. A dialogue's next turn may begin when the
 //! store has taken the turn before, not when that is on the disk: it builds on it, and fails with it.
@@ -206,11 +206,10 @@ impl Conversations {
         let reply = || self.engine.reply(&serving.snapshot, request);
         let permit = self.admission.compute().await?;
         let replied = if self.engine.knows(&incoming.text) {
-            // Microseconds, and the handlers, whose calls to the outside hand this thread's other tasks on by
-            // themselves.
+            // This takes microseconds. A handler that waits for the outside world calls `block_in_place` itself.
             reply()
         } else {
-            // The model takes milliseconds: meanwhile another thread runs this thread's other tasks.
+            // The model takes milliseconds, in which another thread runs the other tasks of this one.
             block_in_place(reply)
         };
         drop(permit);
@@ -274,8 +273,8 @@ impl Conversations {
         Ok(Committed::Stored)
     }
 
-    /// What the next message of the dialogue builds on. Nobody builds on a turn that is known to have failed; one whose
-    /// fate is not known yet takes along what is built on it.
+    /// Notes what the next message of the dialogue builds on. If the turn has failed already, that is the stored end of
+    /// the dialogue. If it fails later, the turns that build on it fail too.
     fn advance(
         &self,
         dialog: DialogId,

@@ -16,7 +16,8 @@ pub struct LogGuard(#[expect(dead_code, reason = "it writes when it is dropped")
 /// Begins logging to standard error. A thread writes the lines, so that a slow reader holds nobody up; if it falls
 /// behind by more than 128,000 lines, further ones are dropped. A second call changes nothing.
 ///
-/// # Errors When the filter cannot be read.
+/// # Errors
+/// When the filter cannot be read.
 pub fn start(config: &LogConfig) -> Result<LogGuard, SetupError> {
     // The watch itself reports a folder that vanishes while it is watched.
     let filter = EnvFilter::try_new(format!("notify=off,{}", config.filter)).map_err(|error| {

@@ -1,4 +1,4 @@
-//! What time it is. Everything that looks at a clock is given one, so that tests can move time on without waiting.
+//! What time it is. Everything that looks at a clock is given one, so that tests can advance time without waiting.
 
 use std::sync::{
     Arc,
@@ -30,12 +30,12 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// A clock that shows `now`.
     pub fn at(now: Millis) -> Self {
         Self(AtomicI64::new(now))
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub fn advance(&self, by: Millis) {
         self.0.fetch_add(by, Ordering::SeqCst);
     }

@@ -40,8 +40,9 @@ pub struct External {
 impl External {
     /// Connects, migrates tables, indexes, and validators, and waits for stores that are still starting.
     ///
-    /// # Errors When PostgreSQL or MongoDB does not respond in time, or holds data that contradicts the schema. Redis
-    /// may come later.
+    /// # Errors
+    /// When PostgreSQL or MongoDB does not respond in time, or holds data that contradicts the schema. Redis may come
+    /// later.
     pub async fn open(
         urls: &Urls,
         config: &StoresConfig,

@@ -54,7 +54,8 @@ impl SqliteStore {
     /// Opens the file, makes it if it is not there, and brings its tables up to date. A file that a newer binary has
     /// migrated is used as it is: every migration works with the binary before it.
     ///
-    /// # Errors When the file cannot be opened or is no database.
+    /// # Errors
+    /// When the file cannot be opened or is no database.
     pub async fn open(path: &Path, config: &SqliteConfig, clock: SharedClock) -> Result<Self, StoreError> {
         let (owned, config) = (path.to_owned(), config.clone());
         let opened = spawn_blocking(move || open_all(&owned, &config)).await;

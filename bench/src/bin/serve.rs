@@ -11,8 +11,6 @@
 //! The new texts are random sequences of words that fit the demo bot.
 
 use std::{
-    collections::HashSet,
-    fmt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -25,8 +23,10 @@ use banter_bench::{
     metrics::percentile,
     model_options, root,
     server::Server,
+    table::Row,
+    texts::new_texts,
 };
-use banter_engine::{embedding::model::Model, random::Random};
+use banter_engine::embedding::model::Model;
 use clap::Parser;
 use serde_json::json;
 
@@ -152,31 +152,6 @@ fn main() {
     rows.iter().for_each(|row| println!("{row}"));
 }
 
-/// A measurement beside its baseline of the same run.
-struct Row {
-    name: &'static str,
-    unit: &'static str,
-    ours: f64,
-    baseline: f64,
-    is: &'static str,
-}
-
-impl Row {
-    fn json(&self) -> serde_json::Value {
-        let Self { name, unit, ours, baseline, is } = self;
-        json!({ "name": name.trim(), "unit": unit, "measured": ours, "baseline": baseline, "baseline_is": is, "ratio": ours / baseline })
-    }
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = if self.ours < 100.0 { 2 } else { 0 };
-        let shown = |value: f64| format!("{value:.digits$} {}", self.unit);
-        let (ours, baseline) = (shown(self.ours), shown(self.baseline));
-        write!(f, "{:<34} {ours:>12} {baseline:>12} {:>7.2}  {}", self.name, self.ours / self.baseline, self.is)
-    }
-}
-
 /// A server and the tokens of its clients.
 struct Target<'a> {
     server: &'a Server,
@@ -199,62 +174,6 @@ fn first_answer(folder: &Path) -> f64 {
         Ok((200, _)) => start.elapsed().as_secs_f64(),
         other => fail(&format!("the first message failed: {other:?}")),
     }
-}
-
-/// Texts of 4 to 14 words that the server has not seen.
-fn new_texts(count: usize) -> Vec<String> {
-    const WORDS: [&str; 40] = [
-        "where",
-        "is",
-        "my",
-        "order",
-        "the",
-        "parcel",
-        "delivery",
-        "to",
-        "London",
-        "please",
-        "tell",
-        "me",
-        "how",
-        "much",
-        "it",
-        "costs",
-        "and",
-        "when",
-        "will",
-        "arrive",
-        "где",
-        "мой",
-        "заказ",
-        "сколько",
-        "стоит",
-        "доставка",
-        "в",
-        "Москву",
-        "вернуть",
-        "деньги",
-        "за",
-        "товар",
-        "refund",
-        "card",
-        "payment",
-        "was",
-        "declined",
-        "twice",
-        "yesterday",
-        "again",
-    ];
-    let mut random = Random::new(std::process::id().into());
-    let mut seen = HashSet::new();
-    while seen.len() < count {
-        let words: Vec<&str> = (0..4 + random.below(11)).map(|_| WORDS[random.below(WORDS.len())]).collect();
-        seen.insert(words.join(" "));
-    }
-    let mut texts: Vec<String> = seen.into_iter().collect();
-    texts.sort();
-    random.shuffle(&mut texts);
-    texts
 }
 
 /// Seconds to embed the texts in batches, with one text per client in each batch.

@@ -22,11 +22,12 @@ use banter_server::{
     catalogs::{
         archive,
         terms::{Fleet, Published, Versions},
+        timestamp,
         watch::Watch,
     },
     config::Config,
 };
-use banter_stores::{Millis, catalog::Activation};
+use banter_stores::catalog::Activation;
 use client::Client;
 
 /// The pause between two polls of the fleet.
@@ -271,11 +272,6 @@ fn client(config: &Config, arguments: &ChangeArgs) -> Result<Client, Failure> {
     let server = &arguments.server;
     let client = Client::new(config, server.server.as_deref(), server.key.as_deref(), arguments.generation)?;
     Ok(client.telling_json(server.json))
-}
-
-/// A time in milliseconds.
-fn timestamp(millis: Millis) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// Percent-encodes a query value (RFC 3986, section 2.1).

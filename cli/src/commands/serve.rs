@@ -62,12 +62,12 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
     served.map(|()| 0)
 }
 
-/// A folder that is followed, and is no good, keeps nobody from being answered.
+/// Reports that the watched folder has errors. The previous version answers users meanwhile.
 fn not_taken(error: StartError) {
     eprintln!("{}\nthe previous version stays in use", Failure::from(error));
 }
 
-/// What became of a change in the bot's folder.
+/// Prints the result of a change in the bot's folder.
 fn report(change: Change) {
     match change {
         Change::Published(published, took) => {

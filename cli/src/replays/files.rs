@@ -19,7 +19,7 @@ use banter_server::config::Config;
 const ENDINGS: [&str; 4] = [".yaml", ".yml", ".convo.txt", ".utterances.txt"];
 
 /// The contents of fixture files by display path. Shared setups are always included. Skipped files are reported in
-/// `faults`.
+/// `diagnostics`.
 ///
 /// # Errors
 /// A path does not exist, is too large, or contains no fixture.

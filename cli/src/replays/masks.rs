@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
     fn of(text: &'a str) -> Self {
         let (places, digits): (Vec<usize>, Vec<char>) = text.char_indices().filter(|(_, c)| c.is_ascii_digit()).unzip();
         let dates: Vec<_> = DATE.find_iter(text).map(|date| date.range()).collect();
-        let done = places.iter().map(|location| dates.iter().any(|date| date.contains(location))).collect();
+        let done = places.iter().map(|at| dates.iter().any(|date| date.contains(at))).collect();
         Self { text, done, digits, places }
     }
 
@@ -192,7 +192,7 @@ fn is_luhn(digits: &[u32]) -> bool {
         .iter()
         .rev()
         .enumerate()
-        .map(|(location, digit)| match (location % 2, digit * 2) {
+        .map(|(number, digit)| match (number % 2, digit * 2) {
             (0, _) => *digit,
             (_, double) if double > 9 => double - 9,
             (_, double) => double,

@@ -55,7 +55,7 @@ impl Document {
         }
     }
 
-    /// Like [`Document::parse`], but adds the file's text and all diagnostics to `faults`.
+    /// Like [`Document::parse`], but adds the file's text and all diagnostics to `diagnostics`.
     pub fn read(file: &str, bytes: &[u8], diagnostics: &mut Diagnostics) -> Option<Self> {
         diagnostics.add_source(file, &String::from_utf8_lossy(bytes));
         match Self::parse(file, bytes) {

@@ -71,7 +71,7 @@ pub enum Names<'a> {
 }
 
 impl Names<'_> {
-    /// Reports names in a text that are not allowed; `place` gives the location of a byte range of the text.
+    /// Reports names in a text that are not allowed; `location` gives the location of a byte range of the text.
     pub fn check(
         self,
         template: &Template,

@@ -1,5 +1,6 @@
 //! Turns a [`Bundle`] into a [`Catalogue`], or reports everything that is wrong with it.
 
+mod defaults;
 mod intents;
 mod plugins;
 
@@ -33,8 +34,9 @@ use crate::{
     policy::HttpPolicy,
     template::{Template, Text},
 };
+use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HANDOFF, default_text};
 
-/// Loads a bot. All diagnostics go into `faults`, warnings included; returns `None` if any of them is an error.
+/// Loads a bot. All findings go into `diagnostics`, warnings included; returns `None` if any of them is an error.
 pub fn load(
     bundle: &Bundle,
     scripting: &Scripting,
@@ -302,8 +304,8 @@ impl Loader<'_> {
                     names.check(&template, location, self.diagnostics);
                     templates.push(template);
                 }
-                Err(diagnostic) => {
-                    let diagnostic = Diagnostic::error(location(diagnostic.span), diagnostic.message);
+                Err(error) => {
+                    let diagnostic = Diagnostic::error(location(error.span), error.message);
                     self.diagnostics
                         .push(diagnostic.hint("write {name} for a value, and {{ or }} for a literal brace"));
                 }
@@ -396,26 +398,4 @@ fn version(bundle: &Bundle) -> String {
         }
     }
     hash.finalize().to_hex()[..16].to_owned()
-}
-
-const DEFAULT_CLARIFY: [(&str, &str); 2] =
-    [("en", "Did you mean: {first}, or {second}?"), ("ru", "Вы имели в виду: {first} или {second}?")];
-const DEFAULT_HANDOFF: [(&str, &str); 2] =
-    [("en", "One moment, I am passing you to a colleague."), ("ru", "Минуту, передаю вас коллеге.")];
-const DEFAULT_DROPPED: [(&str, &str); 2] = [
-    ("en", "Sorry, this has just changed on our side. Please ask me once more."),
-    ("ru", "Простите, у нас это только что изменилось. Спросите ещё раз, пожалуйста."),
-];
-const DEFAULT_CANCELLED: [(&str, &str); 2] = [("en", "All right, cancelled."), ("ru", "Хорошо, отменил.")];
-
-/// The engine's own text, for authors who wrote none; in English for languages without a translation.
-fn default_text(texts: &[(&str, &str)]) -> Text {
-    let parse = |text: &str| Template::parse(text).ok();
-    let by_language = Language::known()
-        .filter_map(|code| {
-            let text = texts.iter().find(|(known, _)| *known == code).or(texts.first())?.1;
-            Some((Language::new(code)?, vec![parse(text)?]))
-        })
-        .collect();
-    Text::by_language(by_language)
 }

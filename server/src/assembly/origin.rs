@@ -37,11 +37,11 @@ pub(super) struct Parts<'a> {
     pub progress: Progress<'a>,
 }
 
-/// What a server begins with.
+/// What a server starts with.
 pub(super) enum Origin {
-    /// The version that the store names; if the folder is followed, but is no good, with the reason.
+    /// The version that the store names. If the folder is watched but has errors, with the errors.
     Store(Box<VersionRecord>, Option<StartError>),
-    /// The bot's folder: nothing was published yet, or it is followed and has changed.
+    /// The bot's folder: nothing was published yet, or the folder is watched and has changed.
     Folder(Box<Folder>),
 }
 
@@ -50,19 +50,19 @@ pub(super) struct Folder {
     catalogue: Catalogue,
     bundle: Bundle,
     diagnostics: Diagnostics,
-    /// What is served if the folder does not pass.
+    /// The version to serve if the folder does not pass.
     stored: Option<VersionRecord>,
 }
 
 /// A server that serves a version.
 pub(super) struct Started {
     pub serving: Versions,
-    /// Why the folder is not served, if the version before is.
+    /// Why the folder is not served, if the previous version is.
     pub not_taken: Option<StartError>,
 }
 
 impl Parts<'_> {
-    /// The store decides what is served. The folder is used only if nothing is published yet, or if it is followed.
+    /// The store decides what is served. The folder is used only if nothing is published yet, or if it is watched.
     pub(super) async fn origin(&self, follows: bool) -> Result<Origin, StartError> {
         let failed = |error| store_failed(&error);
         let activation = self.stores.catalog.activation().await.map_err(failed)?;
@@ -88,7 +88,7 @@ impl Parts<'_> {
         }
     }
 
-    /// Serves what the server begins with.
+    /// Serves what the server starts with.
     pub(super) async fn start(&self, engine: &Arc<Engine>, origin: Origin) -> Result<Started, StartError> {
         match origin {
             Origin::Store(record, not_taken) => {
@@ -122,7 +122,7 @@ impl Parts<'_> {
         Ok(self.versions(self.source(engine)?, serving))
     }
 
-    /// The version that the store names, built without one before it.
+    /// Builds the version that the store names, without reusing another one.
     async fn serve_stored(&self, engine: &Arc<Engine>, record: &VersionRecord) -> Result<Versions, StartError> {
         let source = self.source(engine)?;
         let built = source.build(record, None, &|stage| self.show(stage)).await;

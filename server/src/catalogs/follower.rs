@@ -234,7 +234,7 @@ impl Follower {
         self.source.build(&record, Some(&base.stable.snapshot), &|_| {}).await
     }
 
-    /// Has a version at hand for when the pointer names it.
+    /// Keeps a version ready for when the pointer names it.
     pub fn prepare(&self, serving: Serving) {
         *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(serving));
     }

@@ -81,7 +81,7 @@ impl Source {
         match self.contents.get(hash) {
             Ok(Some(bytes)) => return Ok(Some(bytes)),
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "a kept content cannot be read; it is fetched again"),
+            Err(error) => tracing::warn!(%error, "cannot read a cached file of a version; it is fetched again"),
         }
         let bytes = self.stores.catalog.blob(hash).await?;
         if let Some(bytes) = &bytes
@@ -148,7 +148,7 @@ impl Source {
         Ok(None)
     }
 
-    /// What a classifier belongs to beside its version: the model, and the mathematics.
+    /// What a classifier depends on besides its version: the model and the algorithm.
     fn recipe(&self) -> String {
         format!("{} {RECIPE}", self.engine.embedder().id())
     }

@@ -28,7 +28,7 @@ pub enum SaidOf {
 }
 
 /// Reads one plugin's entry in bot.yaml, whatever is wrong elsewhere; for commands on that plugin alone. Errors in the
-/// shape of bot.yaml go into `faults`, except those of other plugins.
+/// shape of bot.yaml go into `diagnostics`, except those of other plugins.
 pub fn said_of(name: &str, bundle: &Bundle, diagnostics: &mut Diagnostics) -> SaidOf {
     let Some(bytes) = bundle.files.get("bot.yaml") else { return SaidOf::Unnamed };
     diagnostics.add_source("bot.yaml", &String::from_utf8_lossy(bytes));
