@@ -149,7 +149,7 @@ pub fn observing_sandbox(config: &Config, runtime: Handle) -> Sandbox {
 }
 
 /// The versions of a server: where they come from, which are in use, and what admins do with them.
-pub struct Versions {
+pub struct ReleaseParts {
     pub source: Arc<Source>,
     pub follower: Arc<Follower>,
     pub releases: Arc<Releases>,
@@ -165,7 +165,7 @@ pub fn application(
     stores: Stores,
     clock: SharedClock,
     engine: Arc<Engine>,
-    versions: Versions,
+    versions: ReleaseParts,
     metrics: Metrics,
 ) -> Result<App, SetupError> {
     let secret = match &config.auth.secret {

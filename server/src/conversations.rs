@@ -64,7 +64,7 @@ struct Pending<'a> {
 }
 
 /// A turn that the engine has made, and what it was made from.
-struct Answered {
+struct AnsweredTurn {
     turn: Turn,
     serving: Arc<Serving>,
     seq: i64,
@@ -191,7 +191,7 @@ impl Conversations {
     }
 
     /// Lets the engine answer.
-    async fn answer(&self, pending: &Pending<'_>, last: &LastTurn) -> Result<Answered, ConversationError> {
+    async fn answer(&self, pending: &Pending<'_>, last: &LastTurn) -> Result<AnsweredTurn, ConversationError> {
         let incoming = pending.incoming;
         let (seq, made, start) = (last.seq + 1, self.clock.now(), Instant::now());
         // A turn ends on the version that it begins with.
@@ -214,7 +214,7 @@ impl Conversations {
         };
         drop(permit);
         let turn = replied.map_err(|error| self.engine_error(error))?;
-        Ok(Answered { turn, serving, seq, made, latency: start.elapsed() })
+        Ok(AnsweredTurn { turn, serving, seq, made, latency: start.elapsed() })
     }
 
     fn engine_error(&self, error: EngineError) -> ConversationError {
@@ -234,7 +234,7 @@ impl Conversations {
     async fn commit(
         &self,
         pending: &Pending<'_>,
-        answered: &mut Answered,
+        answered: &mut AnsweredTurn,
         admitted: Admitted<'_>,
         answer: &Answer,
     ) -> Result<Committed, ConversationError> {
@@ -265,7 +265,7 @@ impl Conversations {
             }
             Appended::Stored => {}
         }
-        let Answered { turn, serving, latency, .. } = answered;
+        let AnsweredTurn { turn, serving, latency, .. } = answered;
         self.metrics.count(turn, *latency);
         serving.count(turn);
         report(incoming.user, dialog, turn, *latency, handed_in.elapsed());

@@ -59,7 +59,7 @@ impl Metrics {
 
     /// Adds metrics of the versions in use.
     pub fn watch(&mut self, follower: Arc<Follower>) {
-        self.registry.register_collector(Box::new(Versions(follower)));
+        self.registry.register_collector(Box::new(VersionMetrics(follower)));
     }
 
     /// Counts a turn, its events, and its time.
@@ -86,15 +86,15 @@ impl Metrics {
 }
 
 /// Reads the versions in use at each scrape.
-struct Versions(Arc<Follower>);
+struct VersionMetrics(Arc<Follower>);
 
-impl fmt::Debug for Versions {
+impl fmt::Debug for VersionMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Versions")
     }
 }
 
-impl Collector for Versions {
+impl Collector for VersionMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let line = self.0.line();
         let help = "The activation that this server serves";

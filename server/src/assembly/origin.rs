@@ -12,7 +12,7 @@ use banter_engine::{
 use banter_sandbox::Sandbox;
 use banter_stores::{Stores, catalog::VersionRecord, clock::SharedClock};
 
-use super::{StartError, Versions, store_failed};
+use super::{ReleaseParts, StartError, store_failed};
 use crate::{
     catalogs::{
         self, BotError, Catalogs,
@@ -56,7 +56,7 @@ pub(super) struct Folder {
 
 /// A server that serves a version.
 pub(super) struct Started {
-    pub serving: Versions,
+    pub serving: ReleaseParts,
     /// Why the folder is not served, if the previous version is.
     pub not_taken: Option<StartError>,
 }
@@ -113,7 +113,7 @@ impl Parts<'_> {
         engine: &Arc<Engine>,
         catalogue: Catalogue,
         bundle: &Bundle,
-    ) -> Result<Versions, StartError> {
+    ) -> Result<ReleaseParts, StartError> {
         let folder = self.config.data_dir.join("index");
         let built = tokio::task::block_in_place(|| {
             catalogs::build(catalogue, engine, Some(&folder), &mut |stage| self.show(stage))
@@ -123,7 +123,7 @@ impl Parts<'_> {
     }
 
     /// Builds the version that the store names, without reusing another one.
-    async fn serve_stored(&self, engine: &Arc<Engine>, record: &VersionRecord) -> Result<Versions, StartError> {
+    async fn serve_stored(&self, engine: &Arc<Engine>, record: &VersionRecord) -> Result<ReleaseParts, StartError> {
         let source = self.source(engine)?;
         let built = source.build(record, None, &|stage| self.show(stage)).await;
         let serving = built.map_err(|error| {
@@ -144,7 +144,7 @@ impl Parts<'_> {
         Ok(Arc::new(Source::new(self.stores.clone(), gate, Arc::clone(engine), data_dir)))
     }
 
-    fn versions(&self, source: Arc<Source>, serving: Serving) -> Versions {
+    fn versions(&self, source: Arc<Source>, serving: Serving) -> ReleaseParts {
         let limits = ReleaseLimits {
             utterance_days: self.config.reload.utterance_days,
             utterances: self.config.reload.utterances,
@@ -153,12 +153,17 @@ impl Parts<'_> {
         let follower = Arc::new(Follower::new(Arc::clone(&source), catalogs, server_name(self.config.port)));
         let clock = Arc::clone(&self.clock);
         let releases = Arc::new(Releases::new(Arc::clone(&source), Arc::clone(&follower), clock, limits));
-        Versions { source, follower, releases }
+        ReleaseParts { source, follower, releases }
     }
 
     /// Publishes the folder as it is at the start. If two servers start at the same time, one publishes and the other
     /// follows.
-    async fn publish(&self, versions: &Versions, bundle: Bundle, diagnostics: Diagnostics) -> Result<(), StartError> {
+    async fn publish(
+        &self,
+        versions: &ReleaseParts,
+        bundle: Bundle,
+        diagnostics: Diagnostics,
+    ) -> Result<(), StartError> {
         let actor = Actor { user: None, name: "start".to_owned() };
         let message = "the bot's folder at server start".to_owned();
         let wish = Wish { message, skip_fixtures: !self.config.reload.replay_at_start, ..Wish::default() };

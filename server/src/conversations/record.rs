@@ -5,15 +5,15 @@ use std::time::Duration;
 use banter_engine::turn::{Event, Turn};
 use serde_json::{Value, json};
 
-use super::{Answered, ConversationError, Incoming};
+use super::{AnsweredTurn, ConversationError, Incoming};
 use banter_stores::{DialogId, NewTurn, UserId};
 
 /// What is stored of a turn.
 ///
 /// # Errors
 /// When a value cannot be written as JSON.
-pub fn new_turn(incoming: &Incoming, dialog: DialogId, answered: &Answered) -> Result<NewTurn, ConversationError> {
-    let Answered { turn, seq, made, latency, .. } = answered;
+pub fn new_turn(incoming: &Incoming, dialog: DialogId, answered: &AnsweredTurn) -> Result<NewTurn, ConversationError> {
+    let AnsweredTurn { turn, seq, made, latency, .. } = answered;
     let internal = |error: serde_json::Error| ConversationError::Internal(error.to_string());
     Ok(NewTurn {
         id: crate::message_id::new(*made),

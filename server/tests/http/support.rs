@@ -13,7 +13,7 @@ use banter_engine::{
     handlers::{plugin::NoPlugins, script::Scripting},
 };
 use banter_server::{
-    assembly::{Versions, application, open_backend},
+    assembly::{ReleaseParts, application, open_backend},
     catalogs::{
         Catalogs,
         follower::Follower,
@@ -149,7 +149,7 @@ async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
         releases.publish(Bundle::of(&BOT), Diagnostics::default(), &Wish::default(), &actor, &|_| {}).await.unwrap();
     assert!(published.report.passed);
     follower.follow().await;
-    let versions = Versions { source, follower, releases };
+    let versions = ReleaseParts { source, follower, releases };
     let app = application(config, rules, stores, clock, engine, versions, Metrics::new(None)).unwrap();
     Client::tracked(web::build(app, config)).await.unwrap()
 }
