@@ -1,5 +1,6 @@
 //! Tests the real binary with the real model and the demo bot: commands, start, and crashes.
 
+mod at_once;
 mod client;
 mod commands;
 mod hostile;

@@ -1,6 +1,5 @@
 //! The HTTP contract, one file per resource, on the embedded store.
 
-mod embedded;
 #[path = "resources.rs"]
 mod resources;
 #[path = "../../../stores/tests/services/mod.rs"]
