@@ -435,7 +435,7 @@ pub fn launch_with(folder: &Path, stores: &StoresConfig, more: &[(&str, &str)]) 
 /// Builds the library that shifts the clock. Returns its path and the offset in seconds, separated by a space.
 fn shifted_clock(folder: &Path, seconds: i64) -> String {
     let library = folder.join("clock.so");
-    let source = crate::support::root().join("server/tests/faults/clock.c");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/clock.c");
     let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).status().unwrap();
     assert!(built.success());
     format!("{} {seconds}", library.display())
