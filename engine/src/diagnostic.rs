@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Whether a diagnostic prevents the bot from running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The bot is refused.
@@ -62,7 +63,7 @@ pub struct Diagnostics {
 }
 
 /// A diagnostic for programs (`banter check --json`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DiagnosticReport {
     /// Whether it prevents the bot from running.
     pub severity: Severity,
@@ -76,6 +77,7 @@ pub struct DiagnosticReport {
     pub message: String,
     /// How to fix it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub hint: Option<String>,
 }
 

@@ -4,6 +4,7 @@
 //! and requests of handlers fail in both versions. A fixture is played with its own stubs.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     dialogue::{Engine, EngineError, Request},
@@ -15,12 +16,13 @@ use crate::{
 };
 
 /// An utterance whose answer differs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Changed {
     /// The text of the message.
     pub text: String,
     /// `file:line` of a fixture; `None` for an utterance of a user.
     #[serde(rename = "place")]
+    #[schema(required)]
     pub location: Option<String>,
     /// The old answer.
     pub from: Answered,
@@ -29,17 +31,20 @@ pub struct Changed {
 }
 
 /// The parts of an answer that are compared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Answered {
     /// How the message is classified.
     pub kind: TurnKind,
     /// The matched intent.
+    #[schema(required)]
     pub intent: Option<String>,
     /// The handler that answers.
+    #[schema(value_type = String)]
     pub handler: AnsweredBy,
     /// The reply as one text.
     pub text: String,
     /// The probability, rounded to two decimals; it is not compared.
+    #[schema(required)]
     pub probability: Option<f32>,
 }
 

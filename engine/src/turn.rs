@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{entities::Entity, ids::IntentId, language::Language, state::DialogueState};
 
@@ -37,7 +38,7 @@ pub struct Footprint {
 }
 
 /// How a message was classified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnKind {
     /// One intent was likely enough.

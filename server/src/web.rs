@@ -6,6 +6,7 @@ pub mod body;
 pub mod catchers;
 pub mod context;
 pub mod cors;
+pub mod document;
 pub mod guard;
 pub mod headers;
 pub mod problem;

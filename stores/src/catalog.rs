@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use banter_engine::catalogue::manifest::Manifest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{AuditEntry, Millis, StoreError};
 
@@ -26,13 +27,15 @@ pub struct VersionRecord {
 }
 
 /// Which version is active. Each change is a new row, numbered without gaps; the newest row is in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Activation {
     /// Starts at 1.
     pub generation: i64,
     /// The version for all users outside the canary.
     pub version: String,
+    #[schema(required)]
     pub canary: Option<Canary>,
+    #[schema(value_type = i64)]
     pub at: Millis,
     pub by: String,
     /// `publish`, `activate`, `rollback`, `canary`, `promote`.
@@ -40,7 +43,7 @@ pub struct Activation {
 }
 
 /// A version for a share of the users.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Canary {
     pub version: String,
     /// Percentage of users, always the same ones.
@@ -48,36 +51,42 @@ pub struct Canary {
 }
 
 /// The status that a server reports.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServerRecord {
     /// New at each start.
     pub id: String,
     /// Host and port, for display.
     pub name: String,
     /// The last report, by the store's clock; the store sets it.
+    #[schema(value_type = i64)]
     pub seen_at: Millis,
     /// The activation that it serves; 0 before the first.
     pub generation: i64,
     pub version: String,
     /// The canary that it serves.
+    #[schema(required)]
     pub canary: Option<String>,
     /// Why it cannot serve the current activation, if so.
+    #[schema(required)]
     pub problem: Option<String>,
     /// Turn counts by version.
     pub counts: Value,
 }
 
 /// A line of the audit log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditLine {
     /// Ascending.
     pub id: i64,
+    #[schema(value_type = i64)]
     pub at: Millis,
     /// The acting user, if it was a user.
+    #[schema(required)]
     pub actor: Option<i64>,
     /// In the past tense: `user_deleted`.
     pub action: String,
     /// The affected user.
+    #[schema(required)]
     pub subject: Option<i64>,
     pub detail: Value,
 }

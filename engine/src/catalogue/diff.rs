@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Catalogue, Handler, Intent, manifest::Manifest};
 use crate::template::Text;
 
 /// The differences from one bot to another.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogueDiff {
     /// Paths of added files.
     pub files_added: Vec<String>,
@@ -29,7 +30,7 @@ pub struct CatalogueDiff {
 }
 
 /// The differences in one intent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IntentDiff {
     /// The intent's name.
     pub intent: String,
@@ -42,13 +43,15 @@ pub struct IntentDiff {
 }
 
 /// One changed value. `None` means that the value does not exist on that side.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ValueDiff {
     /// The name of the value.
     pub what: String,
     /// The old value.
+    #[schema(required)]
     pub from: Option<String>,
     /// The new value.
+    #[schema(required)]
     pub to: Option<String>,
 }
 

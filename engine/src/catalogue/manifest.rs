@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use super::bundle::{Bundle, FOLDERS, MAX_COMPONENT_BYTES, MAX_FILE_BYTES, MAX_FILES};
 
@@ -18,12 +19,12 @@ const MAX_PATH: usize = 200;
 #[serde(transparent)]
 pub struct Manifest {
     /// Path to content.
-    pub files: BTreeMap<String, Part>,
+    pub files: BTreeMap<String, FileDigest>,
 }
 
 /// Hash and size of one file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileDigest {
     /// BLAKE3, 64 hex digits.
     pub hash: String,
     /// Size in bytes.
@@ -89,7 +90,7 @@ impl Manifest {
 impl Bundle {
     /// The manifest of these files.
     pub fn manifest(&self) -> Manifest {
-        let part = |bytes: &Vec<u8>| Part { hash: hash_of(bytes), bytes: bytes.len() as u64 };
+        let part = |bytes: &Vec<u8>| FileDigest { hash: hash_of(bytes), bytes: bytes.len() as u64 };
         Manifest { files: self.files.iter().map(|(path, bytes)| (path.clone(), part(bytes))).collect() }
     }
 

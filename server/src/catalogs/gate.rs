@@ -22,12 +22,13 @@ use banter_engine::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 /// The niceness of the gate's threads: users come first, but an admin is waiting. `bench/reload` measures the balance.
 const NICE: i32 = 5;
 
 /// The progress of a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
     pub stage: GateStage,
     /// Finished items of the stage.
@@ -37,7 +38,7 @@ pub struct Step {
 }
 
 /// The stages of the gate, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateStage {
     /// Reads and checks files, and compiles scripts and plugins.
@@ -63,7 +64,7 @@ impl From<Stage> for Step {
 pub type Progress<'a> = &'a (dyn Fn(Step) + Sync);
 
 /// The findings of the gate.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GateReport {
     /// The id of the version: the hash of its files.
     pub version: String,
@@ -76,6 +77,7 @@ pub struct GateReport {
     pub differences: Vec<FixtureDifference>,
     /// Fixtures that were not compared because they need a plugin that is not built, by plugin.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
     pub skipped: BTreeMap<String, usize>,
     /// The number of fixtures played.
     pub fixtures: usize,
@@ -88,7 +90,7 @@ pub struct GateReport {
 }
 
 /// A failed expectation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FixtureDifference {
     /// The file of the expectation.
     pub file: String,

@@ -13,6 +13,7 @@ use banter_engine::{
     turn::{Event, Turn, TurnKind},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use banter_stores::UserId;
 
@@ -25,7 +26,7 @@ pub struct Serving {
 }
 
 /// The outcomes of turns since the server began to serve a version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
     /// An intent reached its threshold.
     pub matched: u64,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use banter_engine::{catalogue::diff::CatalogueDiff, forecast::Changed};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::catalogs::{
     gate::{GateError, GateReport},
@@ -107,7 +108,7 @@ pub struct Wish {
 }
 
 /// The result of publishing a bundle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Published {
     /// The id of the version.
     pub version: String,
@@ -119,11 +120,12 @@ pub struct Published {
     /// The differences from the previous version.
     pub diff: CatalogueDiff,
     /// The messages that would get other answers; only in a dry run.
+    #[schema(required)]
     pub forecast: Option<Forecast>,
 }
 
 /// The messages that would get other answers from a version.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Forecast {
     /// The days of conversations that were sampled.
     pub days: u32,
@@ -140,9 +142,10 @@ pub struct Forecast {
 }
 
 /// The live servers and what they run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Fleet {
     /// The current activation; `None` before the first publication.
+    #[schema(required)]
     pub activation: Option<Activation>,
     pub servers: Vec<FleetServer>,
     /// Whether there are servers and all of them serve the activation.
@@ -151,7 +154,7 @@ pub struct Fleet {
     pub versions: BTreeMap<String, VersionCounts>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FleetServer {
     /// The server's last announcement.
     #[serde(flatten)]
@@ -161,26 +164,29 @@ pub struct FleetServer {
 }
 
 /// The outcomes of a version's turns.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VersionCounts {
     #[serde(flatten)]
     pub counts: Counts,
     /// The share of messages outside forms that matched an intent, from 0 to 1.
+    #[schema(required)]
     pub match_rate: Option<f64>,
 }
 
 /// A version in a list.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct VersionRow {
     /// The id: 64 hex digits.
     pub id: String,
     /// The catalogue version that turns are stored with.
     pub catalogue: String,
     /// The version that was in use when it was published.
+    #[schema(required)]
     pub parent: Option<String>,
     pub author: String,
     /// The reason, in the author's words.
     pub message: String,
+    #[schema(value_type = i64)]
     pub created_at: Millis,
     /// The number of files.
     pub files: usize,
@@ -189,7 +195,7 @@ pub struct VersionRow {
 }
 
 /// Versions, newest first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Versions {
     pub versions: Vec<VersionRow>,
 }

@@ -9,10 +9,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
+use utoipa::{
+    IntoResponses,
+    openapi::{RefOr, Response},
+};
 
 use std::collections::BTreeMap;
 
 use super::{
+    document::problems,
     guard::app,
     problem::{Problem, RequestError},
 };
@@ -45,6 +50,12 @@ impl<'r, T: DeserializeOwned> FromData<'r> for Body<T> {
             Ok(body) => Outcome::Success(body),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
+    }
+}
+
+impl<T> IntoResponses for Body<T> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([400, 413, 415, 422])
     }
 }
 

@@ -2,7 +2,7 @@
 
 pub mod admin;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use banter_stores::UserId;
 use rocket::{
@@ -12,11 +12,19 @@ use rocket::{
 };
 
 use tracing::Instrument;
+use utoipa::{
+    IntoParams, IntoResponses,
+    openapi::{
+        ObjectBuilder, RefOr, Required, Response, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
 
 use super::{
     app::{App, ChannelAccess},
     body::refuse,
     context::Trace,
+    document::problems,
     problem::{Problem, RequestError},
 };
 
@@ -32,6 +40,12 @@ impl<'r> FromRequest<'r> for User {
             Ok(user) => Outcome::Success(Self(user)),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
+    }
+}
+
+impl IntoResponses for User {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([401, 403, 500, 503])
     }
 }
 
@@ -93,6 +107,19 @@ impl<'r> FromRequest<'r> for IdempotencyKey {
     }
 }
 
+impl IntoResponses for IdempotencyKey {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([409, 422])
+    }
+}
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let description = "1 to 64 visible ASCII characters. A repeat within 24 hours gets the first answer.";
+        vec![header("Idempotency-Key", description)]
+    }
+}
+
 fn is_key(key: &str) -> bool {
     !key.is_empty() && key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -127,6 +154,12 @@ impl<'r> FromRequest<'r> for ChannelClient {
     }
 }
 
+impl IntoResponses for ChannelClient {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([401, 403, 404])
+    }
+}
+
 /// A client with the health key: in `X-Health-Key`, or as a Bearer token, which is easier for monitors.
 pub struct HealthClient;
 
@@ -140,6 +173,19 @@ impl<'r> FromRequest<'r> for HealthClient {
         let known = app(request).is_ok_and(|app| app.access.health_key.as_ref().is_some_and(|key| key.matches(given)));
         if known { Outcome::Success(Self) } else { Outcome::Error(refuse(request, RequestError::WrongKey)) }
     }
+}
+
+impl IntoResponses for HealthClient {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([403, 500])
+    }
+}
+
+/// An optional header of a request, for the annotation of a route.
+pub fn header(name: &str, description: &str) -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    let header = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(Required::False);
+    header.description(Some(description)).schema(Some(text)).build()
 }
 
 /// What routes reach.

@@ -13,10 +13,36 @@ use rocket::{
     http::{ContentType, Header, Status},
     response::{self, Responder},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::context::{Speech, Trace};
+use crate::catalogs::gate::GateReport;
 pub use request::RequestError;
+
+/// A problem document (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument<'p> {
+    /// `urn:banter:problem:` and the code.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The name of the status.
+    title: &'static str,
+    status: u16,
+    /// A sentence for people, in the language of `Accept-Language`.
+    detail: &'p str,
+    /// A stable word for programs.
+    code: &'static str,
+    /// Why the version was refused; only in `version_refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<GateReport>, nullable = false)]
+    report: Option<&'p GateReport>,
+    /// The id under which the log tells the cause; only in a 500.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    request_id: Option<&'p str>,
+}
 
 /// A problem document, and the headers that go with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +54,7 @@ pub struct Problem {
     english: Cow<'static, str>,
     russian: Cow<'static, str>,
     /// Why a version was refused.
-    report: Option<Box<Value>>,
+    report: Option<Box<GateReport>>,
     /// Seconds to wait before the next try.
     retry_after: Option<u64>,
     /// The methods that the path takes.
@@ -47,8 +73,8 @@ impl Problem {
         Self { status, code, english, russian, report: None, retry_after: None, allow: None }
     }
 
-    fn with_report(self, report: Value) -> Self {
-        Self { report: Some(Box::new(report)), ..self }
+    fn with_report(self, report: Box<GateReport>) -> Self {
+        Self { report: Some(report), ..self }
     }
 
     fn with_retry_after(self, seconds: u64) -> Self {
@@ -84,22 +110,20 @@ impl Problem {
     }
 
     /// The document in a language.
-    pub fn document(&self, speech: Speech) -> Value {
+    pub fn document(&self, speech: Speech) -> ProblemDocument<'_> {
         let detail = match speech {
             Speech::Russian => &self.russian,
             Speech::English => &self.english,
         };
-        let mut document = json!({
-            "type": format!("urn:banter:problem:{}", self.code),
-            "title": title(self.status),
-            "status": self.status,
-            "detail": detail,
-            "code": self.code,
-        });
-        if let Some(report) = &self.report {
-            document["report"] = (**report).clone();
+        ProblemDocument {
+            kind: format!("urn:banter:problem:{}", self.code),
+            title: title(self.status),
+            status: self.status,
+            detail,
+            code: self.code,
+            report: self.report.as_deref(),
+            request_id: None,
         }
-        document
     }
 }
 
@@ -117,9 +141,9 @@ impl<'r> Responder<'r, 'static> for Problem {
         let speech = Speech::of(request);
         let mut document = self.document(speech);
         if self.status() == Status::InternalServerError {
-            document["request_id"] = json!(Trace::of(request).id);
+            document.request_id = Some(&Trace::of(request).id);
         }
-        let body = document.to_string();
+        let body = serde_json::to_string(&document).map_err(|_| Status::InternalServerError)?;
         let status = self.status();
         let mut response = Response::build();
         response

@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+pub mod contract;
 mod errors;
 mod messages;
 mod service;

@@ -34,7 +34,7 @@ use banter_stores::{
     secret::Secret,
 };
 use rocket::{
-    http::{ContentType, Header, Status},
+    http::{Header, Status},
     local::asynchronous::{Client, LocalResponse},
 };
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ impl Embedder for Sometimes {
     }
 }
 
-use crate::services;
+use crate::{resources::contract, services};
 
 pub struct Server {
     pub client: Client,
@@ -192,11 +192,7 @@ impl Server {
     }
 
     pub async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: impl AsRef<[u8]>) -> Answer {
-        let mut request = self.client.post(path.to_owned()).header(ContentType::JSON).body(body);
-        for (name, value) in headers {
-            request.add_header(Header::new(*name, (*value).to_owned()));
-        }
-        Answer::of(request.dispatch().await).await
+        self.post_as("application/json", path, headers, body.as_ref()).await
     }
 
     /// Runs SQL on the user store: `embedded` on SQLite, `postgres` on PostgreSQL.
@@ -219,7 +215,9 @@ impl Server {
         for (name, value) in headers {
             request.add_header(Header::new(*name, (*value).to_owned()));
         }
-        Answer::of(request.dispatch().await).await
+        let answer = Answer::of(request.dispatch().await).await;
+        contract::check("GET", path, &[], &answer);
+        answer
     }
 
     /// A POST with any content type and body.
@@ -229,7 +227,9 @@ impl Server {
         for (name, value) in headers {
             request.add_header(Header::new(*name, (*value).to_owned()));
         }
-        Answer::of(request.dispatch().await).await
+        let answer = Answer::of(request.dispatch().await).await;
+        contract::check("POST", path, body, &answer);
+        answer
     }
 
     /// Logs a user in; returns the access and the refresh token.

@@ -3,9 +3,12 @@
 mod publish;
 mod upload;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use banter_engine::catalogue::{diff::CatalogueDiff, manifest::Manifest};
+use banter_engine::catalogue::{
+    diff::CatalogueDiff,
+    manifest::{FileDigest, Manifest},
+};
 use banter_stores::{
     StoreError,
     catalog::{Activation, AuditLine},
@@ -19,18 +22,30 @@ use rocket::{
     serde::json::Json,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{
+    IntoParams, IntoResponses, OpenApi, ToSchema,
+    openapi::{
+        RefOr, Response,
+        path::{Parameter, ParameterIn},
+    },
+};
 
 use crate::{
     catalogs::{
         archive,
+        gate::Step,
         terms::{Fleet, ReleaseError, VersionRow, Versions},
     },
     web::{
         app::App,
         body::{Body, refuse},
         context::Context,
-        guard::admin::{self, Admin},
-        problem::{Problem, RequestError},
+        document::problems,
+        guard::{
+            admin::{self, Admin},
+            header,
+        },
+        problem::{Problem, ProblemDocument, RequestError},
     },
 };
 
@@ -40,44 +55,58 @@ const ROWS: (u32, u32) = (50, 100);
 pub use upload::limits;
 
 pub fn routes() -> Vec<Route> {
-    let others = routes![versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit];
-    publish::routes().into_iter().chain(others).collect()
+    routes![publish::publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit]
 }
 
-#[derive(Serialize)]
+/// The description of this API.
+#[derive(OpenApi)]
+#[openapi(
+    paths(publish::publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit),
+    components(schemas(Step))
+)]
+pub struct Document;
+
+#[derive(Serialize, ToSchema)]
 struct Version {
     #[serde(flatten)]
     row: VersionRow,
+    /// Path to hash and size of each file.
+    #[schema(value_type = BTreeMap<String, FileDigest>)]
     manifest: Manifest,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct AuditLog {
     lines: Vec<AuditLine>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Choice {
+struct VersionChoice {
+    /// At least the first four digits of the id.
     version: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct OptionalChoice {
+struct RollbackChoice {
+    /// At least the first four digits of the id.
     version: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CanaryChoice {
+    /// At least the first four digits of the id.
     version: String,
+    /// The share of the users.
+    #[schema(minimum = 1, maximum = 99)]
     percent: u8,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyObject {}
 
 /// A response with the resulting generation as `ETag`, for the next `If-Match`.
 #[derive(rocket::Responder)]
@@ -110,6 +139,35 @@ impl<'r> FromRequest<'r> for IfMatch {
     }
 }
 
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![header("If-Match", "The generation that the client expects, in quotes. Another one gets 412.")]
+    }
+}
+
+impl IntoResponses for IfMatch {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([412, 422])
+    }
+}
+
+/// List the versions of the bot, newest first.
+///
+/// Needs the scope `read`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "At most this many; by default 50"),
+        ("before" = Option<String>, Query, description = "Only versions older than this one"),
+    ),
+    responses(
+        (status = 200, description = "The versions", body = Versions, headers(("ETag", description = "The generation, for `If-Match`"))),
+        (status = 404, description = "No version has this id", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        Admin<admin::Read>,
+    ),
+)]
 #[get("/admin/versions?<limit>&<before>")]
 async fn versions(
     _admin: Admin<admin::Read>,
@@ -129,6 +187,19 @@ async fn versions(
     Ok(Tagged::new(Versions { versions }, generation))
 }
 
+/// Get a version and its files.
+///
+/// Needs the scope `read`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, description = "At least the first four digits of the version's id")),
+    responses(
+        (status = 200, description = "The version", body = Version),
+        (status = 404, description = "No version has this id", body = ProblemDocument, content_type = "application/problem+json"),
+        Admin<admin::Read>,
+    ),
+)]
 #[get("/admin/versions/<id>")]
 async fn version(
     _admin: Admin<admin::Read>,
@@ -145,6 +216,19 @@ async fn version(
     Ok(Json(Version { row, manifest: record.manifest }))
 }
 
+/// Download the files of a version as a tar file.
+///
+/// Needs the scope `read`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, description = "At least the first four digits of the version's id")),
+    responses(
+        (status = 200, description = "The files", body = String, content_type = "application/x-tar"),
+        (status = 404, description = "No version has this id", body = ProblemDocument, content_type = "application/problem+json"),
+        Admin<admin::Read>,
+    ),
+)]
 #[get("/admin/versions/<id>/bundle")]
 async fn bundle(
     _admin: Admin<admin::Read>,
@@ -159,6 +243,23 @@ async fn bundle(
     Ok((ContentType::new("application", "x-tar"), context.run(work).await?))
 }
 
+/// Compare two versions.
+///
+/// Needs the scope `read`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(
+        ("from" = String, Query, description = "The older version: at least four digits"),
+        ("to" = String, Query, description = "The newer version: at least four digits"),
+    ),
+    responses(
+        (status = 200, description = "The differences", body = CatalogueDiff),
+        (status = 404, description = "No version has this id", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        Admin<admin::Read>,
+    ),
+)]
 #[get("/admin/diff?<from>&<to>")]
 async fn diff(
     _admin: Admin<admin::Read>,
@@ -172,22 +273,50 @@ async fn diff(
     Ok(Json(context.run(app.queries.diff(from, to)).await?))
 }
 
+/// Activate a stored version for all users.
+///
+/// Needs the scope `activate`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(IfMatch),
+    request_body = VersionChoice,
+    responses(
+        (status = 200, description = "The new activation", body = Activation, headers(("ETag", description = "The generation, for `If-Match`"))),
+        Admin<admin::Activate>, IfMatch, Body<VersionChoice>, ReleaseError,
+    ),
+)]
 #[post("/admin/activate", data = "<body>")]
 async fn activate(
     admin: Admin<admin::Activate>,
     expected: IfMatch,
-    body: Body<Choice>,
+    body: Body<VersionChoice>,
     context: Context,
     app: &State<Arc<App>>,
 ) -> Result<Tagged<Activation>, Problem> {
     tagged(context.run(app.releases.activate(&body.value.version, expected.0, &admin.actor)).await?)
 }
 
+/// Go back to a version.
+///
+/// Without `version`, this ends the canary, or else returns to the version before.
+///
+/// Needs the scope `activate`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(IfMatch),
+    request_body = RollbackChoice,
+    responses(
+        (status = 200, description = "The new activation", body = Activation, headers(("ETag", description = "The generation, for `If-Match`"))),
+        Admin<admin::Activate>, IfMatch, Body<RollbackChoice>, ReleaseError,
+    ),
+)]
 #[post("/admin/rollback", data = "<body>")]
 async fn rollback(
     admin: Admin<admin::Activate>,
     expected: IfMatch,
-    body: Body<OptionalChoice>,
+    body: Body<RollbackChoice>,
     context: Context,
     app: &State<Arc<App>>,
 ) -> Result<Tagged<Activation>, Problem> {
@@ -195,6 +324,19 @@ async fn rollback(
     tagged(context.run(app.releases.roll_back(version, expected.0, &admin.actor)).await?)
 }
 
+/// Serve a stored version to a share of the users, always the same ones.
+///
+/// Needs the scope `activate`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(IfMatch),
+    request_body = CanaryChoice,
+    responses(
+        (status = 200, description = "The new activation", body = Activation, headers(("ETag", description = "The generation, for `If-Match`"))),
+        Admin<admin::Activate>, IfMatch, Body<CanaryChoice>, ReleaseError,
+    ),
+)]
 #[post("/admin/canary", data = "<body>")]
 async fn canary(
     admin: Admin<admin::Activate>,
@@ -207,17 +349,41 @@ async fn canary(
     tagged(context.run(app.releases.canary(version, *percent, expected.0, &admin.actor)).await?)
 }
 
+/// Activate the canary for all users.
+///
+/// Needs the scope `activate`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(IfMatch),
+    request_body = EmptyObject,
+    responses(
+        (status = 200, description = "The new activation", body = Activation, headers(("ETag", description = "The generation, for `If-Match`"))),
+        Admin<admin::Activate>, IfMatch, Body<EmptyObject>, ReleaseError,
+    ),
+)]
 #[post("/admin/promote", data = "<_body>")]
 async fn promote(
     admin: Admin<admin::Activate>,
     expected: IfMatch,
-    _body: Body<Nothing>,
+    _body: Body<EmptyObject>,
     context: Context,
     app: &State<Arc<App>>,
 ) -> Result<Tagged<Activation>, Problem> {
     tagged(context.run(app.releases.promote(expected.0, &admin.actor)).await?)
 }
 
+/// List the servers, what they run, and the outcomes of turns by version.
+///
+/// Needs the scope `read`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    responses(
+        (status = 200, description = "The fleet", body = Fleet, headers(("ETag", description = "The generation, for `If-Match`"))),
+        Admin<admin::Read>,
+    ),
+)]
 #[get("/admin/fleet")]
 async fn fleet(_admin: Admin<admin::Read>, context: Context, app: &State<Arc<App>>) -> Result<Tagged<Fleet>, Problem> {
     let fleet = context.run(app.queries.fleet()).await?;
@@ -225,6 +391,22 @@ async fn fleet(_admin: Admin<admin::Read>, context: Context, app: &State<Arc<App
     Ok(Tagged::new(fleet, generation))
 }
 
+/// List who did what, newest first.
+///
+/// Needs the scope `audit`.
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "At most this many; by default 50"),
+        ("before" = Option<i64>, Query, description = "Only lines with a smaller id"),
+    ),
+    responses(
+        (status = 200, description = "The lines", body = AuditLog),
+        (status = 422, description = "A parameter is invalid", body = ProblemDocument, content_type = "application/problem+json"),
+        Admin<admin::Audit>,
+    ),
+)]
 #[get("/admin/audit?<limit>&<before>")]
 async fn audit(
     _admin: Admin<admin::Audit>,

@@ -4,9 +4,15 @@ mod auth;
 mod history;
 mod send;
 
-use rocket::Route;
+use rocket::{Route, routes};
+use utoipa::OpenApi;
 
 /// The routes of this API.
 pub fn routes() -> Vec<Route> {
-    [auth::routes(), send::routes(), history::routes()].concat()
+    routes![auth::login, auth::refresh, send::send, history::history]
 }
+
+/// The description of this API.
+#[derive(OpenApi)]
+#[openapi(paths(auth::login, auth::refresh, send::send, history::history))]
+pub struct Document;

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use banter_engine::turn::Output;
 use rocket::{Route, State, get, post, routes, serde::json::Json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     channel::ChannelError,
+    conversations::ConversationError,
     web::{
+        apis::service::Running,
         app::App,
         body::Body,
         context::Context,
@@ -24,10 +27,18 @@ pub fn routes() -> Vec<Route> {
     routes![status, webhook]
 }
 
-#[derive(Deserialize)]
-struct Message {
+/// The description of this API.
+#[derive(OpenApi)]
+#[openapi(paths(status, webhook))]
+pub struct Document;
+
+#[derive(Deserialize, ToSchema)]
+struct RasaRequest {
+    /// The client's name for the user.
     #[serde(default = "default_sender")]
+    #[schema(min_length = 1, max_length = 256)]
     sender: String,
+    #[schema(min_length = 1, max_length = 2000)]
     message: String,
 }
 
@@ -36,26 +47,33 @@ fn default_sender() -> String {
     "default".to_owned()
 }
 
-#[derive(Serialize)]
-struct Part {
+/// One message of the bot: a text, an image, or a value for the client's own use.
+#[derive(Serialize, ToSchema)]
+struct RasaMessage {
+    /// The sender of the request.
     recipient_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     text: Option<String>,
+    /// The URL of an image.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     image: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     buttons: Vec<Button>,
     #[serde(skip_serializing_if = "Option::is_none")]
     custom: Option<Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Button {
     title: String,
+    /// The message to send when the user picks this button.
     payload: String,
 }
 
-impl Part {
+impl RasaMessage {
     fn of(recipient: &str, output: Output) -> Self {
         let empty =
             Self { recipient_id: recipient.to_owned(), text: None, image: None, buttons: Vec::new(), custom: None };
@@ -79,24 +97,41 @@ impl From<ChannelError> for Problem {
     }
 }
 
+/// Check that the channel is open to this client.
+#[utoipa::path(
+    tag = "rasa",
+    security((), ("channelKey" = []), ("bearer" = [])),
+    responses((status = 200, description = "The channel is open", body = Running), ChannelClient),
+)]
 #[get("/webhooks/rest")]
-fn status(_client: ChannelClient) -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+fn status(_client: ChannelClient) -> Json<Running> {
+    Json(Running::OK)
 }
 
+/// Send a message to the bot, as on Rasa's REST channel.
+#[utoipa::path(
+    tag = "rasa",
+    security((), ("channelKey" = []), ("bearer" = [])),
+    params(IdempotencyKey),
+    request_body = RasaRequest,
+    responses(
+        (status = 200, description = "The answer", body = Vec<RasaMessage>),
+        ChannelClient, IdempotencyKey, Body<RasaRequest>, ConversationError,
+    ),
+)]
 #[post("/webhooks/rest/webhook", data = "<body>")]
 async fn webhook(
     _client: ChannelClient,
     key: IdempotencyKey,
-    body: Body<Message>,
+    body: Body<RasaRequest>,
     context: Context,
     app: &State<Arc<App>>,
-) -> Result<Json<Vec<Part>>, Problem> {
-    let Message { sender, message } = body.value;
+) -> Result<Json<Vec<RasaMessage>>, Problem> {
+    let RasaRequest { sender, message } = body.value;
     let length = sender.chars().count();
     if length == 0 || length > MAX_SENDER || sender.contains('\0') {
         return Err(RequestError::InvalidField("sender".to_owned()).into());
     }
     let answer = context.run(app.channel.take_turn(&sender, message, key.0.zip(body.hash))).await?;
-    Ok(Json(answer.outputs.into_iter().map(|output| Part::of(&sender, output)).collect()))
+    Ok(Json(answer.outputs.into_iter().map(|output| RasaMessage::of(&sender, output)).collect()))
 }

@@ -3,30 +3,78 @@
 use std::sync::Arc;
 
 use rocket::{Route, State, get, http::ContentType, routes, serde::json::Json};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
 
-use crate::web::{app::App, context::Context, guard::HealthClient, problem::Problem};
+use crate::web::{
+    app::App,
+    context::Context,
+    document,
+    guard::HealthClient,
+    problem::{Problem, ProblemDocument},
+};
 
 pub fn routes() -> Vec<Route> {
     routes![live, ready, health, metrics, openapi]
 }
 
-#[get("/live")]
-fn live() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+/// The description of this API.
+#[derive(OpenApi)]
+#[openapi(paths(live, ready, health, metrics, openapi), components(schemas(ProblemDocument)))]
+pub struct Document;
+
+/// The answer of a probe.
+#[derive(Serialize, ToSchema)]
+pub struct Running {
+    /// `ok`.
+    status: &'static str,
 }
 
-/// Whether the server can answer messages. The bot is loaded before the server listens, so this checks only the model
-/// and the required stores. A server that lacks only Redis stays ready.
+impl Running {
+    pub const OK: Self = Self { status: "ok" };
+}
+
+/// Check that the process runs.
+#[utoipa::path(
+    tag = "service",
+    security(()),
+    responses((status = 200, description = "The process runs", body = Running)),
+)]
+#[get("/live")]
+fn live() -> Json<Running> {
+    Json(Running::OK)
+}
+
+/// Check that the server can answer messages.
+///
+/// The bot is loaded before the server listens, so this checks only the model and the required stores. A server that
+/// lacks only Redis stays ready.
+#[utoipa::path(
+    tag = "service",
+    security(()),
+    responses(
+        (status = 200, description = "The server can answer", body = Running),
+        (status = 503, description = "A part does not respond", body = ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
 #[get("/ready")]
-async fn ready(context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, Problem> {
+async fn ready(context: Context, app: &State<Arc<App>>) -> Result<Json<Running>, Problem> {
     context.run(app.queries.ping_needed()).await?;
     model(app)
 }
 
-/// Checks all parts, and names the first that does not respond.
+/// Check all parts. The problem document names the first that does not respond.
+#[utoipa::path(
+    tag = "service",
+    security(("healthKey" = []), ("bearer" = [])),
+    responses(
+        (status = 200, description = "All parts respond", body = Running),
+        (status = 503, description = "A part does not respond", body = ProblemDocument, content_type = "application/problem+json"),
+        HealthClient,
+    ),
+)]
 #[get("/health")]
-async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) -> Result<Json<Value>, Problem> {
+async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) -> Result<Json<Running>, Problem> {
     context.run(app.queries.ping()).await?;
     if app.follower.problem().is_some() {
         return Err(Problem::unavailable("catalogue"));
@@ -34,13 +82,26 @@ async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) 
     model(app)
 }
 
-/// The OpenAPI 3.1 description.
+/// Get this OpenAPI 3.1 document.
+#[utoipa::path(
+    tag = "service",
+    security(()),
+    responses((status = 200, description = "The document", body = Object, content_type = "application/json")),
+)]
 #[get("/openapi.json")]
-fn openapi() -> (ContentType, &'static str) {
-    (ContentType::JSON, include_str!("../openapi.json"))
+fn openapi() -> Result<(ContentType, &'static str), Problem> {
+    Ok((ContentType::JSON, document::json().map_err(Problem::internal)?))
 }
 
-/// Metrics for Prometheus.
+/// Get metrics for Prometheus.
+#[utoipa::path(
+    tag = "service",
+    security(("healthKey" = []), ("bearer" = [])),
+    responses(
+        (status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"),
+        HealthClient,
+    ),
+)]
 #[get("/metrics")]
 fn metrics(_client: HealthClient, app: &State<Arc<App>>) -> Result<(ContentType, String), Problem> {
     let text = app.metrics.render().map_err(|error| Problem::internal(&error.to_string()))?;
@@ -50,10 +111,6 @@ fn metrics(_client: HealthClient, app: &State<Arc<App>>) -> Result<(ContentType,
     ))
 }
 
-fn model(app: &App) -> Result<Json<Value>, Problem> {
-    if app.conversations.is_ready() {
-        Ok(Json(json!({ "status": "ok" })))
-    } else {
-        Err(Problem::unavailable("embedding"))
-    }
+fn model(app: &App) -> Result<Json<Running>, Problem> {
+    if app.conversations.is_ready() { Ok(Json(Running::OK)) } else { Err(Problem::unavailable("embedding")) }
 }

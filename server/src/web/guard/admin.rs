@@ -1,7 +1,7 @@
 //! Guards for administrators: programs use a key with scopes, people an account with the administrator role. The
 //! guard's type names the scope that it checks.
 
-use std::marker::PhantomData;
+use std::{collections::BTreeMap, marker::PhantomData};
 
 use banter_stores::secret::Secret;
 use rocket::{
@@ -9,6 +9,10 @@ use rocket::{
     request::{FromRequest, Outcome},
 };
 use tracing::Instrument;
+use utoipa::{
+    IntoResponses,
+    openapi::{RefOr, Response},
+};
 
 use super::{app, prove};
 use crate::{
@@ -17,6 +21,7 @@ use crate::{
     web::{
         body::refuse,
         context::Trace,
+        document::problems,
         problem::{Problem, RequestError},
     },
 };
@@ -82,6 +87,12 @@ impl<'r, S: Needs> FromRequest<'r> for Admin<S> {
             Ok((actor, scopes)) => Outcome::Success(Self { actor, scopes, proves: PhantomData }),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
+    }
+}
+
+impl<S> IntoResponses for Admin<S> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([401, 403, 500, 503])
     }
 }
 

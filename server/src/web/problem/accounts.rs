@@ -1,7 +1,20 @@
 //! What is wrong with a log-in or a token.
 
+use std::collections::BTreeMap;
+
+use utoipa::{
+    IntoResponses,
+    openapi::{RefOr, Response},
+};
+
 use super::Problem;
-use crate::accounts::AccountError;
+use crate::{accounts::AccountError, web::document::problems};
+
+impl IntoResponses for AccountError {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([401, 422, 429, 500, 503])
+    }
+}
 
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {

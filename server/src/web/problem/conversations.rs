@@ -1,7 +1,20 @@
 //! Why a message has no answer.
 
+use std::collections::BTreeMap;
+
+use utoipa::{
+    IntoResponses,
+    openapi::{RefOr, Response},
+};
+
 use super::Problem;
-use crate::conversations::ConversationError;
+use crate::{conversations::ConversationError, web::document::problems};
+
+impl IntoResponses for ConversationError {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([401, 403, 409, 422, 500, 503])
+    }
+}
 
 impl From<ConversationError> for Problem {
     fn from(error: ConversationError) -> Self {

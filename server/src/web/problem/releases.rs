@@ -1,9 +1,23 @@
 //! Why a version is not in use.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use utoipa::{
+    IntoResponses,
+    openapi::{RefOr, Response},
+};
 
 use super::Problem;
-use crate::catalogs::terms::{Bound, NothingToDo, ReleaseError};
+use crate::{
+    catalogs::terms::{Bound, NothingToDo, ReleaseError},
+    web::document::problems,
+};
+
+impl IntoResponses for ReleaseError {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([404, 409, 412, 422, 500, 503])
+    }
+}
 
 impl From<ReleaseError> for Problem {
     fn from(error: ReleaseError) -> Self {
@@ -14,7 +28,7 @@ impl From<ReleaseError> for Problem {
                 "The version did not pass its checks; `report` says why. Nothing was changed.",
                 "Версия не прошла проверку; причины указаны в `report`. Ничего не изменилось.",
             )
-            .with_report(json!(report)),
+            .with_report(report),
             ReleaseError::Conflict => Self::new(
                 409,
                 "activation_conflict",

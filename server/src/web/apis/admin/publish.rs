@@ -8,22 +8,24 @@ use futures::{
     stream::{BoxStream, unfold},
 };
 use rocket::{
-    Request, Route, State, post,
+    Request, State, post,
     request::{FromRequest, Outcome},
     response::{
         self, Responder,
         stream::{Event, EventStream},
     },
-    routes,
 };
 use tokio::{sync::mpsc, time::timeout};
 use tracing::Instrument;
 
-use super::{IfMatch, Tagged, upload::Upload};
+use super::{
+    IfMatch, Tagged,
+    upload::{Upload, UploadForm},
+};
 use crate::{
     catalogs::{
         gate::Step,
-        terms::{Actor, Published, Wish},
+        terms::{Actor, Published, ReleaseError, Wish},
     },
     config::release::Scope,
     web::{
@@ -40,12 +42,8 @@ const STEPS: usize = 64;
 /// After this time without an event, a comment keeps the connection open.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-pub fn routes() -> Vec<Route> {
-    routes![publish]
-}
-
 /// Whether the client accepts progress events, and the language of its errors.
-struct Wanted {
+pub struct Wanted {
     events: bool,
     speech: Speech,
 }
@@ -61,7 +59,7 @@ impl<'r> FromRequest<'r> for Wanted {
     }
 }
 
-enum PublishReply {
+pub enum PublishReply {
     Whole(Box<Tagged<Published>>),
     Stream(EventStream<BoxStream<'static, Event>>),
 }
@@ -78,14 +76,14 @@ impl<'r> Responder<'r, 'r> for PublishReply {
 /// The query parameters of a publication. Unknown ones are rejected: a typo such as `dry-run` would otherwise be
 /// ignored and the version published.
 #[derive(Default)]
-struct Asked {
+pub struct PublishQuery {
     message: Option<String>,
     dry_run: bool,
     canary: Option<u8>,
 }
 
 #[rocket::async_trait]
-impl<'r> FromRequest<'r> for Asked {
+impl<'r> FromRequest<'r> for PublishQuery {
     type Error = Problem;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
@@ -117,17 +115,47 @@ impl<'r> FromRequest<'r> for Asked {
     }
 }
 
+/// Check a bot at the gate, store it, and activate it.
+///
+/// Needs the scope `publish`. The texts of users in a forecast need `utterances` too. A bot that does not pass changes
+/// nothing. With `Accept: text/event-stream` the answer is a stream of `progress` events (`Step`) that ends with a
+/// `result` (`Published`) or a `problem` (`Problem`).
+#[utoipa::path(
+    tag = "admin",
+    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
+    params(
+        IfMatch,
+        ("message" = Option<String>, Query, max_length = 500, description = "The reason for the change"),
+        ("dry_run" = Option<bool>, Query, description = "Whether to change nothing and forecast other answers"),
+        ("canary" = Option<u8>, Query, minimum = 1, maximum = 99, description = "The share of users in percent"),
+    ),
+    request_body(
+        description = "The bot as a tar file",
+        content(
+            (String = "application/x-tar"), (String = "application/gzip"),
+            (UploadForm<'_> = "multipart/form-data"),
+        ),
+    ),
+    responses(
+        (
+            status = 200, description = "What was published",
+            content((Published = "application/json"), (String = "text/event-stream")),
+            headers(("ETag", description = "The generation, for `If-Match`; not on streams")),
+        ),
+        Admin<admin::Publish>, IfMatch, Upload, ReleaseError,
+    ),
+)]
 #[post("/admin/versions", data = "<upload>")]
-async fn publish(
+pub async fn publish(
     admin: Admin<admin::Publish>,
     expected: IfMatch,
     wanted: Wanted,
-    asked: Asked,
+    asked: PublishQuery,
     upload: Upload,
     context: Context,
     app: &State<Arc<App>>,
 ) -> Result<PublishReply, Problem> {
-    let Asked { message, dry_run, canary } = asked;
+    let PublishQuery { message, dry_run, canary } = asked;
     let message = message.or(upload.message).unwrap_or_default();
     let utterances = admin.may(Scope::Utterances);
     let wish = Wish { message, dry_run, canary, expected: expected.0, utterances, skip_fixtures: false };

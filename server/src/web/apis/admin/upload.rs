@@ -1,6 +1,6 @@
 //! Uploads of bots: a tar file, plain or compressed, as the body or in a multipart form.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use banter_engine::catalogue::{
     bundle::{Bundle, MAX_FILES},
@@ -13,11 +13,16 @@ use rocket::{
     http::Status,
 };
 use tokio::{sync::OwnedSemaphorePermit, task::block_in_place, time::timeout};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{RefOr, Response},
+};
 
 use crate::{
     catalogs::archive,
     web::{
         body::refuse,
+        document::problems,
         guard::app,
         problem::{Problem, RequestError},
     },
@@ -38,9 +43,13 @@ struct Sent {
     message: Option<String>,
 }
 
-#[derive(FromForm)]
-struct UploadForm<'r> {
+#[derive(FromForm, ToSchema)]
+pub struct UploadForm<'r> {
+    /// A tar file, plain or compressed.
+    #[schema(value_type = String, format = Binary)]
     bundle: &'r [u8],
+    /// The reason for the change.
+    #[schema(value_type = Option<String>, max_length = 500)]
     message: Option<&'r str>,
 }
 
@@ -72,6 +81,12 @@ impl<'r> FromData<'r> for Upload {
             Ok(Sent { bundle, message }) => Outcome::Success(Upload { bundle, message, place }),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
+    }
+}
+
+impl IntoResponses for Upload {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([400, 413, 415, 422, 503])
     }
 }
 

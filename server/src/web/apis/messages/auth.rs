@@ -2,49 +2,67 @@
 
 use std::sync::Arc;
 
-use rocket::{Route, State, post, routes, serde::json::Json};
+use rocket::{State, post, serde::json::Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
-    accounts::TokenPair,
+    accounts::{AccountError, TokenPair},
     web::{app::App, body::Body, context::Context, problem::Problem},
 };
 
-pub fn routes() -> Vec<Route> {
-    routes![login, refresh]
-}
-
-#[derive(Deserialize)]
-struct Login {
+#[derive(Deserialize, ToSchema)]
+pub struct LoginRequest {
     email: String,
+    #[schema(min_length = 1, max_length = 1024)]
     password: String,
 }
 
-#[derive(Deserialize)]
-struct Refresh {
+#[derive(Deserialize, ToSchema)]
+pub struct RefreshRequest {
     refresh_token: String,
 }
 
-#[derive(Serialize)]
-struct Pair {
+#[derive(Serialize, ToSchema)]
+pub struct Tokens {
+    /// A JWT for the `Authorization` header.
     access_token: String,
+    /// Valid once.
     refresh_token: String,
 }
 
-impl From<TokenPair> for Pair {
+impl From<TokenPair> for Tokens {
     fn from(pair: TokenPair) -> Self {
         Self { access_token: pair.access, refresh_token: pair.refresh }
     }
 }
 
+/// Log in. An unknown e-mail address creates a user.
+#[utoipa::path(
+    tag = "messages",
+    security(()),
+    request_body = LoginRequest,
+    responses((status = 200, description = "The tokens of the user", body = Tokens), Body<LoginRequest>, AccountError),
+)]
 #[post("/auth/login", data = "<body>")]
-async fn login(body: Body<Login>, context: Context, app: &State<Arc<App>>) -> Result<Json<Pair>, Problem> {
-    let Login { email, password } = body.value;
+pub async fn login(body: Body<LoginRequest>, context: Context, app: &State<Arc<App>>) -> Result<Json<Tokens>, Problem> {
+    let LoginRequest { email, password } = body.value;
     let pair = context.run(app.accounts.log_in(&email, password, &context.address)).await?;
     Ok(Json(pair.into()))
 }
 
+/// Exchange a refresh token for new tokens.
+#[utoipa::path(
+    tag = "messages",
+    security(()),
+    request_body = RefreshRequest,
+    responses((status = 200, description = "The new tokens", body = Tokens), Body<RefreshRequest>, AccountError),
+)]
 #[post("/auth/refresh", data = "<body>")]
-async fn refresh(body: Body<Refresh>, context: Context, app: &State<Arc<App>>) -> Result<Json<Pair>, Problem> {
+pub async fn refresh(
+    body: Body<RefreshRequest>,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Json<Tokens>, Problem> {
     Ok(Json(context.run(app.accounts.refresh(&body.value.refresh_token)).await?.into()))
 }

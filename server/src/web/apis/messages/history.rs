@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use banter_stores::{DialogId, HistoryEntry, HistoryQuery};
 use rocket::{
-    Request, Route, State, get,
+    Request, State, get,
     request::{FromRequest, Outcome},
-    routes,
     serde::json::Json,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     conversations::ConversationError,
@@ -23,44 +23,59 @@ use crate::{
     },
 };
 
-pub fn routes() -> Vec<Route> {
-    routes![history]
-}
-
-#[derive(Serialize)]
-struct History {
+#[derive(Serialize, ToSchema)]
+pub struct History {
     user_id: String,
-    history: Vec<Entry>,
+    /// Oldest first.
+    history: Vec<HistoryItem>,
 }
 
-#[derive(Serialize)]
-struct Entry {
+#[derive(Serialize, ToSchema)]
+pub struct HistoryItem {
     id: String,
+    /// What the user said.
     text: String,
+    /// What the bot answered, as one text.
     response: String,
 }
 
-impl From<HistoryEntry> for Entry {
+impl From<HistoryEntry> for HistoryItem {
     fn from(entry: HistoryEntry) -> Self {
         Self { id: entry.id, text: entry.text, response: entry.response }
     }
 }
 
+/// List what the user and the bot have said, oldest first.
+#[utoipa::path(
+    tag = "messages",
+    security(("bearer" = []), ("cookie" = [])),
+    params(
+        ("dialog_id" = Option<i64>, Query, minimum = 1, description = "Only this dialog"),
+        ("limit" = Option<i64>, Query, minimum = 1, description = "Only the newest entries, this many"),
+        ("before" = Option<String>, Query, description = "Only entries older than the one with this id"),
+    ),
+    responses((status = 200, description = "The history", body = History), User, ConversationError),
+)]
 #[get("/session/history")]
-async fn history(user: User, query: Page, context: Context, app: &State<Arc<App>>) -> Result<Json<History>, Problem> {
+pub async fn history(
+    user: User,
+    query: HistoryPage,
+    context: Context,
+    app: &State<Arc<App>>,
+) -> Result<Json<History>, Problem> {
     let work = async {
         let entries = app.queries.history(user.0, &query.0).await?;
         entries.ok_or(ConversationError::ForeignDialog)
     };
     let entries = context.run(work).await?;
-    Ok(Json(History { user_id: user.0.0.to_string(), history: entries.into_iter().map(Entry::from).collect() }))
+    Ok(Json(History { user_id: user.0.0.to_string(), history: entries.into_iter().map(HistoryItem::from).collect() }))
 }
 
 /// `?dialog_id=&limit=&before=`. The error names the invalid parameter. Empty values count as absent.
-struct Page(HistoryQuery);
+pub struct HistoryPage(HistoryQuery);
 
 #[rocket::async_trait]
-impl<'r> FromRequest<'r> for Page {
+impl<'r> FromRequest<'r> for HistoryPage {
     type Error = Problem;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {

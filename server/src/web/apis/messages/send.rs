@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use banter_stores::DialogId;
-use rocket::{Route, State, post, routes, serde::json::Json};
+use rocket::{State, post, serde::json::Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
-    conversations::Incoming,
+    conversations::{ConversationError, Incoming},
     web::{
         app::App,
         body::Body,
@@ -17,29 +18,40 @@ use crate::{
     },
 };
 
-pub fn routes() -> Vec<Route> {
-    routes![send]
-}
-
-#[derive(Deserialize)]
-struct Send {
+#[derive(Deserialize, ToSchema)]
+pub struct SendRequest {
+    #[schema(min_length = 1, max_length = 2000)]
     text: String,
+    /// A dialog of this user; without it, the user's first.
+    #[schema(minimum = 1)]
     dialog_id: Option<i64>,
 }
 
-#[derive(Serialize)]
-struct Sent {
+#[derive(Serialize, ToSchema)]
+pub struct SendResponse {
+    /// What the bot says, as one text.
     response: String,
 }
 
+/// Send a message to the bot.
+#[utoipa::path(
+    tag = "messages",
+    security(("bearer" = []), ("cookie" = [])),
+    params(IdempotencyKey),
+    request_body = SendRequest,
+    responses(
+        (status = 200, description = "The answer", body = SendResponse),
+        User, IdempotencyKey, Body<SendRequest>, ConversationError,
+    ),
+)]
 #[post("/messages/send", data = "<body>")]
-async fn send(
+pub async fn send(
     user: User,
     key: IdempotencyKey,
-    body: Body<Send>,
+    body: Body<SendRequest>,
     context: Context,
     app: &State<Arc<App>>,
-) -> Result<Json<Sent>, Problem> {
+) -> Result<Json<SendResponse>, Problem> {
     if body.value.dialog_id.is_some_and(|dialog| dialog < 1) {
         return Err(RequestError::InvalidField("dialog_id".to_owned()).into());
     }
@@ -50,5 +62,5 @@ async fn send(
         idempotency: key.0.zip(body.hash),
     };
     let answer = context.run(app.conversations.take_turn(incoming)).await?;
-    Ok(Json(Sent { response: answer.response }))
+    Ok(Json(SendResponse { response: answer.response }))
 }

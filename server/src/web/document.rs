@@ -1,0 +1,79 @@
+//! The OpenAPI document. The annotations of the routes describe it; guards and error tables add the statuses that they
+//! answer with.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use utoipa::{
+    OpenApi,
+    openapi::{
+        ContentBuilder, Ref, RefOr, Response, ResponseBuilder,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::apis::{admin, messages, rasa, service};
+
+/// What all APIs share.
+#[derive(OpenApi)]
+#[openapi(info(title = "banter", description = "A chatbot engine in Rust"))]
+struct Shared;
+
+/// The OpenAPI 3.1 document of all routes.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let apis = [messages::Document::openapi(), rasa::Document::openapi(), admin::Document::openapi()];
+    let mut document = Shared::openapi();
+    for api in apis.into_iter().chain([service::Document::openapi()]) {
+        document.merge(api);
+    }
+    let components = document.components.get_or_insert_default();
+    for (name, scheme) in schemes() {
+        components.add_security_scheme(name, scheme);
+    }
+    document
+}
+
+/// The document as JSON, built once.
+pub fn json() -> Result<&'static str, &'static str> {
+    static JSON: LazyLock<Result<String, String>> =
+        LazyLock::new(|| document().to_pretty_json().map_err(|error| error.to_string()));
+    JSON.as_deref().map_err(String::as_str)
+}
+
+/// The ways to authenticate, by the names that routes use.
+fn schemes() -> [(&'static str, SecurityScheme); 5] {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    [
+        ("bearer", SecurityScheme::Http(bearer)),
+        ("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("access_token")))),
+        ("adminKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Admin-Key")))),
+        ("healthKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Health-Key")))),
+        ("channelKey", SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::new("token")))),
+    ]
+}
+
+/// Problem documents with these statuses.
+pub fn problems<const N: usize>(statuses: [u16; N]) -> BTreeMap<String, RefOr<Response>> {
+    let problem = |status: u16| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new().description(meaning(status)).content("application/problem+json", content);
+        (status.to_string(), RefOr::T(response.build()))
+    };
+    statuses.into_iter().map(problem).collect()
+}
+
+fn meaning(status: u16) -> &'static str {
+    match status {
+        400 => "The body is not valid JSON, or the request cannot be read.",
+        401 => "Credentials are missing or not valid.",
+        403 => "This client may not do this.",
+        404 => "There is nothing with this name or at this address.",
+        409 => "The request conflicts with the current state.",
+        412 => "The current generation is not the one in `If-Match`.",
+        413 => "The body is too large.",
+        415 => "The body has the wrong content type.",
+        422 => "A field, a parameter or the uploaded bot is missing or invalid.",
+        429 => "Too many attempts. `Retry-After` says when to try again.",
+        503 => "A part of the service does not respond, or the server is busy.",
+        _ => "Something went wrong on the server.",
+    }
+}
