@@ -94,7 +94,7 @@ enum Command {
     )]
     Replay {
         #[command(flatten)]
-        options: Box<replay::Options>,
+        options: Box<replay::ReplayOptions>,
         /// The bot's folder.
         #[arg(long, value_name = "DIR")]
         bot: Option<PathBuf>,
@@ -105,7 +105,7 @@ enum Command {
     /// Turn real conversations into fixtures.
     Record {
         #[command(subcommand)]
-        source: record::Source,
+        source: record::RecordSource,
     },
     /// Create a starter bot.
     #[command(after_help = "Example:\n  banter new shop && banter chat --bot shop")]
@@ -116,7 +116,7 @@ enum Command {
     /// Create, build, check and run WebAssembly plugins.
     Plugin {
         #[command(subcommand)]
-        action: plugin::Action,
+        action: plugin::PluginAction,
     },
     /// Publish the bot's folder to running servers, if it passes its checks and fixtures.
     #[command(
@@ -189,7 +189,7 @@ enum Command {
     /// Grant or revoke a user's right to change the bot.
     Admin {
         #[command(subcommand)]
-        action: admin::Action,
+        action: admin::AdminAction,
         /// The folder of the embedded store.
         #[arg(long, value_name = "DIR", global = true)]
         data_dir: Option<PathBuf>,
@@ -197,7 +197,7 @@ enum Command {
     /// Show or apply the PostgreSQL migrations.
     Migrate {
         #[command(subcommand)]
-        action: migrate::Action,
+        action: migrate::MigrateAction,
     },
     /// Export all data of one user as JSON Lines.
     #[command(
@@ -239,7 +239,7 @@ enum Command {
     #[command(after_help = "Examples:\n  banter schema intent > intent.schema.json\n  banter schema --out .schemas")]
     Schema {
         /// The kind of file: bot, intent, texts or fixture; the default is all.
-        kind: Option<schema::Kind>,
+        kind: Option<schema::SchemaKind>,
         /// Write each schema to a file in this folder.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
@@ -263,7 +263,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
         }
         Command::Check { bot, data_dir, json, no_model, deny_warnings } => {
             let (config, _) = load(file, Overrides { bot, data_dir, ..Overrides::default() })?;
-            check::run(&config, &check::Options { json, no_model, deny_warnings })
+            check::run(&config, &check::CheckOptions { json, no_model, deny_warnings })
         }
         Command::Replay { options, bot, data_dir } => {
             let (config, _) = load(file, Overrides { bot, data_dir, ..Overrides::default() })?;

@@ -8,7 +8,7 @@ use std::{
 use banter_engine::snapshot::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use banter_server::catalogs::gate::{GateStage, Step};
+use banter_server::catalogs::gate::{GateStage, GateStep};
 
 /// Shows the stages of building a snapshot. If standard error is not a terminal, each stage is logged instead.
 pub struct BuildBar {
@@ -74,7 +74,7 @@ impl Drop for BuildBar {
 pub struct StepBar(BuildBar);
 
 impl StepBar {
-    pub fn show(&self, step: Step) {
+    pub fn show(&self, step: GateStep) {
         let name = match step.stage {
             GateStage::Load => "checking files",
             GateStage::Embed => "embedding",

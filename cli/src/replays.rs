@@ -82,7 +82,7 @@ pub struct Rig {
 }
 
 /// The result of one fixture.
-pub struct Ran {
+pub struct PlayedFixture {
     /// The index in [`Rig::fixtures`].
     pub index: usize,
     pub outcome: Outcome,
@@ -162,7 +162,7 @@ impl Rig {
     ///
     /// # Errors
     /// The model fails.
-    pub fn run(&self, choice: &Choice, show: &(dyn Fn(&Ran) + Sync)) -> Result<Vec<Ran>, Failure> {
+    pub fn run(&self, choice: &Choice, show: &(dyn Fn(&PlayedFixture) + Sync)) -> Result<Vec<PlayedFixture>, Failure> {
         self.run_with(choice, show, &|index| {
             replay::replay(&self.engine, &self.snapshot, &self.fixtures[index]).map_err(|error| {
                 Failure::usage(error.to_string(), "see the log; `make setup` downloads the model again")
@@ -177,9 +177,9 @@ impl Rig {
     pub fn run_with(
         &self,
         choice: &Choice,
-        show: &(dyn Fn(&Ran) + Sync),
+        show: &(dyn Fn(&PlayedFixture) + Sync),
         play: &(dyn Fn(usize) -> Result<Outcome, Failure> + Sync),
-    ) -> Result<Vec<Ran>, Failure> {
+    ) -> Result<Vec<PlayedFixture>, Failure> {
         let mut order: Vec<usize> = (0..self.fixtures.len()).collect();
         if let Some(seed) = choice.shuffle {
             Random::new(seed).shuffle(&mut order);
@@ -187,7 +187,7 @@ impl Rig {
         // Fixtures start in order, and all before the first one that ends the run are played. So the reported set does
         // not depend on the number of threads.
         let (next, last) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        let work = |_: rayon::BroadcastContext<'_>| -> Result<Vec<(usize, Ran)>, Failure> {
+        let work = |_: rayon::BroadcastContext<'_>| -> Result<Vec<(usize, PlayedFixture)>, Failure> {
             let mut played = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
@@ -203,7 +203,7 @@ impl Rig {
                         return Err(failure);
                     }
                 };
-                let ran = Ran { index, outcome, took: start.elapsed() };
+                let ran = PlayedFixture { index, outcome, took: start.elapsed() };
                 if choice.fail_fast && !ran.outcome.passed() {
                     end();
                 }
@@ -216,9 +216,10 @@ impl Rig {
         let pool = pool.map_err(|error| {
             Failure::usage(format!("cannot start threads: {error}"), "check the process limits with `ulimit -a`")
         })?;
-        let ran: Vec<Vec<(usize, Ran)>> = pool.broadcast(work).into_iter().collect::<Result<_, _>>()?;
+        let ran: Vec<Vec<(usize, PlayedFixture)>> = pool.broadcast(work).into_iter().collect::<Result<_, _>>()?;
         let end = last.into_inner();
-        let mut all: Vec<Ran> = ran.into_iter().flatten().filter(|(at, _)| *at <= end).map(|(_, ran)| ran).collect();
+        let mut all: Vec<PlayedFixture> =
+            ran.into_iter().flatten().filter(|(at, _)| *at <= end).map(|(_, ran)| ran).collect();
         all.sort_by_key(|ran| ran.index);
         Ok(all)
     }

@@ -8,7 +8,7 @@ mod tools;
 
 use std::path::{Path, PathBuf};
 
-pub use language::Language;
+pub use language::PluginLanguage;
 
 pub fn plugins_of(bot: &Path) -> PathBuf {
     bot.join("plugins")

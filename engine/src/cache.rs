@@ -23,14 +23,14 @@ const STEP: usize = 64;
 /// Up to this total, vectors of texts that left the catalogue are kept, so that a roll-back is fast.
 const MAX_ENTRIES: usize = 100_000;
 
-type Key = [u8; HASH];
+type TextKey = [u8; HASH];
 
 /// Vectors of one model, by the hash of their text.
 pub struct IntentCache {
     path: Option<PathBuf>,
     model: String,
     dimension: usize,
-    entries: HashMap<Key, Vector>,
+    entries: HashMap<TextKey, Vector>,
     changed: bool,
 }
 
@@ -117,7 +117,7 @@ impl IntentCache {
             return Ok(());
         }
         if self.entries.len() > MAX_ENTRIES {
-            let used: std::collections::HashSet<Key> = texts.iter().map(|text| key(text)).collect();
+            let used: std::collections::HashSet<TextKey> = texts.iter().map(|text| key(text)).collect();
             self.entries.retain(|key, _| used.contains(key));
         }
         write_atomically(path, &encode(&self.entries, &self.model, self.dimension))?;
@@ -126,11 +126,11 @@ impl IntentCache {
     }
 }
 
-fn key(text: &str) -> Key {
+fn key(text: &str) -> TextKey {
     *blake3::hash(text.as_bytes()).as_bytes()
 }
 
-fn encode(entries: &HashMap<Key, Vector>, model: &str, dimension: usize) -> Vec<u8> {
+fn encode(entries: &HashMap<TextKey, Vector>, model: &str, dimension: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + model.len() + entries.len() * (HASH + 4 * dimension));
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&(model.len() as u32).to_le_bytes());
@@ -147,7 +147,7 @@ fn encode(entries: &HashMap<Key, Vector>, model: &str, dimension: usize) -> Vec<
     out
 }
 
-fn decode(bytes: &[u8], model: &str, dimension: usize) -> Option<HashMap<Key, Vector>> {
+fn decode(bytes: &[u8], model: &str, dimension: usize) -> Option<HashMap<TextKey, Vector>> {
     let (body, hash) = bytes.split_last_chunk::<HASH>()?;
     if blake3::hash(body).as_bytes() != hash {
         return None;

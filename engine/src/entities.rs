@@ -110,10 +110,10 @@ impl EntitySpec {
 
     /// All matches in a normalised text, from left to right, without overlaps.
     pub fn find(&self, name: &str, text: &str) -> Vec<Entity> {
-        self.find_in(name, &Utterance::new(text))
+        self.find_in(name, &ScannedText::new(text))
     }
 
-    fn find_in(&self, name: &str, utterance: &Utterance<'_>) -> Vec<Entity> {
+    fn find_in(&self, name: &str, utterance: &ScannedText<'_>) -> Vec<Entity> {
         match self {
             Self::Pattern(regex) => find_pattern(name, utterance, regex),
             Self::Values { phrases, fuzzy } => find_values(name, utterance, phrases, *fuzzy),
@@ -122,13 +122,13 @@ impl EntitySpec {
 }
 
 /// A text, with intermediate results that several entities share.
-struct Utterance<'t> {
+struct ScannedText<'t> {
     text: &'t str,
     words: OnceCell<Vec<Word>>,
     latin: OnceCell<Option<Latin>>,
 }
 
-impl<'t> Utterance<'t> {
+impl<'t> ScannedText<'t> {
     fn new(text: &'t str) -> Self {
         Self { text, words: OnceCell::new(), latin: OnceCell::new() }
     }
@@ -144,7 +144,7 @@ impl<'t> Utterance<'t> {
 
 /// All entities of a text. Of overlapping ones, the longest wins, then the earliest.
 pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity> {
-    let utterance = Utterance::new(text);
+    let utterance = ScannedText::new(text);
     let mut found: Vec<Entity> = specs.iter().flat_map(|(name, spec)| spec.find_in(name, &utterance)).collect();
     found.sort_by_key(|entity| (std::cmp::Reverse(entity.end - entity.start), entity.start));
     let mut kept: Vec<Entity> = Vec::new();
@@ -158,7 +158,7 @@ pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity>
 }
 
 /// Matches in the text as it is, and in codes typed on a Russian keyboard.
-fn find_pattern(name: &str, utterance: &Utterance<'_>, regex: &Regex) -> Vec<Entity> {
+fn find_pattern(name: &str, utterance: &ScannedText<'_>, regex: &Regex) -> Vec<Entity> {
     let text = utterance.text;
     let entity = |value: &str, start: usize, end: usize| Entity {
         entity: name.to_owned(),
@@ -222,7 +222,7 @@ fn latin(letter: char) -> Option<char> {
     LATIN.get(place).map(|byte| char::from(*byte))
 }
 
-fn find_values(name: &str, utterance: &Utterance<'_>, phrases: &[(Vec<Folded>, String)], fuzzy: bool) -> Vec<Entity> {
+fn find_values(name: &str, utterance: &ScannedText<'_>, phrases: &[(Vec<Folded>, String)], fuzzy: bool) -> Vec<Entity> {
     let (text, words) = (utterance.text, utterance.words());
     let mut found = Vec::new();
     let mut at = 0;

@@ -19,7 +19,7 @@ use crate::{
     catalogue::{Catalogue, manifest::hash_of},
     decide::{
         classifier::Classifier,
-        training::{Change, Sample, train},
+        training::{Sample, SampleChange, train},
     },
     embedding::{Embedder, EmbeddingError, Vector},
     ids::IntentId,
@@ -256,7 +256,7 @@ impl Snapshot {
     }
 
     /// The changes of samples and intents since this snapshot.
-    fn change(&self, samples: &[Sample], intents: &[IntentId]) -> Change {
+    fn change(&self, samples: &[Sample], intents: &[IntentId]) -> SampleChange {
         let old = self.classifier.intents();
         let number: HashMap<&IntentId, usize> = old.iter().enumerate().map(|(number, id)| (id, number)).collect();
         let class_of: Vec<Option<usize>> = intents.iter().map(|id| number.get(id).copied()).collect();
@@ -271,7 +271,7 @@ impl Snapshot {
         }
         let stayed = origin.iter().flatten().count();
         let count = (samples.len() - stayed) + (self.samples.len() - stayed);
-        Change { origin, class_of, count }
+        SampleChange { origin, class_of, count }
     }
 
     /// The examples of neighbouring nodes.

@@ -13,23 +13,23 @@ use wasmtime::Engine;
 const TICK: Duration = Duration::from_millis(2);
 
 /// Advances an engine's epoch while guests run. The thread ends with the clock.
-pub struct Clock(Arc<Face>);
+pub struct GuestClock(Arc<Face>);
 
 #[derive(Default)]
 struct Face {
-    state: Mutex<State>,
+    state: Mutex<ClockState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct ClockState {
     guests: usize,
     stopped: bool,
     /// Number of ticks so far.
     ticks: u64,
 }
 
-impl Clock {
+impl GuestClock {
     /// Starts the clock's thread.
     pub fn start(engine: &Engine) -> io::Result<Self> {
         let face = Arc::<Face>::default();
@@ -49,7 +49,7 @@ impl Clock {
     }
 }
 
-impl Drop for Clock {
+impl Drop for GuestClock {
     fn drop(&mut self) {
         self.0.lock().stopped = true;
         self.0.changed.notify_one();
@@ -66,12 +66,12 @@ impl Drop for Guest {
 }
 
 impl Face {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ClockState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self, engine: &Engine) {
-        let idle = |state: &mut State| state.guests == 0 && !state.stopped;
+        let idle = |state: &mut ClockState| state.guests == 0 && !state.stopped;
         loop {
             let waited = self.changed.wait_while(self.lock(), idle);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn it_ticks_while_a_guest_runs() {
-        let clock = Clock::start(&Engine::default()).unwrap();
+        let clock = GuestClock::start(&Engine::default()).unwrap();
         let ticks = || clock.0.lock().ticks;
         thread::sleep(TICK * 5);
         assert_eq!(ticks(), 0);

@@ -79,7 +79,7 @@ impl ResourceLimiter for Bounds {
 }
 
 /// The store data of one call.
-pub struct State {
+pub struct GuestState {
     wasi: WasiCtx,
     table: ResourceTable,
     /// Limits on memory and tables.
@@ -100,7 +100,7 @@ pub struct State {
     lines: u32,
 }
 
-impl State {
+impl GuestState {
     /// Creates the state for a call.
     pub fn new(spec: &PluginSpec, call: &PluginCall<'_>) -> Self {
         let (now, mut random) = (&call.now, call.random.clone());
@@ -185,15 +185,15 @@ impl HostMonotonicClock for Frozen {
     }
 }
 
-impl WasiView for State {
+impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-impl types::Host for State {}
+impl types::Host for GuestState {}
 
-impl log::Host for State {
+impl log::Host for GuestState {
     async fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.need(self.grants.log, "log")?;
         self.lines += 1;
@@ -210,7 +210,7 @@ impl log::Host for State {
     }
 }
 
-impl kv::Host for State {
+impl kv::Host for GuestState {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, String>> {
         if !self.grants.kv {
             return Ok(Err("bot.yaml does not grant `kv`".to_owned()));
@@ -236,7 +236,7 @@ impl kv::Host for State {
     }
 }
 
-impl State {
+impl GuestState {
     fn keep(&mut self, key: &str, value: &str) -> Result<(), String> {
         if !self.grants.kv {
             return Err("bot.yaml does not grant `kv`".to_owned());
@@ -254,7 +254,7 @@ impl State {
     }
 }
 
-impl http::Host for State {
+impl http::Host for GuestState {
     async fn get(&mut self, url: String) -> wasmtime::Result<Result<Answer, String>> {
         if self.grants.http.allow.is_empty() {
             return Ok(Err("bot.yaml does not grant `http`".to_owned()));
@@ -269,14 +269,14 @@ impl http::Host for State {
     }
 }
 
-impl clock::Host for State {
+impl clock::Host for GuestState {
     async fn now(&mut self) -> wasmtime::Result<Time> {
         self.need(self.grants.clock, "clock")?;
         Ok(self.time)
     }
 }
 
-impl random::Host for State {
+impl random::Host for GuestState {
     async fn unit(&mut self) -> wasmtime::Result<f64> {
         self.need(self.grants.random, "random")?;
         Ok(self.random.unit())

@@ -19,10 +19,10 @@ use wasmtime::{Engine, Store, Trap};
 
 use crate::{
     background::Background,
-    clock::Clock,
+    clock::GuestClock,
     contract::PluginPre,
     convert,
-    host::State,
+    host::GuestState,
     machine::{Machine, first_line},
     record::Record,
 };
@@ -39,7 +39,7 @@ const MAX_TRANSFER: usize = 4 << 20;
 const WAITING_PER_PLACE: usize = 2;
 
 /// The result of a call: the reply and the store data.
-type Ended = Result<(PluginReply, State), PluginFailure>;
+type CallEnd = Result<(PluginReply, GuestState), PluginFailure>;
 
 /// A plugin that is ready to be called.
 pub struct Loaded {
@@ -56,15 +56,15 @@ pub struct Loaded {
 struct Code {
     spec: PluginSpec,
     engine: Engine,
-    clock: Arc<Clock>,
-    pre: PluginPre<State>,
+    clock: Arc<GuestClock>,
+    pre: PluginPre<GuestState>,
 }
 
 impl Loaded {
     pub fn new(
         spec: PluginSpec,
         machine: &Machine,
-        pre: PluginPre<State>,
+        pre: PluginPre<GuestState>,
         runtime: Handle,
         record: Arc<Record>,
     ) -> Self {
@@ -99,7 +99,7 @@ impl Plugin for Loaded {
                 format!("it is suspended for {} ms after repeated failures", left.as_millis()),
             )),
             None => {
-                let state = State::new(&self.code.spec, &call);
+                let state = GuestState::new(&self.code.spec, &call);
                 let request = convert::request(&self.code.spec, &call);
                 self.wait(self.bounded(state, request))
             }
@@ -122,7 +122,7 @@ impl Loaded {
     /// A replayed call. Fuel and memory limit it as always; the time limit is so long that they take effect first. It
     /// waits for an instance as long as necessary, and its result is not recorded.
     fn replay(&self, call: PluginCall<'_>) -> Result<PluginReply, PluginFailure> {
-        let state = State::new(&self.code.spec, &call);
+        let state = GuestState::new(&self.code.spec, &call);
         let request = convert::request(&self.code.spec, &call);
         let limit = Duration::from_millis(self.code.spec.limits.time_ms) * PATIENCE;
         let (reply, state) = self.wait(async {
@@ -140,7 +140,7 @@ impl Loaded {
     /// A call for a user. It waits for a permit for at most half of its time, and only if few calls wait; further
     /// callers fail immediately, so that they delay nobody. It starts on the caller's thread; if it takes long, it
     /// continues in the background, at low priority.
-    async fn bounded(&self, state: State, request: convert::Request) -> Ended {
+    async fn bounded(&self, state: GuestState, request: convert::Request) -> CallEnd {
         let limit = Duration::from_millis(self.code.spec.limits.time_ms);
         let places = self.places(limit / 2).await?;
         let begun = Instant::now();
@@ -172,7 +172,7 @@ impl Loaded {
         let busy = |message: String| Err(PluginFailure::new(FailureKind::Busy, message));
         let room = self.code.spec.limits.parallel.max(1) * WAITING_PER_PLACE;
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting(&self.waiting);
+        let waiting = WaitingCall(&self.waiting);
         let wait = async { (self.calls.clone().acquire_owned().await, self.instances.clone().acquire_owned().await) };
         let told = match before < room || self.calls.available_permits() > 0 {
             true => timeout(patience, wait).await.ok(),
@@ -187,16 +187,16 @@ impl Loaded {
 }
 
 /// Decrements the counter, however the wait ends.
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitingCall<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Code {
-    async fn run(&self, state: State, request: &convert::Request) -> Ended {
+    async fn run(&self, state: GuestState, request: &convert::Request) -> CallEnd {
         let fuel = self.spec.limits.fuel;
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.bounds);
@@ -225,7 +225,7 @@ impl Code {
     }
 }
 
-fn classify(error: &wasmtime::Error, state: &State) -> PluginFailure {
+fn classify(error: &wasmtime::Error, state: &GuestState) -> PluginFailure {
     if let Some(what) = &state.not_granted {
         return PluginFailure::new(FailureKind::NotGranted, format!("bot.yaml does not grant it `{what}`"));
     }

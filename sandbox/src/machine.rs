@@ -11,9 +11,9 @@ use wasmtime::{
 
 use crate::{
     background::Background,
-    clock::Clock,
+    clock::GuestClock,
     contract::{Plugin, PluginPre},
-    host::State,
+    host::GuestState,
     precompiled::Precompiled,
 };
 
@@ -35,12 +35,12 @@ pub const MAX_COMPONENT: usize = 64 << 20;
 pub struct Machine {
     pub engine: Engine,
     /// Interrupts running guests.
-    pub clock: Arc<Clock>,
+    pub clock: Arc<GuestClock>,
     /// Runs long calls.
     pub background: Arc<Background>,
     /// Permits for instances.
     pub instances: Arc<Semaphore>,
-    linker: Linker<State>,
+    linker: Linker<GuestState>,
     compiled: Option<Precompiled>,
 }
 
@@ -54,7 +54,7 @@ impl Machine {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(failed)?;
         Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(failed)?;
-        let clock = Arc::new(Clock::start(&engine).map_err(|error| failed(error.into()))?);
+        let clock = Arc::new(GuestClock::start(&engine).map_err(|error| failed(error.into()))?);
         let compiled = folder.map(|folder| Precompiled::new(folder, &engine));
         let background = Background::start().map_err(|error| failed(error.into()))?;
         let instances = Arc::new(Semaphore::new(INSTANCES as usize));
@@ -86,7 +86,7 @@ impl Machine {
     }
 
     /// Links a component to the contract.
-    pub fn link(&self, component: &Component) -> Result<PluginPre<State>, LoadFailure> {
+    pub fn link(&self, component: &Component) -> Result<PluginPre<GuestState>, LoadFailure> {
         for import in self.contract_imports(component) {
             let version = import.split_once('@').map_or("", |(_, version)| version);
             if !is_compatible(version) {

@@ -34,7 +34,7 @@ use crate::{
     secret_file,
     setup::SetupError,
     tokens::Tokens,
-    web::app::{Access, App, Bounds},
+    web::app::{Access, App, RequestBounds},
 };
 
 use folder::lock;
@@ -192,7 +192,7 @@ pub fn application(
         follower: versions.follower,
         metrics,
         access: Access::of(config, rules, local),
-        bounds: Bounds::of(config),
+        bounds: RequestBounds::of(config),
     })
 }
 

@@ -28,20 +28,20 @@ use banter_engine::{
 use banter_stores::{Millis, UserId};
 use thiserror::Error;
 
-use serving::{Line, Serving};
+use serving::{ActiveVersions, Serving};
 
 /// The versions in use. A turn keeps a reference until it ends; a version is freed with its last reference.
 pub struct Catalogs {
-    line: RwLock<Arc<Line>>,
+    line: RwLock<Arc<ActiveVersions>>,
 }
 
 impl Catalogs {
     /// Starts with one version for all users.
     pub fn new(serving: Serving) -> Self {
-        Self { line: RwLock::new(Arc::new(Line { generation: 0, stable: Arc::new(serving), canary: None })) }
+        Self { line: RwLock::new(Arc::new(ActiveVersions { generation: 0, stable: Arc::new(serving), canary: None })) }
     }
 
-    pub fn line(&self) -> Arc<Line> {
+    pub fn line(&self) -> Arc<ActiveVersions> {
         Arc::clone(&self.line.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -51,7 +51,7 @@ impl Catalogs {
     }
 
     /// Replaces the versions in use. Turns in flight keep their version.
-    pub fn swap(&self, line: Line) {
+    pub fn swap(&self, line: ActiveVersions) {
         let old = std::mem::replace(&mut *self.line.write().unwrap_or_else(PoisonError::into_inner), Arc::new(line));
         // Freeing a large version takes a while, so it happens outside the lock, or when its last turn ends.
         drop(old);

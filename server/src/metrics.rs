@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::catalogs::{
     follower::Follower,
-    serving::{Counts, short},
+    serving::{TurnCounts, short},
 };
 use banter_engine::turn::{Turn, TurnKind};
 use banter_sandbox::{PluginState, Sandbox};
@@ -52,7 +52,7 @@ impl Metrics {
             seconds.clone(),
         );
         if let Some(sandbox) = sandbox {
-            registry.register_collector(Box::new(Plugins(sandbox)));
+            registry.register_collector(Box::new(PluginCollector(sandbox)));
         }
         Self { registry, turns, events, seconds }
     }
@@ -106,7 +106,7 @@ impl Collector for VersionMetrics {
         let help = "Turns of the versions in use, by how the message was classified";
         let mut turns = encoder.encode_descriptor("banter_version_turns", help, None, MetricType::Counter)?;
         for (version, counts) in line.counts() {
-            let Counts { matched, ambiguous, unknown, form, failed: _ } = counts;
+            let TurnCounts { matched, ambiguous, unknown, form, failed: _ } = counts;
             let kinds = [("matched", matched), ("ambiguous", ambiguous), ("unknown", unknown), ("form", form)];
             for (kind, count) in kinds {
                 let labels = [("version", short(&version)), ("kind", kind)];
@@ -118,15 +118,15 @@ impl Collector for VersionMetrics {
 }
 
 /// Reads the state of plugins at each scrape.
-struct Plugins(Arc<Sandbox>);
+struct PluginCollector(Arc<Sandbox>);
 
-impl fmt::Debug for Plugins {
+impl fmt::Debug for PluginCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Plugins")
     }
 }
 
-impl Collector for Plugins {
+impl Collector for PluginCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let states = self.0.states();
         let help = "Plugin calls, by result";

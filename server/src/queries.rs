@@ -13,7 +13,7 @@ use banter_stores::{
 use tokio::task::block_in_place;
 
 use crate::catalogs::{
-    serving::Counts,
+    serving::TurnCounts,
     source::Source,
     terms::{Fleet, FleetServer, ReleaseError, VersionCounts},
 };
@@ -130,7 +130,7 @@ impl Queries {
         let records = self.source.stores.catalog.servers(ALIVE).await?;
         let mut versions: BTreeMap<String, VersionCounts> = BTreeMap::new();
         for record in &records {
-            let counts: BTreeMap<String, Counts> = serde_json::from_value(record.counts.clone())
+            let counts: BTreeMap<String, TurnCounts> = serde_json::from_value(record.counts.clone())
                 .map_err(|error| ReleaseError::Internal(format!("the counts of server {}: {error}", record.name)))?;
             for (version, counts) in counts {
                 let sum = versions.entry(version).or_default();

@@ -65,7 +65,7 @@ pub enum UserDataError {
 /// A line of an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Line {
+enum ArchiveLine {
     Export { format: u32, id: Uuid, user: UserId, at: Millis },
     User(UserRecord),
     Dialog(DialogRecord),
@@ -90,29 +90,29 @@ pub async fn export(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Moved, UserDataError> {
     let record = stores.users.user_record(user).await?.ok_or(UserDataError::Unknown(user))?;
-    let mut put = |line: &Line| -> Result<(), UserDataError> {
+    let mut put = |line: &ArchiveLine| -> Result<(), UserDataError> {
         let text = serde_json::to_string(line).map_err(std::io::Error::from)?;
         writeln!(out, "{text}")?;
         Ok(())
     };
-    put(&Line::Export { format: FORMAT, id: Uuid::new_v4(), user, at: clock.now() })?;
-    put(&Line::User(record))?;
+    put(&ArchiveLine::Export { format: FORMAT, id: Uuid::new_v4(), user, at: clock.now() })?;
+    put(&ArchiveLine::User(record))?;
     for dialog in stores.dialogs.of_user(user).await? {
-        put(&Line::Dialog(dialog))?;
+        put(&ArchiveLine::Dialog(dialog))?;
     }
-    put(&Line::Kept { values: stores.turns.all_kept(user).await? })?;
+    put(&ArchiveLine::Kept { values: stores.turns.all_kept(user).await? })?;
     let (mut turns, mut after) = (0, None);
     loop {
         let page = stores.turns.page(user, after.as_deref(), PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         for turn in page {
-            put(&Line::Turn(Box::new(turn)))?;
+            put(&ArchiveLine::Turn(Box::new(turn)))?;
             turns += 1;
         }
         progress(turns);
     }
-    put(&Line::End { turns })?;
+    put(&ArchiveLine::End { turns })?;
     out.flush()?;
     audit(stores, clock.now(), "user_exported", user, json!({ "turns": turns })).await?;
     Ok(Moved { user, turns })
@@ -128,22 +128,22 @@ pub fn check(input: impl BufRead) -> Result<u64, UserDataError> {
         let bad = |reason: &str| UserDataError::Line { line: number, reason: reason.to_owned() };
         last = number;
         match (number, line?) {
-            (1, Line::Export { format: FORMAT, .. }) | (2, Line::User(_)) => {}
-            (1, Line::Export { format, .. }) => {
+            (1, ArchiveLine::Export { format: FORMAT, .. }) | (2, ArchiveLine::User(_)) => {}
+            (1, ArchiveLine::Export { format, .. }) => {
                 return Err(bad(&format!("format {format} is not supported; this version reads format {FORMAT}")));
             }
             (1, _) => return Err(bad("an export must begin with its head")),
-            (2, _) | (_, Line::Export { .. } | Line::User(_)) => {
+            (2, _) | (_, ArchiveLine::Export { .. } | ArchiveLine::User(_)) => {
                 return Err(bad("the user must be on line 2, and nowhere else"));
             }
             _ if told.is_some() => return Err(bad("nothing may follow the end")),
-            (_, Line::Dialog(dialog)) => dialogs.push(dialog.id),
-            (_, Line::Turn(turn)) if !dialogs.contains(&turn.dialog) => {
+            (_, ArchiveLine::Dialog(dialog)) => dialogs.push(dialog.id),
+            (_, ArchiveLine::Turn(turn)) if !dialogs.contains(&turn.dialog) => {
                 return Err(bad("the turn refers to an unknown dialogue"));
             }
-            (_, Line::Turn(_)) => turns += 1,
-            (_, Line::Kept { .. }) => {}
-            (_, Line::End { turns }) => told = Some(turns),
+            (_, ArchiveLine::Turn(_)) => turns += 1,
+            (_, ArchiveLine::Kept { .. }) => {}
+            (_, ArchiveLine::End { turns }) => told = Some(turns),
         }
     }
     match told {
@@ -174,8 +174,8 @@ pub async fn import(
             reason: "this line refers to a user or dialogue that no earlier line has".to_owned(),
         };
         match line? {
-            Line::Export { id, .. } => source = id.to_string(),
-            Line::User(record) => match stores.users.import_user(&record, &source).await? {
+            ArchiveLine::Export { id, .. } => source = id.to_string(),
+            ArchiveLine::User(record) => match stores.users.import_user(&record, &source).await? {
                 Import::New(new) => user = Some(new),
                 Import::Resumed(known) => (user, resumed) = (Some(known), true),
                 Import::Deleting(user) => return Err(UserDataError::Deleting(user)),
@@ -183,12 +183,12 @@ pub async fn import(
                     return Err(UserDataError::Taken { provider: identity.provider, subject: identity.subject });
                 }
             },
-            Line::Dialog(dialog) => {
+            ArchiveLine::Dialog(dialog) => {
                 let id = stores.dialogs.import_dialog(user.ok_or_else(missing)?, &dialog).await?;
                 dialogs.insert(dialog.id, id);
             }
-            Line::Kept { values } => kept = values,
-            Line::Turn(mut turn) => {
+            ArchiveLine::Kept { values } => kept = values,
+            ArchiveLine::Turn(mut turn) => {
                 (turn.user, turn.dialog) = (user.ok_or_else(missing)?, *dialogs.get(&turn.dialog).ok_or_else(missing)?);
                 done += 1;
                 // The last turn carries all kept values, so storing it completes the import.
@@ -196,7 +196,7 @@ pub async fn import(
                 import_turn(stores, *turn, resumed).await?;
                 progress(done);
             }
-            Line::End { .. } => {}
+            ArchiveLine::End { .. } => {}
         }
     }
     let user = user.ok_or(UserDataError::Line { line: 2, reason: "the user is missing".to_owned() })?;
@@ -247,7 +247,7 @@ async fn audit(
 }
 
 /// The lines of an export, numbered from 1. Ends after the first error.
-fn lines(mut input: impl BufRead) -> impl Iterator<Item = (usize, Result<Line, UserDataError>)> {
+fn lines(mut input: impl BufRead) -> impl Iterator<Item = (usize, Result<ArchiveLine, UserDataError>)> {
     let mut number = 0;
     let mut failed = false;
     std::iter::from_fn(move || {

@@ -88,11 +88,11 @@ impl SessionStore for MemorySessions {
 
 /// Counts in windows of a minute. A window begins with its first event.
 pub struct MemoryLimits {
-    windows: Cache<String, Arc<Mutex<Window>>>,
+    windows: Cache<String, Arc<Mutex<RateWindow>>>,
     clock: SharedClock,
 }
 
-struct Window {
+struct RateWindow {
     count: u32,
     start: Millis,
 }
@@ -107,11 +107,11 @@ impl MemoryLimits {
 impl RateLimits for MemoryLimits {
     async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError> {
         let now = self.clock.now();
-        let fresh = || Arc::new(Mutex::new(Window { count: 0, start: now }));
+        let fresh = || Arc::new(Mutex::new(RateWindow { count: 0, start: now }));
         let window = self.windows.get_with_by_ref(key, fresh);
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         if now - window.start >= WINDOW_MILLIS {
-            *window = Window { count: 0, start: now };
+            *window = RateWindow { count: 0, start: now };
         }
         window.count = window.count.saturating_add(1);
         let left = (WINDOW_MILLIS - (now - window.start)).max(0).unsigned_abs();

@@ -18,7 +18,7 @@ use banter_engine::{
     cache::IntentCache,
     decide::{
         classifier::Classifier,
-        training::{Change, Sample, train},
+        training::{Sample, SampleChange, train},
     },
     embedding::{Embedder, Vector},
     ids::IntentId,
@@ -193,7 +193,7 @@ fn grown(train_rows: &Rows, test: &Rows, embedder: &dyn Embedder) -> Measured {
     while known < samples.len() {
         let next = known + STEP;
         let origin = (0..next).map(|at| (at < known).then_some(at)).collect();
-        let change = Change { origin, class_of: (0..classes.len()).map(Some).collect(), count: STEP };
+        let change = SampleChange { origin, class_of: (0..classes.len()).map(Some).collect(), count: STEP };
         if !classifier.fitted().can_follow(&change) {
             fail("too many changed examples for an update");
         }

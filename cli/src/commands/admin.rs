@@ -14,7 +14,7 @@ use crate::failure::Failure;
 
 /// What to do with the right to change the bot.
 #[derive(Debug, Subcommand)]
-pub enum Action {
+pub enum AdminAction {
     /// Give a user the right to change the bot.
     #[command(after_help = "Example:\n  banter admin grant ann@mail.example")]
     Grant {
@@ -29,10 +29,10 @@ pub enum Action {
     },
 }
 
-pub(super) fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
+pub(super) fn run(config: &Config, action: &AdminAction) -> Result<u8, Failure> {
     let (name, admin) = match action {
-        Action::Grant { user } => (user, true),
-        Action::Revoke { user } => (user, false),
+        AdminAction::Grant { user } => (user, true),
+        AdminAction::Revoke { user } => (user, false),
     };
     user::with_stores(config, async |stores| {
         let user = user::find(stores, name).await?;

@@ -18,7 +18,7 @@ use crate::{
 };
 use banter_server::{assembly, catalogs, config::Config};
 
-pub struct Options {
+pub struct CheckOptions {
     pub json: bool,
     /// Skip the checks that need the model.
     pub no_model: bool,
@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 /// Checks a bot and returns the exit code: 0 if it is good.
-pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
+pub fn run(config: &Config, options: &CheckOptions) -> Result<u8, Failure> {
     let scripting = Arc::new(Scripting::new());
     let runtime = runtime(0)?;
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());

@@ -11,7 +11,7 @@ use crate::failure::{CHECK_FAILED, Failure};
 
 /// What to do with the migrations.
 #[derive(Debug, Subcommand)]
-pub enum Action {
+pub enum MigrateAction {
     /// List the migrations. The exit code is 1 if some are missing.
     #[command(after_help = "Example:\n  banter migrate status --json")]
     Status {
@@ -24,7 +24,7 @@ pub enum Action {
     Up,
 }
 
-pub(super) fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
+pub(super) fn run(config: &Config, action: &MigrateAction) -> Result<u8, Failure> {
     let urls = config.store_urls()?.ok_or_else(|| {
         Failure::usage(
             "there is nothing to migrate: the embedded store applies its own migrations",
@@ -33,8 +33,8 @@ pub(super) fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
     })?;
     block_on(async {
         match action {
-            Action::Status { json } => status(&urls.postgres, *json).await,
-            Action::Up => {
+            MigrateAction::Status { json } => status(&urls.postgres, *json).await,
+            MigrateAction::Up => {
                 postgres::migrate(&urls.postgres).await.map_err(failed)?;
                 print("all migrations are applied");
                 Ok(0)

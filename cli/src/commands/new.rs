@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use super::{print, schema::Kind};
+use super::{print, schema::SchemaKind};
 use crate::failure::Failure;
 
 /// The files of the new bot; `{{name}}` is replaced with its name.
@@ -56,9 +56,12 @@ fn write_all(folder: &Path, name: &str) -> io::Result<()> {
     for (path, text) in FILES {
         write(&folder.join(path), &text.replace("{{name}}", name))?;
     }
-    for (kind, file) in
-        [(Kind::Bot, "bot"), (Kind::Intent, "intent"), (Kind::Texts, "texts"), (Kind::Fixture, "fixture")]
-    {
+    for (kind, file) in [
+        (SchemaKind::Bot, "bot"),
+        (SchemaKind::Intent, "intent"),
+        (SchemaKind::Texts, "texts"),
+        (SchemaKind::Fixture, "fixture"),
+    ] {
         write(&folder.join(format!(".schemas/{file}.schema.json")), &format!("{:#}\n", kind.schema()))?;
     }
     Ok(())

@@ -10,14 +10,14 @@ use super::print;
 use crate::{
     failure::Failure,
     progress::Spinner,
-    workshop::{self, Language, build, template},
+    workshop::{self, PluginLanguage, build, template},
 };
 use banter_server::config::Config;
 use calls::{CallArgs, call_once, check};
 
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
-pub enum Action {
+pub enum PluginAction {
     /// Create the sources of a working starter plugin.
     #[command(
         after_help = "Example:\n  banter plugin new --lang rust tax && banter plugin build tax && banter plugin run tax --text hello"
@@ -25,7 +25,7 @@ pub enum Action {
     New {
         /// The language of the plugin.
         #[arg(long, value_enum)]
-        lang: Language,
+        lang: PluginLanguage,
         /// The name of the plugin: a lower-case letter, then lower-case letters, digits, `-` and `_`.
         name: String,
         /// The bot and the data folder.
@@ -89,7 +89,7 @@ pub struct PlaceArgs {
     pub data_dir: Option<PathBuf>,
 }
 
-impl Action {
+impl PluginAction {
     pub fn place(&self) -> &PlaceArgs {
         match self {
             Self::New { place, .. }
@@ -100,16 +100,16 @@ impl Action {
     }
 }
 
-pub fn run(config: &Config, action: &Action) -> Result<u8, Failure> {
+pub fn run(config: &Config, action: &PluginAction) -> Result<u8, Failure> {
     match action {
-        Action::New { lang, name, .. } => new(config, *lang, name),
-        Action::Build { name, available, .. } => build_all(config, name.as_deref(), *available),
-        Action::Check { name, call, json, .. } => check(config, name, call, *json),
-        Action::Run { name, call, json, .. } => call_once(config, name, call, *json),
+        PluginAction::New { lang, name, .. } => new(config, *lang, name),
+        PluginAction::Build { name, available, .. } => build_all(config, name.as_deref(), *available),
+        PluginAction::Check { name, call, json, .. } => check(config, name, call, *json),
+        PluginAction::Run { name, call, json, .. } => call_once(config, name, call, *json),
     }
 }
 
-fn new(config: &Config, language: Language, name: &str) -> Result<u8, Failure> {
+fn new(config: &Config, language: PluginLanguage, name: &str) -> Result<u8, Failure> {
     if !workshop::is_name(name) {
         return Err(Failure::usage(
             format!("\"{name}\" is not a valid plugin name"),

@@ -32,7 +32,7 @@ const HELP: &str = "type a message; an empty line or Ctrl-D ends the recording";
 
 /// The source of a conversation.
 #[derive(Debug, Subcommand)]
-pub enum Source {
+pub enum RecordSource {
     /// Chat now, or pipe lines; the conversation becomes a fixture.
     #[command(after_help = "Example:\n  banter record chat --out fixtures/refund.yaml")]
     Chat(Common),
@@ -84,7 +84,7 @@ pub struct Common {
     data_dir: Option<PathBuf>,
 }
 
-impl Source {
+impl RecordSource {
     /// The bot folder and the data folder, for the configuration.
     pub fn folders(&self) -> (Option<PathBuf>, Option<PathBuf>) {
         let common = self.common();
@@ -98,10 +98,10 @@ impl Source {
     }
 }
 
-pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
+pub fn run(config: &Config, source: &RecordSource) -> Result<u8, Failure> {
     let common = source.common();
     match source {
-        Source::Chat(_) => {
+        RecordSource::Chat(_) => {
             // Checked before the chat, which would be lost.
             if let Some(path) = common.out.as_ref().filter(|path| path.exists()) {
                 return Err(Failure::usage(
@@ -113,11 +113,11 @@ pub fn run(config: &Config, source: &Source) -> Result<u8, Failure> {
             let said = recorder.listen(common)?;
             recorder.write(&said, common, common.out.as_deref())
         }
-        Source::Dialog { user, dialog, last, .. } => {
+        RecordSource::Dialog { user, dialog, last, .. } => {
             let said = stored(config, user, *dialog, *last, common)?;
             Recorder::open(config)?.write(&said, common, common.out.as_deref())
         }
-        Source::Log { file, .. } => {
+        RecordSource::Log { file, .. } => {
             let all = log::read(file, common)?;
             let recorder = Recorder::open(config)?;
             if common.out.is_none() && all.len() > 1 {

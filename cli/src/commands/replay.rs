@@ -19,11 +19,11 @@ use super::{block_on, colour, colours, print, runtime};
 use crate::{
     failure::{CHECK_FAILED, Failure, counted},
     replays::{
-        Choice, Ran, Rig, junit, mutants,
+        Choice, PlayedFixture, Rig, junit, mutants,
         mutants::Mutants,
         page,
-        remote::{Channel, Remote},
-        report::{Report, Verdict},
+        remote::{Remote, RemoteChannel},
+        report::{FixtureVerdict, Report},
         show::{self, Paint},
         update,
     },
@@ -31,7 +31,7 @@ use crate::{
 use banter_server::{catalogs::watch::Watch, config::Config};
 
 #[derive(Args, Debug)]
-pub struct Options {
+pub struct ReplayOptions {
     /// Fixture files or folders; the default is the bot's own fixtures.
     paths: Vec<PathBuf>,
     /// Play only fixtures whose name or path contains this text.
@@ -74,8 +74,8 @@ pub struct Options {
     #[arg(long, value_name = "URL", conflicts_with = "mutate")]
     url: Vec<String>,
     /// The interface to use.
-    #[arg(long, value_enum, default_value_t = Channel::Native, requires = "url")]
-    channel: Channel,
+    #[arg(long, value_enum, default_value_t = RemoteChannel::Native, requires = "url")]
+    channel: RemoteChannel,
     /// The key of the Rasa channel.
     #[arg(long, env = "BANTER_CHANNEL_KEY", hide_env_values = true, requires = "url")]
     key: Option<String>,
@@ -107,7 +107,7 @@ enum Format {
     Github,
 }
 
-pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
+pub fn run(config: &Config, options: &ReplayOptions) -> Result<u8, Failure> {
     let choice = Choice {
         paths: options.paths.clone(),
         filter: options.filter.clone(),
@@ -119,7 +119,7 @@ pub fn run(config: &Config, options: &Options) -> Result<u8, Failure> {
     if options.watch { watch(config, options, &choice) } else { once(config, options, &choice) }
 }
 
-fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
+fn once(config: &Config, options: &ReplayOptions, choice: &Choice) -> Result<u8, Failure> {
     let to_output = [&options.json, &options.junit, &options.html].into_iter().flatten().filter(|path| is_output(path));
     let quiet = match to_output.count() {
         0 => false,
@@ -136,7 +136,7 @@ fn once(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failu
     let paint = Paint(colours(&io::stdout()));
     let start = Instant::now();
     let bar = indicatif::ProgressBar::new(rig.fixtures.len() as u64);
-    let show = |one: &Ran, verdict: Verdict| {
+    let show = |one: &PlayedFixture, verdict: FixtureVerdict| {
         bar.inc(1);
         if !quiet {
             let (file, name) = (&one.outcome.file, &one.outcome.name);
@@ -197,13 +197,13 @@ fn nothing_compared(report: &Report) -> Failure {
 
 fn play(
     rig: &Rig,
-    options: &Options,
+    options: &ReplayOptions,
     choice: &Choice,
-    show: &(dyn Fn(&Ran, Verdict) + Sync),
-) -> Result<(Vec<Ran>, Report), Failure> {
+    show: &(dyn Fn(&PlayedFixture, FixtureVerdict) + Sync),
+) -> Result<(Vec<PlayedFixture>, Report), Failure> {
     let catalogue = &rig.snapshot.catalogue;
     if options.url.is_empty() {
-        let ran = rig.run(choice, &|one| show(one, Verdict::of(&one.outcome, None)))?;
+        let ran = rig.run(choice, &|one| show(one, FixtureVerdict::of(&one.outcome, None)))?;
         let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, None);
         return Ok((ran, report));
     }
@@ -211,14 +211,14 @@ fn play(
         eprintln!("{text}")
     });
     let seen = |fixture: usize, turn: usize| remote.seen(fixture, turn);
-    let show = |one: &Ran| show(one, Verdict::of(&one.outcome, Some(&|turn| seen(one.index, turn))));
+    let show = |one: &PlayedFixture| show(one, FixtureVerdict::of(&one.outcome, Some(&|turn| seen(one.index, turn))));
     let ran = rig.run_with(choice, &show, &|index| remote.play(rig, index))?;
     let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, Some(&seen));
     Ok((ran, report))
 }
 
 /// Writes diagnostics of broken files where CI looks for differences.
-fn tell_broken(options: &Options, diagnostics: &[DiagnosticReport], quiet: bool) -> Result<(), Failure> {
+fn tell_broken(options: &ReplayOptions, diagnostics: &[DiagnosticReport], quiet: bool) -> Result<(), Failure> {
     if options.format == Format::Github && !quiet {
         print(show::github_diagnostics(diagnostics).trim_end());
     }
@@ -231,7 +231,7 @@ fn tell_broken(options: &Options, diagnostics: &[DiagnosticReport], quiet: bool)
     Ok(())
 }
 
-fn write_reports(options: &Options, report: &Report, ran: &[Ran]) -> Result<(), Failure> {
+fn write_reports(options: &ReplayOptions, report: &Report, ran: &[PlayedFixture]) -> Result<(), Failure> {
     // With --mutate, the JSON report holds the mutations instead, unless none can be tried.
     if let Some(path) = options.json.as_ref().filter(|_| options.mutate.is_none() || report.failed > 0) {
         write_json(path, report)?;
@@ -264,7 +264,13 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Updates expectations, replays, and returns the exit code of that second replay.
-fn tell_update(config: &Config, runtime: &Handle, choice: &Choice, rig: &Rig, ran: &[Ran]) -> Result<u8, Failure> {
+fn tell_update(
+    config: &Config,
+    runtime: &Handle,
+    choice: &Choice,
+    rig: &Rig,
+    ran: &[PlayedFixture],
+) -> Result<u8, Failure> {
     let outcomes: Vec<_> = ran.iter().map(|one| &one.outcome).collect();
     let updated = update::update(rig, &outcomes)?;
     match updated.written {
@@ -284,7 +290,7 @@ fn tell_update(config: &Config, runtime: &Handle, choice: &Choice, rig: &Rig, ra
     Ok(if differing == 0 { 0 } else { CHECK_FAILED })
 }
 
-fn mutate(rig: &Rig, ran: &[Ran], options: &Options, count: usize) -> Result<u8, Failure> {
+fn mutate(rig: &Rig, ran: &[PlayedFixture], options: &ReplayOptions, count: usize) -> Result<u8, Failure> {
     let mutants = mutants::run(rig, ran, count, options.seed)?;
     match &options.json {
         Some(path) => write_json(path, &mutants)?,
@@ -313,7 +319,7 @@ fn tell_mutants(mutants: &Mutants, wanted: usize) {
 }
 
 /// Replays at each change until it is interrupted. Load errors are printed, and the next change is awaited.
-fn watch(config: &Config, options: &Options, choice: &Choice) -> Result<u8, Failure> {
+fn watch(config: &Config, options: &ReplayOptions, choice: &Choice) -> Result<u8, Failure> {
     block_on(async {
         let failed =
             |reason: String| Failure::usage(format!("cannot watch the folders: {reason}"), "replay without --watch");

@@ -16,7 +16,7 @@ use super::print;
 use crate::failure::Failure;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Kind {
+pub enum SchemaKind {
     /// bot.yaml
     Bot,
     /// intents/*.yaml
@@ -27,7 +27,7 @@ pub enum Kind {
     Fixture,
 }
 
-impl Kind {
+impl SchemaKind {
     const ALL: [(Self, &'static str); 4] =
         [(Self::Bot, "bot"), (Self::Intent, "intent"), (Self::Texts, "texts"), (Self::Fixture, "fixture")];
 
@@ -41,13 +41,13 @@ impl Kind {
     }
 }
 
-pub fn run(kind: Option<Kind>, out: Option<&Path>) -> Result<u8, Failure> {
+pub fn run(kind: Option<SchemaKind>, out: Option<&Path>) -> Result<u8, Failure> {
     if let Some(folder) = out {
         let failed = |error: std::io::Error| {
             Failure::usage(format!("cannot write {}: {error}", folder.display()), "choose another folder with --out")
         };
         fs::create_dir_all(folder).map_err(failed)?;
-        for (each, name) in Kind::ALL.into_iter().filter(|(each, _)| kind.is_none_or(|kind| kind == *each)) {
+        for (each, name) in SchemaKind::ALL.into_iter().filter(|(each, _)| kind.is_none_or(|kind| kind == *each)) {
             let path = folder.join(format!("{name}.schema.json"));
             fs::write(&path, format!("{:#}\n", each.schema())).map_err(failed)?;
             print(path.display());
@@ -58,7 +58,7 @@ pub fn run(kind: Option<Kind>, out: Option<&Path>) -> Result<u8, Failure> {
         Some(kind) => print(format!("{:#}", kind.schema())),
         None => {
             let all: serde_json::Map<String, Value> =
-                Kind::ALL.into_iter().map(|(kind, name)| (name.to_owned(), kind.schema())).collect();
+                SchemaKind::ALL.into_iter().map(|(kind, name)| (name.to_owned(), kind.schema())).collect();
             print(format!("{:#}", json!(all)));
         }
     }

@@ -6,8 +6,8 @@ use banter_engine::diagnostic::{DiagnosticReport, Severity};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::{
-    Ran,
-    report::{FixtureReport, Report, Verdict},
+    PlayedFixture,
+    report::{FixtureReport, FixtureVerdict, Report},
     show::{self, Paint},
 };
 use crate::failure::Failure;
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// The report cannot be written as XML.
-pub fn xml(report: &Report, ran: &[Ran]) -> Result<String, Failure> {
+pub fn xml(report: &Report, ran: &[PlayedFixture]) -> Result<String, Failure> {
     let mut junit = quick_junit::Report::new("banter replay");
     let mut suite: Option<TestSuite> = None;
     for (fixture, one) in report.fixtures.iter().zip(ran) {
@@ -66,9 +66,9 @@ fn text(junit: &quick_junit::Report, skipped: usize) -> Result<String, Failure> 
 
 fn status(fixture: &FixtureReport) -> TestCaseStatus {
     match fixture.verdict {
-        Verdict::Passed => return TestCaseStatus::success(),
-        Verdict::Skipped => return TestCaseStatus::skipped(),
-        Verdict::Failed => {}
+        FixtureVerdict::Passed => return TestCaseStatus::success(),
+        FixtureVerdict::Skipped => return TestCaseStatus::skipped(),
+        FixtureVerdict::Failed => {}
     }
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let differing = fixture.turns.iter().find_map(|turn| Some((turn, turn.differences.first()?)));

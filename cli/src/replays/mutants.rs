@@ -18,7 +18,7 @@ use banter_engine::{
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Ran, Rig};
+use super::{PlayedFixture, Rig};
 use crate::{failure::Failure, progress::CountBar};
 
 /// The result of one mutation.
@@ -53,7 +53,7 @@ impl Mutants {
 ///
 /// # Errors
 /// The model fails.
-pub fn run(rig: &Rig, ran: &[Ran], count: usize, seed: u64) -> Result<Mutants, Failure> {
+pub fn run(rig: &Rig, ran: &[PlayedFixture], count: usize, seed: u64) -> Result<Mutants, Failure> {
     let mutations = mutation::choose(&rig.bundle, count, seed);
     let bar = CountBar::new("mutations", Some(mutations.len() as u64));
     let done = std::sync::atomic::AtomicUsize::new(0);
@@ -85,7 +85,7 @@ struct Reach {
 }
 
 impl Reach {
-    fn of(ran: &[Ran]) -> Self {
+    fn of(ran: &[PlayedFixture]) -> Self {
         let mut reach =
             Self { intents: BTreeMap::new(), files: BTreeMap::new(), lines: BTreeSet::new(), texts: BTreeMap::new() };
         for one in ran {
@@ -111,7 +111,7 @@ impl Reach {
     }
 }
 
-fn try_one(rig: &Rig, ran: &[Ran], reach: &Reach, mutation: Mutation) -> Result<Fate, Failure> {
+fn try_one(rig: &Rig, ran: &[PlayedFixture], reach: &Reach, mutation: Mutation) -> Result<Fate, Failure> {
     let broken = mutation.apply(&rig.bundle);
     let noticed = |by: String| Ok(Fate { mutation: mutation.clone(), noticed_by: Some(by), reason: None });
     let Some(snapshot) = snapshot(rig, &broken)? else { return noticed("check".to_owned()) };

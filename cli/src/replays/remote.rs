@@ -35,7 +35,7 @@ const TRIES: usize = 20;
 
 /// The server interface to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Channel {
+pub enum RemoteChannel {
     /// `/auth/login` and `/messages/send`: the reply as one text.
     Native,
     /// `/webhooks/rest/webhook`: also shows quick replies, images and data.
@@ -45,7 +45,7 @@ pub enum Channel {
 /// The servers under test.
 pub struct Remote {
     urls: Vec<String>,
-    channel: Channel,
+    channel: RemoteChannel,
     key: Option<String>,
     agent: Agent,
     /// A unique id in the user names, so that each run has new users.
@@ -66,7 +66,13 @@ struct Pace {
 
 impl Remote {
     /// Servers by URL, used in turn. Sends at most `rate` messages per second; `rate` must be above 0.
-    pub fn new(urls: Vec<String>, channel: Channel, key: Option<String>, rate: Option<f64>, notice: fn(&str)) -> Self {
+    pub fn new(
+        urls: Vec<String>,
+        channel: RemoteChannel,
+        key: Option<String>,
+        rate: Option<f64>,
+        notice: fn(&str),
+    ) -> Self {
         let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
         let every = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
         Self {
@@ -128,8 +134,8 @@ impl Remote {
         reason: Option<&'static str>,
     ) -> (Vec<Difference>, Seen) {
         let sees = |subject: &Subject| match self.channel {
-            Channel::Native => *subject == Subject::Text,
-            Channel::Rasa => subject.is_visible(),
+            RemoteChannel::Native => *subject == Subject::Text,
+            RemoteChannel::Rasa => subject.is_visible(),
         };
         let hidden = step.expectations.iter().filter(|expectation| !sees(&expectation.subject));
         let mut not_compared: Vec<String> = hidden.map(|expectation| expectation.subject.name()).collect();
@@ -251,7 +257,7 @@ impl Talk<'_> {
         }
         let remote = self.remote;
         match remote.channel {
-            Channel::Native => {
+            RemoteChannel::Native => {
                 let token = match self.tokens.get(&name) {
                     Some(token) => token.clone(),
                     None => {
@@ -265,7 +271,7 @@ impl Talk<'_> {
                 let text = answer["response"].as_str().ok_or_else(|| no_reply(&answer))?.to_owned();
                 Ok(vec![Output::Text { text, suggestions: Vec::new() }])
             }
-            Channel::Rasa => {
+            RemoteChannel::Rasa => {
                 remote.wait_for_pace();
                 let body = json!({ "sender": name, "message": step.text });
                 let answer = remote.post("/webhooks/rest/webhook", remote.key.as_deref(), &body)?;

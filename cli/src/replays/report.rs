@@ -17,7 +17,7 @@ use banter_engine::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Ran;
+use super::PlayedFixture;
 
 /// The report of a whole replay.
 #[derive(Debug, Serialize)]
@@ -58,7 +58,7 @@ pub struct FixtureReport {
     /// The first line, counted from 1.
     pub line: usize,
     pub tags: Vec<String>,
-    pub verdict: Verdict,
+    pub verdict: FixtureVerdict,
     /// The fixture's own stubs that no message used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idle_stubs: Vec<FixtureLocation>,
@@ -67,14 +67,14 @@ pub struct FixtureReport {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum FixtureVerdict {
     Passed,
     Failed,
     /// Nothing could be compared.
     Skipped,
 }
 
-impl Verdict {
+impl FixtureVerdict {
     /// The verdict of a fixture played locally, or on servers if `seen` says what a client saw of each message.
     pub fn of(outcome: &Outcome, seen: Option<&dyn Fn(usize) -> Seen>) -> Self {
         if !outcome.absent_plugins().is_empty() {
@@ -157,7 +157,7 @@ impl Report {
     pub fn of(
         catalogue: &Catalogue,
         fixtures: &[Fixture],
-        ran: &[Ran],
+        ran: &[PlayedFixture],
         warnings: &Diagnostics,
         outside: Option<&Outside<'_>>,
     ) -> Self {
@@ -171,8 +171,9 @@ impl Report {
                 }
             })
             .collect();
-        let count = |verdict: Verdict| reports.iter().filter(|fixture| fixture.verdict == verdict).count();
-        let (passed, skipped, failed) = (count(Verdict::Passed), count(Verdict::Skipped), count(Verdict::Failed));
+        let count = |verdict: FixtureVerdict| reports.iter().filter(|fixture| fixture.verdict == verdict).count();
+        let (passed, skipped, failed) =
+            (count(FixtureVerdict::Passed), count(FixtureVerdict::Skipped), count(FixtureVerdict::Failed));
         let turns = || reports.iter().flat_map(|fixture| &fixture.turns);
         Self {
             bot: catalogue.name.clone(),
@@ -193,7 +194,7 @@ impl Report {
 }
 
 /// The number of a fixture's expectations that were compared.
-fn compared(fixture: &Fixture, ran: &Ran, outside: Option<&Outside<'_>>) -> usize {
+fn compared(fixture: &Fixture, ran: &PlayedFixture, outside: Option<&Outside<'_>>) -> usize {
     if !ran.outcome.absent_plugins().is_empty() {
         return 0;
     }
@@ -212,7 +213,7 @@ impl FixtureReport {
             file: fixture.location.file.clone(),
             line: fixture.location.line,
             tags: fixture.tags.clone(),
-            verdict: Verdict::of(outcome, seen),
+            verdict: FixtureVerdict::of(outcome, seen),
             idle_stubs: if seen.is_none() { outcome.idle_stubs(fixture) } else { Vec::new() },
             turns: turns
                 .map(|(index, played)| {

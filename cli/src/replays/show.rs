@@ -10,7 +10,7 @@ use banter_engine::{
 };
 use similar::{DiffTag, TextDiff};
 
-use super::report::{FixtureReport, Report, TurnReport, Verdict};
+use super::report::{FixtureReport, FixtureVerdict, Report, TurnReport};
 use crate::failure::{counted, fixtures_skipped};
 
 /// The maximum number of unreached items that are listed per kind.
@@ -43,11 +43,11 @@ impl Paint {
 }
 
 /// One line with the verdict of a fixture.
-pub fn line(paint: Paint, verdict: Verdict, file: &str, name: &str, turns: usize) -> String {
+pub fn line(paint: Paint, verdict: FixtureVerdict, file: &str, name: &str, turns: usize) -> String {
     let mark = match verdict {
-        Verdict::Passed => paint.green("ok  "),
-        Verdict::Failed => paint.red("FAIL"),
-        Verdict::Skipped => paint.dim("skip"),
+        FixtureVerdict::Passed => paint.green("ok  "),
+        FixtureVerdict::Failed => paint.red("FAIL"),
+        FixtureVerdict::Skipped => paint.dim("skip"),
     };
     let turns = counted(turns, "turn");
     // A line break in a name would start a new line, which CI might read as a command.

@@ -65,7 +65,7 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
         let Some(text) = rig.files.get(file).and_then(|bytes| std::str::from_utf8(bytes).ok()) else { continue };
         let values: Vec<(String, Value)> = values.into_iter().collect();
         let written = match rewrite(file, text, &values) {
-            Some(new) => Written { text: new, count: values.len(), left: Vec::new() },
+            Some(new) => WrittenFixture { text: new, count: values.len(), left: Vec::new() },
             None => one_by_one(file, text, &values),
         };
         let left = |pointer: &String| {
@@ -88,7 +88,7 @@ pub fn update(rig: &Rig, outcomes: &[&Outcome]) -> Result<Updated, Failure> {
 }
 
 /// A file with the values that could be written.
-struct Written {
+struct WrittenFixture {
     text: String,
     count: usize,
     /// Pointers of the values that could not be written.
@@ -96,8 +96,8 @@ struct Written {
 }
 
 /// Writes the values one at a time, so that a value that cannot be written does not block the others.
-fn one_by_one(file: &str, text: &str, values: &[(String, Value)]) -> Written {
-    let mut written = Written { text: text.to_owned(), count: 0, left: Vec::new() };
+fn one_by_one(file: &str, text: &str, values: &[(String, Value)]) -> WrittenFixture {
+    let mut written = WrittenFixture { text: text.to_owned(), count: 0, left: Vec::new() };
     for value in values {
         match rewrite(file, &written.text, std::slice::from_ref(value)) {
             Some(new) => {

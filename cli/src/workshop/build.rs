@@ -8,17 +8,17 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Language, plugins_of, tools};
+use super::{PluginLanguage, plugins_of, tools};
 use crate::failure::Failure;
 
 /// Folders among the sources that hold build output; they are not hashed.
 const MADE: [&str; 4] = ["target", "node_modules", "__pycache__", ".git"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct PluginSource {
     /// The name of the plugin and of its folder.
     pub name: String,
-    pub language: Language,
+    pub language: PluginLanguage,
 }
 
 /// A built component.
@@ -35,7 +35,7 @@ pub struct Built {
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn sources(bot: &Path) -> Result<Vec<Source>, Failure> {
+pub fn sources(bot: &Path) -> Result<Vec<PluginSource>, Failure> {
     let folder = plugins_of(bot);
     let unreadable = |error: io::Error| {
         Failure::usage(format!("cannot read {}: {error}", folder.display()), "choose the bot's folder with --bot DIR")
@@ -49,9 +49,9 @@ pub fn sources(bot: &Path) -> Result<Vec<Source>, Failure> {
                 let entry = entry.map_err(unreadable)?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 if super::is_name(&name)
-                    && let Some(language) = Language::of(&entry.path())
+                    && let Some(language) = PluginLanguage::of(&entry.path())
                 {
-                    found.push(Source { name, language });
+                    found.push(PluginSource { name, language });
                 }
             }
         }
@@ -61,7 +61,7 @@ pub fn sources(bot: &Path) -> Result<Vec<Source>, Failure> {
 }
 
 /// Why this plugin cannot be built on this machine, if a program that its language needs is missing.
-pub fn missing_tool(source: &Source) -> Option<Failure> {
+pub fn missing_tool(source: &PluginSource) -> Option<Failure> {
     tools::missing(source.language)
 }
 
@@ -69,7 +69,7 @@ pub fn missing_tool(source: &Source) -> Option<Failure> {
 ///
 /// # Errors
 /// A tool is missing, or the sources do not compile.
-pub fn build(bot: &Path, source: &Source, tools: &Path) -> Result<Built, Failure> {
+pub fn build(bot: &Path, source: &PluginSource, tools: &Path) -> Result<Built, Failure> {
     let plugins = plugins_of(bot);
     let target = plugins.join(format!("{}.wasm", source.name));
     let failed = |error: io::Error| {
@@ -108,12 +108,12 @@ pub fn build(bot: &Path, source: &Source, tools: &Path) -> Result<Built, Failure
     Ok(Built { path: target, bytes: component.len() as u64, fresh: true })
 }
 
-fn compile(plugins: &Path, source: &Source, tools: &Path, out: &Path) -> Result<(), Failure> {
+fn compile(plugins: &Path, source: &PluginSource, tools: &Path, out: &Path) -> Result<(), Failure> {
     let folder = plugins.join(&source.name);
     let what = format!("the plugin `{}` does not compile", source.name);
     let hint = format!("fix it; test it with `{}` in {}", source.language.test_command(), folder.display());
     match source.language {
-        Language::Rust => {
+        PluginLanguage::Rust => {
             tools::rust()?;
             let made = cargo(&folder, tools, &what, &hint)?;
             fs::copy(&made, out).map(drop).map_err(|error| {
@@ -123,7 +123,7 @@ fn compile(plugins: &Path, source: &Source, tools: &Path, out: &Path) -> Result<
                 )
             })
         }
-        Language::Js => {
+        PluginLanguage::Js => {
             let program = tools::js(tools)?;
             let mut command = Command::new("node");
             command.arg(program).arg("--sync");
@@ -131,7 +131,7 @@ fn compile(plugins: &Path, source: &Source, tools: &Path, out: &Path) -> Result<
             command.arg("--module-root").arg(plugins).arg("-o").arg(out);
             tools::run(&mut command, &what, &hint)
         }
-        Language::Python => {
+        PluginLanguage::Python => {
             let modules = tools::python(tools)?;
             let mut command = Command::new("python3");
             command.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -160,7 +160,7 @@ fn cargo(folder: &Path, tools: &Path, what: &str, hint: &str) -> Result<PathBuf,
 }
 
 /// A hash of everything that a component is built from.
-fn inputs(plugins: &Path, source: &Source) -> io::Result<String> {
+fn inputs(plugins: &Path, source: &PluginSource) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(tools::version(source.language));
     for folder in [source.name.as_str(), &format!("sdk/{}", source.language.name()), "wit"] {
@@ -191,7 +191,7 @@ fn hash_folder(hash: &mut Sha256, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn stamp_path(plugins: &Path, source: &Source, tools: &Path) -> io::Result<PathBuf> {
+fn stamp_path(plugins: &Path, source: &PluginSource, tools: &Path) -> io::Result<PathBuf> {
     let whole = fs::canonicalize(plugins)?;
     let place = hex(&Sha256::digest(whole.as_os_str().as_encoded_bytes()));
     Ok(tools.join("built").join(format!("{}-{}", &place[..16], source.name)))

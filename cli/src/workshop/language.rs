@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// A language with an SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Language {
+pub enum PluginLanguage {
     /// Rust, for wasm32-wasip2.
     Rust,
     /// JavaScript, run by QuickJS.
@@ -13,7 +13,7 @@ pub enum Language {
     Python,
 }
 
-impl Language {
+impl PluginLanguage {
     pub const ALL: [Self; 3] = [Self::Rust, Self::Js, Self::Python];
 
     /// The name on the command line and of the SDK's folder.

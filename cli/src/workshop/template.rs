@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use super::Language;
+use super::PluginLanguage;
 
 /// A path below `plugins/`, and the file's text.
 type File = (&'static str, &'static str);
@@ -53,11 +53,11 @@ const PYTHON: &[File] = starter!["python", "plugin.py", "test_plugin.py"];
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(plugins: &Path, name: &str, language: Language) -> io::Result<()> {
+pub fn write(plugins: &Path, name: &str, language: PluginLanguage) -> io::Result<()> {
     let (sdk, starter) = match language {
-        Language::Rust => (RUST_SDK, RUST),
-        Language::Js => (JS_SDK, JS),
-        Language::Python => (PYTHON_SDK, PYTHON),
+        PluginLanguage::Rust => (RUST_SDK, RUST),
+        PluginLanguage::Js => (JS_SDK, JS),
+        PluginLanguage::Python => (PYTHON_SDK, PYTHON),
     };
     for (path, text) in sdk.iter().chain([&CONTRACT]) {
         let path = plugins.join(path);

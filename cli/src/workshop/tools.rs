@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::Language;
+use super::PluginLanguage;
 use crate::failure::Failure;
 
 /// The Rust compilation target.
@@ -18,20 +18,22 @@ const JS_LOCK: &str = include_str!("../../../tools/plugins/js/package-lock.json"
 const PYTHON_REQUIREMENTS: &str = include_str!("../../../tools/plugins/python/requirements.txt");
 
 /// The version of a language's tools; built components depend on it.
-pub fn version(language: Language) -> &'static str {
+pub fn version(language: PluginLanguage) -> &'static str {
     match language {
-        Language::Rust => TARGET,
-        Language::Js => JS_LOCK,
-        Language::Python => PYTHON_REQUIREMENTS,
+        PluginLanguage::Rust => TARGET,
+        PluginLanguage::Js => JS_LOCK,
+        PluginLanguage::Python => PYTHON_REQUIREMENTS,
     }
 }
 
 /// Why a language cannot be built on this machine, if a program is missing.
-pub fn missing(language: Language) -> Option<Failure> {
+pub fn missing(language: PluginLanguage) -> Option<Failure> {
     let (program, hint) = match language {
-        Language::Rust => ("cargo", "install Rust with rustup"),
-        Language::Js => ("npm", "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm"),
-        Language::Python => ("python3", "install Python 3 with pip, on Debian: apt-get install python3 python3-pip"),
+        PluginLanguage::Rust => ("cargo", "install Rust with rustup"),
+        PluginLanguage::Js => ("npm", "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm"),
+        PluginLanguage::Python => {
+            ("python3", "install Python 3 with pip, on Debian: apt-get install python3 python3-pip")
+        }
     };
     let language = language.name();
     match Command::new(program).arg("--version").output() {

@@ -63,14 +63,14 @@ pub fn check(
 
 /// The names that may appear in braces in a text.
 #[derive(Clone, Copy)]
-pub enum Names<'a> {
+pub enum AllowedNames<'a> {
     /// Any name: the script that uses the text supplies the values.
     Any,
     /// Only these names.
     Only(&'a [&'a str]),
 }
 
-impl Names<'_> {
+impl AllowedNames<'_> {
     /// Reports names in a text that are not allowed; `location` gives the location of a byte range of the text.
     pub fn check(
         self,

@@ -18,7 +18,7 @@ use super::{
     Catalogue, Fallback,
     bundle::Bundle,
     document::{Document, child, decode},
-    lint::{self, Gaps, Names},
+    lint::{self, AllowedNames, Gaps},
     shape::Shape,
     wire::{BotFile, EntityFile, TextFile, TextsFile, ThenFile},
 };
@@ -88,7 +88,7 @@ impl Loader<'_> {
         let mut text = |file: &Option<TextFile>, key: &str, default: &[(&str, &str)]| match file {
             Some(file) => {
                 let names: &[&str] = if key == "/clarify" { &["first", "second"] } else { &[] };
-                self.text(file.clone(), &document, key, Names::Only(names))
+                self.text(file.clone(), &document, key, AllowedNames::Only(names))
             }
             None => default_text(default),
         };
@@ -99,7 +99,7 @@ impl Loader<'_> {
         let fallback = Fallback {
             tries: bot.fallback.tries,
             then_hand_off: bot.fallback.then == ThenFile::Handoff,
-            text: self.text(bot.fallback.text.clone(), &document, "/fallback/text", Names::Only(&[])),
+            text: self.text(bot.fallback.text.clone(), &document, "/fallback/text", AllowedNames::Only(&[])),
         };
         let catalogue = Catalogue {
             name: bot.name,
@@ -232,7 +232,7 @@ impl Loader<'_> {
             self.gaps.texts |= document.lacks("");
             for (key, text) in file.texts {
                 let pointer = child("", &key);
-                let text = self.text(text, &document, &pointer, Names::Any);
+                let text = self.text(text, &document, &pointer, AllowedNames::Any);
                 if texts.insert(key.clone(), text).is_some() {
                     let diagnostic = Diagnostic::error(
                         document.key_location(&pointer),
@@ -260,7 +260,7 @@ impl Loader<'_> {
     }
 
     /// A text with variants in each language of the bot. Only `names` may appear in its braces.
-    fn text(&mut self, file: TextFile, document: &Document, pointer: &str, names: Names<'_>) -> Text {
+    fn text(&mut self, file: TextFile, document: &Document, pointer: &str, names: AllowedNames<'_>) -> Text {
         let map = match file {
             TextFile::One(text) => return Text::neutral(self.templates(vec![text], document, pointer, names)),
             TextFile::Many(texts) => return Text::neutral(self.templates(texts, document, pointer, names)),
@@ -283,7 +283,13 @@ impl Loader<'_> {
         Text::by_language(by_language)
     }
 
-    fn templates(&mut self, list: Vec<String>, document: &Document, pointer: &str, names: Names<'_>) -> Vec<Template> {
+    fn templates(
+        &mut self,
+        list: Vec<String>,
+        document: &Document,
+        pointer: &str,
+        names: AllowedNames<'_>,
+    ) -> Vec<Template> {
         if list.is_empty() {
             self.diagnostics.push(
                 Diagnostic::error(document.location(pointer), "the text has no variants").hint("write at least one"),

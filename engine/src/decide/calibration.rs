@@ -39,11 +39,11 @@ pub struct HeldOut {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibration {
     weights: [f64; 2],
-    gate: Gate,
+    gate: EvidenceGate,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Gate {
+struct EvidenceGate {
     mean: [f64; 2],
     deviation: [f64; 2],
     slope: [f64; 2],
@@ -51,7 +51,8 @@ struct Gate {
 }
 
 /// Without held-out examples, general experience: evidence around 0.43, with a spread of 0.16.
-const BLIND_GATE: Gate = Gate { mean: [0.43, 0.0], deviation: [0.16, 1.0], slope: [4.0, 0.0], offset: 5.0 };
+const BLIND_GATE: EvidenceGate =
+    EvidenceGate { mean: [0.43, 0.0], deviation: [0.16, 1.0], slope: [4.0, 0.0], offset: 5.0 };
 
 impl Calibration {
     /// Fits to held-out scores of examples, `per_intent` per intent on average, and to scores of examples `outside` the
@@ -68,7 +69,7 @@ impl Calibration {
         let share = (0.97 - 0.12 / per_intent.max(1.0)).clamp(0.5, 0.99);
         let intents = held_out.first().map_or(0, |row| row.logits.len()) as f64;
         let weight = OUTSIDE * (1.0 - intents / FEW_INTENTS as f64).max(0.0);
-        Self { weights, gate: Gate::fit(&inputs(held_out), (&inputs(outside), weight), share) }
+        Self { weights, gate: EvidenceGate::fit(&inputs(held_out), (&inputs(outside), weight), share) }
     }
 
     /// Returns the probability of each class, and that of being in scope, which is their sum.
@@ -84,7 +85,7 @@ impl Calibration {
     }
 }
 
-impl Gate {
+impl EvidenceGate {
     fn fit(inside: &[[f64; 2]], (outside, weight): (&[[f64; 2]], f64), share: f64) -> Self {
         let count = inside.len() as f64;
         let moment = |j: usize| {

@@ -13,7 +13,7 @@ use super::{
     Classification,
     evidence::{Centres, NEIGHBOURS},
     ngrams::Grams,
-    training::{Change, Fitted, Sample},
+    training::{Fitted, Sample, SampleChange},
 };
 use crate::{
     embedding::Vector,
@@ -70,7 +70,7 @@ impl Classifier {
         before: &[Sample],
         samples: &[Sample],
         vectors: &[Vector],
-        change: &Change,
+        change: &SampleChange,
     ) -> Self {
         let known = |origin: &Option<usize>| self.features.get((*origin)?).map(Arc::clone);
         let features: Vec<Vector> = change

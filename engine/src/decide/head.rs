@@ -60,7 +60,7 @@ impl Head {
             Some(previous) => head.carry_over(previous),
             None => head.start(rows),
         };
-        let problem = Problem { rows, head: &head, last: Mutex::new(None) };
+        let problem = HeadObjective { rows, head: &head, last: Mutex::new(None) };
         let start = head.weights.clone();
         let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
             .with_tolerance_cost(TOLERANCE)
@@ -153,7 +153,7 @@ impl Head {
 }
 
 /// Mean cross-entropy + ‖W‖² / (2·C·n), without a penalty on the bias, and its gradient.
-struct Problem<'a> {
+struct HeadObjective<'a> {
     rows: &'a Rows<'a>,
     head: &'a Head,
     /// The solver asks for cost and gradient of a point separately; one pass computes both.
@@ -166,7 +166,7 @@ struct Point {
     gradient: Vec<f32>,
 }
 
-impl Problem<'_> {
+impl HeadObjective<'_> {
     fn at<T>(&self, weights: &[f32], read: impl FnOnce(&Point) -> T) -> T {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(point) = last.as_ref().filter(|point| point.weights == weights) {
@@ -231,7 +231,7 @@ impl Problem<'_> {
     }
 }
 
-impl CostFunction for Problem<'_> {
+impl CostFunction for HeadObjective<'_> {
     type Param = Vec<f32>;
     type Output = f32;
 
@@ -240,7 +240,7 @@ impl CostFunction for Problem<'_> {
     }
 }
 
-impl Gradient for Problem<'_> {
+impl Gradient for HeadObjective<'_> {
     type Param = Vec<f32>;
     type Gradient = Vec<f32>;
 

@@ -62,10 +62,10 @@ pub struct Fitted {
 }
 
 /// Called with the steps done and the total number of steps.
-pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
+pub type TrainingProgress<'a> = dyn FnMut(usize, usize) + 'a;
 
 /// Fits to samples and their vectors. The result does not depend on the number of threads.
-pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &mut Progress<'_>) -> Fitted {
+pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &mut TrainingProgress<'_>) -> Fitted {
     let grams: Vec<Grams> = samples.par_iter().map(|sample| Grams::of(&sample.text)).collect();
     let data = Data { samples, vectors, grams: &grams, classes };
     let all: Vec<usize> = (0..samples.len()).collect();
@@ -109,7 +109,7 @@ pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &
 
 /// The changes since a fit.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct SampleChange {
     /// For each sample, its position among the samples of the fit; `None` if it is new.
     pub origin: Vec<Option<usize>>,
     /// For each class, its index in the fit; `None` if it is new.
@@ -120,7 +120,7 @@ pub struct Change {
 
 impl Fitted {
     /// Whether the fit can be updated instead of refitted.
-    pub fn can_follow(&self, change: &Change) -> bool {
+    pub fn can_follow(&self, change: &SampleChange) -> bool {
         let samples = change.origin.len();
         samples > REFIT_FROM && (self.drift + change.count) as f64 <= MAX_DRIFT * samples as f64
     }
@@ -134,7 +134,7 @@ impl Fitted {
         &self,
         before: (&[Sample], &[Vector]),
         after: (&[Sample], &[Vector]),
-        change: &Change,
+        change: &SampleChange,
         near: &dyn Fn(&[f32], usize) -> Vec<usize>,
     ) -> Self {
         let fresh: Vec<usize> = (0..after.0.len()).filter(|place| change.origin[*place].is_none()).collect();
@@ -177,7 +177,7 @@ struct Data<'a> {
 }
 
 /// Features and head fitted to a subset of the samples.
-struct Part {
+struct FittedFold {
     whitening: Whitening,
     ngrams: Ngrams,
     head: Head,
@@ -207,7 +207,7 @@ impl Data<'_> {
         folds
     }
 
-    fn fit(&self, members: &[usize], warm: Option<&Head>) -> Part {
+    fn fit(&self, members: &[usize], warm: Option<&Head>) -> FittedFold {
         let vectors: Vec<&Vector> = members.iter().map(|i| &self.vectors[*i]).collect();
         let class_of: Vec<usize> = members.iter().map(|i| self.samples[*i].class).collect();
         let whitening = Whitening::fit(&vectors, &class_of, self.classes);
@@ -217,10 +217,10 @@ impl Data<'_> {
         let dense: Vec<f32> = features.iter().flat_map(|feature| feature.iter().copied()).collect();
         let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };
         let head = Head::fit(&rows, self.classes, warm, ITERATIONS);
-        Part { whitening, ngrams, head, features, class_of }
+        FittedFold { whitening, ngrams, head, features, class_of }
     }
 
-    fn score(&self, part: &Part, members: &[usize]) -> Vec<HeldOut> {
+    fn score(&self, part: &FittedFold, members: &[usize]) -> Vec<HeldOut> {
         let index = Exact::new(&part.features);
         let centres = Centres::of(&part.features, &part.class_of, self.classes);
         members

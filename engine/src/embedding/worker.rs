@@ -17,14 +17,14 @@ const WINDOW: usize = 64;
 
 /// An [`Embedder`] that shares one model and has a bounded queue.
 pub struct EmbeddingWorker {
-    state: Mutex<State>,
+    state: Mutex<WorkerState>,
     changed: Condvar,
     capacity: usize,
     id: String,
     dimension: usize,
 }
 
-struct State {
+struct WorkerState {
     queue: VecDeque<Job>,
     model: ModelSlot,
 }
@@ -38,29 +38,29 @@ enum ModelSlot {
 }
 
 /// The position of a text in its request, and its vector.
-type Answer = (usize, Result<Vector, EmbeddingError>);
+type EmbeddedText = (usize, Result<Vector, EmbeddingError>);
 
 struct Job {
     text: String,
     place: usize,
-    answer: mpsc::Sender<Answer>,
+    answer: mpsc::Sender<EmbeddedText>,
 }
 
 impl EmbeddingWorker {
     /// Shares a model; up to `capacity` texts may wait.
     pub fn new(model: Model, capacity: usize) -> Self {
         let (id, dimension) = (model.id().to_owned(), model.dimension());
-        let state = State { queue: VecDeque::new(), model: ModelSlot::Free(Box::new(model)) };
+        let state = WorkerState { queue: VecDeque::new(), model: ModelSlot::Free(Box::new(model)) };
         Self { state: Mutex::new(state), changed: Condvar::new(), capacity: capacity.max(1), id, dimension }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WorkerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues texts and returns a receiver for their vectors. A list longer than the queue, such as the examples of a
     /// catalogue, is accepted only if nothing else waits.
-    fn enqueue(&self, texts: &[String]) -> Result<mpsc::Receiver<Answer>, EmbeddingError> {
+    fn enqueue(&self, texts: &[String]) -> Result<mpsc::Receiver<EmbeddedText>, EmbeddingError> {
         let (answer, answers) = mpsc::channel();
         let mut state = self.lock();
         if !state.queue.is_empty() && state.queue.len() + texts.len() > self.capacity {
@@ -78,7 +78,7 @@ impl EmbeddingWorker {
             ModelSlot::Free(model) if !state.queue.is_empty() => {
                 let batch = next_batch(&mut state.queue);
                 drop(state);
-                Turn { worker: self, model: Some(model) }.run(batch);
+                QueueTurn { worker: self, model: Some(model) }.run(batch);
                 Ok(())
             }
             ModelSlot::Free(model) => {
@@ -118,12 +118,12 @@ fn next_batch(queue: &mut VecDeque<Job>) -> Vec<Job> {
 }
 
 /// One run of the model. However it ends, the model is released or marked as lost, and waiting threads are woken.
-struct Turn<'a> {
+struct QueueTurn<'a> {
     worker: &'a EmbeddingWorker,
     model: Option<Box<Model>>,
 }
 
-impl Turn<'_> {
+impl QueueTurn<'_> {
     fn run(mut self, mut batch: Vec<Job>) {
         let Some(mut model) = self.model.take() else { return };
         let texts: Vec<String> = batch.iter_mut().map(|job| std::mem::take(&mut job.text)).collect();
@@ -140,7 +140,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for QueueTurn<'_> {
     fn drop(&mut self) {
         self.worker.lock().model = self.model.take().map_or(ModelSlot::Lost, ModelSlot::Free);
         self.worker.changed.notify_all();

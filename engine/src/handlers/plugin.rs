@@ -18,7 +18,7 @@ pub struct PluginSpec {
     /// What the plugin may do beyond computing.
     pub grants: Grants,
     /// Resource limits of a call.
-    pub limits: Limits,
+    pub limits: PluginLimits,
     /// Settings that are passed to the plugin: a JSON object.
     pub settings: Value,
 }
@@ -40,7 +40,7 @@ pub struct Grants {
 
 /// Resource limits of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct PluginLimits {
     /// Linear memory in bytes.
     pub memory_bytes: usize,
     /// Wall-clock time in milliseconds, including host functions.

@@ -21,11 +21,11 @@ pub struct Exact {
     vectors: Vec<Vector>,
     dimension: usize,
     bytes: Vec<i8>,
-    rows: Vec<Row>,
+    rows: Vec<IndexRow>,
 }
 
 /// The meaning of a quantised vector.
-struct Row {
+struct IndexRow {
     /// The step size: the vector is about this times its bytes.
     step: f32,
     /// Length of the difference between the vector and its quantised form.
@@ -39,14 +39,14 @@ impl Exact {
     pub fn new(vectors: &[Vector]) -> Self {
         let dimension = vectors.first().map_or(0, |vector| vector.len());
         let mut bytes = Vec::with_capacity(dimension * vectors.len());
-        let rows = vectors.iter().map(|vector| Row::of(vector, &mut bytes)).collect();
+        let rows = vectors.iter().map(|vector| IndexRow::of(vector, &mut bytes)).collect();
         Self { vectors: vectors.to_vec(), dimension, bytes, rows }
     }
 
     /// Nodes that include the `count` nearest.
     fn candidates(&self, query: &[f32], count: usize) -> Vec<usize> {
         let mut bytes = Vec::with_capacity(self.dimension);
-        let rough = Row::of(query, &mut bytes);
+        let rough = IndexRow::of(query, &mut bytes);
         let length = dot(query, query).sqrt();
         let bounds: Vec<(f32, f32)> = self
             .bytes
@@ -69,7 +69,7 @@ impl Exact {
     }
 }
 
-impl Row {
+impl IndexRow {
     /// Quantises a vector: appends its bytes and returns their meaning.
     fn of(vector: &[f32], bytes: &mut Vec<i8>) -> Self {
         let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));

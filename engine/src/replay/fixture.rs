@@ -44,7 +44,7 @@ pub struct Fixture {
     /// Seed of the random numbers.
     pub seed: u64,
     /// Users with an initial state, by name.
-    pub users: BTreeMap<String, User>,
+    pub users: BTreeMap<String, FixtureUser>,
     /// What the outside world answers.
     pub stubs: Stubs,
     /// Whether each message starts a dialogue of its own.
@@ -78,7 +78,8 @@ impl Fixture {
     /// What keeps the fixture from being played against a server, where only messages can be sent; `None` if nothing
     /// does.
     pub fn needs_inside(&self) -> Option<&'static str> {
-        let begins = |user: &User| user.state != DialogueState::default() || user.id.is_some() || !user.kept.is_empty();
+        let begins =
+            |user: &FixtureUser| user.state != DialogueState::default() || user.id.is_some() || !user.kept.is_empty();
         if self.users.values().any(begins) {
             return Some("an initial state");
         }
@@ -91,7 +92,7 @@ impl Fixture {
 
 /// A user of a fixture.
 #[derive(Clone, Debug, Default)]
-pub struct User {
+pub struct FixtureUser {
     /// The id that scripts see.
     pub id: Option<i64>,
     /// The dialogue state before the first message.

@@ -41,7 +41,7 @@ const UNSAYABLE: &str = "\0";
 /// played is an error; an unsupported part of another tool's file is a warning.
 pub fn read(files: &BTreeMap<String, Vec<u8>>, catalogue: &Catalogue, diagnostics: &mut Diagnostics) -> Vec<Fixture> {
     let shared = shared_files(files);
-    let mut reader = Reader {
+    let mut reader = FixtureReader {
         files,
         shared,
         catalogue,
@@ -104,7 +104,7 @@ fn shared_files(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<&str, &str> {
     files.keys().filter_map(|path| Some((path.as_str(), &path[name(path)?..]))).collect()
 }
 
-struct Reader<'a> {
+struct FixtureReader<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     shared: BTreeMap<&'a str, &'a str>,
     catalogue: &'a Catalogue,
@@ -114,7 +114,7 @@ struct Reader<'a> {
     handlers: OnceCell<BTreeSet<String>>,
 }
 
-impl Reader<'_> {
+impl FixtureReader<'_> {
     /// Names that the bot's files mention: slots, and all text literals of its scripts.
     fn names(&self) -> &BTreeSet<String> {
         self.names.get_or_init(|| {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banter_engine::handlers::plugin::{Grants, Limits, PluginRuntime, PluginSpec};
+use banter_engine::handlers::plugin::{Grants, PluginLimits, PluginRuntime, PluginSpec};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -15,7 +15,7 @@ use crate::support::{SANDBOX, TestHost, call, call_as, load, spec};
 /// A limit long enough to be measured on a busy machine.
 const LIMIT: Duration = Duration::from_millis(1_000);
 
-fn limited(name: &str, change: impl FnOnce(&mut Limits)) -> PluginSpec {
+fn limited(name: &str, change: impl FnOnce(&mut PluginLimits)) -> PluginSpec {
     let mut spec = spec(name);
     spec.limits.time_ms = LIMIT.as_millis() as u64;
     change(&mut spec.limits);

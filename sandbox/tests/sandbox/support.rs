@@ -11,7 +11,7 @@ use banter_engine::{
     handlers::{
         Effect,
         context::Context,
-        plugin::{Grants, Limits, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
+        plugin::{Grants, Plugin, PluginCall, PluginFailure, PluginLimits, PluginReply, PluginRuntime, PluginSpec},
     },
     host::{Host, HostError, HttpAnswer},
     ids::IntentId,
@@ -88,7 +88,7 @@ pub fn spec(name: &str) -> PluginSpec {
         name: name.to_owned(),
         file: format!("plugins/{name}.wasm"),
         grants: Grants { log: true, kv: true, clock: true, random: true, http },
-        limits: Limits { memory_bytes: 16 << 20, time_ms: 10_000, fuel: 2_000_000_000, parallel: 4 },
+        limits: PluginLimits { memory_bytes: 16 << 20, time_ms: 10_000, fuel: 2_000_000_000, parallel: 4 },
         settings: json!({ "a": 1 }),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     catalogs::{
         self, BotError, Catalogs,
         follower::Follower,
-        gate::{Gate, GateStage, Progress, Step},
+        gate::{Gate, GateStage, GateStep, Progress},
         releases::{ReleaseLimits, Releases},
         serving::{Serving, short},
         source::Source,
@@ -79,7 +79,7 @@ impl Parts<'_> {
             return Ok(Origin::Store(Box::new(record.clone()), None));
         }
         // Loading compiles new plugins, which takes a while.
-        (self.progress)(Step { stage: GateStage::Load, done: 0, total: 1 });
+        (self.progress)(GateStep { stage: GateStage::Load, done: 0, total: 1 });
         let loaded = catalogs::load_bundle(&self.config.bot, &bundle, &diagnostics, &self.scripting, &*self.sandbox);
         match (loaded, stored) {
             (Ok(catalogue), stored) => Ok(Origin::Folder(Box::new(Folder { catalogue, bundle, diagnostics, stored }))),

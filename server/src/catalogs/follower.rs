@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     Catalogs,
-    serving::{Line, Serving},
+    serving::{ActiveVersions, Serving},
     source::Source,
     terms::{ACTIVATED, ReleaseError},
 };
@@ -86,7 +86,7 @@ impl Follower {
     }
 
     /// What is in use here.
-    pub fn line(&self) -> Arc<Line> {
+    pub fn line(&self) -> Arc<ActiveVersions> {
         self.catalogs.line()
     }
 
@@ -188,7 +188,7 @@ impl Follower {
         in_use.extend(canary.as_ref().map(|(serving, _)| serving.id.clone()));
         let before = Arc::clone(&self.catalogs.line().stable.snapshot.classifier);
         let keep = (!Arc::ptr_eq(&before, &stable.snapshot.classifier)).then(|| Arc::clone(&stable.snapshot));
-        self.catalogs.swap(Line { generation: activation.generation, stable, canary });
+        self.catalogs.swap(ActiveVersions { generation: activation.generation, stable, canary });
         self.source.keep_only(&in_use.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         if let Some(snapshot) = keep {
             self.keep(snapshot);

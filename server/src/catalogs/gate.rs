@@ -29,7 +29,7 @@ const NICE: i32 = 5;
 
 /// The progress of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Step {
+pub struct GateStep {
     pub stage: GateStage,
     /// Finished items of the stage.
     pub done: usize,
@@ -51,7 +51,7 @@ pub enum GateStage {
     Replay,
 }
 
-impl From<Stage> for Step {
+impl From<Stage> for GateStep {
     fn from(stage: Stage) -> Self {
         match stage {
             Stage::Embedding(done, total) => Self { stage: GateStage::Embed, done, total },
@@ -61,7 +61,7 @@ impl From<Stage> for Step {
 }
 
 /// Called at each step.
-pub type Progress<'a> = &'a (dyn Fn(Step) + Sync);
+pub type Progress<'a> = &'a (dyn Fn(GateStep) + Sync);
 
 /// The findings of the gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -105,7 +105,7 @@ pub struct FixtureDifference {
 }
 
 /// A version that passed.
-pub struct Candidate {
+pub struct CheckedVersion {
     /// The hash of the version's files.
     pub id: String,
     pub bundle: Bundle,
@@ -185,7 +185,7 @@ impl Gate {
         base: &Snapshot,
         with_fixtures: bool,
         progress: Progress<'_>,
-    ) -> Result<Candidate, GateError> {
+    ) -> Result<CheckedVersion, GateError> {
         self.run(|| self.pass_here(bundle, diagnostics, base, with_fixtures, progress))
     }
 
@@ -196,9 +196,9 @@ impl Gate {
         base: &Snapshot,
         with_fixtures: bool,
         progress: Progress<'_>,
-    ) -> Result<Candidate, GateError> {
+    ) -> Result<CheckedVersion, GateError> {
         let manifest = bundle.manifest();
-        let mut run = Run::new(manifest.id(), progress);
+        let mut run = GateRun::new(manifest.id(), progress);
         let catalogue = self.load(&bundle, &mut diagnostics);
         let Some(catalogue) = catalogue.filter(|_| !diagnostics.has_errors()) else {
             return Err(run.refuse(&diagnostics));
@@ -220,7 +220,7 @@ impl Gate {
         if !run.report.passed {
             return Err(GateError::Refused(Box::new(run.report)));
         }
-        Ok(Candidate { id: run.report.version.clone(), bundle, manifest, snapshot, fixtures, report: run.report })
+        Ok(CheckedVersion { id: run.report.version.clone(), bundle, manifest, snapshot, fixtures, report: run.report })
     }
 
     /// Loads a bot from its files, with the handlers that will serve.
@@ -228,7 +228,7 @@ impl Gate {
         loader::load(bundle, &self.scripting, &*self.plugins, diagnostics)
     }
 
-    fn build(&self, catalogue: Arc<Catalogue>, base: &Snapshot, run: &mut Run<'_>) -> Result<Snapshot, GateError> {
+    fn build(&self, catalogue: Arc<Catalogue>, base: &Snapshot, run: &mut GateRun<'_>) -> Result<Snapshot, GateError> {
         let progress = run.progress;
         let mut show = |stage: Stage| progress(stage.into());
         let folder = Some(self.index_folder.as_path());
@@ -252,7 +252,7 @@ impl Gate {
         self.run(|| {
             let mut diagnostics = Diagnostics::default();
             let fixtures = reader::read(&fixture_files(bundle), &snapshot.catalogue, &mut diagnostics);
-            let mut run = Run::new(id.to_owned(), &|_| {});
+            let mut run = GateRun::new(id.to_owned(), &|_| {});
             if diagnostics.has_errors() {
                 return Err(run.refuse(&diagnostics));
             }
@@ -269,13 +269,13 @@ impl Gate {
     /// # Errors
     /// A message cannot be embedded.
     pub fn replaying_engine(&self, fixtures: &[Fixture], progress: Progress<'_>) -> Result<Engine, GateError> {
-        let mut show = |done, total| progress(Step { stage: GateStage::Embed, done, total });
+        let mut show = |done, total| progress(GateStep { stage: GateStage::Embed, done, total });
         let pinned = PinnedEmbedder::new(Arc::clone(&self.embedder), fixtures, Some(&self.replay_folder), &mut show);
         let pinned = pinned.map_err(|error| GateError::Broken(error.to_string()))?;
         Ok(Engine::new(Arc::new(pinned), Arc::clone(&self.patient), Arc::new(NoHost)))
     }
 
-    fn replay(&self, snapshot: &Snapshot, fixtures: &[Fixture], run: &mut Run<'_>) -> Result<(), GateError> {
+    fn replay(&self, snapshot: &Snapshot, fixtures: &[Fixture], run: &mut GateRun<'_>) -> Result<(), GateError> {
         if fixtures.is_empty() {
             return Ok(());
         }
@@ -287,7 +287,7 @@ impl Gate {
             .map(|fixture| {
                 let outcome = replay::replay(&engine, snapshot, fixture);
                 let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                progress(Step { stage: GateStage::Replay, done, total });
+                progress(GateStep { stage: GateStage::Replay, done, total });
                 outcome
             })
             .collect();
@@ -321,15 +321,15 @@ fn differences(outcome: &Outcome) -> Vec<FixtureDifference> {
 }
 
 /// One pass through the gate.
-struct Run<'a> {
+struct GateRun<'a> {
     report: GateReport,
     progress: Progress<'a>,
     begun: Instant,
 }
 
-impl<'a> Run<'a> {
+impl<'a> GateRun<'a> {
     fn new(version: String, progress: Progress<'a>) -> Self {
-        progress(Step { stage: GateStage::Load, done: 0, total: 1 });
+        progress(GateStep { stage: GateStage::Load, done: 0, total: 1 });
         Self { report: GateReport { version, ..GateReport::default() }, progress, begun: Instant::now() }
     }
 

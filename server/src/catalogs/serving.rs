@@ -27,7 +27,7 @@ pub struct Serving {
 
 /// The outcomes of turns since the server began to serve a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Counts {
+pub struct TurnCounts {
     /// An intent reached its threshold.
     pub matched: u64,
     /// Two intents were too close to call.
@@ -40,7 +40,7 @@ pub struct Counts {
     pub failed: u64,
 }
 
-impl Counts {
+impl TurnCounts {
     /// The share of messages outside forms that matched an intent, from 0 to 1; `None` if there are none.
     pub fn match_rate(&self) -> Option<f64> {
         let all = self.matched + self.ambiguous + self.unknown;
@@ -81,10 +81,10 @@ impl Serving {
     }
 
     /// The counts so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> TurnCounts {
         let [matched, ambiguous, unknown, form, failed] =
             self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
-        Counts { matched, ambiguous, unknown, form, failed }
+        TurnCounts { matched, ambiguous, unknown, form, failed }
     }
 }
 
@@ -97,7 +97,7 @@ pub fn short(version: &str) -> &str {
 }
 
 /// The versions that are in use together.
-pub struct Line {
+pub struct ActiveVersions {
     /// The generation of the activation; 0 before the first.
     pub generation: i64,
     /// The version for all users except the canary's.
@@ -106,7 +106,7 @@ pub struct Line {
     pub canary: Option<(Arc<Serving>, u8)>,
 }
 
-impl Line {
+impl ActiveVersions {
     /// The version of a user. It depends only on the user and the canary, so all servers agree and no user alternates.
     pub fn for_user(&self, user: UserId) -> &Arc<Serving> {
         match &self.canary {
@@ -122,7 +122,7 @@ impl Line {
     }
 
     /// The counts by version.
-    pub fn counts(&self) -> BTreeMap<String, Counts> {
+    pub fn counts(&self) -> BTreeMap<String, TurnCounts> {
         let canary = self.canary.iter().map(|(canary, _)| canary);
         canary.chain([&self.stable]).map(|serving| (serving.id.clone(), serving.counts())).collect()
     }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::catalogs::{
     gate::{GateError, GateReport},
-    serving::Counts,
+    serving::TurnCounts,
 };
 use banter_stores::{
     Millis, StoreError, UserId,
@@ -167,7 +167,7 @@ pub struct FleetServer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VersionCounts {
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: TurnCounts,
     /// The share of messages outside forms that matched an intent, from 0 to 1.
     #[schema(required)]
     pub match_rate: Option<f64>,
@@ -175,7 +175,7 @@ pub struct VersionCounts {
 
 /// A version in a list.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct VersionRow {
+pub struct VersionSummary {
     /// The id: 64 hex digits.
     pub id: String,
     /// The catalogue version that turns are stored with.
@@ -197,10 +197,10 @@ pub struct VersionRow {
 /// Versions, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Versions {
-    pub versions: Vec<VersionRow>,
+    pub versions: Vec<VersionSummary>,
 }
 
-impl VersionRow {
+impl VersionSummary {
     /// The row of a stored version; `active` is the id of the version in use.
     pub fn of(record: &VersionRecord, active: Option<&str>) -> Self {
         Self {

@@ -30,7 +30,7 @@ pub struct App {
     pub follower: Arc<Follower>,
     pub metrics: Arc<Metrics>,
     pub access: Access,
-    pub bounds: Bounds,
+    pub bounds: RequestBounds,
 }
 
 /// Who may do what, beside users with a token.
@@ -47,7 +47,7 @@ pub struct Access {
 }
 
 /// Bounds on requests.
-pub struct Bounds {
+pub struct RequestBounds {
     pub body_bytes: u64,
     /// How long a body may take to arrive.
     pub body_time: Duration,
@@ -89,7 +89,7 @@ impl Access {
     }
 }
 
-impl Bounds {
+impl RequestBounds {
     pub fn of(config: &Config) -> Self {
         Self {
             body_bytes: config.limits.body_bytes,

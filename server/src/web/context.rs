@@ -43,7 +43,7 @@ impl Trace {
     }
 }
 
-impl Context {
+impl RequestContext {
     /// Runs the work of a request inside its span, so that every log line, errors included, carries the request id.
     pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, Problem>
     where
@@ -54,14 +54,14 @@ impl Context {
 }
 
 /// What handlers need from a request besides its body.
-pub struct Context {
+pub struct RequestContext {
     span: Span,
     /// The client's address in the form of a rate-limit key: IPv6 addresses are cut to their /64.
     pub address: String,
 }
 
 #[rocket::async_trait]
-impl<'r> FromRequest<'r> for Context {
+impl<'r> FromRequest<'r> for RequestContext {
     type Error = std::convert::Infallible;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {

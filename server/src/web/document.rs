@@ -20,9 +20,9 @@ struct Shared;
 
 /// The OpenAPI 3.1 document of all routes.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let apis = [messages::Document::openapi(), rasa::Document::openapi(), admin::Document::openapi()];
+    let apis = [messages::ApiDescription::openapi(), rasa::ApiDescription::openapi(), admin::ApiDescription::openapi()];
     let mut document = Shared::openapi();
-    for api in apis.into_iter().chain([service::Document::openapi()]) {
+    for api in apis.into_iter().chain([service::ApiDescription::openapi()]) {
         document.merge(api);
     }
     let components = document.components.get_or_insert_default();

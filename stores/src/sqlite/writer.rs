@@ -22,7 +22,7 @@ const GROUP: usize = 256;
 type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// A job's statements. They run in a savepoint of their own: all or none of them.
-type Job = Box<dyn FnOnce(&Connection) -> Ended + Send>;
+type WriteJob = Box<dyn FnOnce(&Connection) -> Ended + Send>;
 
 /// A job whose statements have run.
 struct Ended {
@@ -36,7 +36,7 @@ pub type Written<T> = BoxFuture<'static, Result<T, StoreError>>;
 /// A handle to the writer's thread.
 #[derive(Clone)]
 pub struct Writer {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<WriteJob>,
 }
 
 impl Writer {
@@ -60,7 +60,7 @@ impl Writer {
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<Written<T>, StoreError> {
         let (answer, done) = oneshot::channel();
-        let run: Job = Box::new(move |connection| {
+        let run: WriteJob = Box::new(move |connection| {
             let result = job(connection).map_err(failed);
             let good = result.is_ok();
             let finish: Finish = Box::new(move |committed| {
@@ -86,7 +86,7 @@ fn stopped() -> StoreError {
     StoreError::outage("sqlite", "the writer has stopped")
 }
 
-fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>) {
+fn work(mut connection: Connection, mut queue: mpsc::Receiver<WriteJob>) {
     let mut group = Vec::with_capacity(GROUP);
     while let Some(first) = queue.blocking_recv() {
         group.push(first);
@@ -104,7 +104,7 @@ fn work(mut connection: Connection, mut queue: mpsc::Receiver<Job>) {
 }
 
 /// Runs all jobs in one transaction. A job that fails undoes its own statements and no others.
-fn run_group(connection: &mut Connection, group: &mut Vec<Job>) -> rusqlite::Result<()> {
+fn run_group(connection: &mut Connection, group: &mut Vec<WriteJob>) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut finishes = Vec::with_capacity(group.len());
     for job in group.drain(..) {

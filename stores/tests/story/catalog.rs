@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use banter_engine::catalogue::manifest::{Manifest, Part, hash_of};
+use banter_engine::catalogue::manifest::{FileDigest, Manifest, hash_of};
 use banter_stores::{
     AuditEntry, Stores, UserId,
     catalog::{Activation, Canary, KEPT_CLASSIFIERS, ServerRecord, VersionRecord},
@@ -10,7 +10,7 @@ use banter_stores::{
 use serde_json::json;
 
 fn version(number: i64) -> VersionRecord {
-    let part = Part { hash: format!("{number:064x}"), bytes: 1 };
+    let part = FileDigest { hash: format!("{number:064x}"), bytes: 1 };
     let manifest = Manifest { files: BTreeMap::from([("bot.yaml".to_owned(), part)]) };
     VersionRecord {
         id: manifest.id(),

@@ -55,13 +55,13 @@ pub struct CallArgs {
 }
 
 /// A plugin: its entry in bot.yaml, if any, and its bytes.
-struct Subject {
+struct CheckedCall {
     spec: PluginSpec,
     named: bool,
     component: Vec<u8>,
 }
 
-impl Subject {
+impl CheckedCall {
     fn find(config: &Config, name: &str) -> Result<Self, Failure> {
         let mut diagnostics = Diagnostics::default();
         let bundle = Bundle::read(&config.bot, &mut diagnostics).map_err(|error| {
@@ -148,7 +148,7 @@ fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Fail
 
 /// Calls a plugin and prints its reply.
 pub(super) fn call_once(config: &Config, name: &str, arguments: &CallArgs, as_json: bool) -> Result<u8, Failure> {
-    let subject = Subject::find(config, name)?;
+    let subject = CheckedCall::find(config, name)?;
     let runtime = runtime(0)?;
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
     let plugin = load(&sandbox, &subject)?;
@@ -172,7 +172,7 @@ pub(super) fn call_once(config: &Config, name: &str, arguments: &CallArgs, as_js
     }
 }
 
-fn load(sandbox: &Sandbox, subject: &Subject) -> Result<Arc<dyn Plugin>, Failure> {
+fn load(sandbox: &Sandbox, subject: &CheckedCall) -> Result<Arc<dyn Plugin>, Failure> {
     sandbox
         .load(subject.spec.clone(), &subject.component)
         .map_err(|failure| Failure::check(format!("{}: {}", subject.spec.file, failure.message), failure.hint))
@@ -216,7 +216,7 @@ fn grants_of(spec: &PluginSpec, imports: &[String]) -> Vec<(String, bool)> {
 
 /// Checks a component, and times a call.
 pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: bool) -> Result<u8, Failure> {
-    let subject = Subject::find(config, name)?;
+    let subject = CheckedCall::find(config, name)?;
     let runtime = runtime(0)?;
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
     let failed = |failure: banter_engine::handlers::plugin::LoadFailure| Failure::check(failure.message, failure.hint);

@@ -19,7 +19,7 @@ use super::{print, show};
 use crate::failure::Failure;
 use banter_server::{
     catalogs::{
-        gate::{GateReport, Step},
+        gate::{GateReport, GateStep},
         terms::Published,
     },
     config::Config,
@@ -109,7 +109,7 @@ impl Client {
     ///
     /// # Errors
     /// The server refuses the bot or does not respond.
-    pub fn publish(&self, query: &str, tar: &[u8], step: &dyn Fn(Step)) -> Result<Published, Failure> {
+    pub fn publish(&self, query: &str, tar: &[u8], step: &dyn Fn(GateStep)) -> Result<Published, Failure> {
         let request = self
             .agent
             .post(format!("{}/admin/versions?{query}", self.server))

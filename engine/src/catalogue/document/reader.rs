@@ -18,12 +18,12 @@ const MAX_DEPTH: usize = 32;
 pub(super) fn read(document: Document, text: &str) -> Result<Document, Diagnostic> {
     let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let mut reader =
-        Reader { parser: Parser::new_from_str(text), text, offsets, document, anchors: HashMap::new(), nodes: 0 };
+        YamlReader { parser: Parser::new_from_str(text), text, offsets, document, anchors: HashMap::new(), nodes: 0 };
     reader.read()?;
     Ok(reader.document)
 }
 
-struct Reader<'a> {
+struct YamlReader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     text: &'a str,
     offsets: Vec<usize>,
@@ -32,7 +32,7 @@ struct Reader<'a> {
     nodes: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> YamlReader<'a> {
     fn read(&mut self) -> Result<(), Diagnostic> {
         let mut seen = false;
         loop {

@@ -11,7 +11,7 @@ use crate::{
         Handler, Intent, SlotSpec,
         document::{Document, child},
         example::{Example, Mark, parse_annotations},
-        lint::Names,
+        lint::AllowedNames,
         shape::Shape,
         wire::{HandlerFile, IntentFile, RoleFile, SlotFile, TextFile},
     },
@@ -72,8 +72,8 @@ impl Loader<'_> {
             slots.push(self.slot(name, value, document, entities));
         }
         let names: Vec<&str> = slots.iter().map(|slot: &SlotSpec| slot.name.as_str()).collect();
-        let names = if document.lacks("/slots") { Names::Any } else { Names::Only(&names) };
-        let title = file.title.map(|title| self.text(title, document, "/title", Names::Only(&[])));
+        let names = if document.lacks("/slots") { AllowedNames::Any } else { AllowedNames::Only(&names) };
+        let title = file.title.map(|title| self.text(title, document, "/title", AllowedNames::Only(&[])));
         let handler = self.handler(file.handler, document, names);
         let answers = ["jump", "script", "plugin", "handoff", "reply"].map(|kind| child("/handler", kind));
         let answer = answers.iter().find(|pointer| document.value.pointer(pointer).is_some());
@@ -196,8 +196,9 @@ impl Loader<'_> {
             );
             self.diagnostics.push(diagnostic.hint("add `ask: …`, or `required: false`"));
         }
-        let mut text =
-            |file: Option<TextFile>, key| Some(self.text(file?, document, &child(&pointer, key), Names::Only(&[])));
+        let mut text = |file: Option<TextFile>, key| {
+            Some(self.text(file?, document, &child(&pointer, key), AllowedNames::Only(&[])))
+        };
         SlotSpec {
             ask: text(file.ask, "ask"),
             retry: text(file.retry, "retry"),
@@ -213,7 +214,7 @@ impl Loader<'_> {
         self.gaps.entities || self.bot.entities.iter().any(|known| known == name)
     }
 
-    fn handler(&mut self, file: HandlerFile, document: &Document, slots: Names<'_>) -> Handler {
+    fn handler(&mut self, file: HandlerFile, document: &Document, slots: AllowedNames<'_>) -> Handler {
         let given = [
             file.reply.is_some(),
             file.script.is_some(),

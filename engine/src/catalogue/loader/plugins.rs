@@ -12,7 +12,7 @@ use crate::{
         wire::{BotFile, LimitsFile, PluginFile},
     },
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
-    handlers::plugin::{Grants, Limits, MissingPlugin, PluginRuntime, PluginSpec},
+    handlers::plugin::{Grants, MissingPlugin, PluginLimits, PluginRuntime, PluginSpec},
     policy::HttpPolicy,
 };
 
@@ -164,8 +164,8 @@ fn spec(name: &str, file: &PluginFile, bot: &BotFile) -> PluginSpec {
     }
 }
 
-fn limits(file: &LimitsFile) -> Limits {
-    Limits {
+fn limits(file: &LimitsFile) -> PluginLimits {
+    PluginLimits {
         memory_bytes: (file.memory_mib as usize) << 20,
         time_ms: file.time_ms.into(),
         fuel: u64::from(file.fuel_millions) * 1_000_000,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Reader, SOMEBODY, UNSAYABLE, foreign};
+use super::{FixtureReader, SOMEBODY, UNSAYABLE, foreign};
 use crate::{
     catalogue::document::decode,
     diagnostic::{Diagnostic, Location},
@@ -58,7 +58,7 @@ const ASSERTERS: [&str; 14] = [
 ];
 
 /// Reads the conversation of a file. Unsupported parts are reported as warnings.
-pub fn read(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture> {
+pub fn read(reader: &mut FixtureReader<'_>, path: &str, bytes: &[u8]) -> Option<Fixture> {
     reader.diagnostics.add_source(path, &String::from_utf8_lossy(bytes));
     let text = match decode(path, bytes) {
         Ok(text) => text,
@@ -127,7 +127,7 @@ fn list_of(text: &str) -> Option<(String, Vec<String>)> {
 }
 
 /// Reports errors in an utterance file.
-pub fn check_utterances(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) {
+pub fn check_utterances(reader: &mut FixtureReader<'_>, path: &str, bytes: &[u8]) {
     reader.diagnostics.add_source(path, &String::from_utf8_lossy(bytes));
     match decode(path, bytes) {
         Ok(text) if list_of(text).is_none_or(|(_, list)| list.is_empty()) => {
@@ -143,7 +143,7 @@ pub fn check_utterances(reader: &mut Reader<'_>, path: &str, bytes: &[u8]) {
 }
 
 struct Convo<'a, 'b> {
-    reader: &'a mut Reader<'b>,
+    reader: &'a mut FixtureReader<'b>,
     path: &'a str,
     utterances: BTreeMap<String, Vec<String>>,
     name: String,

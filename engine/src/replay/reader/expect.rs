@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Reader;
+use super::FixtureReader;
 use crate::{
     catalogue::document::{Document, child},
     diagnostic::{Diagnostic, choose_hint},
@@ -20,7 +20,7 @@ use crate::{
 
 /// Adds the expectations of a file to `out`; `negated` is true inside `not`.
 pub fn read(
-    reader: &mut Reader<'_>,
+    reader: &mut FixtureReader<'_>,
     document: &Document,
     file: &ExpectFile,
     pointer: &str,
@@ -98,7 +98,7 @@ pub fn read(
 }
 
 struct Adding<'a, 'b> {
-    reader: &'a mut Reader<'b>,
+    reader: &'a mut FixtureReader<'b>,
     document: &'a Document,
     pointer: &'a str,
     negated: bool,

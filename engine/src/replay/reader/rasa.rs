@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
-use super::{Reader, UNSAYABLE, foreign};
+use super::{FixtureReader, UNSAYABLE, foreign};
 use crate::{
     catalogue::document::{Document, child},
     diagnostic::Diagnostic,
@@ -26,7 +26,7 @@ pub fn is_one(value: &Value) -> bool {
 }
 
 /// Reads the stories and test cases of a file. Unsupported parts are reported as warnings.
-pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
+pub fn read(reader: &mut FixtureReader<'_>, document: &Document) -> Vec<Fixture> {
     let mut fixtures = Vec::new();
     for key in document.value.as_object().map(|fields| fields.keys()).into_iter().flatten() {
         if !["stories", "test_cases", "version"].contains(&key.as_str()) {
@@ -63,7 +63,7 @@ pub fn read(reader: &mut Reader<'_>, document: &Document) -> Vec<Fixture> {
 }
 
 struct Mapping<'a, 'b> {
-    reader: &'a mut Reader<'b>,
+    reader: &'a mut FixtureReader<'b>,
     document: &'a Document,
     pointer: String,
     steps: Vec<Step>,
@@ -124,7 +124,7 @@ impl Mapping<'_, '_> {
             expectations: Vec::new(),
             events: None,
         };
-        for Mark { name, value, .. } in entities {
+        for RasaMark { name, value, .. } in entities {
             let Some(name) = name else { continue };
             if self.reader.catalogue.entities.contains_key(&name) {
                 let matcher = value.map_or(Matcher::Anything, |value| Matcher::Equals(value.into()));
@@ -219,13 +219,13 @@ impl Mapping<'_, '_> {
 
 /// A marked entity: its name and value, if given, and a message about what is not supported.
 #[derive(Debug, Default)]
-struct Mark {
+struct RasaMark {
     name: Option<String>,
     value: Option<String>,
     odd: Option<String>,
 }
 
-impl Mark {
+impl RasaMark {
     /// Parses `city` or, with a value, `city:moscow`.
     fn short(text: &str) -> Self {
         let (name, value) = match text.split_once(':') {
@@ -255,22 +255,22 @@ impl Mark {
 }
 
 /// Splits a message into its text and its marks: `[Moscow](city)`, `[Moscow]{"entity": "city", "value": "moscow"}`.
-fn plain(text: &str) -> (String, Vec<Mark>) {
+fn plain(text: &str) -> (String, Vec<RasaMark>) {
     static MARK: LazyLock<Regex> = LazyLock::new(|| regex(r"\[([^\]]+)\](?:\(([^)]+)\)|(\{[^}]+\}))"));
     let mut entities = Vec::new();
     let bare = MARK.replace_all(text, |found: &Captures<'_>| {
-        entities.extend(found.get(2).map(|short| Mark::short(short.as_str())));
-        entities.extend(found.get(3).map(|json| Mark::long(json.as_str())));
+        entities.extend(found.get(2).map(|short| RasaMark::short(short.as_str())));
+        entities.extend(found.get(3).map(|json| RasaMark::long(json.as_str())));
         found[1].to_owned()
     });
     (bare.into_owned(), entities)
 }
 
-fn unmapped(reader: &mut Reader<'_>, document: &Document, pointer: &str, message: &str) {
+fn unmapped(reader: &mut FixtureReader<'_>, document: &Document, pointer: &str, message: &str) {
     reader.diagnostics.push(Diagnostic::warning(document.key_location(pointer), message).hint(HINT));
 }
 
-fn wrong(reader: &mut Reader<'_>, document: &Document, pointer: &str, message: &str) {
+fn wrong(reader: &mut FixtureReader<'_>, document: &Document, pointer: &str, message: &str) {
     let diagnostic = Diagnostic::error(document.location(pointer), message);
     reader.diagnostics.push(diagnostic.hint("see Rasa's documentation of end-to-end tests"));
 }

@@ -6,7 +6,7 @@ use jiff::{
 };
 use serde_json::Value;
 
-use super::{Reader, SOMEBODY};
+use super::{FixtureReader, SOMEBODY};
 use crate::{
     catalogue::document::{Document, child},
     diagnostic::{Diagnostic, choose_hint},
@@ -24,7 +24,7 @@ use crate::{
     state::DialogueState,
 };
 
-impl Reader<'_> {
+impl FixtureReader<'_> {
     /// Adds a file's clock, seed, users and stubs to those of the setup.
     pub(super) fn set_world(&mut self, document: &Document, file: &mut FixtureFile, fixture: &mut Fixture) {
         fixture.tags.append(&mut file.tags);

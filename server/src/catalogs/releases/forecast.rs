@@ -6,7 +6,7 @@ use tokio::task::block_in_place;
 
 use super::Releases;
 use crate::catalogs::{
-    gate::{Candidate, GateStage, Progress, Step},
+    gate::{CheckedVersion, GateStage, GateStep, Progress},
     serving::Serving,
     terms::{Forecast, ReleaseError},
     timestamp,
@@ -18,7 +18,7 @@ impl Releases {
     pub(super) async fn forecast(
         &self,
         from: &Serving,
-        candidate: &Candidate,
+        candidate: &CheckedVersion,
         with_texts: bool,
         progress: Progress<'_>,
     ) -> Result<Forecast, ReleaseError> {
@@ -35,7 +35,7 @@ impl Releases {
         block_in_place(|| {
             gate.run(|| {
                 for (done, text) in said.iter().enumerate() {
-                    progress(Step { stage: GateStage::Replay, done, total: said.len() });
+                    progress(GateStep { stage: GateStage::Replay, done, total: said.len() });
                     of_users.extend(forecast::of_utterance(&engine, snapshots, text, at).map_err(internal)?);
                 }
                 for fixture in &candidate.fixtures {

@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 
 use super::{Releases, check_percent};
 use crate::catalogs::{
-    gate::{Candidate, GateError, Progress},
+    gate::{CheckedVersion, GateError, Progress},
     serving::Serving,
     terms::{Actor, Bound, NothingToDo, Published, ReleaseError, Wish},
 };
@@ -73,7 +73,7 @@ impl Releases {
     /// Stores a version that passed and moves the pointer to it; the new generation.
     async fn put_into_use(
         &self,
-        candidate: Candidate,
+        candidate: CheckedVersion,
         before: Option<&Activation>,
         wish: &Wish,
         actor: &Actor,
@@ -97,7 +97,7 @@ impl Releases {
     /// Stores files, version and classifier, in this order: what names something comes after it.
     async fn store(
         &self,
-        candidate: &Candidate,
+        candidate: &CheckedVersion,
         before: Option<&Activation>,
         message: &str,
         actor: &Actor,
@@ -122,7 +122,7 @@ impl Releases {
         self.source.share(&candidate.id, &candidate.snapshot).await.map(drop)
     }
 
-    async fn diff_to(&self, from: &Serving, candidate: &Candidate) -> Result<CatalogueDiff, ReleaseError> {
+    async fn diff_to(&self, from: &Serving, candidate: &CheckedVersion) -> Result<CatalogueDiff, ReleaseError> {
         // The first version has no record yet, so all its files are new.
         let old = self.stores().catalog.version(&from.id).await?.map(|record| record.manifest).unwrap_or_default();
         let new = (&*candidate.snapshot.catalogue, &candidate.manifest);

@@ -33,13 +33,13 @@ use utoipa::{
 use crate::{
     catalogs::{
         archive,
-        gate::Step,
-        terms::{Fleet, ReleaseError, VersionRow, Versions},
+        gate::GateStep,
+        terms::{Fleet, ReleaseError, VersionSummary, Versions},
     },
     web::{
         app::App,
         body::{Body, refuse},
-        context::Context,
+        context::RequestContext,
         document::problems,
         guard::{
             admin::{self, Admin},
@@ -62,14 +62,14 @@ pub fn routes() -> Vec<Route> {
 #[derive(OpenApi)]
 #[openapi(
     paths(publish::publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit),
-    components(schemas(Step))
+    components(schemas(GateStep))
 )]
-pub struct Document;
+pub struct ApiDescription;
 
 #[derive(Serialize, ToSchema)]
 struct Version {
     #[serde(flatten)]
-    row: VersionRow,
+    row: VersionSummary,
     /// Path to hash and size of each file.
     #[schema(value_type = BTreeMap<String, FileDigest>)]
     manifest: Manifest,
@@ -173,7 +173,7 @@ async fn versions(
     _admin: Admin<admin::Read>,
     limit: Option<&str>,
     before: Option<&str>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Tagged<Versions>, Problem> {
     let limit = rows(limit)?;
@@ -183,7 +183,7 @@ async fn versions(
     };
     let (records, activation) = context.run(work).await?;
     let (active, generation) = state_of(activation.as_ref());
-    let versions = records.iter().map(|record| VersionRow::of(record, active)).collect();
+    let versions = records.iter().map(|record| VersionSummary::of(record, active)).collect();
     Ok(Tagged::new(Versions { versions }, generation))
 }
 
@@ -204,7 +204,7 @@ async fn versions(
 async fn version(
     _admin: Admin<admin::Read>,
     id: &str,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<Version>, Problem> {
     let work = async {
@@ -212,7 +212,7 @@ async fn version(
         Ok::<_, ReleaseError>((record, app.queries.activation().await?))
     };
     let (record, activation) = context.run(work).await?;
-    let row = VersionRow::of(&record, state_of(activation.as_ref()).0);
+    let row = VersionSummary::of(&record, state_of(activation.as_ref()).0);
     Ok(Json(Version { row, manifest: record.manifest }))
 }
 
@@ -233,7 +233,7 @@ async fn version(
 async fn bundle(
     _admin: Admin<admin::Read>,
     id: &str,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<(ContentType, Vec<u8>), Problem> {
     let work = async {
@@ -265,7 +265,7 @@ async fn diff(
     _admin: Admin<admin::Read>,
     from: Option<&str>,
     to: Option<&str>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<CatalogueDiff>, Problem> {
     let missing = |name: &str| RequestError::InvalidParameter(name.to_owned());
@@ -291,7 +291,7 @@ async fn activate(
     admin: Admin<admin::Activate>,
     expected: IfMatch,
     body: Body<VersionChoice>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Tagged<Activation>, Problem> {
     tagged(context.run(app.releases.activate(&body.value.version, expected.0, &admin.actor)).await?)
@@ -317,7 +317,7 @@ async fn rollback(
     admin: Admin<admin::Activate>,
     expected: IfMatch,
     body: Body<RollbackChoice>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Tagged<Activation>, Problem> {
     let version = body.value.version.as_deref();
@@ -342,7 +342,7 @@ async fn canary(
     admin: Admin<admin::Activate>,
     expected: IfMatch,
     body: Body<CanaryChoice>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Tagged<Activation>, Problem> {
     let CanaryChoice { version, percent } = &body.value;
@@ -367,7 +367,7 @@ async fn promote(
     admin: Admin<admin::Activate>,
     expected: IfMatch,
     _body: Body<EmptyObject>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Tagged<Activation>, Problem> {
     tagged(context.run(app.releases.promote(expected.0, &admin.actor)).await?)
@@ -385,7 +385,11 @@ async fn promote(
     ),
 )]
 #[get("/admin/fleet")]
-async fn fleet(_admin: Admin<admin::Read>, context: Context, app: &State<Arc<App>>) -> Result<Tagged<Fleet>, Problem> {
+async fn fleet(
+    _admin: Admin<admin::Read>,
+    context: RequestContext,
+    app: &State<Arc<App>>,
+) -> Result<Tagged<Fleet>, Problem> {
     let fleet = context.run(app.queries.fleet()).await?;
     let generation = state_of(fleet.activation.as_ref()).1;
     Ok(Tagged::new(fleet, generation))
@@ -412,7 +416,7 @@ async fn audit(
     _admin: Admin<admin::Audit>,
     limit: Option<&str>,
     before: Option<&str>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<AuditLog>, Problem> {
     let limit = rows(limit)?;

@@ -15,4 +15,4 @@ pub fn routes() -> Vec<Route> {
 /// The description of this API.
 #[derive(OpenApi)]
 #[openapi(paths(auth::login, auth::refresh, send::send, history::history))]
-pub struct Document;
+pub struct ApiDescription;

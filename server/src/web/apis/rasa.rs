@@ -15,7 +15,7 @@ use crate::{
         apis::service::Running,
         app::App,
         body::Body,
-        context::Context,
+        context::RequestContext,
         guard::{ChannelClient, IdempotencyKey},
         problem::{Problem, RequestError},
     },
@@ -30,7 +30,7 @@ pub fn routes() -> Vec<Route> {
 /// The description of this API.
 #[derive(OpenApi)]
 #[openapi(paths(status, webhook))]
-pub struct Document;
+pub struct ApiDescription;
 
 #[derive(Deserialize, ToSchema)]
 struct RasaRequest {
@@ -124,7 +124,7 @@ async fn webhook(
     _client: ChannelClient,
     key: IdempotencyKey,
     body: Body<RasaRequest>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<Vec<RasaMessage>>, Problem> {
     let RasaRequest { sender, message } = body.value;

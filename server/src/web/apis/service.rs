@@ -8,7 +8,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::web::{
     app::App,
-    context::Context,
+    context::RequestContext,
     document,
     guard::HealthClient,
     problem::{Problem, ProblemDocument},
@@ -21,7 +21,7 @@ pub fn routes() -> Vec<Route> {
 /// The description of this API.
 #[derive(OpenApi)]
 #[openapi(paths(live, ready, health, metrics, openapi), components(schemas(ProblemDocument)))]
-pub struct Document;
+pub struct ApiDescription;
 
 /// The answer of a probe.
 #[derive(Serialize, ToSchema)]
@@ -58,7 +58,7 @@ fn live() -> Json<Running> {
     ),
 )]
 #[get("/ready")]
-async fn ready(context: Context, app: &State<Arc<App>>) -> Result<Json<Running>, Problem> {
+async fn ready(context: RequestContext, app: &State<Arc<App>>) -> Result<Json<Running>, Problem> {
     context.run(app.queries.ping_needed()).await?;
     model(app)
 }
@@ -74,7 +74,11 @@ async fn ready(context: Context, app: &State<Arc<App>>) -> Result<Json<Running>,
     ),
 )]
 #[get("/health")]
-async fn health(_client: HealthClient, context: Context, app: &State<Arc<App>>) -> Result<Json<Running>, Problem> {
+async fn health(
+    _client: HealthClient,
+    context: RequestContext,
+    app: &State<Arc<App>>,
+) -> Result<Json<Running>, Problem> {
     context.run(app.queries.ping()).await?;
     if app.follower.problem().is_some() {
         return Err(Problem::unavailable("catalogue"));

@@ -24,14 +24,14 @@ use super::{
 };
 use crate::{
     catalogs::{
-        gate::Step,
+        gate::GateStep,
         terms::{Actor, Published, ReleaseError, Wish},
     },
     config::release::Scope,
     web::{
         app::App,
         body::refuse,
-        context::{Context, Speech},
+        context::{RequestContext, Speech},
         guard::admin::{self, Admin},
         problem::{Problem, RequestError},
     },
@@ -118,7 +118,7 @@ impl<'r> FromRequest<'r> for PublishQuery {
 /// Check a bot at the gate, store it, and activate it.
 ///
 /// Needs the scope `publish`. The texts of users in a forecast need `utterances` too. A bot that does not pass changes
-/// nothing. With `Accept: text/event-stream` the answer is a stream of `progress` events (`Step`) that ends with a
+/// nothing. With `Accept: text/event-stream` the answer is a stream of `progress` events (`GateStep`) that ends with a
 /// `result` (`Published`) or a `problem` (`Problem`).
 #[utoipa::path(
     tag = "admin",
@@ -152,7 +152,7 @@ pub async fn publish(
     wanted: Wanted,
     asked: PublishQuery,
     upload: Upload,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<PublishReply, Problem> {
     let PublishQuery { message, dry_run, canary } = asked;
@@ -191,7 +191,7 @@ async fn work_with_events(
     send: mpsc::Sender<Event>,
     speech: Speech,
 ) {
-    let progress = |step: Step| {
+    let progress = |step: GateStep| {
         // A slow or disconnected reader misses progress events.
         let _ = send.try_send(Event::json(&step).event("progress"));
     };

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     accounts::{AccountError, TokenPair},
-    web::{app::App, body::Body, context::Context, problem::Problem},
+    web::{app::App, body::Body, context::RequestContext, problem::Problem},
 };
 
 #[derive(Deserialize, ToSchema)]
@@ -24,14 +24,14 @@ pub struct RefreshRequest {
 }
 
 #[derive(Serialize, ToSchema)]
-pub struct Tokens {
+pub struct TokenResponse {
     /// A JWT for the `Authorization` header.
     access_token: String,
     /// Valid once.
     refresh_token: String,
 }
 
-impl From<TokenPair> for Tokens {
+impl From<TokenPair> for TokenResponse {
     fn from(pair: TokenPair) -> Self {
         Self { access_token: pair.access, refresh_token: pair.refresh }
     }
@@ -42,10 +42,14 @@ impl From<TokenPair> for Tokens {
     tag = "messages",
     security(()),
     request_body = LoginRequest,
-    responses((status = 200, description = "The tokens of the user", body = Tokens), Body<LoginRequest>, AccountError),
+    responses((status = 200, description = "The tokens of the user", body = TokenResponse), Body<LoginRequest>, AccountError),
 )]
 #[post("/auth/login", data = "<body>")]
-pub async fn login(body: Body<LoginRequest>, context: Context, app: &State<Arc<App>>) -> Result<Json<Tokens>, Problem> {
+pub async fn login(
+    body: Body<LoginRequest>,
+    context: RequestContext,
+    app: &State<Arc<App>>,
+) -> Result<Json<TokenResponse>, Problem> {
     let LoginRequest { email, password } = body.value;
     let pair = context.run(app.accounts.log_in(&email, password, &context.address)).await?;
     Ok(Json(pair.into()))
@@ -56,13 +60,13 @@ pub async fn login(body: Body<LoginRequest>, context: Context, app: &State<Arc<A
     tag = "messages",
     security(()),
     request_body = RefreshRequest,
-    responses((status = 200, description = "The new tokens", body = Tokens), Body<RefreshRequest>, AccountError),
+    responses((status = 200, description = "The new tokens", body = TokenResponse), Body<RefreshRequest>, AccountError),
 )]
 #[post("/auth/refresh", data = "<body>")]
 pub async fn refresh(
     body: Body<RefreshRequest>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
-) -> Result<Json<Tokens>, Problem> {
+) -> Result<Json<TokenResponse>, Problem> {
     Ok(Json(context.run(app.accounts.refresh(&body.value.refresh_token)).await?.into()))
 }

@@ -17,7 +17,7 @@ use crate::{
     web::{
         app::App,
         body::refuse,
-        context::Context,
+        context::RequestContext,
         guard::User,
         problem::{Problem, RequestError},
     },
@@ -60,7 +60,7 @@ impl From<HistoryEntry> for HistoryItem {
 pub async fn history(
     user: User,
     query: HistoryPage,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<History>, Problem> {
     let work = async {

@@ -12,7 +12,7 @@ use crate::{
     web::{
         app::App,
         body::Body,
-        context::Context,
+        context::RequestContext,
         guard::{IdempotencyKey, User},
         problem::{Problem, RequestError},
     },
@@ -49,7 +49,7 @@ pub async fn send(
     user: User,
     key: IdempotencyKey,
     body: Body<SendRequest>,
-    context: Context,
+    context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<SendResponse>, Problem> {
     if body.value.dialog_id.is_some_and(|dialog| dialog < 1) {
