@@ -3,11 +3,11 @@
 
 pub mod files;
 pub mod junit;
-pub mod masks;
 pub mod mutants;
 mod names;
 pub mod page;
 pub mod record;
+pub mod redactor;
 pub mod remote;
 pub mod report;
 pub mod show;

@@ -77,7 +77,7 @@ pub fn of_utterance(
     now: jiff::Timestamp,
 ) -> Result<Option<Changed>, EngineError> {
     let state = DialogueState::default();
-    let message = Message { text, user: 2, dialog: 1, seed: 0 };
+    let message = Message { text, user: 2, dialogue: 1, seed: 0 };
     let [from, to] = snapshots;
     let reply = |snapshot: &Snapshot| {
         let plugins = replayed(&snapshot.catalogue.library.plugins);

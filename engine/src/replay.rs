@@ -121,7 +121,7 @@ pub fn skipped<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> BTreeMap<
 /// The progress of one user of a fixture.
 struct Speaker {
     id: i64,
-    dialog: i64,
+    dialogue: i64,
     state: DialogueState,
     kept: BTreeMap<String, Value>,
     said: u64,
@@ -179,7 +179,7 @@ fn begin(fixture: &Fixture, name: &str, count: i64) -> Speaker {
     let user = fixture.users.get(name);
     Speaker {
         id: user.and_then(|user| user.id).unwrap_or(2 + count),
-        dialog: 1 + count,
+        dialogue: 1 + count,
         state: user.map(|user| user.state.clone()).unwrap_or_default(),
         kept: user.map(|user| user.kept.clone()).unwrap_or_default(),
         said: 0,
@@ -199,8 +199,8 @@ fn take_turn(
     let catalogue = &snapshot.catalogue;
     let host = StubHost::new(Arc::clone(catalogue), Arc::clone(stubs), speaker.kept.clone(), notes.clone());
     let plugins = stubbed(&catalogue.library.plugins, stubs, &notes);
-    let seed = seed_of(fixture.seed, speaker.dialog, speaker.said);
-    let message = Message { text: &step.text, user: speaker.id, dialog: speaker.dialog, seed };
+    let seed = seed_of(fixture.seed, speaker.dialogue, speaker.said);
+    let message = Message { text: &step.text, user: speaker.id, dialogue: speaker.dialogue, seed };
     let request = Request { message, state: &speaker.state, now: now.clone(), plugins };
     let turn = engine.with_host(Arc::new(host)).reply(snapshot, request)?;
     speaker.said += 1;
@@ -222,6 +222,6 @@ fn take_turn(
 }
 
 /// The seed of a turn: derived from the fixture's seed, the dialogue, and the number of earlier messages in it.
-pub fn seed_of(seed: u64, dialog: i64, said: u64) -> u64 {
-    seed.rotate_left(32) ^ dialog.unsigned_abs().rotate_left(16) ^ said
+pub fn seed_of(seed: u64, dialogue: i64, said: u64) -> u64 {
+    seed.rotate_left(32) ^ dialogue.unsigned_abs().rotate_left(16) ^ said
 }

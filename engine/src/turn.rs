@@ -19,7 +19,7 @@ pub struct Message<'a> {
     /// The user's id.
     pub user: i64,
     /// The dialogue's id.
-    pub dialog: i64,
+    pub dialogue: i64,
     /// Seed of the turn's random numbers.
     pub seed: u64,
 }

@@ -76,7 +76,7 @@ static BOT: LazyLock<(Engine, Snapshot)> = LazyLock::new(|| {
 });
 
 fn say(state: &mut DialogueState, text: &str) -> Turn {
-    let message = Message { text, user: 2, dialog: 1, seed: 1 };
+    let message = Message { text, user: 2, dialogue: 1, seed: 1 };
     let now = jiff::Timestamp::from_second(1_767_607_200).unwrap();
     let turn = BOT.0.reply(&BOT.1, Request::new(&BOT.1, message, state, now)).unwrap();
     *state = turn.state.clone();

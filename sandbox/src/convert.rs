@@ -44,7 +44,7 @@ pub fn request(spec: &PluginSpec, call: &PluginCall<'_>) -> Request {
             .collect(),
         contexts: context.contexts.clone(),
         user_id: context.user,
-        dialog_id: context.dialog,
+        dialog_id: context.dialogue,
         history: context.history.iter().map(exchange).collect(),
         settings: spec.settings.to_string(),
         arguments: call.arguments.as_ref().map(Value::to_string),

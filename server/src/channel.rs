@@ -36,7 +36,7 @@ impl Channel {
         idempotency: Option<(String, [u8; 32])>,
     ) -> Result<Answer, ChannelError> {
         let user = self.accounts.channel_user(sender).await.map_err(ChannelError::Account)?;
-        let incoming = Incoming { user, dialog: None, text, idempotency };
+        let incoming = Incoming { user, dialogue: None, text, idempotency };
         let answer = self.conversations.take_turn(incoming.clone()).await;
         if !matches!(answer, Err(ConversationError::UserGone)) {
             return answer.map_err(ChannelError::Conversation);

@@ -20,7 +20,7 @@ use banter_engine::{
     turn::{Message, Turn},
 };
 use banter_stores::{
-    Appended, DialogId, KEY_LIFE, LastTurn, Millis, Recalled, Receipt, Remembered, StoreError, StoredAnswer, Stores,
+    Appended, DialogueId, KEY_LIFE, LastTurn, Millis, Recalled, Receipt, Remembered, StoreError, StoredAnswer, Stores,
     clock::SharedClock,
 };
 use futures::FutureExt;
@@ -58,7 +58,7 @@ pub struct Conversations {
 /// A message, and the dialogue it goes into.
 struct Pending<'a> {
     incoming: &'a Incoming,
-    dialog: DialogId,
+    dialogue: DialogueId,
     /// When the message came in.
     begun: Instant,
 }
@@ -103,19 +103,19 @@ impl Conversations {
         check_text(&incoming.text)?;
         let begun = Instant::now();
         let recalled = self.stores.cache.recall(incoming.user, incoming.key()).await;
-        let dialog = self.dialog(&incoming).await?;
+        let dialogue = self.dialogue(&incoming).await?;
         if let Some(answer) = self.repeated(&incoming, recalled.answer.as_ref()).await? {
             return Ok(answer);
         }
-        self.learn(dialog, recalled);
-        let pending = Pending { incoming: &incoming, dialog, begun };
+        self.learn(dialogue, recalled);
+        let pending = Pending { incoming: &incoming, dialogue, begun };
         for attempt in 0..MAX_ATTEMPTS {
             if attempt > 1 {
                 // Two servers that meet again and again fall out of step.
                 tokio::time::sleep(COLLISION_PAUSE.mul_f64(rand::random())).await;
             }
-            let admitted = self.admission.admit(dialog).await?;
-            let last = self.load(dialog).await?;
+            let admitted = self.admission.admit(dialogue).await?;
+            let last = self.load(dialogue).await?;
             let mut answered = self.answer(&pending, &last).await?;
             let answer = Answer::of(&answered.turn);
             match self.commit(&pending, &mut answered, admitted, &answer).await? {
@@ -128,7 +128,7 @@ impl Conversations {
                 }
             }
         }
-        tracing::warn!(dialog = dialog.0, "{MAX_ATTEMPTS} collisions in one dialogue");
+        tracing::warn!(dialogue = dialogue.0, "{MAX_ATTEMPTS} collisions in one dialogue");
         Err(ConversationError::Busy)
     }
 
@@ -143,21 +143,21 @@ impl Conversations {
     }
 
     /// The dialogue that a message goes into.
-    async fn dialog(&self, incoming: &Incoming) -> Result<DialogId, ConversationError> {
+    async fn dialogue(&self, incoming: &Incoming) -> Result<DialogueId, ConversationError> {
         let user = incoming.user;
-        let Some(dialog) = incoming.dialog else {
-            if let Some(known) = self.known.default_dialog(user) {
+        let Some(dialogue) = incoming.dialogue else {
+            if let Some(known) = self.known.default_dialogue(user) {
                 return Ok(known);
             }
-            let found = self.stores.dialogs.default_dialog(user, self.clock.now()).await?;
-            let dialog = found.ok_or(ConversationError::UserGone)?;
-            self.known.set_default_dialog(user, dialog);
-            return Ok(dialog);
+            let found = self.stores.dialogues.default_dialogue(user, self.clock.now()).await?;
+            let dialogue = found.ok_or(ConversationError::UserGone)?;
+            self.known.set_default_dialogue(user, dialogue);
+            return Ok(dialogue);
         };
-        if self.known.owner(&self.stores, dialog).await? == Some(user) {
-            Ok(dialog)
+        if self.known.owner(&self.stores, dialogue).await? == Some(user) {
+            Ok(dialogue)
         } else {
-            Err(ConversationError::ForeignDialog)
+            Err(ConversationError::ForeignDialogue)
         }
     }
 
@@ -176,17 +176,17 @@ impl Conversations {
         found.map(|stored| again(&stored, hash)).transpose()
     }
 
-    fn learn(&self, dialog: DialogId, recalled: Recalled) {
-        if let Some((_, last)) = recalled.last.filter(|(known, _)| *known == dialog) {
-            self.known.learn_end(dialog, last);
+    fn learn(&self, dialogue: DialogueId, recalled: Recalled) {
+        if let Some((_, last)) = recalled.last.filter(|(known, _)| *known == dialogue) {
+            self.known.learn_end(dialogue, last);
         }
     }
 
     /// The end of a dialogue, from memory or from the store.
-    async fn load(&self, dialog: DialogId) -> Result<Arc<LastTurn>, ConversationError> {
-        match self.known.end(dialog) {
+    async fn load(&self, dialogue: DialogueId) -> Result<Arc<LastTurn>, ConversationError> {
+        match self.known.end(dialogue) {
             Some(last) => Ok(last),
-            None => Ok(Arc::new(self.stores.turns.last(dialog).await?)),
+            None => Ok(Arc::new(self.stores.turns.last(dialogue).await?)),
         }
     }
 
@@ -199,8 +199,8 @@ impl Conversations {
         let message = Message {
             text: &incoming.text,
             user: incoming.user.0,
-            dialog: pending.dialog.0,
-            seed: seed(pending.dialog, last.seq),
+            dialogue: pending.dialogue.0,
+            seed: seed(pending.dialogue, last.seq),
         };
         let request = Request::new(&serving.snapshot, message, &last.state, timestamp(made));
         let reply = || self.engine.reply(&serving.snapshot, request);
@@ -238,15 +238,15 @@ impl Conversations {
         admitted: Admitted<'_>,
         answer: &Answer,
     ) -> Result<Committed, ConversationError> {
-        let Pending { incoming, dialog, begun } = *pending;
-        let stored = new_turn(incoming, dialog, answered)?;
+        let Pending { incoming, dialogue, begun } = *pending;
+        let stored = new_turn(incoming, dialogue, answered)?;
         if begun.elapsed() > FRESH && !self.stores.users.exists(incoming.user).await? {
             return Err(ConversationError::UserGone);
         }
         let handed_in = Instant::now();
         let mut receipt = self.stores.turns.submit(stored).await?;
         let last = Arc::new(LastTurn { seq: answered.seq, state: mem::take(&mut answered.turn.state) });
-        let known = self.advance(dialog, &last, &mut receipt);
+        let known = self.advance(dialogue, &last, &mut receipt);
         drop(admitted);
 
         let fate = match known {
@@ -254,7 +254,7 @@ impl Conversations {
             None => receipt.await,
         };
         if !matches!(fate, Ok(Appended::Stored)) {
-            self.known.forget_end(dialog);
+            self.known.forget_end(dialogue);
         }
         match fate? {
             Appended::Duplicate => return Ok(Committed::Repeated),
@@ -268,8 +268,8 @@ impl Conversations {
         let AnsweredTurn { turn, serving, latency, .. } = answered;
         self.metrics.count(turn, *latency);
         serving.count(turn);
-        report(incoming.user, dialog, turn, *latency, handed_in.elapsed());
-        self.remember(incoming, dialog, &last, answer).await?;
+        report(incoming.user, dialogue, turn, *latency, handed_in.elapsed());
+        self.remember(incoming, dialogue, &last, answer).await?;
         Ok(Committed::Stored)
     }
 
@@ -277,15 +277,15 @@ impl Conversations {
     /// the dialogue. If it fails later, the turns that build on it fail too.
     fn advance(
         &self,
-        dialog: DialogId,
+        dialogue: DialogueId,
         last: &Arc<LastTurn>,
         receipt: &mut Receipt,
     ) -> Option<Result<Appended, StoreError>> {
         let known = receipt.now_or_never();
         if matches!(known, None | Some(Ok(Appended::Stored))) {
-            self.known.set_end(dialog, Arc::clone(last));
+            self.known.set_end(dialogue, Arc::clone(last));
         } else {
-            self.known.forget_end(dialog);
+            self.known.forget_end(dialogue);
         }
         known
     }
@@ -294,7 +294,7 @@ impl Conversations {
     async fn remember(
         &self,
         incoming: &Incoming,
-        dialog: DialogId,
+        dialogue: DialogueId,
         last: &LastTurn,
         answer: &Answer,
     ) -> Result<(), ConversationError> {
@@ -302,13 +302,13 @@ impl Conversations {
             Some((key, hash)) => Some((key.as_str(), answer.stored(*hash)?)),
             None => None,
         };
-        self.stores.cache.remember(Remembered { user: incoming.user, dialog, last, answer }).await;
+        self.stores.cache.remember(Remembered { user: incoming.user, dialogue, last, answer }).await;
         Ok(())
     }
 }
 
 /// The randomness of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the
 /// same.
-fn seed(dialog: DialogId, seq: i64) -> u64 {
-    (dialog.0 as u64).rotate_left(32) ^ seq as u64
+fn seed(dialogue: DialogueId, seq: i64) -> u64 {
+    (dialogue.0 as u64).rotate_left(32) ^ seq as u64
 }

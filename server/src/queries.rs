@@ -7,7 +7,7 @@ use banter_engine::{
     diagnostic::Diagnostics,
 };
 use banter_stores::{
-    DialogId, HistoryEntry, HistoryQuery, Millis, StoreError, UserId,
+    DialogueId, HistoryEntry, HistoryQuery, Millis, StoreError, UserId,
     catalog::{Activation, AuditLine, ServerRecord, VersionRecord},
 };
 use tokio::task::block_in_place;
@@ -36,16 +36,16 @@ impl Queries {
     /// # Errors
     /// When a store does not answer.
     pub async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Option<Vec<HistoryEntry>>, StoreError> {
-        if let Some(dialog) = query.dialog
-            && !self.owns(user, dialog).await?
+        if let Some(dialogue) = query.dialogue
+            && !self.owns(user, dialogue).await?
         {
             return Ok(None);
         }
         self.source.stores.turns.history(user, query).await.map(Some)
     }
 
-    async fn owns(&self, user: UserId, dialog: DialogId) -> Result<bool, StoreError> {
-        Ok(self.source.stores.dialogs.owner(dialog).await? == Some(user))
+    async fn owns(&self, user: UserId, dialogue: DialogueId) -> Result<bool, StoreError> {
+        Ok(self.source.stores.dialogues.owner(dialogue).await? == Some(user))
     }
 
     /// Whether all stores answer without which no user is served.

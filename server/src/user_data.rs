@@ -15,7 +15,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use banter_stores::{
-    Appended, AuditEntry, DialogRecord, Import, Millis, NewTurn, StoreError, Stores, USER_GONE, UserId, UserRecord,
+    Appended, AuditEntry, DialogueRecord, Import, Millis, NewTurn, StoreError, Stores, USER_GONE, UserId, UserRecord,
     clock::Clock,
 };
 
@@ -66,12 +66,22 @@ pub enum UserDataError {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum ArchiveLine {
-    Export { format: u32, id: Uuid, user: UserId, at: Millis },
+    Export {
+        format: u32,
+        id: Uuid,
+        user: UserId,
+        at: Millis,
+    },
     User(UserRecord),
-    Dialog(DialogRecord),
-    Kept { values: BTreeMap<String, Value> },
+    #[serde(rename = "dialog")]
+    Dialogue(DialogueRecord),
+    Kept {
+        values: BTreeMap<String, Value>,
+    },
     Turn(Box<NewTurn>),
-    End { turns: u64 },
+    End {
+        turns: u64,
+    },
 }
 
 /// The result of an export or import.
@@ -97,8 +107,8 @@ pub async fn export(
     };
     put(&ArchiveLine::Export { format: FORMAT, id: Uuid::new_v4(), user, at: clock.now() })?;
     put(&ArchiveLine::User(record))?;
-    for dialog in stores.dialogs.of_user(user).await? {
-        put(&ArchiveLine::Dialog(dialog))?;
+    for dialogue in stores.dialogues.of_user(user).await? {
+        put(&ArchiveLine::Dialogue(dialogue))?;
     }
     put(&ArchiveLine::Kept { values: stores.turns.all_kept(user).await? })?;
     let (mut turns, mut after) = (0, None);
@@ -123,7 +133,7 @@ pub async fn export(
 /// # Errors
 /// [`UserDataError::Line`] for the first bad line.
 pub fn check(input: impl BufRead) -> Result<u64, UserDataError> {
-    let (mut turns, mut told, mut last, mut dialogs) = (0, None, 0, Vec::new());
+    let (mut turns, mut told, mut last, mut dialogues) = (0, None, 0, Vec::new());
     for (number, line) in lines(input) {
         let bad = |reason: &str| UserDataError::Line { line: number, reason: reason.to_owned() };
         last = number;
@@ -137,8 +147,8 @@ pub fn check(input: impl BufRead) -> Result<u64, UserDataError> {
                 return Err(bad("the user must be on line 2, and nowhere else"));
             }
             _ if told.is_some() => return Err(bad("nothing may follow the end")),
-            (_, ArchiveLine::Dialog(dialog)) => dialogs.push(dialog.id),
-            (_, ArchiveLine::Turn(turn)) if !dialogs.contains(&turn.dialog) => {
+            (_, ArchiveLine::Dialogue(dialogue)) => dialogues.push(dialogue.id),
+            (_, ArchiveLine::Turn(turn)) if !dialogues.contains(&turn.dialogue) => {
                 return Err(bad("the turn refers to an unknown dialogue"));
             }
             (_, ArchiveLine::Turn(_)) => turns += 1,
@@ -167,7 +177,7 @@ pub async fn import(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Moved, UserDataError> {
     let (mut source, mut user, mut resumed) = (String::new(), None, false);
-    let (mut dialogs, mut kept, mut done) = (HashMap::new(), BTreeMap::new(), 0);
+    let (mut dialogues, mut kept, mut done) = (HashMap::new(), BTreeMap::new(), 0);
     for (number, line) in lines(input) {
         let missing = || UserDataError::Line {
             line: number,
@@ -183,13 +193,14 @@ pub async fn import(
                     return Err(UserDataError::Taken { provider: identity.provider, subject: identity.subject });
                 }
             },
-            ArchiveLine::Dialog(dialog) => {
-                let id = stores.dialogs.import_dialog(user.ok_or_else(missing)?, &dialog).await?;
-                dialogs.insert(dialog.id, id);
+            ArchiveLine::Dialogue(dialogue) => {
+                let id = stores.dialogues.import_dialogue(user.ok_or_else(missing)?, &dialogue).await?;
+                dialogues.insert(dialogue.id, id);
             }
             ArchiveLine::Kept { values } => kept = values,
             ArchiveLine::Turn(mut turn) => {
-                (turn.user, turn.dialog) = (user.ok_or_else(missing)?, *dialogs.get(&turn.dialog).ok_or_else(missing)?);
+                (turn.user, turn.dialogue) =
+                    (user.ok_or_else(missing)?, *dialogues.get(&turn.dialogue).ok_or_else(missing)?);
                 done += 1;
                 // The last turn carries all kept values, so storing it completes the import.
                 turn.kept = if done == turns { std::mem::take(&mut kept) } else { BTreeMap::new() };
@@ -205,8 +216,8 @@ pub async fn import(
 }
 
 async fn import_turn(stores: &Stores, turn: NewTurn, resumed: bool) -> Result<(), UserDataError> {
-    let (user, dialog, seq) = (turn.user, turn.dialog, turn.seq);
-    let before = if resumed { stores.turns.last(dialog).await?.seq } else { 0 };
+    let (user, dialogue, seq) = (turn.user, turn.dialogue, turn.seq);
+    let before = if resumed { stores.turns.last(dialogue).await?.seq } else { 0 };
     if seq <= before {
         return Ok(());
     }

@@ -65,7 +65,7 @@ async fn check(change: impl FnOnce(&mut Config)) {
     assert_eq!(stores.turns.all_kept(imported).await.unwrap(), BTreeMap::from([("n".to_owned(), json!(TURNS))]));
     let identity = stores.users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().unwrap();
     assert_eq!((identity.user, identity.secret.as_deref()), (imported, Some("phc")));
-    let last = stores.dialogs.default_dialog(imported, 1).await.unwrap().unwrap();
+    let last = stores.dialogues.default_dialogue(imported, 1).await.unwrap().unwrap();
     assert_eq!(stores.turns.last(last).await.unwrap().seq, TURNS / 2, "the dialogue goes on where it was");
     // Exporting the imported user gives the same turns, apart from ids.
     let again = export(&stores, imported).await;
@@ -94,15 +94,15 @@ async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
     let token = RefreshToken { hash: [user.0 as u8; 32], family: email.to_owned(), user, expires_at: i64::MAX };
     stores.users.add_refresh_token(&token).await.unwrap();
     stores.sessions.put(email, Session { user, family: email.to_owned() }).await.unwrap();
-    let first = stores.dialogs.default_dialog(user, 1).await.unwrap().unwrap();
-    let mut record = stores.dialogs.of_user(user).await.unwrap().remove(0);
+    let first = stores.dialogues.default_dialogue(user, 1).await.unwrap().unwrap();
+    let mut record = stores.dialogues.of_user(user).await.unwrap().remove(0);
     (record.is_default, record.name) = (false, "other".to_owned());
-    let other = stores.dialogs.import_dialog(user, &record).await.unwrap();
+    let other = stores.dialogues.import_dialogue(user, &record).await.unwrap();
     for number in 0..turns {
-        let (dialog, seq) = (if number % 2 == 0 { first } else { other }, number / 2 + 1);
+        let (dialogue, seq) = (if number % 2 == 0 { first } else { other }, number / 2 + 1);
         let turn = NewTurn {
             id: format!("{:08x}{number:016x}", user.0),
-            dialog,
+            dialogue,
             user,
             seq,
             created_at: number,
@@ -139,7 +139,7 @@ async fn delete_with_an_interruption(stores: &Stores, user: UserId) {
     assert_eq!(stores.users.find_refresh_token(&[user.0 as u8; 32], 0).await.unwrap(), None);
     let session = Session { user, family: "ann@mail.example".to_owned() };
     assert!(!stores.sessions.is_alive("ann@mail.example", &session).await.unwrap());
-    assert!(stores.dialogs.of_user(user).await.unwrap().is_empty());
+    assert!(stores.dialogues.of_user(user).await.unwrap().is_empty());
 }
 
 /// A file with a read error after its content.

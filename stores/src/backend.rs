@@ -69,7 +69,7 @@ impl Backend {
             Self::External(external) => external.stores(),
             Self::Embedded(Embedded { store, session_life, clock }) => Stores {
                 users: store.clone(),
-                dialogs: store.clone(),
+                dialogues: store.clone(),
                 turns: store.clone(),
                 catalog: store.clone(),
                 sessions: Arc::new(MemorySessions::new(*session_life, store.clone(), Arc::clone(clock))),

@@ -72,7 +72,7 @@ impl External {
         let sessions = Sessions { redis: self.redis.clone(), postgres: self.postgres.clone(), life: self.session_life };
         Stores {
             users: postgres.clone(),
-            dialogs: postgres.clone(),
+            dialogues: postgres.clone(),
             catalog: postgres,
             turns: Arc::new(self.mongo.clone()),
             sessions: Arc::new(sessions),

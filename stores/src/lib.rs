@@ -36,7 +36,7 @@ pub struct UserId(pub i64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct DialogId(pub i64);
+pub struct DialogueId(pub i64);
 
 /// Milliseconds since 1970, UTC, or a duration in milliseconds.
 pub type Millis = i64;
@@ -69,7 +69,7 @@ impl StoreError {
 #[derive(Clone)]
 pub struct Stores {
     pub users: Arc<dyn UserStore>,
-    pub dialogs: Arc<dyn DialogStore>,
+    pub dialogues: Arc<dyn DialogueStore>,
     /// Turns, and values that handlers keep.
     pub turns: Arc<dyn TurnStore>,
     pub sessions: Arc<dyn SessionStore>,

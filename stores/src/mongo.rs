@@ -21,7 +21,7 @@ use serde_json::Value;
 use document::*;
 
 use super::{
-    ANCHOR_GONE, Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt,
+    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt,
     SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances, breaker::Breaker,
 };
 use crate::secret::Secret;
@@ -106,14 +106,14 @@ impl MongoStore {
         let found = self.ask(async { find.projection(doc! { "at": 1, "dialog_id": 1, "seq": 1 }).await }).await?;
         let position = |turn: Document| {
             let at = turn.get_timestamp("at").map_err(|error| damaged(format!("at: {error}")))?;
-            Ok(Position { at, dialog: DialogId(integer(&turn, "dialog_id")?), seq: integer(&turn, "seq")? })
+            Ok(Position { at, dialogue: DialogueId(integer(&turn, "dialog_id")?), seq: integer(&turn, "seq")? })
         };
         found.map(position).transpose()
     }
 
     async fn insert(&self, turn: &NewTurn, document: &Document) -> Result<Appended, Error> {
         if turn.seq > 1 {
-            let before = doc! { "dialog_id": turn.dialog.0, "seq": turn.seq - 1 };
+            let before = doc! { "dialog_id": turn.dialogue.0, "seq": turn.seq - 1 };
             // A majority read finds the previous turn if it was acknowledged; what it finds survives a fail-over.
             let found = self.turns.find_one(before).projection(doc! { "_id": 0, "dialog_id": 1, "seq": 1 }).await?;
             if found.is_none() {
@@ -141,11 +141,11 @@ impl MongoStore {
 
 #[async_trait]
 impl TurnStore for MongoStore {
-    async fn last(&self, dialog: DialogId) -> Result<LastTurn, StoreError> {
+    async fn last(&self, dialogue: DialogueId) -> Result<LastTurn, StoreError> {
         let found = self
             .ask(async {
                 self.turns
-                    .find_one(doc! { "dialog_id": dialog.0 })
+                    .find_one(doc! { "dialog_id": dialogue.0 })
                     .sort(doc! { "seq": -1 })
                     .projection(doc! { "schema": 1, "seq": 1, "state": 1 })
                     .await
@@ -176,9 +176,9 @@ impl TurnStore for MongoStore {
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError> {
         let mut filter = doc! { "user_id": user.0 };
         // Within one dialogue, `seq` and `at` give the same order; each has an index.
-        let (order, sort) = match query.dialog {
-            Some(dialog) => {
-                filter.insert("dialog_id", dialog.0);
+        let (order, sort) = match query.dialogue {
+            Some(dialogue) => {
+                filter.insert("dialog_id", dialogue.0);
                 ("seq", doc! { "dialog_id": -1, "seq": -1 })
             }
             None => ("at", doc! { "user_id": -1, "at": -1 }),
@@ -186,9 +186,9 @@ impl TurnStore for MongoStore {
         if let Some(before) = &query.before {
             let found = self.position_of(user, before).await?;
             // Nothing precedes a message that does not exist or is in another dialogue.
-            let asked = |position: &Position| query.dialog.is_none_or(|dialog| dialog == position.dialog);
+            let asked = |position: &Position| query.dialogue.is_none_or(|dialogue| dialogue == position.dialogue);
             let Some(position) = found.filter(asked) else { return Ok(Vec::new()) };
-            if query.dialog.is_some() {
+            if query.dialogue.is_some() {
                 filter.insert("seq", doc! { "$lt": position.seq });
             } else {
                 filter.insert("at", doc! { "$lt": position.at });
@@ -315,7 +315,7 @@ impl TurnStore for MongoStore {
 /// A turn's position in the order of all turns, and in its dialogue.
 struct Position {
     at: Timestamp,
-    dialog: DialogId,
+    dialogue: DialogueId,
     seq: i64,
 }
 

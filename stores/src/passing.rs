@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{DialogId, LastTurn, StoreError, StoredAnswer, UserId};
+use super::{DialogueId, LastTurn, StoreError, StoredAnswer, UserId};
 
 /// The session of a valid access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub trait SessionStore: Send + Sync {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recalled {
     /// The last turn of the user's most recent dialogue.
-    pub last: Option<(DialogId, LastTurn)>,
+    pub last: Option<(DialogueId, LastTurn)>,
     /// The stored answer for the idempotency key.
     pub answer: Option<StoredAnswer>,
 }
@@ -40,7 +40,7 @@ pub struct Recalled {
 #[derive(Clone, Debug)]
 pub struct Remembered<'a> {
     pub user: UserId,
-    pub dialog: DialogId,
+    pub dialogue: DialogueId,
     /// The dialogue's last turn: this one.
     pub last: &'a LastTurn,
     pub answer: Option<(&'a str, StoredAnswer)>,

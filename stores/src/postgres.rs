@@ -2,7 +2,7 @@
 //! an outage of Redis.
 
 mod catalog;
-mod dialogs;
+mod dialogues;
 mod sessions;
 mod users;
 
@@ -25,7 +25,7 @@ const STORE: &str = "postgres";
 /// The pool closes a connection that is unused for this long.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// `UserStore`, `DialogStore` and `CatalogStore` of the external backend.
+/// `UserStore`, `DialogueStore` and `CatalogStore` of the external backend.
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Bus, BusEvent, DialogId, KEY_LIFE, LastTurn, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
+    Bus, BusEvent, DialogueId, KEY_LIFE, LastTurn, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
     TurnCache, UserId,
     breaker::{Breaker, Pauses},
 };
@@ -54,7 +54,8 @@ pub struct RedisStore {
 
 #[derive(Serialize, Deserialize)]
 struct StoredEnd {
-    dialog: DialogId,
+    #[serde(rename = "dialog")]
+    dialogue: DialogueId,
     last: LastTurn,
 }
 
@@ -139,7 +140,7 @@ impl RedisStore {
 
     fn recalled(end: Option<String>, answer: Option<String>) -> Recalled {
         let end: Option<StoredEnd> = read(end);
-        Recalled { last: end.map(|end| (end.dialog, end.last)), answer: read(answer) }
+        Recalled { last: end.map(|end| (end.dialogue, end.last)), answer: read(answer) }
     }
 }
 
@@ -203,7 +204,7 @@ impl TurnCache for RedisStore {
     }
 
     async fn remember(&self, turn: Remembered<'_>) {
-        let end = StoredEnd { dialog: turn.dialog, last: turn.last.clone() };
+        let end = StoredEnd { dialogue: turn.dialogue, last: turn.last.clone() };
         let mut pipe = redis::pipe();
         let Ok(end) = write(&end) else { return };
         pipe.pset_ex(self.end_key(turn.user), end, millis(STATE_LIFE)).ignore();

@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file in WAL mode, a small pool of readers, and one writer that commits in groups.
 
 mod catalog;
-mod dialogs;
+mod dialogues;
 mod migrations;
 mod readers;
 mod turns;
@@ -36,7 +36,7 @@ const SENDERS: u64 = 50_000;
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 64;
 
-/// The embedded backend of `UserStore`, `DialogStore`, `TurnStore` and `CatalogStore`.
+/// The embedded backend of `UserStore`, `DialogueStore`, `TurnStore` and `CatalogStore`.
 pub struct SqliteStore {
     readers: Readers,
     writer: Writer,

@@ -8,28 +8,28 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DialogId, Millis, StoreError, UserId};
+use super::{DialogueId, Millis, StoreError, UserId};
 
 #[async_trait]
-pub trait DialogStore: Send + Sync {
+pub trait DialogueStore: Send + Sync {
     /// The user's default dialogue, created if there is none. `None` if the user does not exist.
-    async fn default_dialog(&self, user: UserId, now: Millis) -> Result<Option<DialogId>, StoreError>;
+    async fn default_dialogue(&self, user: UserId, now: Millis) -> Result<Option<DialogueId>, StoreError>;
 
     /// The user of a dialogue; `None` if the dialogue does not exist.
-    async fn owner(&self, dialog: DialogId) -> Result<Option<UserId>, StoreError>;
+    async fn owner(&self, dialogue: DialogueId) -> Result<Option<UserId>, StoreError>;
 
     /// A user's dialogues, sorted by id.
-    async fn of_user(&self, user: UserId) -> Result<Vec<DialogRecord>, StoreError>;
+    async fn of_user(&self, user: UserId) -> Result<Vec<DialogueRecord>, StoreError>;
 
     /// Creates a dialogue from a record. A second call with the same record returns the same dialogue.
-    async fn import_dialog(&self, user: UserId, record: &DialogRecord) -> Result<DialogId, StoreError>;
+    async fn import_dialogue(&self, user: UserId, record: &DialogueRecord) -> Result<DialogueId, StoreError>;
 }
 
 /// A dialogue as exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DialogRecord {
+pub struct DialogueRecord {
     /// Its id in the exporting system.
-    pub id: DialogId,
+    pub id: DialogueId,
     pub name: String,
     /// Whether messages without a dialogue id go here.
     pub is_default: bool,
@@ -41,7 +41,8 @@ pub struct DialogRecord {
 pub struct NewTurn {
     /// 24 hex digits.
     pub id: String,
-    pub dialog: DialogId,
+    #[serde(rename = "dialog")]
+    pub dialogue: DialogueId,
     pub user: UserId,
     /// Number of the turn in its dialogue; starts at 1, without gaps.
     pub seq: i64,
@@ -115,7 +116,7 @@ pub struct HistoryEntry {
 #[derive(Clone, Debug, Default)]
 pub struct HistoryQuery {
     /// Only this dialogue.
-    pub dialog: Option<DialogId>,
+    pub dialogue: Option<DialogueId>,
     /// Only this many of the newest messages.
     pub limit: Option<i64>,
     /// Only messages older than the one with this id.
@@ -125,7 +126,7 @@ pub struct HistoryQuery {
 /// Turns, and values that handlers keep for users.
 #[async_trait]
 pub trait TurnStore: Send + Sync {
-    async fn last(&self, dialog: DialogId) -> Result<LastTurn, StoreError>;
+    async fn last(&self, dialogue: DialogueId) -> Result<LastTurn, StoreError>;
 
     /// Submits a turn. When this returns, the turn's position in the order of writes is fixed: a turn that builds on it
     /// can be submitted at once, and fails if this one fails. The receipt resolves when the turn is durable. Await or

@@ -11,8 +11,8 @@ use std::{
 
 use banter_engine::state::DialogueState;
 use banter_stores::{
-    Appended, AuditEntry, BusEvent, DialogId, DialogRecord, HistoryQuery, IdentityRecord, Import, LastTurn, NewTurn,
-    Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores, UserId, UserRecord,
+    Appended, AuditEntry, BusEvent, DialogueId, DialogueRecord, HistoryQuery, IdentityRecord, Import, LastTurn,
+    NewTurn, Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores, UserId, UserRecord,
     backend::{Backend, BackendOptions, DATABASE},
     clock::SystemClock,
     config::{SqliteConfig, StoresConfig},
@@ -45,9 +45,9 @@ async fn the_embedded_store_tells_that_a_user_is_gone() {
     let backend = open(&options(StoresConfig::default(), folder.path())).await;
     let stores = backend.stores();
     let ann = stores.users.create_user(Provider::Channel, "ann", None, 1).await.unwrap().unwrap();
-    let dialog = stores.dialogs.default_dialog(ann, 1).await.unwrap().unwrap();
+    let dialogue = stores.dialogues.default_dialogue(ann, 1).await.unwrap().unwrap();
     stores.users.begin_deletion(ann, 5).await.unwrap();
-    assert_eq!(stores.turns.submit(turn(ann, dialog, 1, "late")).await.unwrap().await.unwrap(), Appended::Gone);
+    assert_eq!(stores.turns.submit(turn(ann, dialogue, 1, "late")).await.unwrap().await.unwrap(), Appended::Gone);
     assert!(stores.turns.page(ann, None, 9).await.unwrap().is_empty());
 }
 
@@ -115,7 +115,7 @@ async fn mongodb_takes_no_other_documents_and_acknowledges_on_disk() {
 
     database.run_command(doc! { "profile": 2 }).await.unwrap();
     let store =
-        async |seq| stores.turns.submit(turn(UserId(2), DialogId(7), seq, "hello")).await.unwrap().await.unwrap();
+        async |seq| stores.turns.submit(turn(UserId(2), DialogueId(7), seq, "hello")).await.unwrap().await.unwrap();
     assert_eq!(store(1).await, Appended::Stored);
     database.run_command(doc! { "profile": 0 }).await.unwrap();
     let profile = database.collection::<Document>("system.profile");
@@ -126,7 +126,7 @@ async fn mongodb_takes_no_other_documents_and_acknowledges_on_disk() {
 
     // A document with an unknown schema version is rejected.
     turns.update_one(doc! {}, doc! { "$set": { "schema": 2 } }).await.unwrap();
-    let told = stores.turns.last(DialogId(7)).await.unwrap_err();
+    let told = stores.turns.last(DialogueId(7)).await.unwrap_err();
     assert!(!told.outage && told.message.contains("schema 2 is not supported"), "{told}");
     backend.close().await;
 }
@@ -217,8 +217,8 @@ async fn check(stores: StoresConfig) {
     let stores = again.stores();
     let found = stores.users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().unwrap();
     assert_eq!(found.secret.as_deref(), Some("phc2"));
-    let dialog = stores.dialogs.default_dialog(found.user, 9).await.unwrap().unwrap();
-    assert_eq!(stores.turns.last(dialog).await.unwrap().seq, 3);
+    let dialogue = stores.dialogues.default_dialogue(found.user, 9).await.unwrap().unwrap();
+    assert_eq!(stores.turns.last(dialogue).await.unwrap().seq, 3);
     again.close().await;
 }
 
@@ -226,13 +226,13 @@ async fn check(stores: StoresConfig) {
 async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     let (ann, bob) = users(stores).await;
     tokens(stores, ann).await;
-    let dialog = dialogs(stores, ann, bob).await;
-    turns(stores, ann, dialog).await;
-    history(stores, ann, bob, dialog).await;
+    let dialogue = dialogues(stores, ann, bob).await;
+    turns(stores, ann, dialogue).await;
+    history(stores, ann, bob, dialogue).await;
     sessions(stores, ann).await;
     limits(stores).await;
     if has_cache {
-        cache(stores, ann, dialog).await;
+        cache(stores, ann, dialogue).await;
     }
     bus(stores).await;
     catalog::story(stores, ann).await;
@@ -276,22 +276,26 @@ async fn tokens(stores: &Stores, user: UserId) {
     assert_eq!(users.spend_refresh_token(&[2; 32], &token(4, 100), 100).await.unwrap(), Spending::Unknown, "expired");
 }
 
-async fn dialogs(stores: &Stores, ann: UserId, bob: UserId) -> DialogId {
-    let dialog = stores.dialogs.default_dialog(ann, 1).await.unwrap().unwrap();
-    assert_eq!(stores.dialogs.default_dialog(UserId(999), 1).await.unwrap(), None, "an unknown user has no dialogue");
-    assert_eq!(stores.dialogs.default_dialog(ann, 2).await.unwrap(), Some(dialog));
-    assert_ne!(stores.dialogs.default_dialog(bob, 2).await.unwrap(), Some(dialog));
-    assert_eq!(stores.dialogs.owner(dialog).await.unwrap(), Some(ann));
-    assert_eq!(stores.dialogs.owner(DialogId(999)).await.unwrap(), None);
-    dialog
+async fn dialogues(stores: &Stores, ann: UserId, bob: UserId) -> DialogueId {
+    let dialogue = stores.dialogues.default_dialogue(ann, 1).await.unwrap().unwrap();
+    assert_eq!(
+        stores.dialogues.default_dialogue(UserId(999), 1).await.unwrap(),
+        None,
+        "an unknown user has no dialogue"
+    );
+    assert_eq!(stores.dialogues.default_dialogue(ann, 2).await.unwrap(), Some(dialogue));
+    assert_ne!(stores.dialogues.default_dialogue(bob, 2).await.unwrap(), Some(dialogue));
+    assert_eq!(stores.dialogues.owner(dialogue).await.unwrap(), Some(ann));
+    assert_eq!(stores.dialogues.owner(DialogueId(999)).await.unwrap(), None);
+    dialogue
 }
 
-fn turn(user: UserId, dialog: DialogId, seq: i64, text: &str) -> NewTurn {
+fn turn(user: UserId, dialogue: DialogueId, seq: i64, text: &str) -> NewTurn {
     let mut state = DialogueState::default();
     state.remember(text, "reply", None);
     NewTurn {
         id: format!("{seq:024x}"),
-        dialog,
+        dialogue,
         user,
         seq,
         created_at: 10 * DAY + seq,
@@ -305,18 +309,18 @@ fn turn(user: UserId, dialog: DialogId, seq: i64, text: &str) -> NewTurn {
     }
 }
 
-async fn turns(stores: &Stores, user: UserId, dialog: DialogId) {
+async fn turns(stores: &Stores, user: UserId, dialogue: DialogueId) {
     let turns = &stores.turns;
-    assert_eq!(turns.last(dialog).await.unwrap(), LastTurn::default());
+    assert_eq!(turns.last(dialogue).await.unwrap(), LastTurn::default());
     let store = async |turn: NewTurn| turns.submit(turn).await.unwrap().await.unwrap();
 
-    let first = turn(user, dialog, 1, "привет\u{0}");
+    let first = turn(user, dialogue, 1, "привет\u{0}");
     assert_eq!(store(first.clone()).await, Appended::Stored);
-    assert_eq!(turns.last(dialog).await.unwrap(), LastTurn { seq: 1, state: first.state.clone() });
+    assert_eq!(turns.last(dialogue).await.unwrap(), LastTurn { seq: 1, state: first.state.clone() });
     assert_eq!(store(NewTurn { id: "a".repeat(24), ..first }).await, Appended::Conflict, "its number is taken");
-    assert_eq!(store(turn(user, dialog, 3, "hole")).await, Appended::Conflict, "no gaps");
+    assert_eq!(store(turn(user, dialogue, 3, "hole")).await, Appended::Conflict, "no gaps");
 
-    let mut second = turn(user, dialog, 2, "two");
+    let mut second = turn(user, dialogue, 2, "two");
     second.idempotency = Some(("key".to_owned(), [7; 32]));
     second.kept = BTreeMap::from([("n".to_owned(), json!({ "a": 1 }))]);
     assert_eq!(turns.kept(user, "n").await.unwrap(), None);
@@ -324,7 +328,7 @@ async fn turns(stores: &Stores, user: UserId, dialog: DialogId) {
     assert_eq!(turns.kept(user, "n").await.unwrap(), Some(json!({ "a": 1 })));
     assert_eq!(turns.kept(UserId(1), "n").await.unwrap(), None, "values of other users are not visible");
 
-    let mut twin = turn(user, dialog, 3, "three");
+    let mut twin = turn(user, dialogue, 3, "three");
     twin.idempotency = second.idempotency.clone();
     twin.kept = BTreeMap::from([("n".to_owned(), json!(2))]);
     assert_eq!(store(twin.clone()).await, Appended::Duplicate);
@@ -341,12 +345,12 @@ async fn turns(stores: &Stores, user: UserId, dialog: DialogId) {
     assert_eq!(store(twin).await, Appended::Stored, "after a day the key is free");
 
     // A turn that builds on a submitted turn may follow at once, and fails if that one fails.
-    let one = turns.submit(turn(user, dialog, 9, "from nowhere")).await.unwrap();
-    let two = turns.submit(turn(user, dialog, 10, "built on it")).await.unwrap();
+    let one = turns.submit(turn(user, dialogue, 9, "from nowhere")).await.unwrap();
+    let two = turns.submit(turn(user, dialogue, 10, "built on it")).await.unwrap();
     assert_eq!((one.await.unwrap(), two.await.unwrap()), (Appended::Conflict, Appended::Conflict));
 }
 
-async fn history(stores: &Stores, ann: UserId, bob: UserId, dialog: DialogId) {
+async fn history(stores: &Stores, ann: UserId, bob: UserId, dialogue: DialogueId) {
     let texts = async |user: UserId, query: HistoryQuery| -> Vec<String> {
         stores.turns.history(user, &query).await.unwrap().into_iter().map(|entry| entry.text).collect()
     };
@@ -357,9 +361,9 @@ async fn history(stores: &Stores, ann: UserId, bob: UserId, dialog: DialogId) {
     let before = Some(format!("{:024x}", 3));
     assert_eq!(texts(ann, HistoryQuery { before: before.clone(), limit: Some(1), ..all.clone() }).await, ["two"]);
     assert_eq!(texts(bob, HistoryQuery { before, ..all.clone() }).await, Vec::<String>::new());
-    assert_eq!(texts(ann, HistoryQuery { dialog: Some(dialog), ..all.clone() }).await.len(), 3);
-    assert_eq!(texts(ann, HistoryQuery { dialog: Some(DialogId(99)), ..all.clone() }).await.len(), 0);
-    let elsewhere = HistoryQuery { dialog: Some(DialogId(99)), before: Some(format!("{:024x}", 3)), ..all };
+    assert_eq!(texts(ann, HistoryQuery { dialogue: Some(dialogue), ..all.clone() }).await.len(), 3);
+    assert_eq!(texts(ann, HistoryQuery { dialogue: Some(DialogueId(99)), ..all.clone() }).await.len(), 0);
+    let elsewhere = HistoryQuery { dialogue: Some(DialogueId(99)), before: Some(format!("{:024x}", 3)), ..all };
     assert_eq!(texts(ann, elsewhere).await.len(), 0, "a message of another dialogue");
 }
 
@@ -387,12 +391,12 @@ async fn limits(stores: &Stores) {
     assert_eq!(stores.limits.hit("other", 3).await.unwrap(), None);
 }
 
-async fn cache(stores: &Stores, user: UserId, dialog: DialogId) {
+async fn cache(stores: &Stores, user: UserId, dialogue: DialogueId) {
     let last = LastTurn { seq: 7, state: DialogueState::default() };
     let answer = StoredAnswer { request_hash: [3; 32], response: "re".to_owned(), outputs: json!([]) };
-    let turn = Remembered { user, dialog, last: &last, answer: Some(("k", answer.clone())) };
+    let turn = Remembered { user, dialogue, last: &last, answer: Some(("k", answer.clone())) };
     stores.cache.remember(turn).await;
-    let whole = Recalled { last: Some((dialog, last.clone())), answer: Some(answer) };
+    let whole = Recalled { last: Some((dialogue, last.clone())), answer: Some(answer) };
     assert_eq!(stores.cache.recall(user, Some("k")).await, whole);
     assert_eq!(stores.cache.recall(user, None).await, Recalled { answer: None, ..whole.clone() });
     assert_eq!(
@@ -418,7 +422,7 @@ async fn bus(stores: &Stores) {
 }
 
 async fn records(stores: &Stores, user: UserId) {
-    let (users, dialogs, turns) = (&stores.users, &stores.dialogs, &stores.turns);
+    let (users, dialogues, turns) = (&stores.users, &stores.dialogues, &stores.turns);
     let record = users.user_record(user).await.unwrap().unwrap();
     let identity = |provider: &str, subject: &str, secret: Option<&str>| IdentityRecord {
         provider: provider.to_owned(),
@@ -433,12 +437,12 @@ async fn records(stores: &Stores, user: UserId) {
     let cid = UserRecord { created_at: 4, identities: vec![identity("channel", "cid", None)] };
     let Import::New(imported) = users.import_user(&cid, "export 1").await.unwrap() else { panic!("not new") };
     assert_eq!(users.import_user(&cid, "export 1").await.unwrap(), Import::Resumed(imported));
-    let old = dialogs.of_user(user).await.unwrap();
+    let old = dialogues.of_user(user).await.unwrap();
     assert_eq!(old.len(), 1);
-    let dialog = dialogs.import_dialog(imported, &old[0]).await.unwrap();
-    assert_eq!(dialogs.import_dialog(imported, &old[0]).await.unwrap(), dialog);
-    assert_eq!(dialogs.of_user(imported).await.unwrap(), [DialogRecord { id: dialog, ..old[0].clone() }]);
-    assert_eq!(dialogs.default_dialog(imported, 5).await.unwrap(), Some(dialog));
+    let dialogue = dialogues.import_dialogue(imported, &old[0]).await.unwrap();
+    assert_eq!(dialogues.import_dialogue(imported, &old[0]).await.unwrap(), dialogue);
+    assert_eq!(dialogues.of_user(imported).await.unwrap(), [DialogueRecord { id: dialogue, ..old[0].clone() }]);
+    assert_eq!(dialogues.default_dialogue(imported, 5).await.unwrap(), Some(dialogue));
 
     let mut exported = turns.page(user, None, 2).await.unwrap();
     exported.extend(turns.page(user, Some(&exported[1].id), 2).await.unwrap());
@@ -454,8 +458,8 @@ async fn records(stores: &Stores, user: UserId) {
 }
 
 async fn removal(stores: &Stores, user: UserId) {
-    let dialog = stores.dialogs.default_dialog(user, 1).await.unwrap().unwrap();
-    let mut first = turn(user, dialog, 1, "soon gone");
+    let dialogue = stores.dialogues.default_dialogue(user, 1).await.unwrap().unwrap();
+    let mut first = turn(user, dialogue, 1, "soon gone");
     first.id = "b".repeat(24);
     first.kept = BTreeMap::from([("n".to_owned(), json!(1))]);
     assert_eq!(stores.turns.submit(first).await.unwrap().await.unwrap(), Appended::Stored);
@@ -482,5 +486,5 @@ async fn removal(stores: &Stores, user: UserId) {
         stores.users.finish_deletion(user, &entry).await.unwrap();
     }
     assert!(stores.users.unfinished_deletions().await.unwrap().is_empty());
-    assert_eq!(stores.dialogs.owner(dialog).await.unwrap(), None);
+    assert_eq!(stores.dialogues.owner(dialogue).await.unwrap(), None);
 }

@@ -160,7 +160,7 @@ fn context() -> Context {
         slots: BTreeMap::from([("city".to_owned(), json!("Kazan"))]),
         contexts: Vec::new(),
         user: 2,
-        dialog: 1,
+        dialogue: 1,
         history: Vec::new(),
     }
 }

@@ -132,7 +132,7 @@ impl Chat {
 
     fn say(&mut self, line: &str) -> Result<(), Failure> {
         self.turns += 1;
-        let message = Message { text: line, user: 2, dialog: 1, seed: self.turns };
+        let message = Message { text: line, user: 2, dialogue: 1, seed: self.turns };
         let turn = self
             .engine
             .reply(&self.snapshot, Request::new(&self.snapshot, message, &self.state, jiff::Timestamp::now()))

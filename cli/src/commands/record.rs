@@ -37,13 +37,16 @@ pub enum RecordSource {
     #[command(after_help = "Example:\n  banter record chat --out fixtures/refund.yaml")]
     Chat(Common),
     /// Record a user's dialogue from the stores.
-    #[command(after_help = "Example:\n  banter record dialog ann@mail.example --out fixtures/ann.yaml")]
-    Dialog {
+    #[command(
+        alias = "dialog",
+        after_help = "Example:\n  banter record dialogue ann@mail.example --out fixtures/ann.yaml"
+    )]
+    Dialogue {
         /// User number or e-mail address.
         user: String,
         /// The dialogue to record; the default is all dialogues of the user, in order.
-        #[arg(long, value_name = "ID")]
-        dialog: Option<i64>,
+        #[arg(long, alias = "dialog", value_name = "ID")]
+        dialogue: Option<i64>,
         /// Record only the last N messages.
         #[arg(long, value_name = "N")]
         last: Option<usize>,
@@ -93,7 +96,7 @@ impl RecordSource {
 
     fn common(&self) -> &Common {
         match self {
-            Self::Chat(common) | Self::Dialog { common, .. } | Self::Log { common, .. } => common,
+            Self::Chat(common) | Self::Dialogue { common, .. } | Self::Log { common, .. } => common,
         }
     }
 }
@@ -113,8 +116,8 @@ pub fn run(config: &Config, source: &RecordSource) -> Result<u8, Failure> {
             let said = recorder.listen(common)?;
             recorder.write(&said, common, common.out.as_deref())
         }
-        RecordSource::Dialog { user, dialog, last, .. } => {
-            let said = stored(config, user, *dialog, *last, common)?;
+        RecordSource::Dialogue { user, dialogue, last, .. } => {
+            let said = stored(config, user, *dialogue, *last, common)?;
             Recorder::open(config)?.write(&said, common, common.out.as_deref())
         }
         RecordSource::Log { file, .. } => {
@@ -198,7 +201,7 @@ impl Recorder {
                 tell_cut("the conversation");
                 break;
             }
-            let message = Message { text: &line, user: 2, dialog: 1, seed: seed ^ said.messages.len() as u64 };
+            let message = Message { text: &line, user: 2, dialogue: 1, seed: seed ^ said.messages.len() as u64 };
             let turn = self.engine.reply(&self.snapshot, Request::new(&self.snapshot, message, &state, now));
             let turn = turn.map_err(|error| Failure::usage(error.to_string(), "see the log"))?;
             self.outside.keep(&turn.kept);
@@ -264,14 +267,14 @@ fn names(state: &DialogueState) -> Vec<(String, String)> {
 fn stored(
     config: &Config,
     who: &str,
-    dialog: Option<i64>,
+    dialogue: Option<i64>,
     last: Option<usize>,
     common: &Common,
 ) -> Result<Said, Failure> {
     let mut turns: Vec<NewTurn> = Vec::new();
     user::with_stores(config, async |stores| {
         let user = user::find(stores, who).await?;
-        turns = all_turns(stores, user, dialog).await?;
+        turns = all_turns(stores, user, dialogue).await?;
         Ok(0)
     })?;
     if last.is_none_or(|last| last > MAX_MESSAGES) && turns.len() > MAX_MESSAGES {
@@ -296,7 +299,7 @@ fn stored(
     })
 }
 
-async fn all_turns(stores: &Stores, user: UserId, dialog: Option<i64>) -> Result<Vec<NewTurn>, Failure> {
+async fn all_turns(stores: &Stores, user: UserId, dialogue: Option<i64>) -> Result<Vec<NewTurn>, Failure> {
     let mut all: Vec<NewTurn> = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -304,7 +307,7 @@ async fn all_turns(stores: &Stores, user: UserId, dialog: Option<i64>) -> Result
         let page = page.map_err(|error| Failure::usage(error.to_string(), "check the stores"))?;
         let Some(end) = page.last() else { return Ok(all) };
         after = Some(end.id.clone());
-        all.extend(page.into_iter().filter(|turn| dialog.is_none_or(|dialog| turn.dialog.0 == dialog)));
+        all.extend(page.into_iter().filter(|turn| dialogue.is_none_or(|dialogue| turn.dialogue.0 == dialogue)));
         // Only the last messages are recorded; one more shows that there are earlier ones.
         let surplus = all.len().saturating_sub(MAX_MESSAGES + 1);
         all.drain(..surplus);

@@ -36,7 +36,7 @@ impl Names {
     }
 
     /// The text with the names replaced.
-    pub fn mask(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for name in &self.known {
             out = match name.patterns.first() {
@@ -74,10 +74,10 @@ fn inflected(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(names: &[&str], text: &str, masked: &str) {
+    fn check(names: &[&str], text: &str, redacted: &str) {
         let mut all = Names::default();
         names.iter().for_each(|name| all.learn(name));
-        assert_eq!(all.mask(text), masked, "{names:?}");
+        assert_eq!(all.redact(text), redacted, "{names:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use banter_engine::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::masks::Masks;
+use super::redactor::Redactor;
 use crate::failure::Failure;
 
 /// The maximum number of messages in a recording.
@@ -104,11 +104,11 @@ pub fn fixture(
     if said.messages.is_empty() {
         return Err(Failure::usage("the conversation has no messages", "record one with at least one message"));
     }
-    let mut masks = Masks::default();
-    masks.learn_names(said.slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
+    let mut redactor = Redactor::default();
+    redactor.learn_names(said.slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
     let spoken = &said.messages[..said.messages.len().min(MAX_MESSAGES)];
     let texts: Vec<String> =
-        spoken.iter().map(|one| if mask { masks.mask(&one.text) } else { one.text.clone() }).collect();
+        spoken.iter().map(|one| if mask { redactor.redact(&one.text) } else { one.text.clone() }).collect();
     let pauses = pauses(spoken);
     let host = Arc::new(RecordingHost::new(outside));
     let live = engine.with_host(host.clone());
@@ -117,13 +117,13 @@ pub fn fixture(
     let (mut state, mut now) = (DialogueState::default(), begin);
     for (index, (text, pause)) in texts.iter().zip(&pauses).enumerate() {
         now = now.checked_add(*pause).unwrap_or(now);
-        let message = Message { text, user: 2, dialog: 1, seed: seed_of(said.seed, 1, index as u64) };
+        let message = Message { text, user: 2, dialogue: 1, seed: seed_of(said.seed, 1, index as u64) };
         let turn = live.reply(snapshot, Request::new(snapshot, message, &state, now)).map_err(failed)?;
         host.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(turn.kept.clone());
         state = turn.state;
     }
-    let name = if mask { masks.mask(&said.name) } else { said.name.clone() };
-    let head = head(&name, begin, said.seed, &host, mask.then_some(&mut masks));
+    let name = if mask { redactor.redact(&said.name) } else { said.name.clone() };
+    let head = head(&name, begin, said.seed, &host, mask.then_some(&mut redactor));
     let messages = texts.iter().zip(&pauses).map(|(text, pause)| message(text, *pause));
     let played = play(engine, snapshot, &format!("{head}{}", messages.collect::<String>()))?;
     let turns: String = played.turns.iter().zip(&pauses).map(|(played, pause)| turn(played, *pause)).collect();
@@ -173,7 +173,7 @@ fn play(engine: &Engine, snapshot: &Snapshot, yaml: &str) -> Result<Outcome, Fai
     replay(engine, snapshot, fixture).map_err(|error| Failure::usage(error.to_string(), "see the log"))
 }
 
-fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut masks: Option<&mut Masks>) -> String {
+fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut redactor: Option<&mut Redactor>) -> String {
     let mut out = format!("conversation: {}\nnow: {now}\n", write_text(name));
     if seed != 0 {
         let _ = writeln!(out, "seed: {seed}");
@@ -200,8 +200,8 @@ fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut masks: 
                     Ok(value) => ("json", value),
                     Err(_) => ("body", Value::from(page.body.as_str())),
                 };
-                if let Some(masks) = masks.as_deref_mut() {
-                    mask_texts(&mut page.1, masks);
+                if let Some(redactor) = redactor.as_deref_mut() {
+                    redact_texts(&mut page.1, redactor);
                 }
                 let _ = writeln!(out, "      {}: {}", page.0, page.1);
             }
@@ -213,11 +213,11 @@ fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut masks: 
 }
 
 /// Redacts the texts in JSON, at any depth. Numbers stay.
-fn mask_texts(value: &mut Value, masks: &mut Masks) {
+fn redact_texts(value: &mut Value, redactor: &mut Redactor) {
     match value {
-        Value::String(text) => *text = masks.mask(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| mask_texts(item, masks)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| mask_texts(field, masks)),
+        Value::String(text) => *text = redactor.redact(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_texts(item, redactor)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| redact_texts(field, redactor)),
         _ => {}
     }
 }

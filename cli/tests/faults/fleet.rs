@@ -376,19 +376,23 @@ impl Fleet {
     /// Checks that turns are numbered 1, 2, 3, … in each dialogue.
     fn check_places(&self, name: &str) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let dialogs: Vec<Document> = runtime.block_on(async {
+        let dialogues: Vec<Document> = runtime.block_on(async {
             use futures::TryStreamExt;
             let client = mongodb::Client::with_uri_str(self.stores.mongo.as_ref().unwrap().text()).await.unwrap();
             let turns = client.default_database().unwrap().collection::<Document>("turns");
             let group = doc! { "$group": { "_id": "$dialog_id", "turns": { "$sum": 1 }, "last": { "$max": "$seq" } } };
-            let dialogs = turns.aggregate([group]).await.unwrap().try_collect().await.unwrap();
+            let dialogues = turns.aggregate([group]).await.unwrap().try_collect().await.unwrap();
             client.shutdown().await;
-            dialogs
+            dialogues
         });
-        assert_eq!(dialogs.len(), USERS, "{name}: a dialogue for each user");
-        for dialog in dialogs {
+        assert_eq!(dialogues.len(), USERS, "{name}: a dialogue for each user");
+        for dialogue in dialogues {
             // The index forbids equal numbers, so if the count equals the last number, there is no gap.
-            assert_eq!(i64::from(dialog.get_i32("turns").unwrap()), dialog.get_i64("last").unwrap(), "{name}: a gap");
+            assert_eq!(
+                i64::from(dialogue.get_i32("turns").unwrap()),
+                dialogue.get_i64("last").unwrap(),
+                "{name}: a gap"
+            );
         }
     }
 }

@@ -30,7 +30,7 @@ enum Request {
     Refresh,
     Message(Proof),
     /// A message in a dialogue that the server has not cached.
-    OtherDialog,
+    OtherDialogue,
     History(Proof),
     Channel,
     Live,
@@ -93,7 +93,7 @@ fn check_with(store: &str, breaks: &str, mends: &str, rows: &[Row]) {
             Request::Message(Proof::Session) => message(&before.access),
             Request::Message(Proof::NewSession) => message(&during.access),
             Request::Message(Proof::RefreshToken) => message(&before.refresh),
-            Request::OtherDialog => {
+            Request::OtherDialogue => {
                 fleet.ask("/messages/send", &before.access, Some(&json!({ "text": "hello", "dialog_id": 999_999 })))
             }
             Request::History(Proof::Session) => fleet.ask("/session/history", &before.access, None),
@@ -157,7 +157,7 @@ fn without_postgres() {
             row("refresh", Request::Refresh, Some("postgres")),
             row("message with a session made before the outage", Request::Message(Proof::Session), None),
             row("message with a refresh token", Request::Message(Proof::RefreshToken), Some("postgres")),
-            row("another dialogue", Request::OtherDialog, Some("postgres")),
+            row("another dialogue", Request::OtherDialogue, Some("postgres")),
             row("history with a session made before the outage", Request::History(Proof::Session), None),
             row("REST channel", Request::Channel, Some("postgres")),
             row("live", Request::Live, None),

@@ -51,7 +51,7 @@ fn people_are_told_in_lines() {
     let log = log_of(folder.path(), "human");
     let turns: Vec<&str> = log.lines().filter(|line| line.contains(": turn user=")).collect();
     assert_eq!(turns.len(), 3, "{log}");
-    for part in ["request{id=", "user=2", "dialog=", "embed_us=", "total_us="] {
+    for part in ["request{id=", "user=2", "dialogue=", "embed_us=", "total_us="] {
         assert!(turns[0].contains(part), "{part} is not in {}", turns[0]);
     }
     assert!(log.contains("stopped"), "{log}");

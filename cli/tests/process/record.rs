@@ -83,7 +83,7 @@ fn a_dialogue_of_the_stores_becomes_a_fixture() {
     }
     server.kill();
     let out = folder.path().join("ann.yaml");
-    let words = ["record", "dialog", "ann@mail.example", "--last", "3", "--out", path(&out)];
+    let words = ["record", "dialogue", "ann@mail.example", "--last", "3", "--out", path(&out)];
     let ran = run(banter(folder.path()).args(words));
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     let text = fs::read_to_string(&out).unwrap();

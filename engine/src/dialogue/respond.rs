@@ -172,7 +172,7 @@ impl<'a> Work<'a> {
             slots,
             contexts: self.turn.state.contexts.keys().cloned().collect(),
             user: self.message.user,
-            dialog: self.message.dialog,
+            dialogue: self.message.dialogue,
             history: self.turn.state.recent.iter().cloned().collect(),
         }
     }

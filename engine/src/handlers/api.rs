@@ -30,7 +30,7 @@ fn register_context(engine: &mut Engine) {
         .register_get("intent", |ctx: &mut Context| ctx.intent.as_str().to_owned())
         .register_get("probability", |ctx: &mut Context| f64::from(ctx.probability))
         .register_get("user_id", |ctx: &mut Context| ctx.user)
-        .register_get("dialog_id", |ctx: &mut Context| ctx.dialog)
+        .register_get("dialog_id", |ctx: &mut Context| ctx.dialogue)
         .register_get("slots", |ctx: &mut Context| -> Map {
             ctx.slots.iter().map(|(name, value)| (name.into(), dynamic(value))).collect()
         })

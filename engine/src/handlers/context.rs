@@ -26,7 +26,7 @@ pub struct Context {
     /// The user's id.
     pub user: i64,
     /// The dialogue's id.
-    pub dialog: i64,
+    pub dialogue: i64,
     /// Earlier exchanges, oldest first.
     pub history: Vec<Exchange>,
 }

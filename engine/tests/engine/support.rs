@@ -129,7 +129,7 @@ impl Talk {
 
     pub fn try_to_say(&mut self, text: &str) -> Result<Turn, EngineError> {
         self.turns += 1;
-        let message = Message { text, user: 7, dialog: 3, seed: self.turns };
+        let message = Message { text, user: 7, dialogue: 3, seed: self.turns };
         let now = jiff::Timestamp::from_second(NOW).unwrap();
         let turn = self.engine.reply(&self.snapshot, Request::new(&self.snapshot, message, &self.state, now))?;
         self.state = turn.state.clone();

@@ -137,7 +137,7 @@ fn call_with(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str, r
         slots: BTreeMap::from([("city".to_owned(), json!("London"))]),
         contexts: Vec::new(),
         user,
-        dialog: 1,
+        dialogue: 1,
         history: Vec::new(),
     };
     let outside: Arc<dyn Host> = host.clone();

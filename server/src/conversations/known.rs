@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::{BusEvent, DialogId, LastTurn, StoreError, Stores, USER_GONE, UserId};
+use banter_stores::{BusEvent, DialogueId, LastTurn, StoreError, Stores, USER_GONE, UserId};
 use moka::sync::Cache;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -15,10 +15,10 @@ const IDLE: Duration = Duration::from_secs(3_600);
 /// The memory.
 pub struct Known {
     /// The end of each dialogue.
-    ends: Cache<DialogId, Arc<LastTurn>>,
+    ends: Cache<DialogueId, Arc<LastTurn>>,
     /// Dialogues never change hands.
-    defaults: Cache<UserId, DialogId>,
-    owners: Cache<DialogId, UserId>,
+    defaults: Cache<UserId, DialogueId>,
+    owners: Cache<DialogueId, UserId>,
 }
 
 impl Default for Known {
@@ -32,51 +32,51 @@ impl Default for Known {
 }
 
 impl Known {
-    pub fn end(&self, dialog: DialogId) -> Option<Arc<LastTurn>> {
-        self.ends.get(&dialog)
+    pub fn end(&self, dialogue: DialogueId) -> Option<Arc<LastTurn>> {
+        self.ends.get(&dialogue)
     }
 
-    pub fn set_end(&self, dialog: DialogId, last: Arc<LastTurn>) {
-        self.ends.insert(dialog, last);
+    pub fn set_end(&self, dialogue: DialogueId, last: Arc<LastTurn>) {
+        self.ends.insert(dialogue, last);
     }
 
-    pub fn forget_end(&self, dialog: DialogId) {
-        self.ends.invalidate(&dialog);
+    pub fn forget_end(&self, dialogue: DialogueId) {
+        self.ends.invalidate(&dialogue);
     }
 
     /// Takes over what another memory knows, if it is newer.
-    pub fn learn_end(&self, dialog: DialogId, last: LastTurn) {
-        if self.end(dialog).is_none_or(|ours| ours.seq < last.seq) {
-            self.set_end(dialog, Arc::new(last));
+    pub fn learn_end(&self, dialogue: DialogueId, last: LastTurn) {
+        if self.end(dialogue).is_none_or(|ours| ours.seq < last.seq) {
+            self.set_end(dialogue, Arc::new(last));
         }
     }
 
-    pub fn default_dialog(&self, user: UserId) -> Option<DialogId> {
+    pub fn default_dialogue(&self, user: UserId) -> Option<DialogueId> {
         self.defaults.get(&user)
     }
 
-    pub fn set_default_dialog(&self, user: UserId, dialog: DialogId) {
-        self.defaults.insert(user, dialog);
+    pub fn set_default_dialogue(&self, user: UserId, dialogue: DialogueId) {
+        self.defaults.insert(user, dialogue);
     }
 
     /// The owner of a dialogue, from memory or from the store; `None` when there is no such dialogue.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn owner(&self, stores: &Stores, dialog: DialogId) -> Result<Option<UserId>, StoreError> {
-        if let Some(known) = self.owners.get(&dialog) {
+    pub async fn owner(&self, stores: &Stores, dialogue: DialogueId) -> Result<Option<UserId>, StoreError> {
+        if let Some(known) = self.owners.get(&dialogue) {
             return Ok(Some(known));
         }
-        let owner = stores.dialogs.owner(dialog).await?;
+        let owner = stores.dialogues.owner(dialogue).await?;
         if let Some(owner) = owner {
-            self.owners.insert(dialog, owner);
+            self.owners.insert(dialogue, owner);
         }
         Ok(owner)
     }
 
     pub fn forget_user(&self, user: UserId) {
-        if let Some(dialog) = self.defaults.remove(&user) {
-            self.ends.invalidate(&dialog);
+        if let Some(dialogue) = self.defaults.remove(&user) {
+            self.ends.invalidate(&dialogue);
         }
         if let Err(error) = self.owners.invalidate_entries_if(move |_, owner| *owner == user) {
             tracing::error!(%error, "the owners of dialogues cannot be forgotten one by one; all are forgotten");

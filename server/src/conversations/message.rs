@@ -6,7 +6,7 @@ use banter_engine::{
 };
 use thiserror::Error;
 
-use banter_stores::{DialogId, StoreError, StoredAnswer, UserId};
+use banter_stores::{DialogueId, StoreError, StoredAnswer, UserId};
 
 /// Characters of a message, at most.
 pub const MAX_TEXT: usize = 2_000;
@@ -19,7 +19,7 @@ pub enum ConversationError {
     Text,
     /// Somebody else's dialogue, or none.
     #[error("not this user's dialogue")]
-    ForeignDialog,
+    ForeignDialogue,
     /// The user was deleted while the message was on its way.
     #[error("the user is gone")]
     UserGone,
@@ -43,7 +43,7 @@ pub struct Incoming {
     /// Who.
     pub user: UserId,
     /// Where; the default dialogue without it.
-    pub dialog: Option<DialogId>,
+    pub dialogue: Option<DialogueId>,
     /// What.
     pub text: String,
     /// A key for repeats, and the hash of the request.

@@ -6,18 +6,22 @@ use banter_engine::turn::{Event, Turn};
 use serde_json::{Value, json};
 
 use super::{AnsweredTurn, ConversationError, Incoming};
-use banter_stores::{DialogId, NewTurn, UserId};
+use banter_stores::{DialogueId, NewTurn, UserId};
 
 /// What is stored of a turn.
 ///
 /// # Errors
 /// When a value cannot be written as JSON.
-pub fn new_turn(incoming: &Incoming, dialog: DialogId, answered: &AnsweredTurn) -> Result<NewTurn, ConversationError> {
+pub fn new_turn(
+    incoming: &Incoming,
+    dialogue: DialogueId,
+    answered: &AnsweredTurn,
+) -> Result<NewTurn, ConversationError> {
     let AnsweredTurn { turn, seq, made, latency, .. } = answered;
     let internal = |error: serde_json::Error| ConversationError::Internal(error.to_string());
     Ok(NewTurn {
         id: crate::message_id::new(*made),
-        dialog,
+        dialogue,
         user: incoming.user,
         seq: *seq,
         created_at: *made,
@@ -47,17 +51,17 @@ fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::E
 }
 
 /// One line a turn, without texts; `latency` is the engine's part, `stored` what the store took.
-pub fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration, stored: Duration) {
+pub fn report(user: UserId, dialogue: DialogueId, turn: &Turn, latency: Duration, stored: Duration) {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     for event in &turn.events {
         if let Event::StateDropped { name } = event {
-            tracing::info!(user = user.0, dialog = dialog.0, name, "a state went with what it belonged to");
+            tracing::info!(user = user.0, dialogue = dialogue.0, name, "a state went with what it belonged to");
             continue;
         }
         // What a script throws may quote the user; it is stored with the turn and logged only on request.
         tracing::warn!(
             user = user.0,
-            dialog = dialog.0,
+            dialogue = dialogue.0,
             event = event.kind(),
             place = event.place(),
             "a handler failed"
@@ -66,7 +70,7 @@ pub fn report(user: UserId, dialog: DialogId, turn: &Turn, latency: Duration, st
     }
     tracing::info!(
         user = user.0,
-        dialog = dialog.0,
+        dialogue = dialogue.0,
         kind = ?turn.kind,
         intent = turn.intent.as_ref().map(|intent| intent.as_str()),
         handler = turn.handler.to_string(),

@@ -53,18 +53,18 @@ async fn a_dialog_must_be_the_users_own() {
     let (ann, _) = server.log_in("ann@mail.example").await;
     let (bob, _) = server.log_in("bob@mail.example").await;
     server.send(&ann, "hello there").await;
-    let send = async |token: &str, dialog: i64| {
+    let send = async |token: &str, dialogue: i64| {
         let bearer = format!("Bearer {token}");
-        let body = json!({ "text": "hello there", "dialog_id": dialog }).to_string();
+        let body = json!({ "text": "hello there", "dialog_id": dialogue }).to_string();
         server.post("/messages/send", &[("Authorization", &bearer)], body).await
     };
     assert_eq!(send(&ann, 1).await.status, 200);
-    for (token, dialog) in [(&bob, 1), (&ann, 99)] {
-        let answer = send(token, dialog).await;
+    for (token, dialogue) in [(&bob, 1), (&ann, 99)] {
+        let answer = send(token, dialogue).await;
         assert_eq!((answer.status, answer.code()), (403, "foreign_dialog"));
     }
-    for dialog in [0, -1] {
-        let answer = send(&ann, dialog).await;
+    for dialogue in [0, -1] {
+        let answer = send(&ann, dialogue).await;
         assert_eq!((answer.status, answer.code()), (422, "invalid_field"), "ids are positive");
     }
 }

@@ -162,7 +162,7 @@ async fn no_query_grows_with_the_history() {
     let (client, database) = database_of(&server).await;
     let turns = database.collection::<Document>("turns");
     let first = turns.find_one(doc! {}).await.unwrap().unwrap();
-    let (dialog, user) = (first.get_i64("dialog_id").unwrap(), first.get_i64("user_id").unwrap());
+    let (dialogue, user) = (first.get_i64("dialog_id").unwrap(), first.get_i64("user_id").unwrap());
     for start in (2..=TURNS).step_by(10_000) {
         let copy = |seq: i64| {
             let mut turn = first.clone();
@@ -181,9 +181,9 @@ async fn no_query_grows_with_the_history() {
     assert_eq!(history.body["history"].as_array().unwrap().len(), 50);
     let before = history.body["history"][0]["id"].as_str().unwrap();
     for path in [
-        format!("/session/history?limit=50&dialog_id={dialog}"),
+        format!("/session/history?limit=50&dialog_id={dialogue}"),
         format!("/session/history?limit=50&before={before}"),
-        format!("/session/history?limit=50&before={before}&dialog_id={dialog}"),
+        format!("/session/history?limit=50&before={before}&dialog_id={dialogue}"),
     ] {
         let history = fresh.get(&path, &[("Authorization", &bearer)]).await;
         assert_eq!(history.body["history"].as_array().unwrap().len(), 50, "{path}");

@@ -10,7 +10,7 @@ use mongodb::{
 use serde_json::Value;
 
 use super::{SCHEMA, STORE};
-use crate::{DialogId, NewTurn, StoreError, UserId};
+use crate::{DialogueId, NewTurn, StoreError, UserId};
 
 /// The required fields of a turn. Rejects malformed documents written by hand or by another program.
 pub(super) fn validator() -> Document {
@@ -33,7 +33,7 @@ pub(super) fn validator() -> Document {
     doc! { "$jsonSchema": { "bsonType": "object", "required": required, "properties": properties } }
 }
 
-pub(super) const DIALOG_INDEX: &str = "dialog_seq";
+pub(super) const DIALOGUE_INDEX: &str = "dialog_seq";
 pub(super) const KEY_INDEX: &str = "user_idempotency_key";
 
 pub(super) fn indexes() -> Vec<IndexModel> {
@@ -46,7 +46,7 @@ pub(super) fn indexes() -> Vec<IndexModel> {
         options
     };
     vec![
-        index(doc! { "dialog_id": 1, "seq": 1 }, unique(DIALOG_INDEX)),
+        index(doc! { "dialog_id": 1, "seq": 1 }, unique(DIALOGUE_INDEX)),
         index(doc! { "user_id": 1, "at": 1 }, named("user_at")),
         index(doc! { "user_id": 1, "idempotency_key": 1 }, partial(unique(KEY_INDEX), "idempotency_key")),
         index(doc! { "user_id": 1, "kept.key": 1, "at": 1 }, partial(named("user_kept"), "kept.key")),
@@ -61,7 +61,7 @@ pub(super) fn to_document(turn: &NewTurn) -> Result<Document, StoreError> {
     let mut document = doc! {
         "_id": id,
         "schema": SCHEMA,
-        "dialog_id": turn.dialog.0,
+        "dialog_id": turn.dialogue.0,
         "user_id": turn.user.0,
         "seq": turn.seq,
         "created_at": turn.created_at,
@@ -91,7 +91,7 @@ pub(super) fn from_document(turn: &Document) -> Result<NewTurn, StoreError> {
     let classification = turn.get("classification").cloned().ok_or_else(|| damaged("there is no classification"))?;
     Ok(NewTurn {
         id: id(turn)?,
-        dialog: DialogId(integer(turn, "dialog_id")?),
+        dialogue: DialogueId(integer(turn, "dialog_id")?),
         user: UserId(integer(turn, "user_id")?),
         seq: integer(turn, "seq")?,
         created_at: integer(turn, "created_at")?,

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{SqliteStore, damaged, parse};
 use crate::{
-    ANCHOR_GONE, Appended, DialogId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt,
+    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt,
     SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances,
 };
 
@@ -18,11 +18,11 @@ const PING_TIME: Duration = Duration::from_secs(2);
 
 #[async_trait]
 impl TurnStore for SqliteStore {
-    async fn last(&self, dialog: DialogId) -> Result<LastTurn, StoreError> {
+    async fn last(&self, dialogue: DialogueId) -> Result<LastTurn, StoreError> {
         let row: Option<(i64, String)> = self
             .read(move |connection| {
                 let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-                connection.prepare_cached(LAST)?.query_row([dialog.0], pair).optional()
+                connection.prepare_cached(LAST)?.query_row([dialogue.0], pair).optional()
             })
             .await?;
         let Some((seq, state)) = row else { return Ok(LastTurn::default()) };
@@ -65,7 +65,7 @@ impl TurnStore for SqliteStore {
                 None => None,
                 // A message that is not there, or not in the dialogue that was asked for, has nothing before it.
                 Some(id) => match position_of(connection, user, id)? {
-                    Some(found) if query.dialog.is_none_or(|dialog| dialog == found.dialog) => Some(found),
+                    Some(found) if query.dialogue.is_none_or(|dialogue| dialogue == found.dialogue) => Some(found),
                     _ => return Ok(Vec::new()),
                 },
             };
@@ -169,14 +169,14 @@ const UTTERANCES: &str = "SELECT text FROM turns
 /// A turn's place in the order of all turns, and in its dialogue.
 struct Position {
     position: i64,
-    dialog: DialogId,
+    dialogue: DialogueId,
     seq: i64,
 }
 
 fn position_of(connection: &Connection, user: UserId, id: &str) -> rusqlite::Result<Option<Position>> {
     let find = "SELECT position, dialog_id, seq FROM turns WHERE user_id = ? AND id = ?";
     let read = |row: &rusqlite::Row<'_>| {
-        Ok(Position { position: row.get(0)?, dialog: DialogId(row.get(1)?), seq: row.get(2)? })
+        Ok(Position { position: row.get(0)?, dialogue: DialogueId(row.get(1)?), seq: row.get(2)? })
     };
     connection.prepare_cached(find)?.query_row(params![user.0, id], read).optional()
 }
@@ -186,17 +186,17 @@ fn history_query(user: UserId, query: &HistoryQuery, before: Option<&Position>) 
     let mut sql = "SELECT id, text, response FROM turns WHERE user_id = ?".to_owned();
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(user.0)];
     // Within one dialogue both orders are the same; each has its index.
-    let order = match query.dialog {
-        Some(dialog) => {
+    let order = match query.dialogue {
+        Some(dialogue) => {
             sql.push_str(" AND dialog_id = ?");
-            values.push(Box::new(dialog.0));
+            values.push(Box::new(dialogue.0));
             "seq"
         }
         None => "position",
     };
     if let Some(before) = before {
         sql.push_str(&format!(" AND {order} < ?"));
-        values.push(Box::new(if query.dialog.is_some() { before.seq } else { before.position }));
+        values.push(Box::new(if query.dialogue.is_some() { before.seq } else { before.position }));
     }
     sql.push_str(&format!(" ORDER BY {order} DESC LIMIT ?"));
     values.push(Box::new(query.limit.unwrap_or(-1)));
@@ -235,7 +235,7 @@ impl StoredTurn {
     fn into_turn(self, user: UserId) -> Result<NewTurn, StoreError> {
         Ok(NewTurn {
             id: self.id,
-            dialog: DialogId(self.dialog_id),
+            dialogue: DialogueId(self.dialog_id),
             user,
             seq: self.seq,
             created_at: self.created_at,
@@ -297,7 +297,7 @@ fn append(connection: &Connection, row: &TurnRow) -> rusqlite::Result<Appended> 
     }
     let inserted = connection.prepare_cached(INSERT)?.execute(params![
         turn.id,
-        turn.dialog.0,
+        turn.dialogue.0,
         user,
         turn.seq,
         turn.created_at,
@@ -343,10 +343,10 @@ mod tests {
     fn no_query_grows_with_the_history() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("../../../migrations/sqlite/0001_init.sql")).unwrap();
-        let before = Position { position: 9, dialog: DialogId(1), seq: 5 };
+        let before = Position { position: 9, dialogue: DialogueId(1), seq: 5 };
         let limited = HistoryQuery { limit: Some(50), ..HistoryQuery::default() };
-        let of_dialog = HistoryQuery { dialog: Some(DialogId(1)), ..limited.clone() };
-        for (query, index) in [(&limited, "turns_by_user"), (&of_dialog, "(dialog_id=?")] {
+        let of_dialogue = HistoryQuery { dialogue: Some(DialogueId(1)), ..limited.clone() };
+        for (query, index) in [(&limited, "turns_by_user"), (&of_dialogue, "(dialog_id=?")] {
             for before in [None, Some(&before)] {
                 check(&connection, &history_query(UserId(2), query, before).0, index);
             }

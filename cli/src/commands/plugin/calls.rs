@@ -127,7 +127,7 @@ fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Fail
         slots,
         contexts: Vec::new(),
         user: 2,
-        dialog: 1,
+        dialogue: 1,
         history: Vec::new(),
     };
     let host: Arc<dyn Host> = Arc::new(ChatHost::default());

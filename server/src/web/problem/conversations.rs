@@ -25,8 +25,8 @@ impl From<ConversationError> for Problem {
                 "A message must have 1 to 2,000 characters, at least one of them visible, and no NUL.",
                 "В сообщении должно быть от 1 до 2000 символов, хотя бы один из них видимый; символ NUL недопустим.",
             ),
-            ConversationError::ForeignDialog => {
-                Self::new(403, "foreign_dialog", "This dialog is not yours.", "Это не ваш диалог.")
+            ConversationError::ForeignDialogue => {
+                Self::new(403, "foreign_dialog", "This dialogue is not yours.", "Это не ваш диалог.")
             }
             ConversationError::UserGone => Self::unauthorized(),
             ConversationError::KeyMismatch => Self::new(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use banter_stores::{DialogId, HistoryEntry, HistoryQuery};
+use banter_stores::{DialogueId, HistoryEntry, HistoryQuery};
 use rocket::{
     Request, State, get,
     request::{FromRequest, Outcome},
@@ -50,7 +50,7 @@ impl From<HistoryEntry> for HistoryItem {
     tag = "messages",
     security(("bearer" = []), ("cookie" = [])),
     params(
-        ("dialog_id" = Option<i64>, Query, minimum = 1, description = "Only this dialog"),
+        ("dialog_id" = Option<i64>, Query, minimum = 1, description = "Only this dialogue"),
         ("limit" = Option<i64>, Query, minimum = 1, description = "Only the newest entries, this many"),
         ("before" = Option<String>, Query, description = "Only entries older than the one with this id"),
     ),
@@ -65,7 +65,7 @@ pub async fn history(
 ) -> Result<Json<History>, Problem> {
     let work = async {
         let entries = app.queries.history(user.0, &query.0).await?;
-        entries.ok_or(ConversationError::ForeignDialog)
+        entries.ok_or(ConversationError::ForeignDialogue)
     };
     let entries = context.run(work).await?;
     Ok(Json(History { user_id: user.0.0.to_string(), history: entries.into_iter().map(HistoryItem::from).collect() }))
@@ -94,7 +94,7 @@ fn page(request: &Request<'_>) -> Result<HistoryQuery, &'static str> {
         return Err("before");
     }
     Ok(HistoryQuery {
-        dialog: number("dialog_id")?.map(DialogId),
+        dialogue: number("dialog_id")?.map(DialogueId),
         limit: number("limit")?,
         before: before.map(str::to_lowercase),
     })

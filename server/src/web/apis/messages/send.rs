@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use banter_stores::DialogId;
+use banter_stores::DialogueId;
 use rocket::{State, post, serde::json::Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use crate::{
 pub struct SendRequest {
     #[schema(min_length = 1, max_length = 2000)]
     text: String,
-    /// A dialog of this user; without it, the user's first.
+    /// A dialogue of this user; without it, the user's first.
     #[schema(minimum = 1)]
     dialog_id: Option<i64>,
 }
@@ -52,12 +52,12 @@ pub async fn send(
     context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<SendResponse>, Problem> {
-    if body.value.dialog_id.is_some_and(|dialog| dialog < 1) {
+    if body.value.dialog_id.is_some_and(|dialogue| dialogue < 1) {
         return Err(RequestError::InvalidField("dialog_id".to_owned()).into());
     }
     let incoming = Incoming {
         user: user.0,
-        dialog: body.value.dialog_id.map(DialogId),
+        dialogue: body.value.dialog_id.map(DialogueId),
         text: body.value.text,
         idempotency: key.0.zip(body.hash),
     };

@@ -20,12 +20,12 @@ fn pattern(pattern: &'static str) -> Regex {
 
 /// Redacts texts. The same e-mail address or name always gets the same replacement.
 #[derive(Debug, Default)]
-pub struct Masks {
+pub struct Redactor {
     emails: BTreeMap<String, String>,
     names: Names,
 }
 
-impl Masks {
+impl Redactor {
     /// Learns the names to redact: the values of slots whose own name is about a name.
     pub fn learn_names<'a>(&mut self, slots: impl IntoIterator<Item = (&'a str, &'a str)>) {
         // `name`, `customer_name`, `customerName`, `nickname`.
@@ -39,7 +39,7 @@ impl Masks {
     }
 
     /// The text without personal data.
-    pub fn mask(&mut self, text: &str) -> String {
+    pub fn redact(&mut self, text: &str) -> String {
         let mut out = EMAIL
             .replace_all(text, |found: &Captures<'_>| {
                 let number = self.emails.len() + 1;
@@ -48,7 +48,7 @@ impl Masks {
             })
             .into_owned();
         out = DIGITS.replace_all(&out, |found: &Captures<'_>| digits(&found[0])).into_owned();
-        self.names.mask(&out)
+        self.names.redact(&out)
     }
 }
 
@@ -205,12 +205,12 @@ fn is_luhn(digits: &[u32]) -> bool {
 mod tests {
     use super::*;
 
-    fn check(text: &str, masked: &str) {
-        assert_eq!(Masks::default().mask(text), masked, "{text}");
+    fn check(text: &str, redacted: &str) {
+        assert_eq!(Redactor::default().redact(text), redacted, "{text}");
     }
 
     #[test]
-    fn personal_data_is_masked_and_the_rest_stays() {
+    fn personal_data_is_redacted_and_the_rest_stays() {
         check(
             "write to Ann.Lee+1@mail.co.uk or ann.lee+1@mail.co.uk!",
             "write to person1@mail.example or person1@mail.example!",
@@ -240,11 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn names_of_slots_are_masked_everywhere() {
-        let mut masks = Masks::default();
-        masks.learn_names([("customer_name", "Анна"), ("city", "Kazan"), ("hint", "Anna"), ("nickName", "Annie")]);
+    fn names_of_slots_are_redacted_everywhere() {
+        let mut redactor = Redactor::default();
+        redactor.learn_names([("customer_name", "Анна"), ("city", "Kazan"), ("hint", "Anna"), ("nickName", "Annie")]);
         assert_eq!(
-            masks.mask("Я Анна из Kazan, анна! Annie for Anna"),
+            redactor.redact("Я Анна из Kazan, анна! Annie for Anna"),
             "Я Person1 из Kazan, Person1! Person2 for Anna"
         );
     }
