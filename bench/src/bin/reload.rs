@@ -192,14 +192,12 @@ impl Admin<'_> {
     }
 }
 
-fn main() {
-    let arguments = Arguments::parse();
-    let folder = root().join(".cache/bench/reload");
+/// The bot's folder and the server on it, without the versions of earlier runs.
+fn start(folder: &Path, bot: &Bot) -> Server {
     // Keep cached vectors, but start without versions.
     for name in ["banter.db", "banter.db-wal", "banter.db-shm"] {
         let _ = std::fs::remove_file(folder.join(name));
     }
-    let mut bot = Bot::read(&arguments.train);
     let place = folder.join("bot");
     let _ = std::fs::remove_dir_all(&place);
     for (path, bytes) in &bot.bundle().files {
@@ -212,108 +210,138 @@ fn main() {
         ("BANTER_RELOAD__WATCH".to_owned(), "false".to_owned()),
         ("BANTER_LOG__FILTER".to_owned(), "warn".to_owned()),
     ];
-    let mut server = Server::start_with(&folder, &environment);
+    let mut server = Server::start_with(folder, &environment);
     server.wait();
-    let known = Known::default();
-    let key = std::fs::read_to_string(folder.join("admin.key")).unwrap_or_else(|error| fail(&error.to_string()));
-    let admin = Admin { port: server.port, key, known: &known };
+    server
+}
+
+/// The timed reloads: seconds of each, and the report of the last changed example.
+#[derive(Default)]
+struct Timed {
+    examples: Vec<f64>,
+    texts: Vec<f64>,
+    report: Value,
+}
+
+impl Timed {
+    fn run(count: usize, bot: &mut Bot, admin: &Admin<'_>) -> Self {
+        let mut timed = Self::default();
+        for _ in 0..count {
+            bot.change_example();
+            let (seconds, answer) = admin.reload(bot);
+            timed.examples.push(seconds);
+            timed.report = answer["report"].clone();
+            thread::sleep(Duration::from_millis(300));
+            bot.change_text();
+            timed.texts.push(admin.reload(bot).0);
+            thread::sleep(Duration::from_millis(300));
+        }
+        timed
+    }
+}
+
+/// Timed reloads while clients talk: what the clients saw, and the times.
+fn under_load(arguments: &Arguments, server: &Server, bot: &mut Bot, admin: &Admin<'_>) -> (Vec<Seen>, Timed) {
     let tokens: Vec<String> = (0..arguments.clients)
         .map(|client| server.log_in(&format!("user{client}")).unwrap_or_else(|error| fail(&error.to_string())))
         .collect();
     let said = Rows::read(&root().join(&arguments.test)).unwrap_or_else(|error| fail(&error));
     let said: Vec<String> = said.rows.into_iter().map(|(text, _)| text).take(400).collect();
-
-    let (mut examples, mut texts, mut last) = (Vec::new(), Vec::new(), Value::Null);
-    let seen: Vec<Seen> = thread::scope(|scope| {
-        let (port, known) = (server.port, &known);
-        let clients: Vec<_> = tokens
-            .iter()
-            .enumerate()
-            .map(|(client, token)| {
-                let mut own = said.clone();
-                own.rotate_left(client * said.len() / arguments.clients);
-                scope.spawn(move || talk(port, token, &own, known))
-            })
-            .collect();
+    let known = admin.known;
+    thread::scope(|scope| {
+        let client = |client: usize, token| {
+            let mut own = said.clone();
+            own.rotate_left(client * said.len() / arguments.clients);
+            scope.spawn(move || talk(server.port, token, &own, known))
+        };
+        let clients: Vec<_> = tokens.iter().enumerate().map(|(index, token)| client(index, token)).collect();
         thread::sleep(PEACE);
         known.warm.store(true, Ordering::Relaxed);
         thread::sleep(PEACE);
-        for _ in 0..arguments.timed {
-            bot.change_example();
-            let (seconds, answer) = admin.reload(&bot);
-            examples.push(seconds);
-            last = answer["report"].clone();
-            thread::sleep(Duration::from_millis(300));
-            bot.change_text();
-            texts.push(admin.reload(&bot).0);
-            thread::sleep(Duration::from_millis(300));
-        }
+        let timed = Timed::run(arguments.timed, bot, admin);
         known.stop.store(true, Ordering::Relaxed);
-        clients.into_iter().flat_map(|client| client.join().unwrap_or_else(|_| fail("a client failed"))).collect()
-    });
-    let failed = seen.iter().filter(|one| !one.good).count();
-    let mut quiet: Vec<f64> =
-        seen.iter().filter(|one| one.warm && !one.reloading).map(|one| one.milliseconds).collect();
-    let mut busy: Vec<f64> = seen.iter().filter(|one| one.reloading).map(|one| one.milliseconds).collect();
-    let answers = seen.len();
-    let (quiet_p99, busy_p99) = (percentile(&mut quiet, 0.99), percentile(&mut busy, 0.99));
+        let seen = clients.into_iter().flat_map(|client| client.join().unwrap_or_else(|_| fail("a client failed")));
+        (seen.collect(), timed)
+    })
+}
 
-    let (mut settled, bar) = (0, indicatif::ProgressBar::new(arguments.reloads as u64));
-    for reload in 1..=arguments.reloads {
+/// Reloads in a row; the resident memory in KiB after the first [`SETTLED`] and after all.
+fn in_a_row(count: usize, server: &Server, bot: &mut Bot, admin: &Admin<'_>) -> (u64, u64) {
+    let (mut settled, bar) = (0, indicatif::ProgressBar::new(count as u64));
+    for reload in 1..=count {
         if reload % 2 == 0 {
             bot.change_text()
         } else {
             bot.change_example()
         }
-        admin.reload(&bot);
+        admin.reload(bot);
         bar.inc(1);
         if reload == SETTLED {
-            settled = resting(&server);
+            settled = resting(server);
         }
     }
     bar.finish_and_clear();
-    let after = resting(&server);
+    (settled, resting(server))
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let folder = root().join(".cache/bench/reload");
+    let mut bot = Bot::read(&arguments.train);
+    let server = start(&folder, &bot);
+    let known = Known::default();
+    let key = std::fs::read_to_string(folder.join("admin.key")).unwrap_or_else(|error| fail(&error.to_string()));
+    let admin = Admin { port: server.port, key, known: &known };
+
+    let (seen, mut timed) = under_load(&arguments, &server, &mut bot, &admin);
+    let times = |chosen: &dyn Fn(&Seen) -> bool| {
+        let mut times: Vec<f64> = seen.iter().filter(|one| chosen(one)).map(|one| one.milliseconds).collect();
+        percentile(&mut times, 0.99)
+    };
+    let quiet_p99 = times(&|one| one.warm && !one.reloading);
+    let busy_p99 = times(&|one| one.reloading);
+    let (settled, after) = in_a_row(arguments.reloads, &server, &mut bot, &admin);
     let report = json!({
-        "failed": failed,
-        "answers": answers,
-        "example_live_s": percentile(&mut examples.clone(), 0.5),
-        "example_live_worst_s": percentile(&mut examples, 1.0),
-        "text_live_s": percentile(&mut texts.clone(), 0.5),
-        "text_live_worst_s": percentile(&mut texts, 1.0),
+        "failed": seen.iter().filter(|one| !one.good).count(),
+        "answers": seen.len(),
+        "example_live_s": percentile(&mut timed.examples, 0.5),
+        "example_live_worst_s": percentile(&mut timed.examples, 1.0),
+        "text_live_s": percentile(&mut timed.texts, 0.5),
+        "text_live_worst_s": percentile(&mut timed.texts, 1.0),
         "quiet_p99_ms": quiet_p99,
         "reload_p99_ms": busy_p99,
         "p99_ratio": busy_p99 / quiet_p99,
         "rss_settled_kib": settled,
         "rss_last_kib": after,
         "rss_growth_200": after as f64 / settled.max(1) as f64 - 1.0,
-        "stages_ms": last["took_ms"],
+        "stages_ms": timed.report["took_ms"],
     });
     if arguments.json {
         println!("{report}");
-        return;
+    } else {
+        print(&arguments, &report);
+    }
+}
+
+fn print(arguments: &Arguments, report: &Value) {
+    let number = |key: &str| report[key].as_f64().unwrap_or(0.0);
+    let (answers, failed) = (&report["answers"], &report["failed"]);
+    let Arguments { clients, reloads, .. } = arguments;
+    println!("{EXAMPLES} examples, {clients} clients, {answers} answers, {failed} failed or from a wrong version");
+    for (name, median, worst) in [
+        ("one changed example", "example_live_s", "example_live_worst_s"),
+        ("one changed reply", "text_live_s", "text_live_worst_s"),
+    ] {
+        println!("{name:<20} {:.3} s median, {:.3} s worst", number(median), number(worst));
     }
     println!(
-        "{EXAMPLES} examples, {} clients, {answers} answers, {failed} failed or from a wrong version",
-        arguments.clients
+        "p99                  {:.2} ms without reloads, {:.2} ms during a reload, ratio {:.2}",
+        number("quiet_p99_ms"),
+        number("reload_p99_ms"),
+        number("p99_ratio")
     );
-    println!(
-        "one changed example  {:.3} s median, {:.3} s worst",
-        report["example_live_s"].as_f64().unwrap_or(0.0),
-        report["example_live_worst_s"].as_f64().unwrap_or(0.0)
-    );
-    println!(
-        "one changed reply    {:.3} s median, {:.3} s worst",
-        report["text_live_s"].as_f64().unwrap_or(0.0),
-        report["text_live_worst_s"].as_f64().unwrap_or(0.0)
-    );
-    println!(
-        "p99                  {quiet_p99:.2} ms without reloads, {busy_p99:.2} ms during a reload, ratio {:.2}",
-        busy_p99 / quiet_p99
-    );
-    println!(
-        "memory               {settled} KiB after {SETTLED} reloads, {after} KiB after {}, {:+.1} %",
-        arguments.reloads,
-        report["rss_growth_200"].as_f64().unwrap_or(0.0) * 100.0
-    );
+    let (settled, after) = (&report["rss_settled_kib"], &report["rss_last_kib"]);
+    let growth = number("rss_growth_200") * 100.0;
+    println!("memory               {settled} KiB after {SETTLED} reloads, {after} KiB after {reloads}, {growth:+.1} %");
     println!("stages of the last   {}", report["stages_ms"]);
 }

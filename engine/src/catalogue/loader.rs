@@ -12,7 +12,6 @@ use std::{
 };
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use serde_json::json;
 
 use super::{
     Catalogue, Fallback,
@@ -34,7 +33,7 @@ use crate::{
     policy::HttpPolicy,
     template::{Template, Text},
 };
-use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HANDOFF, default_text};
+use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HANDOFF, bot_shape, default_text};
 
 /// Loads a bot. All findings go into `diagnostics`, warnings included; returns `None` if any of them is an error.
 pub fn load(
@@ -104,21 +103,12 @@ impl Loader<'_> {
         let catalogue = Catalogue {
             name: bot.name,
             version: version(self.bundle),
-            languages: if self.languages.is_empty() {
-                Language::new("en").into_iter().collect()
-            } else {
-                self.languages.clone()
-            },
+            languages: self.languages_or_english(),
             intents,
             entities,
             library: Library {
                 texts: Arc::new(texts),
-                http: Arc::new(HttpPolicy {
-                    allow: bot.http.allow.iter().map(|host| host.to_lowercase()).collect(),
-                    private: bot.http.private,
-                    timeout_ms: bot.http.timeout_ms,
-                    max_bytes: bot.http.max_bytes,
-                }),
+                http: Arc::new(HttpPolicy::from(bot.http)),
                 plugins: Arc::new(std::mem::take(&mut self.plugins)),
             },
             fallback,
@@ -184,6 +174,11 @@ impl Loader<'_> {
             }
         }
         languages
+    }
+
+    /// A bot needs a language even if its own are invalid, so that the other files are checked all the same.
+    fn languages_or_english(&self) -> Vec<Language> {
+        if self.languages.is_empty() { Language::new("en").into_iter().collect() } else { self.languages.clone() }
     }
 
     fn time_zone(&mut self, bot: &BotFile, document: &Document) -> TimeZone {
@@ -386,14 +381,6 @@ fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Opti
 }
 
 /// How bot.yaml is read: an invalid or missing key does not hide what is wrong elsewhere.
-fn bot_shape() -> Shape<BotFile> {
-    let mut stand_ins = serde_json::Map::new();
-    stand_ins.insert("name".to_owned(), json!("bot"));
-    stand_ins.insert("languages".to_owned(), json!(["en"]));
-    stand_ins.insert("fallback".to_owned(), json!({ "text": "-" }));
-    Shape::lenient(stand_ins)
-}
-
 fn version(bundle: &Bundle) -> String {
     let mut hash = blake3::Hasher::new();
     // Fixtures are expectations of the bot, not part of it.

@@ -24,6 +24,24 @@ pub struct Shape<T> {
     kind: PhantomData<fn() -> T>,
 }
 
+/// A violation of a schema in the author's words.
+struct Explained {
+    /// Whether the key is marked, and not the value.
+    at_key: bool,
+    message: String,
+    hint: String,
+}
+
+impl Explained {
+    fn at_key(message: String, hint: impl Into<String>) -> Self {
+        Self { at_key: true, message, hint: hint.into() }
+    }
+
+    fn at_value(message: String, hint: impl Into<String>) -> Self {
+        Self { at_key: false, message, hint: hint.into() }
+    }
+}
+
 impl<T: DeserializeOwned + JsonSchema> Default for Shape<T> {
     fn default() -> Self {
         Self::new()
@@ -136,8 +154,6 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
 
     fn report(&self, document: &Document, error: &ValidationError<'_>, diagnostics: &mut Diagnostics) {
         let pointer = error.instance_path().to_string();
-        let location = || document.location(&pointer);
-        let name = pointer.rsplit('/').next().unwrap_or("");
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = self.known_keys(error);
@@ -147,68 +163,60 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
                     diagnostics.push(diagnostic.hint(choose_hint(key, known.iter().map(String::as_str))));
                 }
             }
-            ValidationErrorKind::Required { property } => {
-                let key = property.as_str().unwrap_or_default();
-                diagnostics.push(
-                    Diagnostic::error(document.key_location(&pointer), format!("the key `{key}` is missing"))
-                        .hint(format!("add `{key}: …`")),
-                );
-            }
-            ValidationErrorKind::Type { kind } => {
-                let message = format!("expected {}, found {}", expected(kind), found(error.instance()));
-                diagnostics.push(Diagnostic::error(location(), message).hint(SCHEMA_HINT));
-            }
-            ValidationErrorKind::Enum { options } => {
-                let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-                let word = error.instance().as_str().unwrap_or_default();
-                let message = format!("`{name}` cannot be {}", error.instance());
-                diagnostics
-                    .push(Diagnostic::error(location(), message).hint(choose_hint(word, options.iter().copied())));
-            }
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
                 self.report_branches(document, error, context, diagnostics);
             }
-            ValidationErrorKind::Pattern { pattern } => {
-                diagnostics.push(
-                    Diagnostic::error(location(), format!("{} is not a valid `{name}`", error.instance()))
-                        .hint(self.description(error).unwrap_or_else(|| format!("it must match {pattern}"))),
-                );
-            }
             ValidationErrorKind::PropertyNames { error } => {
                 let key = error.instance().as_str().unwrap_or_default();
-                let diagnostic = Diagnostic::error(
-                    document.key_location(&child(&pointer, key)),
-                    format!("`{key}` is not a valid name"),
-                );
+                let location = document.key_location(&child(&pointer, key));
+                let diagnostic = Diagnostic::error(location, format!("`{key}` is not a valid name"));
                 diagnostics.push(diagnostic.hint("use letters, digits, `-` and `_`, starting with a letter"));
             }
+            _ => {
+                let Explained { at_key, message, hint } = self.explain(error);
+                let location = if at_key { document.key_location(&pointer) } else { document.location(&pointer) };
+                diagnostics.push(Diagnostic::error(location, message).hint(hint));
+            }
+        }
+    }
+
+    fn explain(&self, error: &ValidationError<'_>) -> Explained {
+        let pointer = error.instance_path().to_string();
+        let name = pointer.rsplit('/').next().unwrap_or("");
+        let value = error.instance();
+        match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                let key = property.as_str().unwrap_or_default();
+                Explained::at_key(format!("the key `{key}` is missing"), format!("add `{key}: …`"))
+            }
             ValidationErrorKind::MinItems { .. } | ValidationErrorKind::MinLength { .. } => {
-                let diagnostic = Diagnostic::error(document.key_location(&pointer), format!("`{name}` is empty"));
-                diagnostics.push(diagnostic.hint("write something, or remove the key"));
+                Explained::at_key(format!("`{name}` is empty"), "write something, or remove the key")
             }
             ValidationErrorKind::MaxItems { limit } => {
-                let diagnostic = Diagnostic::error(
-                    document.key_location(&pointer),
-                    format!("`{name}` has more than {limit} entries"),
-                );
-                diagnostics.push(diagnostic.hint("split the list"));
+                Explained::at_key(format!("`{name}` has more than {limit} entries"), "split the list")
             }
             ValidationErrorKind::MaxLength { limit } => {
-                let diagnostic = Diagnostic::error(
-                    document.key_location(&pointer),
-                    format!("`{name}` has more than {limit} characters"),
-                );
-                diagnostics.push(diagnostic.hint("shorten it"));
+                Explained::at_key(format!("`{name}` has more than {limit} characters"), "shorten it")
+            }
+            ValidationErrorKind::Type { kind } => {
+                Explained::at_value(format!("expected {}, found {}", expected(kind), found(value)), SCHEMA_HINT)
+            }
+            ValidationErrorKind::Enum { options } => {
+                let options = options.as_array().into_iter().flatten().filter_map(Value::as_str);
+                let hint = choose_hint(value.as_str().unwrap_or_default(), options);
+                Explained::at_value(format!("`{name}` cannot be {value}"), hint)
+            }
+            ValidationErrorKind::Pattern { pattern } => {
+                let hint = self.description(error).unwrap_or_else(|| format!("it must match {pattern}"));
+                Explained::at_value(format!("{value} is not a valid `{name}`"), hint)
             }
             ValidationErrorKind::Minimum { limit } => {
-                let diagnostic = Diagnostic::error(location(), format!("`{name}` is below {limit}"));
-                diagnostics.push(diagnostic.hint(format!("the minimum is {limit}")));
+                Explained::at_value(format!("`{name}` is below {limit}"), format!("the minimum is {limit}"))
             }
             ValidationErrorKind::Maximum { limit } => {
-                let diagnostic = Diagnostic::error(location(), format!("`{name}` is above {limit}"));
-                diagnostics.push(diagnostic.hint(format!("the maximum is {limit}")));
+                Explained::at_value(format!("`{name}` is above {limit}"), format!("the maximum is {limit}"))
             }
-            _ => diagnostics.push(Diagnostic::error(location(), error.to_string()).hint(SCHEMA_HINT)),
+            _ => Explained::at_value(error.to_string(), SCHEMA_HINT),
         }
     }
 

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::policy::HttpPolicy;
+
 /// bot.yaml: settings of the bot as a whole.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -180,6 +182,17 @@ pub struct HttpFile {
     /// Maximum size of a response in bytes.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_bytes: u64,
+}
+
+impl From<HttpFile> for HttpPolicy {
+    fn from(file: HttpFile) -> Self {
+        Self {
+            allow: file.allow.iter().map(|host| host.to_lowercase()).collect(),
+            private: file.private,
+            timeout_ms: file.timeout_ms,
+            max_bytes: file.max_bytes,
+        }
+    }
 }
 
 impl Default for HttpFile {

@@ -20,10 +20,10 @@ use banter_engine::{
     },
     host::Host,
     ids::IntentId,
-    language::Language as Speech,
+    language::Language,
     random::Random,
 };
-use banter_sandbox::{MAX_COMPONENT, Sandbox, VERSION};
+use banter_sandbox::{MAX_COMPONENT, Note, Sandbox, VERSION};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -101,7 +101,7 @@ struct Called {
 
 fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Failure> {
     let wrong = |message: String, hint: &str| Failure::usage(message, hint);
-    let language = Speech::new(&arguments.language).ok_or_else(|| {
+    let language = Language::new(&arguments.language).ok_or_else(|| {
         wrong(format!("`{}` is not a language code", arguments.language), "use a code such as en or ru")
     })?;
     let mut slots = BTreeMap::new();
@@ -214,6 +214,71 @@ fn grants_of(spec: &PluginSpec, imports: &[String]) -> Vec<(String, bool)> {
     known.into_iter().filter(|(name, _)| imported(name)).map(|(name, granted)| (name.to_owned(), granted)).collect()
 }
 
+/// A component that was checked, and a call of it.
+struct Checked {
+    subject: CheckedCall,
+    /// The contract's interfaces that the component imports, each with whether bot.yaml grants it.
+    granted: Vec<(String, bool)>,
+    compiled: Duration,
+    note: Option<Note>,
+    called: Called,
+    good: bool,
+}
+
+impl Checked {
+    fn json(&self, name: &str) -> Value {
+        let Self { subject, granted, compiled, note, called, good } = self;
+        let limits = subject.spec.limits;
+        let imports: Vec<Value> =
+            granted.iter().map(|(name, granted)| json!({ "name": name, "granted": granted })).collect();
+        let suspended = note.as_ref();
+        json!({
+            "good": good, "name": name, "file": subject.spec.file, "named_in_bot": subject.named,
+            "bytes": subject.component.len(), "contract": VERSION, "compile_ms": compiled.as_millis() as u64,
+            "imports": imports,
+            "limits": {
+                "memory_bytes": limits.memory_bytes, "time_ms": limits.time_ms,
+                "fuel": limits.fuel, "parallel": limits.parallel,
+            },
+            "suspended": suspended.map(|note| json!({
+                "kind": note.kind, "failures": note.failures, "until_ms": note.until_ms,
+            })),
+            "call": told(called),
+        })
+    }
+
+    fn print(&self, name: &str) {
+        let Self { subject, granted, compiled, note, called, .. } = self;
+        let (file, limits) = (&subject.spec.file, subject.spec.limits);
+        let row = |head: &str, text: String| print(format!("{head:<10} {text}"));
+        let size = kib(subject.component.len() as u64);
+        row("component", format!("{file} ({size} of {})", kib(MAX_COMPONENT as u64)));
+        if !subject.named {
+            row("bot.yaml", format!("has no entry for it; add  plugins: {{ {name}: {{ file: {file} }} }}"));
+        }
+        row("contract", format!("banter:plugin@{VERSION}"));
+        let word =
+            |(name, granted): &(String, bool)| format!("{name} ({})", if *granted { "granted" } else { "not granted" });
+        let words: Vec<String> = granted.iter().map(word).collect();
+        row("imports", if words.is_empty() { "nothing".to_owned() } else { words.join(", ") });
+        let (memory, fuel) = (limits.memory_bytes >> 20, limits.fuel / 1_000_000);
+        let (time, parallel) = (limits.time_ms, limits.parallel);
+        row("limits", format!("{memory} MiB, {time} ms, {fuel} million units of fuel, {parallel} at a time"));
+        row("compiled", format!("in {} ms, cached for next time", compiled.as_millis()));
+        if let Some(note) = note {
+            row("suspended", note.to_string());
+        }
+        let call = match &called.result {
+            Ok(reply) => {
+                let (effects, took) = (counted(reply.effects.len(), "effect"), called.took.as_micros());
+                format!("{effects} in {took} µs, {} units of fuel", reply.fuel)
+            }
+            Err(failure) => format!("{}: {}", failure.kind.as_str(), failure.message),
+        };
+        row("call", call);
+    }
+}
+
 /// Checks a component, and times a call.
 pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: bool) -> Result<u8, Failure> {
     let subject = CheckedCall::find(config, name)?;
@@ -228,60 +293,14 @@ pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: 
     // The first call in a process is slower because it warms up memory; the second is what users experience.
     let first = call_plugin(&*plugin, arguments)?;
     let called = if first.result.is_ok() { call_plugin(&*plugin, arguments)? } else { first };
-    let granted = grants_of(&subject.spec, &imports);
-    let limits = subject.spec.limits;
     let good = called.result.as_ref().err().is_none_or(|failure| failure.kind.as_str() == "refused");
+    let granted = grants_of(&subject.spec, &imports);
+    let checked = Checked { subject, granted, compiled, note, called, good };
     if as_json {
-        print(format!(
-            "{:#}",
-            json!({
-                "good": good, "name": name, "file": subject.spec.file, "named_in_bot": subject.named,
-                "bytes": subject.component.len(), "contract": VERSION, "compile_ms": compiled.as_millis() as u64,
-                "imports": granted.iter().map(|(name, granted)| json!({ "name": name, "granted": granted })).collect::<Vec<_>>(),
-                "limits": { "memory_bytes": limits.memory_bytes, "time_ms": limits.time_ms, "fuel": limits.fuel, "parallel": limits.parallel },
-                "suspended": note.as_ref().map(|note| json!({ "kind": note.kind, "failures": note.failures, "until_ms": note.until_ms })),
-                "call": told(&called),
-            })
-        ));
+        print(format!("{:#}", checked.json(name)));
         return Ok(if good { 0 } else { CHECK_FAILED });
     }
-    let row = |head: &str, text: String| print(format!("{head:<10} {text}"));
-    let size = kib(subject.component.len() as u64);
-    row("component", format!("{} ({size} of {})", subject.spec.file, kib(MAX_COMPONENT as u64)));
-    if !subject.named {
-        row("bot.yaml", format!("has no entry for it; add  plugins: {{ {name}: {{ file: {} }} }}", subject.spec.file));
-    }
-    row("contract", format!("banter:plugin@{VERSION}"));
-    let words =
-        granted.iter().map(|(name, granted)| format!("{name} ({})", if *granted { "granted" } else { "not granted" }));
-    let words: Vec<String> = words.collect();
-    row("imports", if words.is_empty() { "nothing".to_owned() } else { words.join(", ") });
-    row(
-        "limits",
-        format!(
-            "{} MiB, {} ms, {} million units of fuel, {} at a time",
-            limits.memory_bytes >> 20,
-            limits.time_ms,
-            limits.fuel / 1_000_000,
-            limits.parallel
-        ),
-    );
-    row("compiled", format!("in {} ms, cached for next time", compiled.as_millis()));
-    if let Some(note) = &note {
-        row("suspended", note.to_string());
-    }
-    match &called.result {
-        Ok(reply) => row(
-            "call",
-            format!(
-                "{} in {} µs, {} units of fuel",
-                counted(reply.effects.len(), "effect"),
-                called.took.as_micros(),
-                reply.fuel
-            ),
-        ),
-        Err(failure) => row("call", format!("{}: {}", failure.kind.as_str(), failure.message)),
-    }
+    checked.print(name);
     if good {
         return Ok(0);
     }

@@ -38,62 +38,84 @@ pub fn read(path: &Path, common: &Common) -> Result<Vec<Logged>, Failure> {
         true => Box::new(io::stdin().lock()),
         false => Box::new(BufReader::new(File::open(path).map_err(failed)?)),
     };
-    let mut all: Vec<Logged> = Vec::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let mut cut: BTreeSet<usize> = BTreeSet::new();
+    let mut log = Log { path, common, all: Vec::new(), places: BTreeMap::new(), cut: BTreeSet::new() };
     for number in 1.. {
         let mut line = Vec::new();
         let read = (&mut input).take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
         if read == 0 {
             break;
         }
-        let broken = |reason: String| {
+        log.add(number, line).map_err(|reason| {
             Failure::usage(
                 format!("{}:{number}: {reason}", path.display()),
                 "write each line as a JSON object with `text` or `message`",
             )
-        };
-        let line = String::from_utf8(line).map_err(|_| broken("the line is not UTF-8".to_owned()))?;
+        })?;
+    }
+    if log.all.is_empty() {
+        return Err(Failure::usage(format!("{} is empty", path.display()), "use a log in JSON Lines"));
+    }
+    Ok(log.all)
+}
+
+/// A log while it is read.
+struct Log<'a> {
+    path: &'a Path,
+    common: &'a Common,
+    all: Vec<Logged>,
+    /// The position in `all` of each speaker.
+    places: BTreeMap<String, usize>,
+    /// The conversations that are cut at [`MAX_MESSAGES`].
+    cut: BTreeSet<usize>,
+}
+
+impl Log<'_> {
+    /// Adds line `number`. The error says what is wrong with it.
+    fn add(&mut self, number: usize, line: Vec<u8>) -> Result<(), String> {
+        let line = String::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned())?;
         if line.trim().is_empty() {
-            continue;
+            return Ok(());
         }
-        let entry: Value =
-            serde_json::from_str(&line).map_err(|error| broken(format!("the line is not JSON: {error}")))?;
+        let entry: Value = serde_json::from_str(&line).map_err(|error| format!("the line is not JSON: {error}"))?;
         let Some(text) = ["text", "message", "user"].iter().find_map(|key| entry.get(*key)?.as_str()) else {
-            return Err(broken("the line has neither `text` nor `message`".to_owned()));
+            return Err("the line has neither `text` nor `message`".to_owned());
         };
         if text.trim().is_empty() || text.chars().count() > MAX_TEXT {
-            return Err(broken(format!("the text is empty or longer than {MAX_TEXT} characters")));
+            return Err(format!("the text is empty or longer than {MAX_TEXT} characters"));
         }
-        let at = time_of(&entry).map_err(broken)?;
-        let speaker = ["dialog_id", "sender", "sender_id", "user_id"].iter().find_map(|key| entry.get(*key));
-        let speaker = speaker.map_or_else(
-            || "somebody".to_owned(),
-            |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned),
-        );
-        let place = *places.entry(speaker).or_insert(all.len());
-        if place == MAX_CONVERSATIONS {
-            return Err(broken(format!("the log has more than {MAX_CONVERSATIONS} speakers")));
-        }
-        if place == all.len() {
-            let name = format!("{} {}", named(common, "from a log"), place + 1);
-            all.push(Logged { said: Said { name, ..Said::default() }, line: number });
-        }
-        let said = &mut all[place].said;
+        let at = time_of(&entry)?;
+        let place = self.place_of(speaker_of(&entry), number)?;
+        let said = &mut self.all[place].said;
         if said.messages.len() == MAX_MESSAGES {
-            if cut.insert(place) {
-                tell_cut(&format!("{}:{number}: `{}`", path.display(), said.name));
+            if self.cut.insert(place) {
+                tell_cut(&format!("{}:{number}: `{}`", self.path.display(), said.name));
             }
-            continue;
+            return Ok(());
         }
         let names = entry.get("slots").and_then(Value::as_object).into_iter().flatten();
         said.slots.extend(names.filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned()))));
         said.messages.push(Utterance { text: text.to_owned(), at });
+        Ok(())
     }
-    if all.is_empty() {
-        return Err(Failure::usage(format!("{} is empty", path.display()), "use a log in JSON Lines"));
+
+    /// The position of a speaker's conversation, which begins on this line if it is new.
+    fn place_of(&mut self, speaker: String, number: usize) -> Result<usize, String> {
+        let place = *self.places.entry(speaker).or_insert(self.all.len());
+        if place == MAX_CONVERSATIONS {
+            return Err(format!("the log has more than {MAX_CONVERSATIONS} speakers"));
+        }
+        if place == self.all.len() {
+            let name = format!("{} {}", named(self.common, "from a log"), place + 1);
+            self.all.push(Logged { said: Said { name, ..Said::default() }, line: number });
+        }
+        Ok(place)
     }
-    Ok(all)
+}
+
+fn speaker_of(entry: &Value) -> String {
+    let speaker = ["dialog_id", "sender", "sender_id", "user_id"].iter().find_map(|key| entry.get(*key));
+    speaker
+        .map_or_else(|| "somebody".to_owned(), |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
 /// The time of a log line: a date with time, or seconds or milliseconds since 1970.

@@ -1,6 +1,9 @@
-//! The engine's own texts, for bots whose author wrote none.
+//! What takes the place of values that an author did not write, or not correctly.
+
+use serde_json::json;
 
 use crate::{
+    catalogue::{shape::Shape, wire::BotFile},
     language::Language,
     template::{Template, Text},
 };
@@ -14,6 +17,15 @@ pub const DEFAULT_DROPPED: [(&str, &str); 2] = [
     ("ru", "Простите, у нас это только что изменилось. Спросите ещё раз, пожалуйста."),
 ];
 pub const DEFAULT_CANCELLED: [(&str, &str); 2] = [("en", "All right, cancelled."), ("ru", "Хорошо, отменил.")];
+
+/// The shape of bot.yaml, with values that stand in for missing or invalid ones while the other files are checked.
+pub fn bot_shape() -> Shape<BotFile> {
+    let mut stand_ins = serde_json::Map::new();
+    stand_ins.insert("name".to_owned(), json!("bot"));
+    stand_ins.insert("languages".to_owned(), json!(["en"]));
+    stand_ins.insert("fallback".to_owned(), json!({ "text": "-" }));
+    Shape::lenient(stand_ins)
+}
 
 /// The engine's own text, for authors who wrote none; in English for languages without a translation.
 pub fn default_text(texts: &[(&str, &str)]) -> Text {

@@ -225,86 +225,94 @@ impl Convo<'_, '_> {
             Some(rest) if !rest.is_empty() => (true, rest),
             _ => (false, line),
         };
-        if let Some(variable) = variable(line) {
-            return self.unmapped(span, format!("the variable `{variable}` is not supported"));
-        }
-        if line.len() > 1 && line.starts_with('?') {
-            return self.unmapped(span, "an optional text (`?`) is not supported".to_owned());
-        }
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let names = || rest.split('|').map(str::trim).filter(|name| !name.is_empty());
-        if ASSERTERS.contains(&word) && names().next().is_none() {
-            return self.unmapped(span, format!("`{word}` needs an argument"));
-        }
-        let any_case = word.ends_with("_IC");
-        let part = |name: &str| match any_case {
-            true => Matcher::Contains(name.to_lowercase(), true),
-            false => Matcher::Contains(name.to_owned(), false),
+        let wanted = self.wanted(line).and_then(|wanted| {
+            let word = line.split(' ').next().unwrap_or(line);
+            let several = negated && wanted.len() > 1;
+            if several { Err(format!("`!{word}` with several values is not supported")) } else { Ok(wanted) }
+        });
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(message) => return self.unmapped(span, message),
         };
-        let mut found: Vec<(Subject, Matcher)> = Vec::new();
-        match word {
-            "INTENT" if self.reader.catalogue.intent(&IntentId::new(rest.trim())).is_some() => {
-                found.push((Subject::Intent, Matcher::Equals(rest.trim().into())));
-            }
-            "INTENT" => return self.unmapped(span, format!("the bot has no intent `{}`", rest.trim())),
-            "INTENT_CONFIDENCE" => match rest.trim().parse::<f64>() {
-                Ok(percent) => found.push((Subject::Probability, Matcher::Within(Some(percent / 100.0), None))),
-                Err(_) => return self.unmapped(span, format!("`{}` is not a number", rest.trim())),
-            },
-            "ENTITIES" => {
-                // A trailing `...` allows further entities.
-                let known = &self.reader.catalogue.entities;
-                let wanted: Vec<&str> =
-                    names().map(|name| name.trim_end_matches("...")).filter(|n| !n.is_empty()).collect();
-                let unknown: Vec<&str> = wanted.iter().copied().filter(|name| !known.contains_key(*name)).collect();
-                if !unknown.is_empty() {
-                    return self.unmapped(span, format!("the bot has no entity `{}`", unknown.join("`, `")));
-                }
-                found.extend(wanted.iter().map(|name| (Subject::Entity((*name).to_owned()), Matcher::Anything)));
-                if !rest.trim_end().ends_with("...") {
-                    let others = known.keys().filter(|name| !wanted.contains(&name.as_str()));
-                    found.extend(others.map(|name| (Subject::Entity(name.clone()), Matcher::Equals(Value::Null))));
-                }
-            }
-            // In any order.
-            "BUTTONS" => found.extend(names().map(|name| {
-                let one = vec![Matcher::Rest, Matcher::Equals(Value::from(name)), Matcher::Rest];
-                (Subject::Suggestions, Matcher::Items(one))
-            })),
-            "TEXT" | "TEXT_EXACT" => found.push((Subject::Text, Matcher::Equals(rest.trim().into()))),
-            "TEXT_EXACT_IC" | "TEXT_IC" => match pattern(word, &format!("^(?:{})$", regex::escape(rest.trim()))) {
-                Ok(pattern) => found.push((Subject::Text, Matcher::Pattern(pattern))),
-                Err(_) => return self.unmapped(span, format!("`{}` is too long", rest.trim())),
-            },
-            "TEXT_CONTAINS_ANY_IC" | "TEXT_CONTAINS_ANY" => {
-                found.push((Subject::Text, Matcher::OneOf(names().map(part).collect())));
-            }
-            "TEXT_CONTAINS_ALL_IC" | "TEXT_CONTAINS_ALL" => {
-                found.extend(names().map(|name| (Subject::Text, part(name))));
-            }
-            "TEXT_REGEXP" | "TEXT_REGEXP_IC" => match pattern(word, rest.trim()) {
-                Ok(pattern) => found.push((Subject::Text, Matcher::Pattern(pattern))),
-                Err(_) => return self.unmapped(span, format!("the pattern `{}` is invalid", rest.trim())),
-            },
-            _ if is_command(line) && !self.utterances.contains_key(line) => {
-                return self.unmapped(span, format!("`{word}` is not supported"));
-            }
-            _ => {
-                let texts = self.utterances.get(line);
-                let texts = texts.map_or(vec![line], |list| list.iter().map(String::as_str).collect());
-                let mut matchers: Vec<Matcher> = texts.into_iter().map(says).collect();
-                let only = if matchers.len() == 1 { matchers.pop() } else { None };
-                found.push((Subject::Text, only.unwrap_or(Matcher::OneOf(matchers))));
-            }
-        }
-        if negated && found.len() > 1 {
-            return self.unmapped(span, format!("`!{word}` with several values is not supported"));
-        }
         let location = self.reader.line(self.path, number);
-        for (subject, matcher) in found {
+        for (subject, matcher) in wanted {
             let matcher = if negated { Matcher::Not(Box::new(matcher)) } else { matcher };
             self.push(Expectation { subject, matcher, location: location.clone() }, &span);
         }
+    }
+
+    /// What a line of the bot asks for, or why that is not supported.
+    fn wanted(&self, line: &str) -> Result<Vec<(Subject, Matcher)>, String> {
+        if let Some(variable) = variable(line) {
+            return Err(format!("the variable `{variable}` is not supported"));
+        }
+        if line.len() > 1 && line.starts_with('?') {
+            return Err("an optional text (`?`) is not supported".to_owned());
+        }
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let rest = rest.trim();
+        if ASSERTERS.contains(&word) && names(rest).next().is_none() {
+            return Err(format!("`{word}` needs an argument"));
+        }
+        let any_case = word.ends_with("_IC");
+        let part =
+            |name: &str| Matcher::Contains(if any_case { name.to_lowercase() } else { name.to_owned() }, any_case);
+        let text = |matcher| Ok(vec![(Subject::Text, matcher)]);
+        match word {
+            "INTENT" if self.reader.catalogue.intent(&IntentId::new(rest)).is_none() => {
+                Err(format!("the bot has no intent `{rest}`"))
+            }
+            "INTENT" => Ok(vec![(Subject::Intent, Matcher::Equals(rest.into()))]),
+            "INTENT_CONFIDENCE" => {
+                let percent = rest.parse::<f64>().map_err(|_| format!("`{rest}` is not a number"))?;
+                Ok(vec![(Subject::Probability, Matcher::Within(Some(percent / 100.0), None))])
+            }
+            "ENTITIES" => self.entities(rest),
+            "BUTTONS" => {
+                // In any order.
+                let button = |name| vec![Matcher::Rest, Matcher::Equals(Value::from(name)), Matcher::Rest];
+                Ok(names(rest).map(|name| (Subject::Suggestions, Matcher::Items(button(name)))).collect())
+            }
+            "TEXT" | "TEXT_EXACT" => text(Matcher::Equals(rest.into())),
+            "TEXT_EXACT_IC" | "TEXT_IC" => {
+                let exact = pattern(word, &format!("^(?:{})$", regex::escape(rest)));
+                text(Matcher::Pattern(exact.map_err(|_| format!("`{rest}` is too long"))?))
+            }
+            "TEXT_CONTAINS_ANY_IC" | "TEXT_CONTAINS_ANY" => text(Matcher::OneOf(names(rest).map(part).collect())),
+            "TEXT_CONTAINS_ALL_IC" | "TEXT_CONTAINS_ALL" => {
+                Ok(names(rest).map(|name| (Subject::Text, part(name))).collect())
+            }
+            "TEXT_REGEXP" | "TEXT_REGEXP_IC" => {
+                let pattern = pattern(word, rest).map_err(|_| format!("the pattern `{rest}` is invalid"))?;
+                text(Matcher::Pattern(pattern))
+            }
+            _ if is_command(line) && !self.utterances.contains_key(line) => Err(format!("`{word}` is not supported")),
+            _ => text(self.said(line)),
+        }
+    }
+
+    /// The entities that the message must have, and no others; a trailing `...` allows others.
+    fn entities(&self, rest: &str) -> Result<Vec<(Subject, Matcher)>, String> {
+        let known = &self.reader.catalogue.entities;
+        let wanted: Vec<&str> =
+            names(rest).map(|name| name.trim_end_matches("...")).filter(|n| !n.is_empty()).collect();
+        let unknown: Vec<&str> = wanted.iter().copied().filter(|name| !known.contains_key(*name)).collect();
+        if !unknown.is_empty() {
+            return Err(format!("the bot has no entity `{}`", unknown.join("`, `")));
+        }
+        let others = known.keys().filter(|name| !rest.ends_with("...") && !wanted.contains(&name.as_str()));
+        let absent = others.map(|name| (Subject::Entity(name.clone()), Matcher::Equals(Value::Null)));
+        let present = wanted.iter().map(|name| (Subject::Entity((*name).to_owned()), Matcher::Anything));
+        Ok(present.chain(absent).collect())
+    }
+
+    /// A text of the bot: the line itself, or one of the utterances that it names.
+    fn said(&self, line: &str) -> Matcher {
+        let texts = self.utterances.get(line);
+        let texts = texts.map_or(vec![line], |list| list.iter().map(String::as_str).collect());
+        let mut matchers: Vec<Matcher> = texts.into_iter().map(says).collect();
+        let only = if matchers.len() == 1 { matchers.pop() } else { None };
+        only.unwrap_or(Matcher::OneOf(matchers))
     }
 
     fn push(&mut self, expectation: Expectation, span: &Location) {
@@ -317,6 +325,11 @@ impl Convo<'_, '_> {
     fn unmapped(&mut self, span: Location, message: String) {
         self.reader.diagnostics.push(Diagnostic::warning(span, message).hint(HINT));
     }
+}
+
+/// The arguments of an asserter.
+fn names(rest: &str) -> impl Iterator<Item = &str> {
+    rest.split('|').map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// Matches a part of the reply in any case; `*` matches anything.

@@ -46,17 +46,7 @@ pub fn read(
         add.push(Matcher::Equals(kind), Subject::Type, "type");
     }
     if let Some(bounds) = file.probability {
-        let at = child(pointer, "probability");
-        // An invalid bound is already reported.
-        let given = document.value.pointer(&at).and_then(Value::as_object).map_or(0, serde_json::Map::len);
-        let read = usize::from(bounds.min.is_some()) + usize::from(bounds.max.is_some());
-        if let Err(message) = check_bounds(bounds.min, bounds.max)
-            && given == read
-        {
-            let diagnostic = Diagnostic::error(document.key_location(&at), message);
-            add.reader.diagnostics.push(diagnostic.hint("write a bound such as `{ min: 0.8 }`"));
-        }
-        add.push(Matcher::Within(bounds.min, bounds.max), Subject::Probability, "probability");
+        add.probability(bounds.min, bounds.max);
     }
     add.map(&file.entities, "entities", Subject::Entity);
     add.map(&file.slots, "slots", Subject::Slot);
@@ -73,18 +63,7 @@ pub fn read(
         }
     }
     if let Some(list) = &file.events {
-        let pointer = child(pointer, "events");
-        if negated {
-            let diagnostic = Diagnostic::error(document.key_location(&pointer), "`events` is not allowed inside `not`");
-            reader.diagnostics.push(diagnostic.hint("remove it: failures are unexpected unless `events` names them"));
-        } else if let Some(matcher) = reader.matcher(document, &Value::Array(list.clone()), &pointer, Lists::Items) {
-            for name in matcher.literals().into_iter().filter(|name| !Event::KINDS.contains(name)) {
-                let diagnostic =
-                    Diagnostic::error(document.location(&pointer), format!("there is no event kind `{name}`"));
-                reader.diagnostics.push(diagnostic.hint(choose_hint(name, Event::KINDS)));
-            }
-            *events = Some((matcher, reader.location(document, &pointer)));
-        }
+        *events = add.events(&Value::Array(list.clone())).or(events.take());
     }
     if let Some(inner) = &file.not {
         let pointer = child(pointer, "not");
@@ -106,6 +85,36 @@ struct Adding<'a, 'b> {
 }
 
 impl Adding<'_, '_> {
+    fn probability(&mut self, min: Option<f64>, max: Option<f64>) {
+        let at = child(self.pointer, "probability");
+        // An invalid bound is already reported.
+        let given = self.document.value.pointer(&at).and_then(Value::as_object).map_or(0, serde_json::Map::len);
+        let read = usize::from(min.is_some()) + usize::from(max.is_some());
+        if let Err(message) = check_bounds(min, max)
+            && given == read
+        {
+            let diagnostic = Diagnostic::error(self.document.key_location(&at), message);
+            self.reader.diagnostics.push(diagnostic.hint("write a bound such as `{ min: 0.8 }`"));
+        }
+        self.push(Matcher::Within(min, max), Subject::Probability, "probability");
+    }
+
+    /// The expected events. They are not among the expectations, because events without an expectation fail a turn.
+    fn events(&mut self, list: &Value) -> Option<(Matcher, FixtureLocation)> {
+        let (reader, document, pointer) = (&mut *self.reader, self.document, child(self.pointer, "events"));
+        if self.negated {
+            let diagnostic = Diagnostic::error(document.key_location(&pointer), "`events` is not allowed inside `not`");
+            reader.diagnostics.push(diagnostic.hint("remove it: failures are unexpected unless `events` names them"));
+            return None;
+        }
+        let matcher = reader.matcher(document, list, &pointer, Lists::Items)?;
+        for name in matcher.literals().into_iter().filter(|name| !Event::KINDS.contains(name)) {
+            let diagnostic = Diagnostic::error(document.location(&pointer), format!("there is no event kind `{name}`"));
+            reader.diagnostics.push(diagnostic.hint(choose_hint(name, Event::KINDS)));
+        }
+        Some((matcher, reader.location(document, &pointer)))
+    }
+
     fn one(&mut self, value: &Value, subject: Subject, key: &str, lists: Lists) {
         let pointer = child(self.pointer, key);
         if let Some(matcher) = self.reader.matcher(self.document, value, &pointer, lists) {

@@ -36,6 +36,7 @@ pub enum RequestError {
 }
 
 impl From<RequestError> for Problem {
+    #[expect(clippy::too_many_lines, reason = "a table with one entry per reason")]
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::MalformedJson => Self::new(
