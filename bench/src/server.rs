@@ -72,6 +72,11 @@ impl Server {
         fail(&format!("the server did not listen within 120 s; its last lines:\n{}", self.last_lines()))
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn last_lines(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
         let lines: Vec<&str> = log.lines().collect();
