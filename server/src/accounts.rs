@@ -70,6 +70,7 @@ pub struct Accounts {
     clock: SharedClock,
     access_life: Millis,
     refresh_life: Millis,
+    refresh_leeway: Millis,
     logins_per_email: u32,
     logins_per_address: u32,
 }
@@ -83,6 +84,7 @@ impl Accounts {
             clock,
             access_life: Millis::from(config.access_minutes) * 60_000,
             refresh_life: Millis::from(config.refresh_days) * 86_400_000,
+            refresh_leeway: Millis::from(config.refresh_leeway) * 1_000,
             logins_per_email: config.logins_per_email,
             logins_per_address: config.logins_per_address,
         }
@@ -157,7 +159,8 @@ impl Accounts {
         Ok(Some(access))
     }
 
-    /// Spends a refresh token and issues new tokens. Reuse of a spent token revokes its whole family: either it or its
+    /// Spends a refresh token and issues new tokens. A token that was spent a moment ago gets other new tokens: two tabs
+    /// refresh at the same moment, or an answer is lost. Later reuse revokes the whole family: either the token or its
     /// successor was stolen.
     ///
     /// # Errors
@@ -168,7 +171,8 @@ impl Accounts {
         let user = claims.user().ok_or(AccountError::RefreshToken)?;
         let (refresh, stored) = self.new_refresh(user, &claims.fam)?;
         // Listing a session reopens its family, which may be revoked; so spend the token first.
-        match self.stores.users.spend_refresh_token(&token_hash(token), &stored, self.clock.now()).await? {
+        let (hash, now) = (token_hash(token), self.clock.now());
+        match self.stores.users.spend_refresh_token(&hash, &stored, now, self.refresh_leeway).await? {
             Spending::Spent => {
                 let access = self.listed_access(&stored).await?.ok_or(AccountError::RefreshToken)?;
                 Ok(TokenPair { access, refresh })

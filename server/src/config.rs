@@ -113,6 +113,8 @@ pub struct AuthConfig {
     pub access_minutes: u32,
     /// The lifetime of a refresh token.
     pub refresh_days: u32,
+    /// Seconds in which a spent refresh token may be used again.
+    pub refresh_leeway: u32,
     /// Password hashes computed at the same time; 0 means one per core.
     pub parallel_hashes: usize,
     /// The maximum number of log-ins that wait for a hash.
@@ -210,6 +212,7 @@ impl Default for Config {
                 algorithm: Algorithm::HS256,
                 access_minutes: 15,
                 refresh_days: 30,
+                refresh_leeway: 10,
                 parallel_hashes: 0,
                 waiting_hashes: 32,
                 logins_per_email: 10,

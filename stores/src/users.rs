@@ -44,7 +44,7 @@ pub struct RefreshToken {
 /// The result of an attempt to spend a refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spending {
-    /// The token was valid; its replacement is stored.
+    /// The token was valid, or was spent a moment ago; its replacement is stored.
     Spent,
     /// The token was spent before. All tokens of its family are spent now.
     Reused { family: String },
@@ -73,12 +73,14 @@ pub trait UserStore: Send + Sync {
     /// The user of a refresh token, if it is neither spent nor expired.
     async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError>;
 
-    /// Spends a token and stores its replacement, in one transaction.
+    /// Spends a token and stores its replacement, in one transaction. A token that was spent less than `leeway` ago gets
+    /// another replacement, unless its family is revoked: two tabs refresh at the same moment, or an answer is lost.
     async fn spend_refresh_token(
         &self,
         hash: &[u8; 32],
         replacement: &RefreshToken,
         now: Millis,
+        leeway: Millis,
     ) -> Result<Spending, StoreError>;
 
     /// Whether the user exists and is not being deleted.

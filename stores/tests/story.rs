@@ -262,18 +262,21 @@ async fn tokens(stores: &Stores, user: UserId) {
     users.add_refresh_token(&token(1, 100)).await.unwrap();
     assert_eq!(users.find_refresh_token(&[1; 32], 50).await.unwrap(), Some(user));
     assert_eq!(users.find_refresh_token(&[1; 32], 100).await.unwrap(), None, "expired");
-    assert_eq!(users.spend_refresh_token(&[9; 32], &token(2, 100), 50).await.unwrap(), Spending::Unknown);
-    assert_eq!(users.spend_refresh_token(&[1; 32], &token(2, 100), 50).await.unwrap(), Spending::Spent);
+    let spend =
+        async |old: u8, new: u8, now| users.spend_refresh_token(&[old; 32], &token(new, 100), now, 10).await.unwrap();
+    assert_eq!(spend(9, 2, 50).await, Spending::Unknown);
+    assert_eq!(spend(1, 2, 50).await, Spending::Spent);
     assert_eq!(users.find_refresh_token(&[1; 32], 50).await.unwrap(), None, "spent");
     assert_eq!(users.find_refresh_token(&[2; 32], 50).await.unwrap(), Some(user));
-    let reused = users.spend_refresh_token(&[1; 32], &token(3, 100), 50).await.unwrap();
-    assert_eq!(reused, Spending::Reused { family: "f".to_owned() });
+    assert_eq!(spend(1, 5, 59).await, Spending::Spent, "within the leeway");
+    assert_eq!(users.find_refresh_token(&[5; 32], 59).await.unwrap(), Some(user));
+    assert_eq!(spend(1, 3, 60).await, Spending::Reused { family: "f".to_owned() }, "after the leeway");
     for n in 1..=3 {
         assert_eq!(users.find_refresh_token(&[n; 32], 50).await.unwrap(), None, "the family is spent");
     }
-    let again = users.spend_refresh_token(&[2; 32], &token(4, 100), 50).await.unwrap();
-    assert_eq!(again, Spending::Reused { family: "f".to_owned() }, "the reuse is reported every time");
-    assert_eq!(users.spend_refresh_token(&[2; 32], &token(4, 100), 100).await.unwrap(), Spending::Unknown, "expired");
+    let again = spend(2, 4, 60).await;
+    assert_eq!(again, Spending::Reused { family: "f".to_owned() }, "a revoked family has no leeway");
+    assert_eq!(spend(2, 4, 100).await, Spending::Unknown, "expired");
 }
 
 async fn dialogues(stores: &Stores, ann: UserId, bob: UserId) -> DialogueId {

@@ -49,7 +49,7 @@ impl Config {
     pub(super) fn check_bounds(&self) -> Result<(), SetupError> {
         const MANY: u64 = 1 << 30;
         let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 21] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 22] = [
             ("workers", self.workers as u64, 0..=512),
             ("embedding.threads", embedding.threads as u64, 0..=256),
             ("embedding.queue", embedding.queue as u64, 1..=1_000_000),
@@ -57,6 +57,7 @@ impl Config {
             ("embedding.max_tokens", embedding.max_tokens as u64, 8..=8_192),
             ("auth.access_minutes", auth.access_minutes.into(), 1..=525_600),
             ("auth.refresh_days", auth.refresh_days.into(), 1..=3_650),
+            ("auth.refresh_leeway", auth.refresh_leeway.into(), 0..=300),
             ("auth.parallel_hashes", auth.parallel_hashes as u64, 0..=512),
             ("auth.waiting_hashes", auth.waiting_hashes as u64, 0..=1_000_000),
             ("auth.logins_per_email", auth.logins_per_email.into(), 1..=MANY),

@@ -11,6 +11,9 @@ async fn log_in(server: &Server, email: &str, password: &str) -> (u16, String) {
     (answer.status, answer.code().to_owned())
 }
 
+/// Longer than `auth.refresh_leeway`.
+const LEEWAY: i64 = 10_000;
+
 async fn refresh(server: &Server, token: &str) -> (u16, String) {
     let answer = server.post("/auth/refresh", &[], json!({ "refresh_token": token }).to_string()).await;
     let detail = answer.body["refresh_token"].as_str().unwrap_or(answer.code()).to_owned();
@@ -77,9 +80,40 @@ async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_family() {
     assert_eq!(status, 200);
     assert_ne!(first, second);
     assert_eq!(server.send(&access, "hello there").await.status, 200);
+    server.clock.advance(LEEWAY);
     assert_eq!(refresh(&server, &first).await, (401, "invalid_refresh_token".to_owned()), "spent");
     assert_eq!(refresh(&server, &second).await, (401, "invalid_refresh_token".to_owned()), "its family is revoked");
     assert_eq!(server.send(&access, "hello there").await.status, 401, "its access tokens are revoked too");
+}
+
+/// Tabs of one browser share their tokens, and wake up together.
+#[rocket::async_test]
+async fn four_parallel_refreshes_on_two_servers_stay_logged_in() {
+    let one = server().await;
+    let two = one.with_the_same_stores().await;
+    let (_, token) = one.log_in("ann@mail.example").await;
+    let body = json!({ "refresh_token": token }).to_string();
+    let answers =
+        futures::future::join_all([&one, &two, &one, &two].map(|server| server.post("/auth/refresh", &[], &body)));
+    let answers = answers.await;
+    let mut refresh_tokens = std::collections::BTreeSet::new();
+    for answer in &answers {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        refresh_tokens.insert(answer.body["refresh_token"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(refresh_tokens.len(), 4, "each has a pair of its own");
+    let access = |index: usize| answers[index].body["access_token"].as_str().unwrap().to_owned();
+    for index in 0..4 {
+        assert_eq!(one.send(&access(index), "hello there").await.status, 200, "{index}");
+    }
+    one.clock.advance(LEEWAY);
+    assert_eq!(refresh(&two, &token).await.0, 401, "after the leeway it is reuse");
+    for index in 0..4 {
+        assert_eq!(one.send(&access(index), "hello there").await.status, 401, "{index}: the family is revoked");
+    }
+    for token in &refresh_tokens {
+        assert_eq!(refresh(&one, token).await.0, 401, "the family is revoked");
+    }
 }
 
 #[rocket::async_test]
@@ -134,6 +168,7 @@ async fn a_revoked_family_does_not_come_back() {
     let server = server().await;
     let (access, first) = server.log_in("ann@mail.example").await;
     let (_, second) = refresh(&server, &first).await;
+    server.clock.advance(LEEWAY);
     assert_eq!(refresh(&server, &first).await.0, 401);
     for token in [&first, &second, &first] {
         assert_eq!(refresh(&server, token).await.0, 401);

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
 use banter_engine::{
@@ -29,8 +29,9 @@ use banter_server::{
     web,
 };
 use banter_stores::{
+    Millis,
     backend::{Backend, DATABASE},
-    clock::{SharedClock, SystemClock},
+    clock::{Clock, SystemClock},
     secret::Secret,
 };
 use rocket::{
@@ -92,11 +93,29 @@ impl Embedder for Sometimes {
 
 use crate::{resources::contract, services};
 
+/// The system's clock, which tests set forward.
+#[derive(Default)]
+pub struct ShiftedClock(AtomicI64);
+
+impl ShiftedClock {
+    pub fn advance(&self, by: Millis) {
+        self.0.fetch_add(by, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Millis {
+        SystemClock.now() + self.0.load(Ordering::SeqCst)
+    }
+}
+
 pub struct Server {
     pub client: Client,
     pub config: Config,
     rules: Rules,
     pub backend: Backend,
+    /// Of this server and of those with the same stores.
+    pub clock: Arc<ShiftedClock>,
     /// Removed with the server.
     folder: Arc<tempfile::TempDir>,
 }
@@ -119,12 +138,11 @@ pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Serv
         config.stores = services::fresh().await;
     }
     change(&mut config);
-    Server::over(config, rules, folder).await
+    Server::over(config, rules, folder, Arc::default()).await
 }
 
-async fn client(backend: &Backend, config: &Config, rules: Rules) -> Client {
+async fn client(backend: &Backend, config: &Config, rules: Rules, clock: Arc<ShiftedClock>) -> Client {
     let stores = backend.stores();
-    let clock: SharedClock = Arc::new(SystemClock);
     let scripting = Arc::new(Scripting::new());
     let mut diagnostics = Diagnostics::default();
     let catalogue = loader::load(&Bundle::of(&BOT), &scripting, &NoPlugins, &mut diagnostics)
@@ -180,15 +198,15 @@ impl Answer {
 }
 
 impl Server {
-    async fn over(config: Config, rules: Rules, folder: Arc<tempfile::TempDir>) -> Self {
-        let backend = open_backend(&config, Arc::new(SystemClock)).await.unwrap_or_else(|error| panic!("{error}"));
-        let client = client(&backend, &config, rules).await;
-        Self { client, config, rules, backend, folder }
+    async fn over(config: Config, rules: Rules, folder: Arc<tempfile::TempDir>, clock: Arc<ShiftedClock>) -> Self {
+        let backend = open_backend(&config, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        let client = client(&backend, &config, rules, clock.clone()).await;
+        Self { client, config, rules, backend, clock, folder }
     }
 
     /// Another server on the same stores.
     pub async fn with_the_same_stores(&self) -> Self {
-        Self::over(self.config.clone(), self.rules, self.folder.clone()).await
+        Self::over(self.config.clone(), self.rules, self.folder.clone(), self.clock.clone()).await
     }
 
     pub async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: impl AsRef<[u8]>) -> Answer {

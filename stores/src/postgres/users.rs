@@ -81,10 +81,11 @@ impl UserStore for PostgresStore {
         hash: &[u8; 32],
         replacement: &RefreshToken,
         now: Millis,
+        leeway: Millis,
     ) -> Result<Spending, StoreError> {
         self.ask(async {
             let mut transaction = self.pool.begin().await?;
-            let spending = spend(&mut transaction, hash, replacement, now).await?;
+            let spending = spend(&mut transaction, hash, replacement, now, leeway).await?;
             transaction.commit().await?;
             Ok(spending)
         })
@@ -296,6 +297,7 @@ async fn spend(
     hash: &[u8; 32],
     replacement: &RefreshToken,
     now: Millis,
+    leeway: Millis,
 ) -> Result<Spending, sqlx::Error> {
     // Serialize by family, before locking any row: a revocation must see the replacement that a concurrent refresh
     // stores, and two refreshes with the same token must run one after the other.
@@ -316,6 +318,12 @@ async fn spend(
     match row {
         Some((_, _, expires_at)) if expires_at <= now => Ok(Spending::Unknown),
         None => Ok(Spending::Unknown),
+        Some((family, Some(spent_at), _))
+            if (now - spent_at).abs() < leeway && is_family_alive(&mut *connection, &family, now).await? =>
+        {
+            let added = add_token(connection, replacement).await?;
+            Ok(if added { Spending::Spent } else { Spending::Unknown })
+        }
         Some((family, Some(_), _)) => {
             sqlx::query("UPDATE refresh_tokens SET spent_at = $1 WHERE family = $2 AND spent_at IS NULL")
                 .bind(now)
@@ -344,4 +352,16 @@ async fn spend(
             Ok(Spending::Spent)
         }
     }
+}
+
+/// Whether the family has a token that can be spent. A revoked family has none.
+async fn is_family_alive(executor: impl PgExecutor<'_>, family: &str, now: Millis) -> Result<bool, sqlx::Error> {
+    let alive: Option<(i32,)> = sqlx::query_as(
+        "SELECT 1 FROM refresh_tokens WHERE family = $1 AND spent_at IS NULL AND expires_at > $2 LIMIT 1",
+    )
+    .bind(family)
+    .bind(now)
+    .fetch_optional(executor)
+    .await?;
+    Ok(alive.is_some())
 }

@@ -79,9 +79,10 @@ impl UserStore for SqliteStore {
         hash: &[u8; 32],
         replacement: &RefreshToken,
         now: Millis,
+        leeway: Millis,
     ) -> Result<Spending, StoreError> {
         let (hash, replacement) = (*hash, replacement.clone());
-        self.write(move |connection| spend(connection, &hash, &replacement, now)).await
+        self.write(move |connection| spend(connection, &hash, &replacement, now, leeway)).await
     }
 
     async fn exists(&self, user: UserId) -> Result<bool, StoreError> {
@@ -236,23 +237,36 @@ fn spend(
     hash: &[u8; 32],
     replacement: &RefreshToken,
     now: Millis,
+    leeway: Millis,
 ) -> rusqlite::Result<Spending> {
     // Expired tokens are of no use, spent or not; anybody's go on this occasion.
     connection.execute("DELETE FROM refresh_tokens WHERE expires_at <= ?", [now])?;
-    let find = "SELECT family, spent_at IS NOT NULL FROM refresh_tokens WHERE hash = ?";
-    let found: Option<(String, bool)> =
+    let find = "SELECT family, spent_at FROM refresh_tokens WHERE hash = ?";
+    let found: Option<(String, Option<Millis>)> =
         connection.query_row(find, [hash], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match found {
         None => Ok(Spending::Unknown),
-        Some((family, true)) => {
+        Some((family, Some(spent_at)))
+            if (now - spent_at).abs() < leeway && is_family_alive(connection, &family, now)? =>
+        {
+            let added = add_token(connection, replacement)?;
+            Ok(if added { Spending::Spent } else { Spending::Unknown })
+        }
+        Some((family, Some(_))) => {
             let revoke = "UPDATE refresh_tokens SET spent_at = ? WHERE family = ? AND spent_at IS NULL";
             connection.execute(revoke, params![now, family])?;
             Ok(Spending::Reused { family })
         }
-        Some((_, false)) => {
+        Some((_, None)) => {
             connection.execute("UPDATE refresh_tokens SET spent_at = ? WHERE hash = ?", params![now, hash])?;
             let added = add_token(connection, replacement)?;
             Ok(if added { Spending::Spent } else { Spending::Unknown })
         }
     }
+}
+
+/// Whether the family has a token that can be spent. A revoked family has none.
+fn is_family_alive(connection: &Connection, family: &str, now: Millis) -> rusqlite::Result<bool> {
+    let find = "SELECT 1 FROM refresh_tokens WHERE family = ? AND spent_at IS NULL AND expires_at > ?";
+    connection.prepare_cached(find)?.exists(params![family, now])
 }
