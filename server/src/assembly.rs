@@ -170,7 +170,7 @@ pub fn application(
 ) -> Result<App, SetupError> {
     let secret = match &config.auth.secret {
         Some(secret) => secret.clone(),
-        None => secret_file::read_or_make(&config.data_dir, secret_file::SECRET)?,
+        None => secret_file::read_or_make(&config.data_dir, secret_file::SECRET)?.into(),
     };
     let local = match rules {
         Rules::Dev => Some(secret_file::read_or_make(&config.data_dir, secret_file::ADMIN_KEY)?),

@@ -15,7 +15,7 @@ use std::{
 use banter_stores::{
     backend::BackendOptions,
     config::{SqliteConfig, StoresConfig, Urls},
-    secret::Secret,
+    secret::Secrets,
 };
 use figment::{
     Figment, Profile,
@@ -106,8 +106,8 @@ pub struct PluginsConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
-    /// The key that signs tokens. `dev` creates one and keeps it in the data folder.
-    pub secret: Option<Secret>,
+    /// The keys of tokens: the first signs, all verify. `dev` creates one and keeps it in the data folder.
+    pub secret: Option<Secrets>,
     pub algorithm: Algorithm,
     /// The lifetime of an access token.
     pub access_minutes: u32,
@@ -149,16 +149,16 @@ pub struct LimitsConfig {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelConfig {
-    /// The key that clients present. Without it the channel is off, except in `dev`, where it is open.
-    pub key: Option<Secret>,
+    /// The key that clients present, or several. Without it the channel is off, except in `dev`, where it is open.
+    pub key: Option<Secrets>,
 }
 
 /// `GET /health`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthConfig {
-    /// The value of `X-Health-Key`; without it the endpoint refuses everyone.
-    pub key: Option<Secret>,
+    /// The value of `X-Health-Key`, or several. Without it the endpoint refuses everyone.
+    pub key: Option<Secrets>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,7 +1,10 @@
 //! Access and refresh tokens: signed JWTs. What a token says is believed only together with what the stores list.
 
-use banter_stores::{Millis, UserId, secret::Secret};
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use banter_stores::{
+    Millis, UserId,
+    secret::{Secret, Secrets},
+};
+use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -40,16 +43,18 @@ impl Claims {
     }
 }
 
-/// Makes and reads tokens.
+/// Makes and reads tokens. The first secret signs. All secrets verify, so that a new one can replace an old one without a
+/// log-out; the header's `kid` names the secret.
 pub struct Tokens {
     header: Header,
     validation: Validation,
     signing: EncodingKey,
-    reading: DecodingKey,
+    /// By `kid`.
+    reading: Vec<(String, DecodingKey)>,
 }
 
 impl Tokens {
-    pub fn new(secret: &Secret, algorithm: Algorithm) -> Self {
+    pub fn new(secrets: &Secrets, algorithm: Algorithm) -> Self {
         let algorithm = match algorithm {
             Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
             Algorithm::HS384 => jsonwebtoken::Algorithm::HS384,
@@ -59,11 +64,12 @@ impl Tokens {
         // `read` compares the time of expiry with the clock that it is given.
         validation.validate_exp = false;
         validation.set_required_spec_claims(&["exp", "sub"]);
+        let reading = secrets.all().map(|secret| (key_id(secret), DecodingKey::from_secret(secret.expose())));
         Self {
-            header: Header::new(algorithm),
+            header: Header { kid: Some(key_id(secrets.first())), ..Header::new(algorithm) },
             validation,
-            signing: EncodingKey::from_secret(secret.expose()),
-            reading: DecodingKey::from_secret(secret.expose()),
+            signing: EncodingKey::from_secret(secrets.first().expose()),
+            reading: reading.collect(),
         }
     }
 
@@ -90,9 +96,19 @@ impl Tokens {
 
     /// What a token says; `None` when its signature is not ours or it has expired.
     pub fn read(&self, token: &str, now: Millis) -> Option<Claims> {
-        let claims = decode::<Claims>(token, &self.reading, &self.validation).ok()?.claims;
+        let kid = decode_header(token).ok()?.kid;
+        // Tokens of earlier releases name no secret.
+        let candidates = self.reading.iter().filter(|(id, _)| kid.as_ref().is_none_or(|kid| kid == id));
+        let read = |(_, key): &(String, DecodingKey)| decode::<Claims>(token, key, &self.validation).ok();
+        let claims = candidates.filter_map(read).next()?.claims;
         (now / 1000 < claims.exp).then_some(claims)
     }
+}
+
+/// The name of a secret in tokens. It tells no more about the secret than a signature does.
+fn key_id(secret: &Secret) -> String {
+    let digest = Sha256::new().chain_update(b"banter key id ").chain_update(secret.expose()).finalize();
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The form in which refresh tokens are stored.
@@ -104,9 +120,39 @@ pub fn token_hash(token: &str) -> [u8; 32] {
 mod tests {
     use super::*;
 
+    fn tokens(secrets: &str) -> Tokens {
+        Tokens::new(&serde_json::from_str(secrets).unwrap(), Algorithm::HS256)
+    }
+
+    #[test]
+    fn the_first_secret_signs_and_all_verify() {
+        let (old, both, swapped, new) =
+            (tokens(r#""old""#), tokens(r#"["old", "new"]"#), tokens(r#"["new", "old"]"#), tokens(r#""new""#));
+        let token = |of: &Tokens| of.issue(TokenKind::Access, UserId(7), "family", 1_000, 60_000).unwrap().0;
+        for (reader, reads_old, reads_new) in
+            [(&old, true, false), (&both, true, true), (&swapped, true, true), (&new, false, true)]
+        {
+            for (signer, expected) in [(&old, reads_old), (&both, reads_old), (&swapped, reads_new), (&new, reads_new)]
+            {
+                assert_eq!(reader.read(&token(signer), 2_000).is_some(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_that_name_no_secret_are_read() {
+        let tokens = tokens(r#"["new", "old"]"#);
+        let (_, claims) = tokens.issue(TokenKind::Access, UserId(7), "family", 1_000, 60_000).unwrap();
+        for (secret, expected) in [("old", true), ("new", true), ("other", false)] {
+            let key = EncodingKey::from_secret(secret.as_bytes());
+            let token = encode(&Header::new(jsonwebtoken::Algorithm::HS256), &claims, &key).unwrap();
+            assert_eq!(tokens.read(&token, 2_000).is_some(), expected, "{secret}");
+        }
+    }
+
     #[test]
     fn a_token_is_read_until_it_expires() {
-        let tokens = Tokens::new(&Secret::new("0123456789abcdef0123456789abcdef".to_owned()), Algorithm::HS256);
+        let tokens = tokens(r#""0123456789abcdef0123456789abcdef""#);
         let (made, life) = (1_000_000, 60_000);
         let (token, claims) = tokens.issue(TokenKind::Access, UserId(7), "family", made, life).unwrap();
         for later in [0, life - 1] {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, ops::RangeInclusive, path::Path};
 use banter_engine::diagnostic::choose_hint;
 use figment::{Figment, Profile, Source, error::Kind};
 
-use banter_stores::secret::Secret;
+use banter_stores::secret::{Secret, Secrets};
 
 use super::{Config, Rules, environment::NAMES};
 use crate::setup::SetupError;
@@ -34,12 +34,12 @@ impl Config {
             ));
         }
         if rules == Rules::Release {
-            check_secret("auth.secret (SECRET_KEY_JWT)", self.auth.secret.as_ref(), true)?;
-            check_secret("channel.key", self.channel.key.as_ref(), false)?;
-            check_secret("health.key (HEALTH_SECRET_KEY)", self.health.key.as_ref(), false)?;
-            check_secret("admin.key (BANTER_ADMIN__KEY)", self.admin.key.as_ref(), false)?;
+            check_secrets("auth.secret (SECRET_KEY_JWT)", self.auth.secret.iter().flat_map(Secrets::all), true)?;
+            check_secrets("channel.key", self.channel.key.iter().flat_map(Secrets::all), false)?;
+            check_secrets("health.key (HEALTH_SECRET_KEY)", self.health.key.iter().flat_map(Secrets::all), false)?;
+            check_secrets("admin.key (BANTER_ADMIN__KEY)", self.admin.key.as_ref(), false)?;
             for key in &self.admin.keys {
-                check_secret(&format!("admin.keys: {}", key.name), Some(&key.key), true)?;
+                check_secrets(&format!("admin.keys: {}", key.name), Some(&key.key), true)?;
             }
         }
         Ok(())
@@ -95,25 +95,33 @@ impl Config {
     }
 }
 
-fn check_secret(name: &str, secret: Option<&Secret>, required: bool) -> Result<(), SetupError> {
+fn check_secrets<'a>(
+    name: &str,
+    secrets: impl IntoIterator<Item = &'a Secret>,
+    required: bool,
+) -> Result<(), SetupError> {
     let fail = |what: &str| {
         Err(SetupError::new(
             format!("{name} {what}"),
             "set a random value of at least 32 bytes, for example from: openssl rand -hex 32",
         ))
     };
-    let Some(secret) = secret else {
-        return if required { fail("is missing") } else { Ok(()) };
-    };
-    let text = String::from_utf8_lossy(secret.expose()).to_lowercase();
-    if EXAMPLE_WORDS.iter().any(|word| text.contains(word)) {
-        return fail("looks like an example");
+    let mut found = false;
+    for secret in secrets {
+        found = true;
+        let text = String::from_utf8_lossy(secret.expose()).to_lowercase();
+        if EXAMPLE_WORDS.iter().any(|word| text.contains(word)) {
+            return fail("looks like an example");
+        }
+        if secret.expose().len() < MIN_SECRET_BYTES {
+            return fail("is shorter than 32 bytes");
+        }
+        let distinct: BTreeSet<u8> = secret.expose().iter().copied().collect();
+        if distinct.len() < 8 {
+            return fail("repeats itself");
+        }
     }
-    if secret.expose().len() < MIN_SECRET_BYTES {
-        return fail("is shorter than 32 bytes");
-    }
-    let distinct: BTreeSet<u8> = secret.expose().iter().copied().collect();
-    if distinct.len() < 8 { fail("repeats itself") } else { Ok(()) }
+    if required && !found { fail("is missing") } else { Ok(()) }
 }
 
 /// Refuses a section that no profile reads, which would be ignored silently.

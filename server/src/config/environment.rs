@@ -34,6 +34,9 @@ const SECRETS: [(&str, &str); 9] = [
     ("BANTER_STORES__REDIS", "stores.redis"),
 ];
 
+/// Secrets of which there may be several, so that one can replace another.
+const LISTS: [&str; 3] = ["auth.secret", "channel.key", "health.key"];
+
 /// The variables of `api.md` that are not secrets, and the settings they set.
 pub(super) const NAMES: [(&str, &str); 2] = [("ALGORITHM", "auth.algorithm"), ("ADDRESS_FRONT", "front")];
 
@@ -50,18 +53,31 @@ pub(super) fn contract_environment() -> Env {
         .global()
 }
 
-/// Secrets, taken literally: figment would parse one of digits as a number. An empty one counts as unset.
+/// Secrets, taken literally: figment would parse one of digits as a number. An empty one counts as unset. A value of
+/// [`LISTS`] in brackets is a JSON list.
 ///
 /// # Errors
-/// One is not UTF-8.
+/// One is not UTF-8, or is not a list although it begins with a bracket.
 pub(super) fn secrets_of_environment() -> Result<Figment, SetupError> {
     let mut figment = Figment::new();
     for (name, path) in SECRETS {
         if let Some(value) = variable(name)? {
-            figment = figment.merge(Serialized::global(path, value));
+            figment = match value.starts_with('[') && LISTS.contains(&path) {
+                true => figment.merge(Serialized::global(path, list(name, &value)?)),
+                false => figment.merge(Serialized::global(path, value)),
+            };
         }
     }
     Ok(figment)
+}
+
+fn list(name: &str, value: &str) -> Result<Vec<String>, SetupError> {
+    serde_json::from_str(value).map_err(|_| {
+        SetupError::new(
+            format!("{name} begins with `[`, but is not a list of secrets"),
+            format!("write one secret, or a JSON list: {name}='[\"first\", \"second\"]'"),
+        )
+    })
 }
 
 /// A variable of the environment; `None` if it is unset or empty.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::secret::Secret;
+use banter_stores::secret::{Secret, Secrets};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
@@ -39,7 +39,7 @@ pub struct Access {
     pub channel: ChannelAccess,
     pub admins: AdminKeys,
     /// The expected value of `X-Health-Key`.
-    pub health_key: Option<Secret>,
+    pub health_key: Option<Secrets>,
     /// The origin of the front end that may use cookies from elsewhere.
     pub front: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -61,8 +61,8 @@ pub enum ChannelAccess {
     Off,
     /// Anyone who can reach it; the guard accepts loopback host names only.
     Open,
-    /// Clients that know the key.
-    Key(Secret),
+    /// Clients that know a key.
+    Key(Secrets),
 }
 
 impl ChannelAccess {

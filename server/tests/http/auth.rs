@@ -1,6 +1,7 @@
 //! `/auth/login` and `/auth/refresh`.
 
-use banter_server::config::Rules;
+use banter_server::config::{Config, Rules};
+use banter_stores::secret::Secrets;
 use rocket::http::{ContentType, Header};
 use serde_json::json;
 
@@ -113,6 +114,51 @@ async fn four_parallel_refreshes_on_two_servers_stay_logged_in() {
     }
     for token in &refresh_tokens {
         assert_eq!(refresh(&one, token).await.0, 401, "the family is revoked");
+    }
+}
+
+fn secrets(list: &[&str]) -> Secrets {
+    serde_json::from_value(json!(list)).unwrap()
+}
+
+/// The steps of docs/operations.md, on two servers that are restarted one by one. Refresh tokens prove their users here,
+/// because the embedded store's sessions end with a server.
+#[rocket::async_test]
+async fn keys_are_replaced_without_a_log_out() {
+    let with = |list: &'static [&'static str]| {
+        move |config: &mut Config| {
+            config.auth.secret = Some(secrets(list));
+            config.health.key = Some(secrets(list));
+        }
+    };
+    let mut servers = [server_with(Rules::Dev, with(&["old"])).await, server_with(Rules::Dev, with(&["old"])).await];
+    servers[1] = servers[0].with_the_same_stores().await;
+    let (_, ann) = servers[0].log_in("ann@mail.example").await;
+    let (_, mut active) = servers[0].log_in("active@mail.example").await;
+    let steps: [&'static [&'static str]; 3] = [&["old", "new"], &["new", "old"], &["new"]];
+    for (step, list) in steps.into_iter().enumerate() {
+        for restarted in 0..2 {
+            servers[restarted] = servers[restarted].changed(with(list)).await;
+            for server in &servers {
+                let (_, token) = server.log_in("bob@mail.example").await;
+                for other in &servers {
+                    assert_eq!(other.send(&token, "hello there").await.status, 200, "step {step}, {restarted}");
+                }
+                active = refresh(server, &active).await.1;
+                server.clock.advance(60_000);
+            }
+            for (index, server) in servers.iter().enumerate() {
+                let last = step == 2 && index <= restarted;
+                assert_eq!(
+                    server.send(&ann, "hello there").await.status,
+                    if last { 401 } else { 200 },
+                    "{step} {index}"
+                );
+                let health = async |key: &str| server.get("/health", &[("X-Health-Key", key)]).await.status;
+                let known = (step > 0 || index <= restarted, !last);
+                assert_eq!((health("new").await == 200, health("old").await == 200), known, "step {step}, {index}");
+            }
+        }
     }
 }
 

@@ -131,8 +131,8 @@ pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Serv
     drop(banter_server::telemetry::start(&quiet).unwrap());
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
-    config.auth.secret = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()));
-    config.health.key = Some(Secret::new("health".to_owned()));
+    config.auth.secret = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()).into());
+    config.health.key = Some(Secret::new("health".to_owned()).into());
     config.auth.logins_per_email = 6;
     if crate::EXTERNAL {
         config.stores = services::fresh().await;
@@ -202,6 +202,13 @@ impl Server {
         let backend = open_backend(&config, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let client = client(&backend, &config, rules, clock.clone()).await;
         Self { client, config, rules, backend, clock, folder }
+    }
+
+    /// Another server on the same stores, with other settings.
+    pub async fn changed(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.config.clone();
+        change(&mut config);
+        Self::over(config, self.rules, self.folder.clone(), self.clock.clone()).await
     }
 
     /// Another server on the same stores.

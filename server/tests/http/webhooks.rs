@@ -55,7 +55,7 @@ async fn replies_are_as_rasa_sends_them() {
 #[rocket::async_test]
 async fn a_key_is_asked_for_when_there_is_one() {
     let server = server_with(Rules::Release, |config| {
-        config.channel.key = Some(Secret::new("a key of the channel".to_owned()));
+        config.channel.key = Some(Secret::new("a key of the channel".to_owned()).into());
     })
     .await;
     assert_eq!(server.post(PATH, &[], HELLO).await.code(), "unauthorized");
