@@ -194,6 +194,15 @@ enum Command {
         #[arg(long, value_name = "DIR", global = true)]
         data_dir: Option<PathBuf>,
     },
+    /// Mark an e-mail address as verified: a Google account with it then joins its user, who keeps the password.
+    #[command(after_help = "Example:\n  banter verify ann@mail.example")]
+    Verify {
+        /// The e-mail address, which a user has taken with a password.
+        email: String,
+        /// The folder of the embedded store.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
     /// Show or apply the PostgreSQL migrations.
     Migrate {
         #[command(subcommand)]
@@ -291,6 +300,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Promote { change, data_dir } => release::promote(&load_for(file, data_dir)?, &change),
         Command::Fleet { server, data_dir } => release::fleet(&load_for(file, data_dir)?, &server),
         Command::Admin { action, data_dir } => admin::run(&load_for(file, data_dir)?, &action),
+        Command::Verify { email, data_dir } => user::verify(&load_for(file, data_dir)?, &email),
         Command::Migrate { action } => migrate::run(&load(file, Overrides::default())?.0, &action),
         Command::Export { user, out, data_dir } => {
             let config = load_for(file, data_dir)?;

@@ -43,6 +43,7 @@ const SERVER: &[&str] = &[
     "passwords",
     "tokens",
     "host",
+    "google",
     "accounts",
     "catalogs",
     "metrics",

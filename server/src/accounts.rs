@@ -1,7 +1,10 @@
 //! Accounts: log-in, refresh, and authentication by token.
 
+use std::time::Duration;
+
 use banter_stores::{
-    Millis, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId, clock::SharedClock,
+    GoogleAccount, Millis, Profile, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId,
+    clock::SharedClock,
 };
 use thiserror::Error;
 use uuid::Uuid;
@@ -55,6 +58,34 @@ impl From<PasswordError> for AccountError {
     }
 }
 
+/// Somebody whose identity is proven.
+#[derive(Debug)]
+pub enum VerifiedIdentity {
+    /// By the password of this address.
+    Password { user: UserId, email: String },
+    /// By Google.
+    Google(GoogleAccount),
+}
+
+/// Where a client keeps its tokens, which decides how long they live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// A short-lived access token, and a refresh token to replace it.
+    Pair,
+    /// One token in a cookie, for [`COOKIE_LIFE`].
+    Cookie,
+}
+
+/// How long a cookie session lasts.
+pub const COOKIE_LIFE: Duration = Duration::from_secs(86_400);
+
+/// A user who is proven by a token, and the log-in that the token came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenUser {
+    pub user: UserId,
+    family: String,
+}
+
 /// The tokens issued by a log-in or refresh.
 #[derive(Debug)]
 pub struct TokenPair {
@@ -68,8 +99,8 @@ pub struct Accounts {
     tokens: Tokens,
     passwords: Passwords,
     clock: SharedClock,
-    access_life: Millis,
-    refresh_life: Millis,
+    access_life: Duration,
+    refresh_life: Duration,
     refresh_leeway: Millis,
     logins_per_email: u32,
     logins_per_address: u32,
@@ -82,8 +113,8 @@ impl Accounts {
             tokens,
             passwords,
             clock,
-            access_life: Millis::from(config.access_minutes) * 60_000,
-            refresh_life: Millis::from(config.refresh_days) * 86_400_000,
+            access_life: Duration::from_secs(u64::from(config.access_minutes) * 60),
+            refresh_life: Duration::from_secs(u64::from(config.refresh_days) * 86_400),
             refresh_leeway: Millis::from(config.refresh_leeway) * 1_000,
             logins_per_email: config.logins_per_email,
             logins_per_address: config.logins_per_address,
@@ -106,7 +137,7 @@ impl Accounts {
             }
         }
         let user = self.prove(&email, password).await?;
-        self.issue(user, &Uuid::new_v4().simple().to_string()).await
+        self.issue(VerifiedIdentity::Password { user, email }, Keeping::Pair).await
     }
 
     async fn prove(&self, email: &str, password: String) -> Result<UserId, AccountError> {
@@ -128,30 +159,73 @@ impl Accounts {
         let identity = identity
             .ok_or_else(|| AccountError::NotCreated("its identity could neither be created nor found".to_owned()))?;
         let stored = identity.secret.ok_or(AccountError::WrongPassword)?;
-        match self.passwords.verify(password, stored).await? {
+        match self.passwords.verify(password, stored.clone()).await? {
             Verdict::Wrong => Err(AccountError::WrongPassword),
             Verdict::Right => Ok(identity.user),
             Verdict::Rehashed(better) => {
-                users.set_secret(Provider::Password, email, &better).await?;
+                users.set_secret(email, &stored, &better).await?;
                 Ok(identity.user)
             }
         }
     }
 
-    async fn issue(&self, user: UserId, family: &str) -> Result<TokenPair, AccountError> {
-        let (refresh, stored) = self.new_refresh(user, family)?;
-        let users = &self.stores.users;
-        if !users.add_refresh_token(&stored).await? {
-            return Err(AccountError::WrongPassword);
+    /// Opens a session for somebody whose identity is proven. Every log-in comes through here.
+    ///
+    /// # Errors
+    /// [`AccountError::Token`] if the proof has ended in the meantime: the user is deleted, or the password is.
+    pub async fn issue(&self, identity: VerifiedIdentity, keeping: Keeping) -> Result<TokenPair, AccountError> {
+        let (user, proven_by) = match identity {
+            VerifiedIdentity::Password { user, email } => (user, Some(email)),
+            VerifiedIdentity::Google(account) => (self.google_user(&account).await?, None),
+        };
+        let family = Uuid::new_v4().simple().to_string();
+        let (refresh, stored) = self.new_refresh(user, &family, keeping)?;
+        if !self.stores.users.add_refresh_token(&stored, proven_by.as_deref()).await? {
+            return Err(AccountError::Token);
         }
-        let access = self.listed_access(&stored).await?.ok_or(AccountError::WrongPassword)?;
+        let access = self.listed_access(&stored, keeping).await?.ok_or(AccountError::Token)?;
         Ok(TokenPair { access, refresh })
+    }
+
+    /// The user of a Google account. Whoever took its address with a password and did not verify it loses that password
+    /// first, with every session: the account goes to the owner of the address.
+    async fn google_user(&self, account: &GoogleAccount) -> Result<UserId, AccountError> {
+        let (users, now) = (&self.stores.users, self.clock.now());
+        let known = users.find_identity(Provider::Google, &account.subject).await?.is_some();
+        if let Some(email) = account.email.as_ref().filter(|_| !known) {
+            let families = users.end_unverified(email, now).await?;
+            for family in &families {
+                self.stores.sessions.revoke_family(family).await?;
+            }
+            if !families.is_empty() {
+                tracing::warn!("the unverified password of an address has ended: Google knows its owner");
+            }
+        }
+        Ok(users.google_user(account, now).await?)
+    }
+
+    /// Ends a log-in, at once and on every server.
+    ///
+    /// # Errors
+    /// [`AccountError::Store`].
+    pub async fn log_out(&self, proven: &ProvenUser) -> Result<(), AccountError> {
+        // First the refresh tokens: a refresh opens a session only if its token is still good afterwards.
+        self.stores.users.spend_family(&proven.family, self.clock.now()).await?;
+        Ok(self.stores.sessions.revoke_family(&proven.family).await?)
+    }
+
+    /// How a user is shown.
+    ///
+    /// # Errors
+    /// [`AccountError::Store`].
+    pub async fn profile(&self, user: UserId) -> Result<Profile, AccountError> {
+        Ok(self.stores.users.profile(user).await?)
     }
 
     /// Opens a session for the family of a stored refresh token; `None` if the family was revoked or deleted in the
     /// meantime.
-    async fn listed_access(&self, refresh: &RefreshToken) -> Result<Option<String>, AccountError> {
-        let access = self.new_access(refresh.user, &refresh.family).await?;
+    async fn listed_access(&self, refresh: &RefreshToken, keeping: Keeping) -> Result<Option<String>, AccountError> {
+        let access = self.new_access(refresh.user, &refresh.family, keeping).await?;
         if self.stores.users.find_refresh_token(&refresh.hash, self.clock.now()).await?.is_none() {
             self.stores.sessions.revoke_family(&refresh.family).await?;
             return Ok(None);
@@ -169,12 +243,12 @@ impl Accounts {
         let claims = self.tokens.read(token, self.clock.now()).filter(|claims| claims.typ == TokenKind::Refresh);
         let claims = claims.ok_or(AccountError::RefreshToken)?;
         let user = claims.user().ok_or(AccountError::RefreshToken)?;
-        let (refresh, stored) = self.new_refresh(user, &claims.fam)?;
+        let (refresh, stored) = self.new_refresh(user, &claims.fam, Keeping::Pair)?;
         // Listing a session reopens its family, which may be revoked; so spend the token first.
         let (hash, now) = (token_hash(token), self.clock.now());
         match self.stores.users.spend_refresh_token(&hash, &stored, now, self.refresh_leeway).await? {
             Spending::Spent => {
-                let access = self.listed_access(&stored).await?.ok_or(AccountError::RefreshToken)?;
+                let access = self.listed_access(&stored, Keeping::Pair).await?.ok_or(AccountError::RefreshToken)?;
                 Ok(TokenPair { access, refresh })
             }
             Spending::Unknown => Err(AccountError::RefreshToken),
@@ -190,18 +264,18 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::Token`] for a token that is unknown, expired, revoked, spent, or signed by another party.
-    pub async fn authenticate(&self, token: &str) -> Result<UserId, AccountError> {
+    pub async fn authenticate(&self, token: &str) -> Result<ProvenUser, AccountError> {
         let now = self.clock.now();
         let claims = self.tokens.read(token, now).ok_or(AccountError::Token)?;
         let user = claims.user().ok_or(AccountError::Token)?;
         let alive = match claims.typ {
             TokenKind::Access => {
-                let session = Session { user, family: claims.fam };
+                let session = Session { user, family: claims.fam.clone() };
                 self.stores.sessions.is_alive(&claims.jti, &session).await?
             }
             TokenKind::Refresh => self.stores.users.find_refresh_token(&token_hash(token), now).await? == Some(user),
         };
-        if alive { Ok(user) } else { Err(AccountError::Token) }
+        if alive { Ok(ProvenUser { user, family: claims.fam }) } else { Err(AccountError::Token) }
     }
 
     /// Whether the user is an administrator.
@@ -227,19 +301,33 @@ impl Accounts {
             .ok_or_else(|| AccountError::NotCreated("its identity could neither be created nor found".to_owned()))
     }
 
-    async fn new_access(&self, user: UserId, family: &str) -> Result<String, AccountError> {
+    /// How long access and refresh tokens live.
+    fn lives(&self, keeping: Keeping) -> (Duration, Duration) {
+        match keeping {
+            Keeping::Pair => (self.access_life, self.refresh_life),
+            Keeping::Cookie => (COOKIE_LIFE, COOKIE_LIFE),
+        }
+    }
+
+    async fn new_access(&self, user: UserId, family: &str, keeping: Keeping) -> Result<String, AccountError> {
+        let life = self.lives(keeping).0;
         let (token, claims) = self
             .tokens
-            .issue(TokenKind::Access, user, family, self.clock.now(), self.access_life)
+            .issue(TokenKind::Access, user, family, self.clock.now(), life)
             .ok_or_else(|| AccountError::Internal("the token could not be signed".to_owned()))?;
-        self.stores.sessions.put(&claims.jti, Session { user, family: family.to_owned() }).await?;
+        self.stores.sessions.put(&claims.jti, Session { user, family: family.to_owned() }, life).await?;
         Ok(token)
     }
 
-    fn new_refresh(&self, user: UserId, family: &str) -> Result<(String, RefreshToken), AccountError> {
+    fn new_refresh(
+        &self,
+        user: UserId,
+        family: &str,
+        keeping: Keeping,
+    ) -> Result<(String, RefreshToken), AccountError> {
         let (token, claims) = self
             .tokens
-            .issue(TokenKind::Refresh, user, family, self.clock.now(), self.refresh_life)
+            .issue(TokenKind::Refresh, user, family, self.clock.now(), self.lives(keeping).1)
             .ok_or_else(|| AccountError::Internal("the token could not be signed".to_owned()))?;
         let stored =
             RefreshToken { hash: token_hash(&token), family: family.to_owned(), user, expires_at: claims.exp * 1000 };

@@ -27,6 +27,7 @@ use crate::{
     channel::Channel,
     config::{Config, Rules, cores},
     conversations::Conversations,
+    google::GoogleSignIn,
     host::ServerHost,
     metrics::Metrics,
     passwords::Passwords,
@@ -180,12 +181,14 @@ pub fn application(
     let hashes = if config.auth.parallel_hashes == 0 { cores() } else { config.auth.parallel_hashes };
     let passwords = Passwords::new(hashes, config.auth.waiting_hashes);
     let accounts = Arc::new(Accounts::new(stores.clone(), tokens, passwords, Arc::clone(&clock), &config.auth));
+    let google = GoogleSignIn::new(&config.google, Arc::clone(&clock));
     let (metrics, catalogs) = (Arc::new(metrics), versions.follower.catalogs());
     let parallel = config.limits.parallel_turns;
     let conversations = Arc::new(Conversations::new(engine, catalogs, stores, Arc::clone(&metrics), clock, parallel));
     Ok(App {
         channel: Channel::new(Arc::clone(&accounts), Arc::clone(&conversations)),
         accounts,
+        google,
         conversations,
         queries: Queries::new(versions.source),
         releases: versions.releases,

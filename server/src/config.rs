@@ -9,7 +9,6 @@ pub mod release;
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use banter_stores::{
@@ -57,6 +56,8 @@ pub struct Config {
     pub sqlite: SqliteConfig,
     /// The external stores; without their URLs the embedded one is used.
     pub stores: StoresConfig,
+    /// Google sign-in.
+    pub google: GoogleConfig,
     /// Rasa's REST channel.
     pub channel: ChannelConfig,
     /// `GET /health`.
@@ -119,10 +120,23 @@ pub struct AuthConfig {
     pub parallel_hashes: usize,
     /// The maximum number of log-ins that wait for a hash.
     pub waiting_hashes: usize,
+    /// Whether cookies are sent over HTTPS only.
+    #[serde(deserialize_with = "environment::truth")]
+    pub secure_cookies: bool,
     /// Log-ins per minute for one e-mail address.
     pub logins_per_email: u32,
     /// Log-ins per minute from one network address.
     pub logins_per_address: u32,
+}
+
+/// Google sign-in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoogleConfig {
+    /// The client id of this service at Google. Without it, Google sign-in is off.
+    pub client_id: Option<String>,
+    /// Where Google publishes its keys.
+    pub keys_url: String,
 }
 
 /// How tokens are signed.
@@ -215,12 +229,14 @@ impl Default for Config {
                 refresh_leeway: 10,
                 parallel_hashes: 0,
                 waiting_hashes: 32,
+                secure_cookies: false,
                 logins_per_email: 10,
                 logins_per_address: 60,
             },
             limits: LimitsConfig { body_bytes: 65_536, body_seconds: 15, parallel_turns: 64 },
             sqlite: SqliteConfig::default(),
             stores: StoresConfig::default(),
+            google: GoogleConfig { client_id: None, keys_url: "https://www.googleapis.com/oauth2/v3/certs".to_owned() },
             channel: ChannelConfig::default(),
             health: HealthConfig::default(),
             plugins: PluginsConfig { tools: paths::TOOLS.into() },
@@ -283,6 +299,7 @@ impl Config {
         // An origin has no path: with a trailing slash, no `Origin` header would match it.
         config.front =
             config.front.map(|front| front.trim_end_matches('/').to_owned()).filter(|front| !front.is_empty());
+        config.google.client_id = config.google.client_id.filter(|id| !id.is_empty());
         config.check_bounds()?;
         Ok((config, rules))
     }
@@ -312,7 +329,6 @@ impl Config {
             stores: self.stores.clone(),
             sqlite: self.sqlite.clone(),
             data_dir: self.data_dir.clone(),
-            session_life: Duration::from_secs(u64::from(self.auth.access_minutes) * 60),
         })
     }
 }

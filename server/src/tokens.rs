@@ -1,5 +1,7 @@
 //! Access and refresh tokens: signed JWTs. What a token says is believed only together with what the stores list.
 
+use std::time::Duration;
+
 use banter_stores::{
     Millis, UserId,
     secret::{Secret, Secrets},
@@ -73,15 +75,16 @@ impl Tokens {
         }
     }
 
-    /// A new token that lives for `life` milliseconds; `None` when it cannot be signed.
+    /// A new token that lives for `life`; `None` when it cannot be signed.
     pub fn issue(
         &self,
         kind: TokenKind,
         user: UserId,
         family: &str,
         now: Millis,
-        life: Millis,
+        life: Duration,
     ) -> Option<(String, Claims)> {
+        let life = Millis::try_from(life.as_millis()).ok()?;
         let claims = Claims {
             sub: user.0.to_string(),
             jti: Uuid::new_v4().simple().to_string(),
@@ -128,7 +131,8 @@ mod tests {
     fn the_first_secret_signs_and_all_verify() {
         let (old, both, swapped, new) =
             (tokens(r#""old""#), tokens(r#"["old", "new"]"#), tokens(r#"["new", "old"]"#), tokens(r#""new""#));
-        let token = |of: &Tokens| of.issue(TokenKind::Access, UserId(7), "family", 1_000, 60_000).unwrap().0;
+        let token =
+            |of: &Tokens| of.issue(TokenKind::Access, UserId(7), "family", 1_000, Duration::from_secs(60)).unwrap().0;
         for (reader, reads_old, reads_new) in
             [(&old, true, false), (&both, true, true), (&swapped, true, true), (&new, false, true)]
         {
@@ -142,7 +146,7 @@ mod tests {
     #[test]
     fn tokens_that_name_no_secret_are_read() {
         let tokens = tokens(r#"["new", "old"]"#);
-        let (_, claims) = tokens.issue(TokenKind::Access, UserId(7), "family", 1_000, 60_000).unwrap();
+        let (_, claims) = tokens.issue(TokenKind::Access, UserId(7), "family", 1_000, Duration::from_secs(60)).unwrap();
         for (secret, expected) in [("old", true), ("new", true), ("other", false)] {
             let key = EncodingKey::from_secret(secret.as_bytes());
             let token = encode(&Header::new(jsonwebtoken::Algorithm::HS256), &claims, &key).unwrap();
@@ -154,7 +158,8 @@ mod tests {
     fn a_token_is_read_until_it_expires() {
         let tokens = tokens(r#""0123456789abcdef0123456789abcdef""#);
         let (made, life) = (1_000_000, 60_000);
-        let (token, claims) = tokens.issue(TokenKind::Access, UserId(7), "family", made, life).unwrap();
+        let (token, claims) =
+            tokens.issue(TokenKind::Access, UserId(7), "family", made, Duration::from_secs(60)).unwrap();
         for later in [0, life - 1] {
             let read = tokens.read(&token, made + later).unwrap();
             assert_eq!((read.user(), &read.jti), (Some(UserId(7)), &claims.jti), "{later}");

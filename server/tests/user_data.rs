@@ -92,8 +92,8 @@ async fn texts(stores: &Stores, user: UserId) -> Vec<String> {
 async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
     let user = stores.users.create_user(Provider::Password, email, Some("phc"), 1).await.unwrap().unwrap();
     let token = RefreshToken { hash: [user.0 as u8; 32], family: email.to_owned(), user, expires_at: i64::MAX };
-    stores.users.add_refresh_token(&token).await.unwrap();
-    stores.sessions.put(email, Session { user, family: email.to_owned() }).await.unwrap();
+    stores.users.add_refresh_token(&token, None).await.unwrap();
+    stores.sessions.put(email, Session { user, family: email.to_owned() }, Duration::from_secs(900)).await.unwrap();
     let first = stores.dialogues.default_dialogue(user, 1).await.unwrap().unwrap();
     let mut record = stores.dialogues.of_user(user).await.unwrap().remove(0);
     (record.is_default, record.name) = (false, "other".to_owned());

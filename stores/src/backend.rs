@@ -5,7 +5,6 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use crate::{
@@ -28,8 +27,6 @@ pub struct BackendOptions {
     pub sqlite: SqliteConfig,
     /// The folder of the embedded store.
     pub data_dir: PathBuf,
-    /// Lifetime of an access token.
-    pub session_life: Duration,
 }
 
 /// The stores in use.
@@ -43,7 +40,6 @@ pub enum Backend {
 /// The embedded store and what lives beside it in the process.
 pub struct Embedded {
     store: Arc<SqliteStore>,
-    session_life: Duration,
     clock: SharedClock,
 }
 
@@ -54,25 +50,25 @@ impl Backend {
     /// When a store does not answer, or the file cannot be used.
     pub async fn open(options: &BackendOptions, clock: SharedClock) -> Result<Self, StoreError> {
         if let Some(urls) = &options.urls {
-            let external = External::open(urls, &options.stores, options.session_life, clock).await?;
+            let external = External::open(urls, &options.stores, clock).await?;
             return Ok(Self::External(Box::new(external)));
         }
         let path = options.data_dir.join(DATABASE);
         make_private(&path)?;
         let store = Arc::new(SqliteStore::open(&path, &options.sqlite, Arc::clone(&clock)).await?);
-        Ok(Self::Embedded(Embedded { store, session_life: options.session_life, clock }))
+        Ok(Self::Embedded(Embedded { store, clock }))
     }
 
     /// The stores as the use cases see them. Sessions and limits of the embedded backend are new with each call.
     pub fn stores(&self) -> Stores {
         match self {
             Self::External(external) => external.stores(),
-            Self::Embedded(Embedded { store, session_life, clock }) => Stores {
+            Self::Embedded(Embedded { store, clock }) => Stores {
                 users: store.clone(),
                 dialogues: store.clone(),
                 turns: store.clone(),
                 catalog: store.clone(),
-                sessions: Arc::new(MemorySessions::new(*session_life, store.clone(), Arc::clone(clock))),
+                sessions: Arc::new(MemorySessions::new(store.clone(), Arc::clone(clock))),
                 cache: Arc::new(NoCache),
                 limits: Arc::new(MemoryLimits::new(Arc::clone(clock))),
                 bus: Arc::new(LocalBus::default()),

@@ -33,7 +33,6 @@ pub struct External {
     mongo: MongoStore,
     redis: RedisStore,
     listener: JoinHandle<()>,
-    session_life: Duration,
     clock: SharedClock,
 }
 
@@ -43,33 +42,27 @@ impl External {
     /// # Errors
     /// When PostgreSQL or MongoDB does not respond in time, or holds data that contradicts the schema. Redis may come
     /// later.
-    pub async fn open(
-        urls: &Urls,
-        config: &StoresConfig,
-        session_life: Duration,
-        clock: SharedClock,
-    ) -> Result<Self, StoreError> {
+    pub async fn open(urls: &Urls, config: &StoresConfig, clock: SharedClock) -> Result<Self, StoreError> {
         let limit = Duration::from_millis(config.timeout_ms.max(1));
         let redis_limit = Duration::from_millis(config.redis_timeout_ms.max(1));
         let postgres = PostgresStore::connect(&urls.postgres, config.pool, limit)?;
         let mongo = MongoStore::connect(&urls.mongo, config.pool, limit).await?;
         let authorities = config.redis_ca.as_deref();
-        let (redis, listener) =
-            RedisStore::connect(&urls.redis, authorities, &config.redis_prefix, session_life, redis_limit)?;
+        let (redis, listener) = RedisStore::connect(&urls.redis, authorities, &config.redis_prefix, redis_limit)?;
         let end = Instant::now() + Duration::from_secs(config.start_seconds);
         patiently("postgres", end, || postgres::migrate(&urls.postgres)).await?;
         patiently("mongodb", end, || mongo.prepare()).await?;
         if let Err(error) = redis.ping().await {
             tracing::warn!(%error, "redis does not respond; the server starts without it");
         }
-        Ok(Self { postgres, mongo, redis, listener, session_life, clock })
+        Ok(Self { postgres, mongo, redis, listener, clock })
     }
 
     /// The stores as the use-cases see them.
     pub fn stores(&self) -> Stores {
         let postgres = Arc::new(self.postgres.clone());
         let redis = Arc::new(self.redis.clone());
-        let sessions = Sessions { redis: self.redis.clone(), postgres: self.postgres.clone(), life: self.session_life };
+        let sessions = Sessions { redis: self.redis.clone(), postgres: self.postgres.clone() };
         Stores {
             users: postgres.clone(),
             dialogues: postgres.clone(),
@@ -117,16 +110,15 @@ async fn patiently<F: Future<Output = Result<(), StoreError>>>(
 struct Sessions {
     redis: RedisStore,
     postgres: PostgresStore,
-    life: Duration,
 }
 
 #[async_trait]
 impl SessionStore for Sessions {
-    async fn put(&self, token: &str, session: Session) -> Result<(), StoreError> {
-        match self.redis.put(token, session.clone()).await {
+    async fn put(&self, token: &str, session: Session, life: Duration) -> Result<(), StoreError> {
+        match self.redis.put(token, session.clone(), life).await {
             Err(error) if error.outage => {
                 tracing::warn!(%error, "redis does not respond; stored a session in PostgreSQL");
-                self.postgres.put_session(token, &session, self.life).await
+                self.postgres.put_session(token, &session, life).await
             }
             other => other,
         }

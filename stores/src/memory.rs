@@ -6,11 +6,11 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use moka::sync::Cache;
+use moka::{Expiry, sync::Cache};
 use tokio::sync::broadcast;
 
 use super::{
@@ -28,33 +28,42 @@ const CHECKED_FOR: Millis = 1_000;
 /// Access tokens by id.
 pub struct MemorySessions {
     sessions: Cache<String, Arc<Listed>>,
-    life: Millis,
     users: Arc<dyn UserStore>,
     clock: SharedClock,
 }
 
 struct Listed {
     session: Session,
+    life: Duration,
     expires_at: Millis,
     /// When the user was last seen in the store.
     checked_at: AtomicI64,
 }
 
+/// Frees the memory of a session at its end.
+struct End;
+
+impl Expiry<String, Arc<Listed>> for End {
+    fn expire_after_create(&self, _token: &String, listed: &Arc<Listed>, _now: Instant) -> Option<Duration> {
+        Some(listed.life)
+    }
+}
+
 impl MemorySessions {
-    /// Sessions that live for `life`, but not longer than their users.
-    pub fn new(life: Duration, users: Arc<dyn UserStore>, clock: SharedClock) -> Self {
+    /// Sessions that live no longer than their users.
+    pub fn new(users: Arc<dyn UserStore>, clock: SharedClock) -> Self {
         let sessions =
-            Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(life).support_invalidation_closures().build();
-        Self { sessions, life: i64::try_from(life.as_millis()).unwrap_or(Millis::MAX), users, clock }
+            Cache::builder().max_capacity(MAX_ENTRIES).expire_after(End).support_invalidation_closures().build();
+        Self { sessions, users, clock }
     }
 }
 
 #[async_trait]
 impl SessionStore for MemorySessions {
-    async fn put(&self, token: &str, session: Session) -> Result<(), StoreError> {
+    async fn put(&self, token: &str, session: Session, life: Duration) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let expires_at = now.saturating_add(self.life);
-        let listed = Listed { session, expires_at, checked_at: AtomicI64::new(now) };
+        let expires_at = now.saturating_add(Millis::try_from(life.as_millis()).unwrap_or(Millis::MAX));
+        let listed = Listed { session, life, expires_at, checked_at: AtomicI64::new(now) };
         self.sessions.insert(token.to_owned(), Arc::new(listed));
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Traits for data that need not survive a restart: sessions, caches, counters, and messages between servers.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{DialogueId, LastTurn, StoreError, StoredAnswer, UserId};
@@ -15,8 +17,8 @@ pub struct Session {
 /// Access tokens.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Stores a session by its token id, for the lifetime of access tokens.
-    async fn put(&self, token: &str, session: Session) -> Result<(), StoreError>;
+    /// Stores a session by its token id, for `life`.
+    async fn put(&self, token: &str, session: Session, life: Duration) -> Result<(), StoreError>;
 
     /// Whether the token is alive and belongs to this session.
     async fn is_alive(&self, token: &str, session: &Session) -> Result<bool, StoreError>;

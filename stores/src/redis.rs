@@ -48,7 +48,6 @@ pub struct RedisStore {
     connection: ConnectionManager,
     breaker: Breaker,
     prefix: String,
-    session_life: Duration,
     events: broadcast::Sender<BusEvent>,
 }
 
@@ -69,7 +68,6 @@ impl RedisStore {
         url: &Secret,
         authorities: Option<&Path>,
         prefix: &str,
-        session_life: Duration,
         limit: Duration,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         // The driver's message quotes parts of the URL, which holds a password.
@@ -96,7 +94,6 @@ impl RedisStore {
             connection,
             breaker: Breaker::new(STORE, limit),
             prefix: prefix.to_owned(),
-            session_life,
             events: broadcast::Sender::new(BACKLOG),
         };
         let listener = tokio::spawn(listen(client, format!("{prefix}bus"), store.events.clone(), limit));
@@ -146,8 +143,8 @@ impl RedisStore {
 
 #[async_trait]
 impl SessionStore for RedisStore {
-    async fn put(&self, token: &str, session: Session) -> Result<(), StoreError> {
-        let life = millis(self.session_life);
+    async fn put(&self, token: &str, session: Session, life: Duration) -> Result<(), StoreError> {
+        let life = millis(life);
         let mut pipe = redis::pipe();
         pipe.atomic()
             .pset_ex(self.session_key(token), session_value(&session), life)

@@ -9,8 +9,28 @@ use super::{Millis, StoreError, UserId};
 #[derive(Clone, Debug)]
 pub struct Identity {
     pub user: UserId,
-    /// The PHC string of a password.
+    /// The PHC string of a password. An e-mail address without one belongs to a Google account.
     pub secret: Option<String>,
+}
+
+/// A Google account that Google has vouched for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoogleAccount {
+    /// Google's id, which never changes.
+    pub subject: String,
+    /// The address in lower case, if Google has verified it.
+    pub email: Option<String>,
+    pub profile: Profile,
+}
+
+/// How a user is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    pub given_name: String,
+    pub family_name: String,
+    /// A URL.
+    pub picture: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +39,8 @@ pub enum Provider {
     Password,
     /// A sender id on the REST channel.
     Channel,
+    /// Google's id of an account.
+    Google,
 }
 
 impl Provider {
@@ -27,6 +49,7 @@ impl Provider {
         match self {
             Self::Password => "password",
             Self::Channel => "channel",
+            Self::Google => "google",
         }
     }
 }
@@ -65,10 +88,32 @@ pub trait UserStore: Send + Sync {
         now: Millis,
     ) -> Result<Option<UserId>, StoreError>;
 
-    async fn set_secret(&self, provider: Provider, subject: &str, secret: &str) -> Result<(), StoreError>;
+    /// Replaces the PHC string of a password. Does nothing if it is no longer `old`.
+    async fn set_secret(&self, email: &str, old: &str, new: &str) -> Result<(), StoreError>;
 
-    /// Stores the first refresh token of a family. Returns `false` if the user is deleted or being deleted.
-    async fn add_refresh_token(&self, token: &RefreshToken) -> Result<bool, StoreError>;
+    /// Marks an address as verified, so that a Google account with it joins its user. Returns `false` if nobody has the
+    /// address.
+    async fn verify_email(&self, email: &str) -> Result<bool, StoreError>;
+
+    /// Ends the password of an address that nobody has verified, and spends the refresh tokens of its user, so that the
+    /// address can go to its owner. Returns the families of the tokens. May be called again. Does nothing for a verified
+    /// address.
+    async fn end_unverified(&self, email: &str, now: Millis) -> Result<Vec<String>, StoreError>;
+
+    /// The user of a Google account, created if there is none. A new account joins the user of its address if that is
+    /// verified or has no password, and if that user has no other Google account: a provider may give an address to
+    /// somebody else.
+    async fn google_user(&self, account: &GoogleAccount, now: Millis) -> Result<UserId, StoreError>;
+
+    /// How a user is shown; empty without a Google account.
+    async fn profile(&self, user: UserId) -> Result<Profile, StoreError>;
+
+    /// Stores the first refresh token of a family. Returns `false` if the user is deleted or being deleted, or if the
+    /// password of the address `proven_by` has ended since it proved the user.
+    async fn add_refresh_token(&self, token: &RefreshToken, proven_by: Option<&str>) -> Result<bool, StoreError>;
+
+    /// Spends all refresh tokens of a family.
+    async fn spend_family(&self, family: &str, now: Millis) -> Result<(), StoreError>;
 
     /// The user of a refresh token, if it is neither spent nor expired.
     async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError>;
@@ -127,11 +172,16 @@ pub struct UserRecord {
 pub struct IdentityRecord {
     /// As in [`Provider::as_str`].
     pub provider: String,
-    /// E-mail address or sender id.
+    /// E-mail address, sender id, or Google's id.
     pub subject: String,
     /// The PHC string of a password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+    /// Whether the address is verified.
+    #[serde(default)]
+    pub verified: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
 /// The result of importing a user.
@@ -159,4 +209,34 @@ pub struct AuditEntry {
     pub subject: Option<UserId>,
     /// Must hold neither secrets nor texts of users.
     pub detail: Value,
+}
+
+impl IdentityRecord {
+    /// An identity that nobody has verified.
+    pub(crate) fn unverified(provider: Provider, subject: String, secret: Option<String>) -> Self {
+        Self { provider: provider.as_str().to_owned(), subject, secret, verified: false, profile: None }
+    }
+
+    /// The identity of a Google account.
+    pub(crate) fn google(account: &GoogleAccount) -> Self {
+        let profile = Some(account.profile.clone());
+        Self { verified: true, profile, ..Self::unverified(Provider::Google, account.subject.clone(), None) }
+    }
+
+    /// The address of a Google account, so that nobody can take it with a password.
+    pub(crate) fn address(email: &str) -> Self {
+        Self { verified: true, ..Self::unverified(Provider::Password, email.to_owned(), None) }
+    }
+}
+
+/// A profile as a column holds it.
+pub(crate) fn write_profile(profile: &Profile) -> String {
+    let Profile { given_name, family_name, picture } = profile;
+    serde_json::json!({ "given_name": given_name, "family_name": family_name, "picture": picture }).to_string()
+}
+
+/// # Errors
+/// When the column holds something else.
+pub(crate) fn read_profile(store: &'static str, text: &str) -> Result<Profile, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::damaged(store, format!("a profile cannot be read: {error}")))
 }

@@ -23,6 +23,8 @@ use serde_json::json;
 
 #[path = "story/catalog.rs"]
 mod catalog;
+#[path = "story/google.rs"]
+mod google;
 #[path = "services/mod.rs"]
 mod services;
 
@@ -137,7 +139,6 @@ fn options(stores: StoresConfig, data_dir: &Path) -> BackendOptions {
         stores,
         sqlite: SqliteConfig::default(),
         data_dir: data_dir.to_owned(),
-        session_life: Duration::from_secs(900),
     }
 }
 
@@ -226,6 +227,7 @@ async fn check(stores: StoresConfig) {
 async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     let (ann, bob) = users(stores).await;
     tokens(stores, ann).await;
+    google::story(stores).await;
     let dialogue = dialogues(stores, ann, bob).await;
     turns(stores, ann, dialogue).await;
     history(stores, ann, bob, dialogue).await;
@@ -250,7 +252,8 @@ async fn users(stores: &Stores) -> (UserId, UserId) {
     assert_eq!(users.create_user(Provider::Password, "ann@mail.example", Some("x"), 1).await.unwrap(), None);
     let bob = users.create_user(Provider::Channel, "ann@mail.example", None, 1).await.unwrap().unwrap();
     assert_ne!(ann, bob, "providers have separate subjects");
-    users.set_secret(Provider::Password, "ann@mail.example", "phc2").await.unwrap();
+    users.set_secret("ann@mail.example", "another", "phc3").await.unwrap();
+    users.set_secret("ann@mail.example", "phc", "phc2").await.unwrap();
     let found = users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().unwrap();
     assert_eq!((found.user, found.secret.as_deref()), (ann, Some("phc2")));
     (ann, bob)
@@ -259,7 +262,7 @@ async fn users(stores: &Stores) -> (UserId, UserId) {
 async fn tokens(stores: &Stores, user: UserId) {
     let users = &stores.users;
     let token = |n: u8, expires_at| RefreshToken { hash: [n; 32], family: "f".to_owned(), user, expires_at };
-    users.add_refresh_token(&token(1, 100)).await.unwrap();
+    users.add_refresh_token(&token(1, 100), None).await.unwrap();
     assert_eq!(users.find_refresh_token(&[1; 32], 50).await.unwrap(), Some(user));
     assert_eq!(users.find_refresh_token(&[1; 32], 100).await.unwrap(), None, "expired");
     let spend =
@@ -374,7 +377,7 @@ async fn sessions(stores: &Stores, user: UserId) {
     let sessions = &stores.sessions;
     let session = |family: &str| Session { user, family: family.to_owned() };
     for (token, family) in [("a", "f"), ("b", "f"), ("c", "g")] {
-        sessions.put(token, session(family)).await.unwrap();
+        sessions.put(token, session(family), Duration::from_secs(900)).await.unwrap();
     }
     let alive = async |token: &str, family: &str| sessions.is_alive(token, &session(family)).await.unwrap();
     assert!(alive("a", "f").await && alive("b", "f").await && alive("c", "g").await);
@@ -431,6 +434,8 @@ async fn records(stores: &Stores, user: UserId) {
         provider: provider.to_owned(),
         subject: subject.to_owned(),
         secret: secret.map(str::to_owned),
+        verified: false,
+        profile: None,
     };
     let ann = identity("password", "ann@mail.example", Some("phc2"));
     assert_eq!(record, UserRecord { created_at: 1, identities: vec![ann.clone()] });
@@ -467,7 +472,7 @@ async fn removal(stores: &Stores, user: UserId) {
     first.kept = BTreeMap::from([("n".to_owned(), json!(1))]);
     assert_eq!(stores.turns.submit(first).await.unwrap().await.unwrap(), Appended::Stored);
     let token = RefreshToken { hash: [50; 32], family: "h".to_owned(), user, expires_at: 100 };
-    assert!(stores.users.add_refresh_token(&token).await.unwrap());
+    assert!(stores.users.add_refresh_token(&token, None).await.unwrap());
     assert!(stores.users.exists(user).await.unwrap());
 
     assert_eq!(stores.users.begin_deletion(UserId(999), 5).await.unwrap(), None);
@@ -478,7 +483,7 @@ async fn removal(stores: &Stores, user: UserId) {
     assert_eq!(stores.users.user_record(user).await.unwrap(), None);
     assert!(!stores.users.exists(user).await.unwrap());
     let late = RefreshToken { hash: [51; 32], ..token };
-    assert!(!stores.users.add_refresh_token(&late).await.unwrap(), "the user can no longer log in");
+    assert!(!stores.users.add_refresh_token(&late, None).await.unwrap(), "the user can no longer log in");
     assert!(stores.users.find_identity(Provider::Channel, "ann@mail.example").await.unwrap().is_none());
     assert_eq!(stores.users.find_refresh_token(&[50; 32], 6).await.unwrap(), None);
     while stores.turns.remove_some(user).await.unwrap() {}

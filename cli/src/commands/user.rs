@@ -1,4 +1,4 @@
-//! `banter export`, `banter import` and `banter delete`: all data of one user.
+//! `banter export`, `banter import` and `banter delete`: all data of one user. `banter verify`: their address.
 
 use std::{
     fs::{File, OpenOptions},
@@ -14,7 +14,11 @@ use banter_server::{
     config::Config,
     user_data::{self, UserDataError},
 };
-use banter_stores::{Provider, Stores, UserId, clock::SystemClock};
+use banter_stores::{
+    AuditEntry, Provider, StoreError, Stores, UserId,
+    clock::{Clock, SystemClock},
+};
+use serde_json::json;
 
 use crate::{failure::Failure, progress::CountBar};
 
@@ -82,6 +86,31 @@ pub(super) fn delete(config: &Config, user: Option<&str>) -> Result<u8, Failure>
             user_data::delete(stores, &SystemClock, user).await.map_err(failed)?;
             print(format!("user {} deleted", user.0));
         }
+        Ok(0)
+    })
+}
+
+/// Marks an e-mail address as verified.
+pub(super) fn verify(config: &Config, email: &str) -> Result<u8, Failure> {
+    let email = email.trim().to_lowercase();
+    with_stores(config, async |stores| {
+        let store_failed = |error: StoreError| failed(error.into());
+        if !stores.users.verify_email(&email).await.map_err(store_failed)? {
+            return Err(Failure::usage(
+                format!("nobody has the address {email}"),
+                "use the address with which the user logs in",
+            ));
+        }
+        let user = find(stores, &email).await?;
+        let entry = AuditEntry {
+            at: SystemClock.now(),
+            actor: None,
+            action: "email_verified",
+            subject: Some(user),
+            detail: json!({ "by": "command" }),
+        };
+        stores.users.audit(&entry).await.map_err(store_failed)?;
+        print(format!("the address of user {} is verified", user.0));
         Ok(0)
     })
 }

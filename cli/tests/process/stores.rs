@@ -39,12 +39,20 @@ fn check(environment: &[(&str, &str)]) {
     let before = history(&server.address, &token);
     assert_eq!(before.as_array().unwrap().len(), 2);
 
+    let (code, out, err) = command(&["verify", "Ann@mail.example"]);
+    assert_eq!((code, out.trim()), (0, "the address of user 2 is verified"), "{err}");
+    let (code, _, err) = command(&["verify", "nobody@mail.example"]);
+    let told = "nobody has the address nobody@mail.example\nhint: use the address with which the user logs in";
+    assert!(code == 2 && err.contains(told), "{err}");
+
     let file = folder.path().join("ann.jsonl");
     let file = file.to_str().unwrap();
     let (code, _, err) = command(&["export", "Ann@mail.example", "--out", file]);
     assert_eq!((code, err.trim()), (0, "user 2 exported, 2 turns"));
     let (code, _, err) = command(&["export", "2", "--out", file]);
     assert!(code == 2 && err.contains("already exists\nhint: choose a file that does not exist yet"), "{err}");
+    let exported = std::fs::read_to_string(file).unwrap();
+    assert!(exported.lines().nth(1).unwrap().contains(r#""verified":true"#), "{exported}");
     let (code, _, err) = command(&["import", file]);
     assert!(code == 2 && err.contains("a user with the identity password ann@mail.example exists already"), "{err}");
     let (code, out, err) = command(&["delete", "ann@mail.example"]);

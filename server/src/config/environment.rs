@@ -7,6 +7,8 @@ use figment::{
     providers::{Env, Serialized},
 };
 
+use serde::{Deserialize, Deserializer, de::Error};
+
 use super::percent_encode;
 use crate::setup::SetupError;
 
@@ -38,7 +40,32 @@ const SECRETS: [(&str, &str); 9] = [
 const LISTS: [&str; 3] = ["auth.secret", "channel.key", "health.key"];
 
 /// The variables of `api.md` that are not secrets, and the settings they set.
-pub(super) const NAMES: [(&str, &str); 2] = [("ALGORITHM", "auth.algorithm"), ("ADDRESS_FRONT", "front")];
+pub(super) const NAMES: [(&str, &str); 4] = [
+    ("ALGORITHM", "auth.algorithm"),
+    ("ADDRESS_FRONT", "front"),
+    ("GOOGLE_CLIENT_ID", "google.client_id"),
+    ("SECURE_HTTP_HTTPS", "auth.secure_cookies"),
+];
+
+/// A boolean, also as `True` or `1`, which the earlier server read.
+pub(super) fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Truth(bool),
+        Number(u8),
+        Word(String),
+    }
+    let written = Written::deserialize(deserializer)?;
+    match &written {
+        Written::Truth(truth) => Ok(*truth),
+        Written::Number(0) => Ok(false),
+        Written::Number(1) => Ok(true),
+        Written::Word(word) if word.eq_ignore_ascii_case("true") => Ok(true),
+        Written::Word(word) if word.is_empty() || word.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(D::Error::custom("expected true or false")),
+    }
+}
 
 /// The settings of [`NAMES`].
 pub(super) fn contract_environment() -> Env {

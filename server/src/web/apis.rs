@@ -1,6 +1,7 @@
 //! One module for each HTTP API: its routes and its wire types.
 
 pub mod admin;
+pub mod dialogues;
 pub mod messages;
 pub mod rasa;
 pub mod service;
@@ -9,7 +10,7 @@ use rocket::Route;
 
 /// All routes.
 pub fn all() -> Vec<Route> {
-    [messages::routes(), rasa::routes(), service::routes(), admin::routes()].concat()
+    [messages::routes(), dialogues::routes(), rasa::routes(), service::routes(), admin::routes()].concat()
 }
 
 #[cfg(test)]

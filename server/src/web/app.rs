@@ -13,6 +13,7 @@ use crate::{
     channel::Channel,
     config::{Config, Rules},
     conversations::Conversations,
+    google::GoogleSignIn,
     metrics::Metrics,
     queries::Queries,
 };
@@ -23,6 +24,7 @@ const UPLOADS: usize = 3;
 /// State shared by all routes.
 pub struct App {
     pub accounts: Arc<Accounts>,
+    pub google: GoogleSignIn,
     pub conversations: Arc<Conversations>,
     pub channel: Channel,
     pub queries: Queries,
@@ -42,6 +44,8 @@ pub struct Access {
     pub health_key: Option<Secrets>,
     /// The origin of the front end that may use cookies from elsewhere.
     pub front: Option<String>,
+    /// Whether cookies are sent over HTTPS only.
+    pub secure_cookies: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub proxies: Vec<IpNet>,
 }
@@ -84,6 +88,7 @@ impl Access {
             admins: AdminKeys::of(&config.admin, local),
             health_key: config.health.key.clone(),
             front: config.front.clone(),
+            secure_cookies: config.auth.secure_cookies,
             proxies: config.proxies.clone(),
         }
     }

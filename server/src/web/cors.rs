@@ -27,7 +27,7 @@ impl Fairing for Cors {
         }
         response.set_header(Header::new("Access-Control-Allow-Origin", front));
         response.set_header(Header::new("Access-Control-Allow-Credentials", "true"));
-        response.set_header(Header::new("Access-Control-Expose-Headers", "X-Request-Id, Retry-After"));
+        response.set_header(Header::new("Access-Control-Expose-Headers", "ETag, X-Request-Id, Retry-After"));
         let preflight =
             request.method() == Method::Options && request.headers().contains("Access-Control-Request-Method");
         if preflight {
@@ -36,7 +36,7 @@ impl Fairing for Cors {
             response.set_header(Header::new("Access-Control-Allow-Methods", "GET, POST"));
             response.set_header(Header::new(
                 "Access-Control-Allow-Headers",
-                "Authorization, Content-Type, Idempotency-Key, Accept-Language",
+                "Authorization, Content-Type, Idempotency-Key, Accept-Language, If-Match, X-Admin-Key",
             ));
             response.set_header(Header::new("Access-Control-Max-Age", "600"));
         }

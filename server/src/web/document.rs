@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use super::apis::{admin, messages, rasa, service};
+use super::apis::{admin, dialogues, messages, rasa, service};
 
 /// What all APIs share.
 #[derive(OpenApi)]
@@ -20,9 +20,15 @@ struct Shared;
 
 /// The OpenAPI 3.1 document of all routes.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let apis = [messages::ApiDescription::openapi(), rasa::ApiDescription::openapi(), admin::ApiDescription::openapi()];
+    let apis = [
+        messages::ApiDescription::openapi(),
+        dialogues::ApiDescription::openapi(),
+        rasa::ApiDescription::openapi(),
+        admin::ApiDescription::openapi(),
+        service::ApiDescription::openapi(),
+    ];
     let mut document = Shared::openapi();
-    for api in apis.into_iter().chain([service::ApiDescription::openapi()]) {
+    for api in apis {
         document.merge(api);
     }
     let components = document.components.get_or_insert_default();

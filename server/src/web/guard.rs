@@ -27,9 +27,16 @@ use super::{
     document::problems,
     problem::{Problem, RequestError},
 };
+use crate::accounts::ProvenUser;
+
+/// The cookie that holds a token.
+pub const COOKIE: &str = "access_token";
 
 /// A user authenticated by a token in `Authorization` or in the `access_token` cookie.
 pub struct User(pub UserId);
+
+/// Like [`User`], with the log-in that the token came from.
+pub struct LoggedIn(pub ProvenUser);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for User {
@@ -37,9 +44,27 @@ impl<'r> FromRequest<'r> for User {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
         match prove(request).instrument(Trace::of(request).span()).await {
-            Ok(user) => Outcome::Success(Self(user)),
+            Ok(proven) => Outcome::Success(Self(proven.user)),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for LoggedIn {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        match prove(request).instrument(Trace::of(request).span()).await {
+            Ok(proven) => Outcome::Success(Self(proven)),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+impl IntoResponses for LoggedIn {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        User::responses()
     }
 }
 
@@ -49,19 +74,19 @@ impl IntoResponses for User {
     }
 }
 
-async fn prove(request: &Request<'_>) -> Result<UserId, Problem> {
+async fn prove(request: &Request<'_>) -> Result<ProvenUser, Problem> {
     let app = app(request)?;
     if let Some(header) = request.headers().get_one("Authorization") {
         let token = bearer(header).ok_or(RequestError::Unauthorized)?;
         return Ok(app.accounts.authenticate(token).await?);
     }
-    let cookie = request.cookies().get("access_token").ok_or(RequestError::Unauthorized)?;
-    let user = app.accounts.authenticate(cookie.value()).await?;
+    let cookie = request.cookies().get(COOKIE).ok_or(RequestError::Unauthorized)?;
+    let proven = app.accounts.authenticate(cookie.value()).await?;
     // Browsers attach cookies to requests that other sites make, but those sites cannot forge `Origin`.
     if request.method() == Method::Post && !is_own_origin(request, app) {
         return Err(RequestError::ForeignOrigin.into());
     }
-    Ok(user)
+    Ok(proven)
 }
 
 fn bearer(header: &str) -> Option<&str> {

@@ -1,5 +1,7 @@
 //! Headers of every response, and the access log.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use rocket::{
     Data, Request, Response,
@@ -7,7 +9,16 @@ use rocket::{
     http::Header,
 };
 
-use super::context::Trace;
+use super::{app::App, context::Trace};
+
+/// What browsers must not do with a response: guess its type, show it in a frame, load anything for it, or tell others
+/// where it came from.
+const SAFETY: [(&str, &str); 4] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+];
 
 /// Adds the request id and browser safety headers, and writes one access log line per response.
 pub struct ResponseHeaders;
@@ -31,7 +42,12 @@ impl Fairing for ResponseHeaders {
             response.set_header(Header::new("Connection", "close"));
         }
         response.set_header(Header::new("Cache-Control", "no-store"));
-        response.set_header(Header::new("X-Content-Type-Options", "nosniff"));
+        for (name, value) in SAFETY {
+            response.set_header(Header::new(name, value));
+        }
+        if request.rocket().state::<Arc<App>>().is_some_and(|app| app.access.secure_cookies) {
+            response.set_header(Header::new("Strict-Transport-Security", "max-age=31536000"));
+        }
         let (id, method, status) = (&trace.id, request.method(), response.status().code);
         // The query is left out: it may hold a token.
         let path = request.uri().path();

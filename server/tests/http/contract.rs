@@ -38,7 +38,7 @@ pub fn check(method: &str, path: &str, sent: &[u8], answer: &Answer) {
     if kind.ends_with("json") {
         conforms(&[template, &method, "responses", &status, "content", &kind, "schema"], &answer.body, &at);
     }
-    if let (200, Ok(body)) = (answer.status, serde_json::from_slice(sent)) {
+    if let (200, Ok(body), Some(_)) = (answer.status, serde_json::from_slice(sent), operation.get("requestBody")) {
         conforms(&[template, &method, "requestBody", "content", "application/json", "schema"], &body, &at);
     }
 }

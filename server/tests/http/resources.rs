@@ -4,6 +4,7 @@ mod admin;
 mod auth;
 pub mod contract;
 mod errors;
+mod google;
 mod messages;
 mod service;
 mod session;

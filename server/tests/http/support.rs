@@ -35,7 +35,7 @@ use banter_stores::{
     secret::Secret,
 };
 use rocket::{
-    http::{Header, Status},
+    http::{ContentType, Header, Status},
     local::asynchronous::{Client, LocalResponse},
 };
 use serde_json::{Value, json};
@@ -169,7 +169,7 @@ async fn client(backend: &Backend, config: &Config, rules: Rules, clock: Arc<Shi
     follower.follow().await;
     let versions = ReleaseParts { source, follower, releases };
     let app = application(config, rules, stores, clock, engine, versions, Metrics::new(None)).unwrap();
-    Client::tracked(web::build(app, config)).await.unwrap()
+    Client::untracked(web::build(app, config)).await.unwrap()
 }
 
 /// A response.
@@ -242,6 +242,25 @@ impl Server {
         }
         let answer = Answer::of(request.dispatch().await).await;
         contract::check("GET", path, &[], &answer);
+        answer
+    }
+
+    /// A GET of a browser that holds this session cookie.
+    pub async fn browse(&self, path: &str, cookie: &str) -> Answer {
+        let request = self.client.get(path.to_owned()).cookie(("access_token", cookie.to_owned()));
+        let answer = Answer::of(request.dispatch().await).await;
+        contract::check("GET", path, &[], &answer);
+        answer
+    }
+
+    /// A POST of a page of this server in a browser that holds this session cookie.
+    pub async fn submit(&self, path: &str, cookie: &str, body: Value) -> Answer {
+        let body = body.to_string();
+        let request = self.client.post(path.to_owned()).cookie(("access_token", cookie.to_owned()));
+        let request = request.header(ContentType::JSON).header(Header::new("Host", "localhost"));
+        let request = request.header(Header::new("Origin", "http://localhost")).body(&body);
+        let answer = Answer::of(request.dispatch().await).await;
+        contract::check("POST", path, body.as_bytes(), &answer);
         answer
     }
 

@@ -1,12 +1,15 @@
 //! Users, identities, refresh tokens and the audit log in PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgExecutor};
 
 use super::PostgresStore;
 use crate::{
-    AuditEntry, Identity, IdentityRecord, Import, Millis, Provider, RefreshToken, Spending, StoreError, UserId,
-    UserRecord, UserStore,
+    AuditEntry, GoogleAccount, Identity, IdentityRecord, Import, Millis, Profile, Provider, RefreshToken, Spending,
+    StoreError, UserId, UserRecord, UserStore,
+    users::{read_profile, write_profile},
 };
 
 #[async_trait]
@@ -36,7 +39,9 @@ impl UserStore for PostgresStore {
                 .bind(now)
                 .fetch_one(&mut *transaction)
                 .await?;
-            if !add_identity(&mut transaction, user, provider.as_str(), subject, secret).await? {
+            let (subject, secret) = (subject.to_owned(), secret.map(str::to_owned));
+            let identity = IdentityRecord::unverified(provider, subject, secret);
+            if !add_identity(&mut transaction, user, &identity).await? {
                 transaction.rollback().await?;
                 return Ok(None);
             }
@@ -46,20 +51,72 @@ impl UserStore for PostgresStore {
         .await
     }
 
-    async fn set_secret(&self, provider: Provider, subject: &str, secret: &str) -> Result<(), StoreError> {
-        self.ask(
-            sqlx::query("UPDATE identities SET secret = $1 WHERE provider = $2 AND subject = $3")
-                .bind(secret)
-                .bind(provider.as_str())
-                .bind(subject)
-                .execute(&self.pool),
-        )
-        .await
-        .map(|_| ())
+    async fn set_secret(&self, email: &str, old: &str, new: &str) -> Result<(), StoreError> {
+        let set = "UPDATE identities SET secret = $1 WHERE provider = 'password' AND subject = $2 AND secret = $3";
+        self.ask(sqlx::query(set).bind(new).bind(email).bind(old).execute(&self.pool)).await.map(|_| ())
     }
 
-    async fn add_refresh_token(&self, token: &RefreshToken) -> Result<bool, StoreError> {
-        self.ask(add_token(&self.pool, token)).await
+    async fn verify_email(&self, email: &str) -> Result<bool, StoreError> {
+        let verify = "UPDATE identities SET verified = TRUE WHERE provider = 'password' AND subject = $1";
+        let changed = self.ask(sqlx::query(verify).bind(email).execute(&self.pool)).await?;
+        Ok(changed.rows_affected() > 0)
+    }
+
+    async fn end_unverified(&self, email: &str, now: Millis) -> Result<Vec<String>, StoreError> {
+        self.ask(async {
+            let mut transaction = self.pool.begin().await?;
+            let families = end_unverified(&mut transaction, email, now).await?;
+            transaction.commit().await?;
+            Ok(families)
+        })
+        .await
+    }
+
+    async fn google_user(&self, account: &GoogleAccount, now: Millis) -> Result<UserId, StoreError> {
+        self.ask(async {
+            let mut transaction = self.pool.begin().await?;
+            let user = google_user(&mut transaction, account, now).await?;
+            transaction.commit().await?;
+            Ok(UserId(user))
+        })
+        .await
+    }
+
+    async fn profile(&self, user: UserId) -> Result<Profile, StoreError> {
+        let find = "SELECT profile FROM identities WHERE user_id = $1 AND profile IS NOT NULL LIMIT 1";
+        let found: Option<(String,)> = self.ask(sqlx::query_as(find).bind(user.0).fetch_optional(&self.pool)).await?;
+        found.map_or(Ok(Profile::default()), |(text,)| read_profile("postgres", &text))
+    }
+
+    async fn add_refresh_token(&self, token: &RefreshToken, proven_by: Option<&str>) -> Result<bool, StoreError> {
+        self.ask(async {
+            let mut transaction = self.pool.begin().await?;
+            if let Some(email) = proven_by {
+                // Lock the user first: whoever ends the password does, too, and then spends the tokens that are stored.
+                lock_user(&mut transaction, token.user, UserLock::Share).await?;
+                if !has_password(&mut *transaction, token.user, email).await? {
+                    return Ok(false);
+                }
+            }
+            let added = add_token(&mut *transaction, token).await?;
+            transaction.commit().await?;
+            Ok(added)
+        })
+        .await
+    }
+
+    async fn spend_family(&self, family: &str, now: Millis) -> Result<(), StoreError> {
+        self.ask(async {
+            let mut transaction = self.pool.begin().await?;
+            lock_text(&mut transaction, family).await?;
+            sqlx::query("UPDATE refresh_tokens SET spent_at = $1 WHERE family = $2 AND spent_at IS NULL")
+                .bind(now)
+                .bind(family)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await
+        })
+        .await
     }
 
     async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError> {
@@ -111,14 +168,15 @@ impl UserStore for PostgresStore {
                     .fetch_optional(&self.pool)
                     .await?;
             let Some((created_at,)) = found else { return Ok(None) };
-            let rows: Vec<(String, String, Option<String>)> = sqlx::query_as(
-                "SELECT provider, subject, secret FROM identities WHERE user_id = $1 ORDER BY provider, subject",
+            let rows: Vec<IdentityRow> = sqlx::query_as(
+                "SELECT provider, subject, secret, verified, profile FROM identities
+                 WHERE user_id = $1 ORDER BY provider, subject",
             )
             .bind(user.0)
             .fetch_all(&self.pool)
             .await?;
-            let identity = |(provider, subject, secret)| IdentityRecord { provider, subject, secret };
-            Ok(Some(UserRecord { created_at, identities: rows.into_iter().map(identity).collect() }))
+            let identities = rows.into_iter().map(identity_record).collect::<Result<_, _>>()?;
+            Ok(Some(UserRecord { created_at, identities }))
         })
         .await
     }
@@ -143,8 +201,7 @@ impl UserStore for PostgresStore {
                 return Ok(if deleting { Import::Deleting(user) } else { Import::Resumed(user) });
             };
             for identity in &record.identities {
-                let IdentityRecord { provider, subject, secret } = identity;
-                if !add_identity(&mut transaction, user, provider, subject, secret.as_deref()).await? {
+                if !add_identity(&mut transaction, user, identity).await? {
                     transaction.rollback().await?;
                     return Ok(Import::Taken(identity.clone()));
                 }
@@ -167,16 +224,9 @@ impl UserStore for PostgresStore {
                 return Ok(None);
             }
             sqlx::query("DELETE FROM identities WHERE user_id = $1").bind(user.0).execute(&mut *transaction).await?;
-            let families: Vec<(String,)> = sqlx::query_as(
-                "UPDATE refresh_tokens SET spent_at = COALESCE(spent_at, $1) WHERE user_id = $2 RETURNING family",
-            )
-            .bind(now)
-            .bind(user.0)
-            .fetch_all(&mut *transaction)
-            .await?;
+            let families = spend_all(&mut transaction, user.0, now).await?;
             transaction.commit().await?;
-            let distinct: std::collections::BTreeSet<String> = families.into_iter().map(|(family,)| family).collect();
-            Ok(Some(distinct.into_iter().collect()))
+            Ok(Some(families))
         })
         .await
     }
@@ -261,20 +311,119 @@ pub(super) async fn add_audit(executor: impl PgExecutor<'_>, entry: &AuditEntry)
 async fn add_identity(
     connection: &mut PgConnection,
     user: i64,
-    provider: &str,
-    subject: &str,
-    secret: Option<&str>,
+    identity: &IdentityRecord,
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query(
-        "INSERT INTO identities (provider, subject, user_id, secret) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        "INSERT INTO identities (provider, subject, user_id, secret, verified, profile)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
     )
-    .bind(provider)
-    .bind(subject)
+    .bind(&identity.provider)
+    .bind(&identity.subject)
     .bind(user)
-    .bind(secret)
+    .bind(&identity.secret)
+    .bind(identity.verified)
+    .bind(identity.profile.as_ref().map(write_profile))
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+type IdentityRow = (String, String, Option<String>, bool, Option<String>);
+
+fn identity_record(row: IdentityRow) -> Result<IdentityRecord, sqlx::Error> {
+    let (provider, subject, secret, verified, profile) = row;
+    let profile = profile.map(|text| read_profile("postgres", &text)).transpose();
+    let profile = profile.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(IdentityRecord { provider, subject, secret, verified, profile })
+}
+
+async fn end_unverified(connection: &mut PgConnection, email: &str, now: Millis) -> Result<Vec<String>, sqlx::Error> {
+    let find = "SELECT user_id FROM identities WHERE provider = 'password' AND subject = $1 AND NOT verified";
+    let found: Option<(i64,)> = sqlx::query_as(find).bind(email).fetch_optional(&mut *connection).await?;
+    let Some((user,)) = found else { return Ok(Vec::new()) };
+    lock_user(connection, UserId(user), UserLock::Update).await?;
+    let end = "UPDATE identities SET secret = NULL WHERE provider = 'password' AND subject = $1 AND NOT verified";
+    if sqlx::query(end).bind(email).execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(Vec::new());
+    }
+    spend_all(connection, user, now).await
+}
+
+/// Spends the refresh tokens of a user; returns their families.
+async fn spend_all(connection: &mut PgConnection, user: i64, now: Millis) -> Result<Vec<String>, sqlx::Error> {
+    let families: Vec<(String,)> = sqlx::query_as(
+        "UPDATE refresh_tokens SET spent_at = COALESCE(spent_at, $1) WHERE user_id = $2 RETURNING family",
+    )
+    .bind(now)
+    .bind(user)
+    .fetch_all(connection)
+    .await?;
+    let distinct: BTreeSet<String> = families.into_iter().map(|(family,)| family).collect();
+    Ok(distinct.into_iter().collect())
+}
+
+async fn google_user(connection: &mut PgConnection, account: &GoogleAccount, now: Millis) -> Result<i64, sqlx::Error> {
+    // Serialize by address and by account, so that two servers make one user.
+    for key in account.email.iter().chain([&account.subject]) {
+        lock_text(connection, key).await?;
+    }
+    let known = "UPDATE identities SET profile = $1 WHERE provider = 'google' AND subject = $2 RETURNING user_id";
+    let known: Option<(i64,)> = sqlx::query_as(known)
+        .bind(write_profile(&account.profile))
+        .bind(&account.subject)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if let Some((user,)) = known {
+        return Ok(user);
+    }
+    let joined = "UPDATE identities SET verified = TRUE
+                  WHERE provider = 'password' AND subject = $1 AND (verified OR secret IS NULL)
+                    AND NOT EXISTS (SELECT 1 FROM identities AS other
+                                    WHERE other.user_id = identities.user_id AND other.provider = 'google')
+                  RETURNING user_id";
+    let joined: Option<(i64,)> = sqlx::query_as(joined).bind(&account.email).fetch_optional(&mut *connection).await?;
+    let user = match joined {
+        Some((user,)) => user,
+        None => {
+            let make = "INSERT INTO users (created_at) VALUES ($1) RETURNING id";
+            let (user,): (i64,) = sqlx::query_as(make).bind(now).fetch_one(&mut *connection).await?;
+            if let Some(email) = &account.email {
+                // Whoever has the address already keeps it.
+                add_identity(connection, user, &IdentityRecord::address(email)).await?;
+            }
+            user
+        }
+    };
+    add_identity(connection, user, &IdentityRecord::google(account)).await?;
+    Ok(user)
+}
+
+async fn has_password(executor: impl PgExecutor<'_>, user: UserId, email: &str) -> Result<bool, sqlx::Error> {
+    let find = "SELECT 1 FROM identities
+                WHERE provider = 'password' AND subject = $1 AND user_id = $2 AND secret IS NOT NULL";
+    let found: Option<(i32,)> = sqlx::query_as(find).bind(email).bind(user.0).fetch_optional(executor).await?;
+    Ok(found.is_some())
+}
+
+/// How a transaction locks a user's row.
+enum UserLock {
+    /// The user stays as it is until the transaction ends.
+    Share,
+    /// Nobody else relies on the user until the transaction ends.
+    Update,
+}
+
+async fn lock_user(connection: &mut PgConnection, user: UserId, lock: UserLock) -> Result<(), sqlx::Error> {
+    let lock = match lock {
+        UserLock::Share => "SELECT 1 FROM users WHERE id = $1 FOR SHARE",
+        UserLock::Update => "SELECT 1 FROM users WHERE id = $1 FOR UPDATE",
+    };
+    sqlx::query(lock).bind(user.0).execute(connection).await.map(|_| ())
+}
+
+async fn lock_text(connection: &mut PgConnection, text: &str) -> Result<(), sqlx::Error> {
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    sqlx::query(lock).bind(text).execute(connection).await.map(|_| ())
 }
 
 /// Returns `false` if the user is deleted or being deleted.
@@ -301,15 +450,9 @@ async fn spend(
 ) -> Result<Spending, sqlx::Error> {
     // Serialize by family, before locking any row: a revocation must see the replacement that a concurrent refresh
     // stores, and two refreshes with the same token must run one after the other.
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(&replacement.family)
-        .execute(&mut *connection)
-        .await?;
+    lock_text(connection, &replacement.family).await?;
     // Lock the user before the token, in the same order as a deletion.
-    sqlx::query("SELECT 1 FROM users WHERE id = $1 FOR SHARE")
-        .bind(replacement.user.0)
-        .execute(&mut *connection)
-        .await?;
+    lock_user(connection, replacement.user, UserLock::Share).await?;
     let row: Option<(String, Option<i64>, i64)> =
         sqlx::query_as("SELECT family, spent_at, expires_at FROM refresh_tokens WHERE hash = $1 FOR UPDATE")
             .bind(&hash[..])

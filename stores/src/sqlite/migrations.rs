@@ -8,6 +8,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../../../migrations/sqlite/0001_init.sql")),
     M::up(include_str!("../../../migrations/sqlite/0002_user_records.sql")),
     M::up(include_str!("../../../migrations/sqlite/0003_catalogue.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0004_identities.sql")),
 ];
 
 /// Applies the migrations that the file lacks.

@@ -1,12 +1,13 @@
 //! Users, identities and refresh tokens in SQLite.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, types::Type};
 
 use super::SqliteStore;
 use crate::{
-    AuditEntry, Identity, IdentityRecord, Import, Millis, Provider, RefreshToken, Spending, StoreError, UserId,
-    UserRecord, UserStore,
+    AuditEntry, GoogleAccount, Identity, IdentityRecord, Import, Millis, Profile, Provider, RefreshToken, Spending,
+    StoreError, UserId, UserRecord, UserStore,
+    users::{read_profile, write_profile},
 };
 
 #[async_trait]
@@ -44,24 +45,78 @@ impl UserStore for SqliteStore {
             }
             connection.execute("INSERT INTO users (created_at) VALUES (?)", [now])?;
             let user = connection.last_insert_rowid();
-            add_identity(connection, user, provider.as_str(), &subject, secret.as_deref())?;
+            add_identity(connection, user, &IdentityRecord::unverified(provider, subject, secret))?;
             Ok(Some(UserId(user)))
         })
         .await
     }
 
-    async fn set_secret(&self, provider: Provider, subject: &str, secret: &str) -> Result<(), StoreError> {
-        let (subject, secret) = (subject.to_owned(), secret.to_owned());
+    async fn set_secret(&self, email: &str, old: &str, new: &str) -> Result<(), StoreError> {
+        let (email, old, new) = (email.to_owned(), old.to_owned(), new.to_owned());
         self.write(move |connection| {
-            let set = "UPDATE identities SET secret = ? WHERE provider = ? AND subject = ?";
-            connection.execute(set, params![secret, provider.as_str(), subject]).map(drop)
+            let set = "UPDATE identities SET secret = ? WHERE provider = 'password' AND subject = ? AND secret = ?";
+            connection.execute(set, params![new, email, old]).map(drop)
         })
         .await
     }
 
-    async fn add_refresh_token(&self, token: &RefreshToken) -> Result<bool, StoreError> {
-        let token = token.clone();
-        self.write(move |connection| add_token(connection, &token)).await
+    async fn verify_email(&self, email: &str) -> Result<bool, StoreError> {
+        let email = email.to_owned();
+        self.write(move |connection| {
+            let verify = "UPDATE identities SET verified = 1 WHERE provider = 'password' AND subject = ?";
+            connection.execute(verify, [email]).map(|changed| changed > 0)
+        })
+        .await
+    }
+
+    async fn end_unverified(&self, email: &str, now: Millis) -> Result<Vec<String>, StoreError> {
+        let email = email.to_owned();
+        self.write(move |connection| {
+            let end = "UPDATE identities SET secret = NULL
+                       WHERE provider = 'password' AND subject = ? AND verified = 0 RETURNING user_id";
+            let user = connection.query_row(end, [email], |row| row.get(0).map(UserId)).optional()?;
+            user.map_or(Ok(Vec::new()), |user| spend_all(connection, user, now))
+        })
+        .await
+    }
+
+    async fn google_user(&self, account: &GoogleAccount, now: Millis) -> Result<UserId, StoreError> {
+        let account = account.clone();
+        self.write(move |connection| google_user(connection, &account, now)).await
+    }
+
+    async fn profile(&self, user: UserId) -> Result<Profile, StoreError> {
+        let found: Option<String> = self
+            .read(move |connection| {
+                let find = "SELECT profile FROM identities WHERE user_id = ? AND profile IS NOT NULL LIMIT 1";
+                connection.query_row(find, [user.0], |row| row.get(0)).optional()
+            })
+            .await?;
+        found.map_or(Ok(Profile::default()), |text| read_profile("sqlite", &text))
+    }
+
+    async fn add_refresh_token(&self, token: &RefreshToken, proven_by: Option<&str>) -> Result<bool, StoreError> {
+        let (token, proven_by) = (token.clone(), proven_by.map(str::to_owned));
+        self.write(move |connection| {
+            if let Some(email) = proven_by {
+                let find = "SELECT 1 FROM identities
+                            WHERE provider = 'password' AND subject = ? AND user_id = ? AND secret IS NOT NULL";
+                if !connection.prepare_cached(find)?.exists(params![email, token.user.0])? {
+                    return Ok(false);
+                }
+            }
+            add_token(connection, &token)
+        })
+        .await
+    }
+
+    async fn spend_family(&self, family: &str, now: Millis) -> Result<(), StoreError> {
+        let family = family.to_owned();
+        self.write(move |connection| {
+            let spend = "UPDATE refresh_tokens SET spent_at = ? WHERE family = ? AND spent_at IS NULL";
+            connection.execute(spend, params![now, family]).map(drop)
+        })
+        .await
     }
 
     async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError> {
@@ -99,11 +154,9 @@ impl UserStore for SqliteStore {
             let Some(created_at) = connection.query_row(find, [user.0], |row| row.get(0)).optional()? else {
                 return Ok(None);
             };
-            let list = "SELECT provider, subject, secret FROM identities WHERE user_id = ? ORDER BY provider, subject";
-            let identity = |row: &rusqlite::Row<'_>| {
-                Ok(IdentityRecord { provider: row.get(0)?, subject: row.get(1)?, secret: row.get(2)? })
-            };
-            let identities = connection.prepare(list)?.query_map([user.0], identity)?.collect::<Result<_, _>>()?;
+            let list = "SELECT provider, subject, secret, verified, profile FROM identities
+                        WHERE user_id = ? ORDER BY provider, subject";
+            let identities = connection.prepare(list)?.query_map([user.0], identity_row)?.collect::<Result<_, _>>()?;
             Ok(Some(UserRecord { created_at, identities }))
         })
         .await
@@ -181,15 +234,58 @@ fn owner_of(connection: &Connection, provider: &str, subject: &str) -> rusqlite:
     connection.query_row(find, [provider, subject], |row| row.get(0).map(UserId)).optional()
 }
 
-fn add_identity(
-    connection: &Connection,
-    user: i64,
-    provider: &str,
-    subject: &str,
-    secret: Option<&str>,
-) -> rusqlite::Result<()> {
-    let add = "INSERT INTO identities (provider, subject, user_id, secret) VALUES (?, ?, ?, ?)";
-    connection.execute(add, params![provider, subject, user, secret]).map(drop)
+fn add_identity(connection: &Connection, user: i64, identity: &IdentityRecord) -> rusqlite::Result<()> {
+    let IdentityRecord { provider, subject, secret, verified, profile } = identity;
+    let profile = profile.as_ref().map(write_profile);
+    let add =
+        "INSERT INTO identities (provider, subject, user_id, secret, verified, profile) VALUES (?, ?, ?, ?, ?, ?)";
+    connection.execute(add, params![provider, subject, user, secret, verified, profile]).map(drop)
+}
+
+fn identity_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IdentityRecord> {
+    let profile: Option<String> = row.get(4)?;
+    let damaged = |error: StoreError| rusqlite::Error::FromSqlConversionFailure(4, Type::Text, Box::new(error));
+    let profile = profile.map(|text| read_profile("sqlite", &text)).transpose().map_err(damaged)?;
+    let (provider, subject, secret, verified) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(IdentityRecord { provider, subject, secret, verified, profile })
+}
+
+fn google_user(connection: &Connection, account: &GoogleAccount, now: Millis) -> rusqlite::Result<UserId> {
+    let google = Provider::Google.as_str();
+    if let Some(user) = owner_of(connection, google, &account.subject)? {
+        let update = "UPDATE identities SET profile = ? WHERE provider = ? AND subject = ?";
+        connection.execute(update, params![write_profile(&account.profile), google, account.subject])?;
+        return Ok(user);
+    }
+    let joined = "UPDATE identities SET verified = 1
+                  WHERE provider = 'password' AND subject = ?1 AND (verified = 1 OR secret IS NULL)
+                    AND NOT EXISTS (SELECT 1 FROM identities AS other
+                                    WHERE other.user_id = identities.user_id AND other.provider = 'google')
+                  RETURNING user_id";
+    let joined: Option<i64> = connection.query_row(joined, [&account.email], |row| row.get(0)).optional()?;
+    let user = match joined {
+        Some(user) => user,
+        None => {
+            connection.execute("INSERT INTO users (created_at) VALUES (?)", [now])?;
+            let user = connection.last_insert_rowid();
+            if let Some(email) = &account.email
+                && owner_of(connection, Provider::Password.as_str(), email)?.is_none()
+            {
+                add_identity(connection, user, &IdentityRecord::address(email))?;
+            }
+            user
+        }
+    };
+    add_identity(connection, user, &IdentityRecord::google(account))?;
+    Ok(UserId(user))
+}
+
+/// Spends the refresh tokens of a user; returns their families.
+fn spend_all(connection: &Connection, user: UserId, now: Millis) -> rusqlite::Result<Vec<String>> {
+    let spend = "UPDATE refresh_tokens SET spent_at = COALESCE(spent_at, ?) WHERE user_id = ?";
+    connection.execute(spend, params![now, user.0])?;
+    let list = "SELECT DISTINCT family FROM refresh_tokens WHERE user_id = ? ORDER BY family";
+    connection.prepare(list)?.query_map([user.0], |row| row.get(0))?.collect()
 }
 
 fn import_user(connection: &Connection, record: &UserRecord, source: &str) -> rusqlite::Result<Import> {
@@ -205,8 +301,8 @@ fn import_user(connection: &Connection, record: &UserRecord, source: &str) -> ru
     }
     connection.execute("INSERT INTO users (created_at, source) VALUES (?, ?)", params![record.created_at, source])?;
     let user = connection.last_insert_rowid();
-    for IdentityRecord { provider, subject, secret } in &record.identities {
-        add_identity(connection, user, provider, subject, secret.as_deref())?;
+    for identity in &record.identities {
+        add_identity(connection, user, identity)?;
     }
     Ok(Import::New(UserId(user)))
 }
@@ -217,11 +313,7 @@ fn begin_deletion(connection: &Connection, user: UserId, now: Millis) -> rusqlit
         return Ok(None);
     }
     connection.execute("DELETE FROM identities WHERE user_id = ?", [user.0])?;
-    let spend = "UPDATE refresh_tokens SET spent_at = COALESCE(spent_at, ?) WHERE user_id = ?";
-    connection.execute(spend, params![now, user.0])?;
-    let list = "SELECT DISTINCT family FROM refresh_tokens WHERE user_id = ? ORDER BY family";
-    let families = connection.prepare(list)?.query_map([user.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(Some(families))
+    spend_all(connection, user, now).map(Some)
 }
 
 /// Adds a token; `false` when the user is gone or is being deleted.

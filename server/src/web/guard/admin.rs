@@ -102,7 +102,7 @@ async fn find(request: &Request<'_>) -> Result<(Actor, Vec<Scope>), Problem> {
         let (name, scopes) = app.access.admins.find(given).ok_or(RequestError::WrongKey)?;
         return Ok((Actor { user: None, name: format!("key:{name}") }, scopes.to_vec()));
     }
-    let user = prove(request).await?;
+    let user = prove(request).await?.user;
     if !app.accounts.is_admin(user).await? {
         return Err(RequestError::NotAllowed.into());
     }

@@ -10,6 +10,8 @@ pub enum RequestError {
     Unreadable,
     MissingBody,
     MissingField(String),
+    /// A sign-in without a token.
+    MissingToken,
     /// A field has the wrong type or is out of range.
     InvalidField(String),
     /// A query parameter, or `If-Match`, is missing, unknown or invalid.
@@ -57,6 +59,9 @@ impl From<RequestError> for Problem {
                 format!("The field `{field}` is missing."),
                 format!("Нет поля `{field}`."),
             ),
+            RequestError::MissingToken => {
+                Self::new(400, "missing_token", "The field `token` is missing.", "Нет поля `token`.")
+            }
             RequestError::InvalidField(field) => Self::new(
                 422,
                 "invalid_field",

@@ -1,0 +1,4 @@
+-- Accounts join only by an address that both sides have verified. A Google account's subject is Google's own id; its
+-- address is an identity of provider 'password', with a secret only if its owner has set one.
+ALTER TABLE identities ADD COLUMN verified INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE identities ADD COLUMN profile TEXT; -- names and picture, as JSON
