@@ -48,6 +48,7 @@ const SERVER: &[&str] = &[
     "catalogs",
     "metrics",
     "conversations",
+    "dialogues",
     "channel",
     "user_data",
     "queries",

@@ -27,6 +27,7 @@ use crate::{
     channel::Channel,
     config::{Config, Rules, cores},
     conversations::Conversations,
+    dialogues::Dialogues,
     google::GoogleSignIn,
     host::ServerHost,
     metrics::Metrics,
@@ -128,6 +129,7 @@ pub async fn assemble(config: &Config, rules: Rules, progress: Progress<'_>) -> 
     metrics.watch(Arc::clone(&follower));
     let app = application(config, rules, stores, clock, engine, started.serving, metrics)?;
     let (conversations, signs) = (app.conversations.clone(), Arc::clone(&follower));
+    tokio::spawn(app.dialogues.clone().resume());
     tokio::spawn(async move { conversations.follow_bus().await });
     tokio::spawn(async move { follower.keep_following().await });
     tokio::spawn(async move { signs.keep_announcing().await });
@@ -181,6 +183,7 @@ pub fn application(
     let hashes = if config.auth.parallel_hashes == 0 { cores() } else { config.auth.parallel_hashes };
     let passwords = Passwords::new(hashes, config.auth.waiting_hashes);
     let accounts = Arc::new(Accounts::new(stores.clone(), tokens, passwords, Arc::clone(&clock), &config.auth));
+    let dialogues = Arc::new(Dialogues::new(stores.clone(), Arc::clone(&clock)));
     let google = GoogleSignIn::new(&config.google, Arc::clone(&clock));
     let (metrics, catalogs) = (Arc::new(metrics), versions.follower.catalogs());
     let parallel = config.limits.parallel_turns;
@@ -189,6 +192,7 @@ pub fn application(
         channel: Channel::new(Arc::clone(&accounts), Arc::clone(&conversations)),
         accounts,
         google,
+        dialogues,
         conversations,
         queries: Queries::new(versions.source),
         releases: versions.releases,

@@ -21,7 +21,7 @@ use banter_engine::{
 };
 use banter_stores::{
     Appended, DialogueId, KEY_LIFE, LastTurn, Millis, Recalled, Receipt, Remembered, StoreError, StoredAnswer, Stores,
-    clock::SharedClock,
+    UserId, clock::SharedClock,
 };
 use futures::FutureExt;
 use tokio::task::block_in_place;
@@ -137,7 +137,7 @@ impl Conversations {
         self.engine.embedder().is_alive()
     }
 
-    /// Forgets users whom other servers have deleted. Runs as long as the bus does.
+    /// Forgets users and dialogues that are deleted. Runs as long as the bus does.
     pub async fn follow_bus(&self) {
         self.known.follow_bus(&self.stores).await;
     }
@@ -240,8 +240,8 @@ impl Conversations {
     ) -> Result<Committed, ConversationError> {
         let Pending { incoming, dialogue, begun } = *pending;
         let stored = new_turn(incoming, dialogue, answered)?;
-        if begun.elapsed() > FRESH && !self.stores.users.exists(incoming.user).await? {
-            return Err(ConversationError::UserGone);
+        if begun.elapsed() > FRESH {
+            self.check_still_there(incoming.user, dialogue).await?;
         }
         let handed_in = Instant::now();
         let mut receipt = self.stores.turns.submit(stored).await?;
@@ -263,6 +263,10 @@ impl Conversations {
                 self.known.forget_user(incoming.user);
                 return Err(ConversationError::UserGone);
             }
+            Appended::DialogueGone => {
+                self.known.forget_dialogue(dialogue);
+                return Err(ConversationError::ForeignDialogue);
+            }
             Appended::Stored => {}
         }
         let AnsweredTurn { turn, serving, latency, .. } = answered;
@@ -271,6 +275,18 @@ impl Conversations {
         report(incoming.user, dialogue, turn, *latency, handed_in.elapsed());
         self.remember(incoming, dialogue, &last, answer).await?;
         Ok(Committed::Stored)
+    }
+
+    /// Whether a turn that took long may still be stored. A deletion waits longer than that for turns on their way.
+    async fn check_still_there(&self, user: UserId, dialogue: DialogueId) -> Result<(), ConversationError> {
+        if !self.stores.users.exists(user).await? {
+            return Err(ConversationError::UserGone);
+        }
+        if self.stores.dialogues.owner(dialogue).await? != Some(user) {
+            self.known.forget_dialogue(dialogue);
+            return Err(ConversationError::ForeignDialogue);
+        }
+        Ok(())
     }
 
     /// Notes what the next message of the dialogue builds on. If the turn has failed already, that is the stored end of

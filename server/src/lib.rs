@@ -8,6 +8,7 @@ pub mod catalogs;
 pub mod channel;
 pub mod config;
 pub mod conversations;
+pub mod dialogues;
 pub mod google;
 pub mod host;
 pub mod message_id;

@@ -224,7 +224,7 @@ async fn import_turn(stores: &Stores, turn: NewTurn, resumed: bool) -> Result<()
     match stores.turns.submit(turn).await?.await? {
         Appended::Stored => Ok(()),
         Appended::Conflict | Appended::Duplicate => Err(UserDataError::GoneOn(user)),
-        Appended::Gone => Err(UserDataError::Deleting(user)),
+        Appended::Gone | Appended::DialogueGone => Err(UserDataError::Deleting(user)),
     }
 }
 

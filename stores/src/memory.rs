@@ -139,6 +139,10 @@ impl TurnCache for NoCache {
 
     async fn remember(&self, _turn: Remembered<'_>) {}
 
+    async fn forget_answers(&self, _user: UserId, _keys: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn forget(&self, _user: UserId) -> Result<(), StoreError> {
         Ok(())
     }

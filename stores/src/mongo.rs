@@ -174,7 +174,7 @@ impl TurnStore for MongoStore {
     }
 
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError> {
-        let mut filter = doc! { "user_id": user.0 };
+        let mut filter = doc! { "user_id": user.0, "removed": { "$exists": false } };
         // Within one dialogue, `seq` and `at` give the same order; each has an index.
         let (order, sort) = match query.dialogue {
             Some(dialogue) => {
@@ -249,7 +249,7 @@ impl TurnStore for MongoStore {
     }
 
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
-        let mut filter = doc! { "user_id": user.0 };
+        let mut filter = doc! { "user_id": user.0, "removed": { "$exists": false } };
         if let Some(after) = after {
             let position = self.position_of(user, after).await?;
             let position = position.ok_or_else(|| StoreError::damaged(STORE, ANCHOR_GONE))?;
@@ -269,7 +269,7 @@ impl TurnStore for MongoStore {
         let seconds = u32::try_from(since / 1000).unwrap_or(0);
         let first = ObjectId::from_parts(seconds, [0; 5], [0; 3]);
         let read = self.ask(async {
-            let filter = doc! { "_id": { "$gte": first }, "classification.type": { "$ne": "form" } };
+            let filter = doc! { "_id": { "$gte": first }, "classification.type": { "$ne": "form" }, "removed": { "$exists": false } };
             let find = self.turns.find(filter).sort(doc! { "_id": -1 }).projection(doc! { "_id": 0, "text": 1 });
             let mut turns = find.limit(SEARCHED as i64).await?;
             let mut found = Utterances::up_to(limit);
@@ -283,6 +283,32 @@ impl TurnStore for MongoStore {
             Ok(Ok(found))
         });
         read.await?
+    }
+
+    async fn remove_some_of(&self, dialogue: DialogueId) -> Result<Option<Vec<String>>, StoreError> {
+        let found: Vec<Document> = self
+            .ask(async {
+                let left = doc! { "dialog_id": dialogue.0, "removed": { "$exists": false } };
+                let find = self.turns.find(left).projection(doc! { "idempotency_key": 1 });
+                find.limit(REMOVED_AT_ONCE).await?.try_collect().await
+            })
+            .await?;
+        let ids: Vec<Bson> = found.iter().filter_map(|turn| turn.get("_id").cloned()).collect();
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        self.ask(async {
+            // A turn that kept values stays without anything that was said.
+            let keeping = doc! { "_id": { "$in": &ids }, "kept.key": { "$exists": true } };
+            let emptied = doc! {
+                "$set": { "removed": true, "text": "", "response": "", "classification": {}, "outputs": "[]", "state": "{}" },
+                "$unset": { "idempotency_key": "", "request_hash": "" },
+            };
+            self.turns.update_many(keeping, emptied).await?;
+            self.turns.delete_many(doc! { "_id": { "$in": &ids }, "kept.key": { "$exists": false } }).await
+        })
+        .await?;
+        Ok(Some(found.iter().filter_map(|turn| turn.get_str("idempotency_key").ok().map(str::to_owned)).collect()))
     }
 
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {

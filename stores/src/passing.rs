@@ -57,6 +57,9 @@ pub trait TurnCache: Send + Sync {
     /// Call this when a turn is stored.
     async fn remember(&self, turn: Remembered<'_>);
 
+    /// Removes the answers to these idempotency keys of a user, and the user's last turn.
+    async fn forget_answers(&self, user: UserId, keys: &[String]) -> Result<(), StoreError>;
+
     /// Removes everything about a user.
     async fn forget(&self, user: UserId) -> Result<(), StoreError>;
 }
@@ -75,6 +78,9 @@ pub enum BusEvent {
     /// The connection was lost and is restored: messages may have been missed.
     Reconnected,
 }
+
+/// Topic for deleted dialogues; the text is the dialogue's id.
+pub const DIALOGUE_GONE: &str = "dialogue-gone";
 
 /// Topic for deleted users; the text is the user id.
 pub const USER_GONE: &str = "user-gone";

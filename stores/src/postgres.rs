@@ -88,6 +88,7 @@ fn migrations() -> Migrator {
         migration(2, "user records", include_str!("../../migrations/postgres/0002_user_records.sql")),
         migration(3, "catalogue", include_str!("../../migrations/postgres/0003_catalogue.sql")),
         migration(4, "identities", include_str!("../../migrations/postgres/0004_identities.sql")),
+        migration(5, "dialogues", include_str!("../../migrations/postgres/0005_dialogues.sql")),
     ]);
     migrations.set_ignore_missing(true);
     migrations

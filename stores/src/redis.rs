@@ -216,6 +216,12 @@ impl TurnCache for RedisStore {
         }
     }
 
+    async fn forget_answers(&self, user: UserId, keys: &[String]) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let keys: Vec<String> = keys.iter().map(|key| self.answer_key(user, key)).chain([self.end_key(user)]).collect();
+        self.ask(async { connection.del::<_, ()>(&keys).await }).await
+    }
+
     async fn forget(&self, user: UserId) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         let answers = format!("{}*", glob_escape(&self.answer_key(user, "")));

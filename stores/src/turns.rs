@@ -21,6 +21,29 @@ pub trait DialogueStore: Send + Sync {
     /// A user's dialogues, sorted by id.
     async fn of_user(&self, user: UserId) -> Result<Vec<DialogueRecord>, StoreError>;
 
+    /// Creates a dialogue, unless the user has `limit` of them already; the default one does not count. `None` if the
+    /// limit is reached, or if the user does not exist.
+    async fn create_dialogue(
+        &self,
+        user: UserId,
+        name: &str,
+        limit: u32,
+        now: Millis,
+    ) -> Result<Option<DialogueId>, StoreError>;
+
+    /// Renames a dialogue. Returns `false` if the user has no such dialogue besides the default one.
+    async fn rename_dialogue(&self, user: UserId, dialogue: DialogueId, name: &str) -> Result<bool, StoreError>;
+
+    /// Marks a dialogue as being deleted, so that it is no longer found. Returns `false` if the user has no such dialogue
+    /// besides the default one. May be called again.
+    async fn begin_removal(&self, user: UserId, dialogue: DialogueId, now: Millis) -> Result<bool, StoreError>;
+
+    /// Removes a dialogue that is being deleted. Its turns must be gone.
+    async fn finish_removal(&self, dialogue: DialogueId) -> Result<(), StoreError>;
+
+    /// Dialogues that are being deleted, with their users.
+    async fn unfinished_removals(&self) -> Result<Vec<(UserId, DialogueId)>, StoreError>;
+
     /// Creates a dialogue from a record. A second call with the same record returns the same dialogue.
     async fn import_dialogue(&self, user: UserId, record: &DialogueRecord) -> Result<DialogueId, StoreError>;
 }
@@ -76,6 +99,8 @@ pub enum Appended {
     Duplicate,
     /// The user does not exist. Only a store that also holds users reports this.
     Gone,
+    /// The dialogue does not exist. Only a store that also holds dialogues reports this.
+    DialogueGone,
 }
 
 /// Resolves when the turn is durable or has failed.
@@ -154,6 +179,10 @@ pub trait TurnStore: Send + Sync {
     /// At most `limit` distinct utterances of users after `since`, outside forms, newest first. Searches at most
     /// [`SEARCHED`] turns.
     async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError>;
+
+    /// Removes some turns of a dialogue; the values that handlers keep stay. Returns the idempotency keys of the removed
+    /// turns, or `None` if no turn was left.
+    async fn remove_some_of(&self, dialogue: DialogueId) -> Result<Option<Vec<String>>, StoreError>;
 
     /// Removes some turns of a user, and finally the values that handlers keep. Returns `false` if nothing was left to
     /// remove.

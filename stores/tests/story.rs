@@ -23,6 +23,8 @@ use serde_json::json;
 
 #[path = "story/catalog.rs"]
 mod catalog;
+#[path = "story/dialogues.rs"]
+mod dialogue_removal;
 #[path = "story/google.rs"]
 mod google;
 #[path = "services/mod.rs"]
@@ -239,6 +241,7 @@ async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     bus(stores).await;
     catalog::story(stores, ann).await;
     records(stores, ann).await;
+    dialogue_removal::story(stores).await;
     removal(stores, bob).await;
     stores.ping().await.unwrap();
     (ann, bob)

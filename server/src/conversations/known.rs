@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::{BusEvent, DialogueId, LastTurn, StoreError, Stores, USER_GONE, UserId};
+use banter_stores::{BusEvent, DIALOGUE_GONE, DialogueId, LastTurn, StoreError, Stores, USER_GONE, UserId};
 use moka::sync::Cache;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -90,7 +90,12 @@ impl Known {
         self.ends.invalidate_all();
     }
 
-    /// Forgets users whom other servers have deleted. Runs as long as the bus does.
+    pub fn forget_dialogue(&self, dialogue: DialogueId) {
+        self.owners.invalidate(&dialogue);
+        self.ends.invalidate(&dialogue);
+    }
+
+    /// Forgets users and dialogues that are deleted, here or on other servers. Runs as long as the bus does.
     pub async fn follow_bus(&self, stores: &Stores) {
         let mut events = stores.bus.subscribe();
         loop {
@@ -98,6 +103,10 @@ impl Known {
                 Ok(BusEvent::Message { topic, text }) if topic == USER_GONE => match text.parse() {
                     Ok(user) => self.forget_user(UserId(user)),
                     Err(error) => tracing::warn!(%error, "a message on the bus names no user"),
+                },
+                Ok(BusEvent::Message { topic, text }) if topic == DIALOGUE_GONE => match text.parse() {
+                    Ok(dialogue) => self.forget_dialogue(DialogueId(dialogue)),
+                    Err(error) => tracing::warn!(%error, "a message on the bus names no dialogue"),
                 },
                 Ok(BusEvent::Message { .. }) => {}
                 // Something may have been missed.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod conversations;
+mod dialogues;
 mod google;
 mod releases;
 mod request;

@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 pub mod contract;
+mod dialogues;
 mod errors;
 mod google;
 mod messages;

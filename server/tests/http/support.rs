@@ -169,6 +169,8 @@ async fn client(backend: &Backend, config: &Config, rules: Rules, clock: Arc<Shi
     follower.follow().await;
     let versions = ReleaseParts { source, follower, releases };
     let app = application(config, rules, stores, clock, engine, versions, Metrics::new(None)).unwrap();
+    let conversations = app.conversations.clone();
+    tokio::spawn(async move { conversations.follow_bus().await });
     Client::untracked(web::build(app, config)).await.unwrap()
 }
 

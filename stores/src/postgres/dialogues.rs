@@ -39,7 +39,9 @@ impl DialogueStore for PostgresStore {
     async fn owner(&self, dialogue: DialogueId) -> Result<Option<UserId>, StoreError> {
         let row: Option<(i64,)> = self
             .ask(
-                sqlx::query_as("SELECT user_id FROM dialogs WHERE id = $1").bind(dialogue.0).fetch_optional(&self.pool),
+                sqlx::query_as("SELECT user_id FROM dialogs WHERE id = $1 AND deleting_since IS NULL")
+                    .bind(dialogue.0)
+                    .fetch_optional(&self.pool),
             )
             .await?;
         Ok(row.map(|(user,)| UserId(user)))
@@ -48,14 +50,75 @@ impl DialogueStore for PostgresStore {
     async fn of_user(&self, user: UserId) -> Result<Vec<DialogueRecord>, StoreError> {
         let rows: Vec<(i64, String, bool, i64)> = self
             .ask(
-                sqlx::query_as("SELECT id, name, is_default, created_at FROM dialogs WHERE user_id = $1 ORDER BY id")
-                    .bind(user.0)
-                    .fetch_all(&self.pool),
+                sqlx::query_as(
+                    "SELECT id, name, is_default, created_at FROM dialogs
+                     WHERE user_id = $1 AND deleting_since IS NULL ORDER BY id",
+                )
+                .bind(user.0)
+                .fetch_all(&self.pool),
             )
             .await?;
         let record =
             |(id, name, is_default, created_at)| DialogueRecord { id: DialogueId(id), name, is_default, created_at };
         Ok(rows.into_iter().map(record).collect())
+    }
+
+    async fn create_dialogue(
+        &self,
+        user: UserId,
+        name: &str,
+        limit: u32,
+        now: Millis,
+    ) -> Result<Option<DialogueId>, StoreError> {
+        self.ask(async {
+            let mut transaction = self.pool.begin().await?;
+            // Servers that create dialogues of one user at once count one after the other.
+            let lock = "SELECT 1 FROM users WHERE id = $1 AND deleting_since IS NULL FOR UPDATE";
+            let found: Option<(i32,)> = sqlx::query_as(lock).bind(user.0).fetch_optional(&mut *transaction).await?;
+            if found.is_none() {
+                return Ok(None);
+            }
+            let make = "INSERT INTO dialogs (user_id, name, is_default, created_at)
+                        SELECT $1, $2, false, $3
+                        WHERE $4 > (SELECT COUNT(*) FROM dialogs
+                                    WHERE user_id = $1 AND NOT is_default AND deleting_since IS NULL)
+                        RETURNING id";
+            let made: Option<(i64,)> = sqlx::query_as(make)
+                .bind(user.0)
+                .bind(name)
+                .bind(now)
+                .bind(i64::from(limit))
+                .fetch_optional(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(made.map(|(id,)| DialogueId(id)))
+        })
+        .await
+    }
+
+    async fn rename_dialogue(&self, user: UserId, dialogue: DialogueId, name: &str) -> Result<bool, StoreError> {
+        let rename = "UPDATE dialogs SET name = $1
+                      WHERE id = $2 AND user_id = $3 AND NOT is_default AND deleting_since IS NULL";
+        let query = sqlx::query(rename).bind(name).bind(dialogue.0).bind(user.0);
+        Ok(self.ask(query.execute(&self.pool)).await?.rows_affected() > 0)
+    }
+
+    async fn begin_removal(&self, user: UserId, dialogue: DialogueId, now: Millis) -> Result<bool, StoreError> {
+        let mark = "UPDATE dialogs SET deleting_since = COALESCE(deleting_since, $1)
+                    WHERE id = $2 AND user_id = $3 AND NOT is_default";
+        let query = sqlx::query(mark).bind(now).bind(dialogue.0).bind(user.0);
+        Ok(self.ask(query.execute(&self.pool)).await?.rows_affected() > 0)
+    }
+
+    async fn finish_removal(&self, dialogue: DialogueId) -> Result<(), StoreError> {
+        let remove = "DELETE FROM dialogs WHERE id = $1 AND deleting_since IS NOT NULL";
+        self.ask(sqlx::query(remove).bind(dialogue.0).execute(&self.pool)).await.map(|_| ())
+    }
+
+    async fn unfinished_removals(&self) -> Result<Vec<(UserId, DialogueId)>, StoreError> {
+        let list = "SELECT user_id, id FROM dialogs WHERE deleting_since IS NOT NULL ORDER BY id";
+        let rows: Vec<(i64, i64)> = self.ask(sqlx::query_as(list).fetch_all(&self.pool)).await?;
+        Ok(rows.into_iter().map(|(user, dialogue)| (UserId(user), DialogueId(dialogue))).collect())
     }
 
     async fn import_dialogue(&self, user: UserId, record: &DialogueRecord) -> Result<DialogueId, StoreError> {

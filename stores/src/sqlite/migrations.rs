@@ -9,6 +9,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../../../migrations/sqlite/0002_user_records.sql")),
     M::up(include_str!("../../../migrations/sqlite/0003_catalogue.sql")),
     M::up(include_str!("../../../migrations/sqlite/0004_identities.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0005_dialogues.sql")),
 ];
 
 /// Applies the migrations that the file lacks.

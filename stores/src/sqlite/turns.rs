@@ -138,6 +138,19 @@ impl TurnStore for SqliteStore {
         .await
     }
 
+    async fn remove_some_of(&self, dialogue: DialogueId) -> Result<Option<Vec<String>>, StoreError> {
+        self.write(move |connection| {
+            let some = "DELETE FROM turns
+                        WHERE position IN (SELECT position FROM turns WHERE dialog_id = ? LIMIT 1000)
+                        RETURNING idempotency_key";
+            let mut statement = connection.prepare_cached(some)?;
+            let keys = statement.query_map([dialogue.0], |row| row.get(0))?;
+            let keys = keys.collect::<rusqlite::Result<Vec<Option<String>>>>()?;
+            Ok((!keys.is_empty()).then(|| keys.into_iter().flatten().collect()))
+        })
+        .await
+    }
+
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {
         self.write(move |connection| {
             let some = "DELETE FROM turns
@@ -281,10 +294,12 @@ const INSERT: &str =
      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
      WHERE ?4 = 1 + COALESCE((SELECT MAX(seq) FROM turns WHERE dialog_id = ?2), 0)
        AND EXISTS (SELECT 1 FROM users WHERE id = ?3 AND deleting_since IS NULL)
+       AND EXISTS (SELECT 1 FROM dialogs WHERE id = ?2 AND deleting_since IS NULL)
      ON CONFLICT DO NOTHING";
 const KEEP: &str = "INSERT INTO kept_values (user_id, key, value) VALUES (?, ?, ?)
                     ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
 const IS_THERE: &str = "SELECT 1 FROM users WHERE id = ? AND deleting_since IS NULL";
+const HAS_DIALOGUE: &str = "SELECT 1 FROM dialogs WHERE id = ? AND deleting_since IS NULL";
 const HAS_KEY: &str = "SELECT 1 FROM turns WHERE user_id = ? AND idempotency_key = ?";
 
 /// Stores a turn if it is the next one of its dialogue: no hole, no twin.
@@ -310,7 +325,7 @@ fn append(connection: &Connection, row: &TurnRow) -> rusqlite::Result<Appended> 
         hash,
     ])?;
     if inserted == 0 {
-        return why_not(connection, user, key);
+        return why_not(connection, user, turn.dialogue.0, key);
     }
     for (key, value) in &row.kept {
         connection.prepare_cached(KEEP)?.execute(params![user, key, value])?;
@@ -318,9 +333,12 @@ fn append(connection: &Connection, row: &TurnRow) -> rusqlite::Result<Appended> 
     Ok(Appended::Stored)
 }
 
-fn why_not(connection: &Connection, user: i64, key: Option<&String>) -> rusqlite::Result<Appended> {
+fn why_not(connection: &Connection, user: i64, dialogue: i64, key: Option<&String>) -> rusqlite::Result<Appended> {
     if !connection.prepare_cached(IS_THERE)?.exists([user])? {
         return Ok(Appended::Gone);
+    }
+    if !connection.prepare_cached(HAS_DIALOGUE)?.exists([dialogue])? {
+        return Ok(Appended::DialogueGone);
     }
     let Some(key) = key else { return Ok(Appended::Conflict) };
     let twin = connection.prepare_cached(HAS_KEY)?.exists(params![user, key])?;

@@ -1,5 +1,6 @@
-//! The API of the second earlier back end: accounts by Google, and cookie sessions.
+//! The API of the second earlier back end: accounts by Google, cookie sessions, and dialogues.
 
+mod list;
 mod session;
 
 use rocket::{Route, routes};
@@ -7,10 +8,28 @@ use utoipa::OpenApi;
 
 /// The routes of this API.
 pub fn routes() -> Vec<Route> {
-    routes![session::sign_in, session::me, session::log_out]
+    routes![
+        session::sign_in,
+        session::me,
+        session::log_out,
+        list::create,
+        list::delete,
+        list::rename,
+        list::list,
+        list::read
+    ]
 }
 
 /// The description of this API.
 #[derive(OpenApi)]
-#[openapi(paths(session::sign_in, session::me, session::log_out))]
+#[openapi(paths(
+    session::sign_in,
+    session::me,
+    session::log_out,
+    list::create,
+    list::delete,
+    list::rename,
+    list::list,
+    list::read
+))]
 pub struct ApiDescription;
