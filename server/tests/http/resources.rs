@@ -7,6 +7,7 @@ mod dialogues;
 mod errors;
 mod google;
 mod messages;
+mod permissions;
 mod service;
 mod session;
 pub mod support;

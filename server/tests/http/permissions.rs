@@ -1,0 +1,144 @@
+//! Who may do what: every route, for everybody.
+
+use std::collections::BTreeSet;
+
+use banter_server::web::document;
+use banter_stores::{AuditEntry, UserId};
+use serde_json::{Value, json};
+
+use crate::support::{Server, server};
+
+/// What a request carries.
+#[derive(Clone, Copy, Debug)]
+enum Caller {
+    Nobody,
+    /// A user who owns nothing that is asked for.
+    Another,
+    /// The user whose dialogue is asked for.
+    Owner,
+    /// A user with the administrator role.
+    Admin,
+    /// A program with the administrator key.
+    AdminKey,
+    /// A program with the health key.
+    HealthKey,
+}
+
+const CALLERS: [Caller; 6] =
+    [Caller::Nobody, Caller::Another, Caller::Owner, Caller::Admin, Caller::AdminKey, Caller::HealthKey];
+
+/// A route, a body that it accepts, and the status for each of [`CALLERS`].
+type Row = (&'static str, &'static str, Value, [u16; 6]);
+
+fn table(dialog: i64, version: &str) -> Vec<Row> {
+    let login = json!({ "email": "new@mail.example", "password": "tulip" });
+    let open = [200; 6];
+    let users = [401, 200, 200, 200, 401, 401];
+    let owner = [401, 403, 200, 403, 401, 401];
+    let own = [401, 404, 200, 404, 401, 401];
+    let admins = [401, 403, 403, 200, 200, 401];
+    let health = [403, 403, 403, 403, 403, 200];
+    vec![
+        ("POST", "/auth/login", login, open),
+        ("POST", "/auth/refresh", json!({ "refresh_token": "x" }), [401; 6]),
+        ("POST", "/create/users", json!({ "token": "x" }), [404; 6]),
+        ("GET", "/me", json!(null), users),
+        ("POST", "/messages/send", json!({ "text": "hello there" }), users),
+        ("POST", "/messages/send", json!({ "text": "hello there", "dialog_id": dialog }), owner),
+        ("GET", "/session/history", json!(null), users),
+        ("POST", "/dialogs", json!({}), users),
+        ("POST", "/dialogs/create", json!({ "dialog_name": "orders" }), users),
+        ("POST", "/dialogs/rename", json!({ "dialog_id": dialog, "dialog_name": "orders" }), own),
+        ("GET", "/dialogs/{id}", json!(null), own),
+        ("GET", "/webhooks/rest", json!(null), open),
+        ("POST", "/webhooks/rest/webhook", json!({ "sender": "s", "message": "hello there" }), open),
+        ("GET", "/live", json!(null), open),
+        ("GET", "/ready", json!(null), open),
+        ("GET", "/health", json!(null), health),
+        ("GET", "/metrics", json!(null), health),
+        ("GET", "/openapi.json", json!(null), open),
+        ("GET", "/admin/versions", json!(null), admins),
+        ("POST", "/admin/versions", json!({}), admins.map(|status| if status == 200 { 415 } else { status })),
+        ("GET", "/admin/versions/{id}", json!(null), admins),
+        ("GET", "/admin/versions/{id}/bundle", json!(null), admins),
+        ("GET", "/admin/diff", json!(null), admins),
+        ("GET", "/admin/fleet", json!(null), admins),
+        ("GET", "/admin/audit", json!(null), admins),
+        ("POST", "/admin/activate", json!({ "version": version }), admins),
+        ("POST", "/admin/rollback", json!({}), admins.map(unchanged)),
+        ("POST", "/admin/canary", json!({ "version": version, "percent": 5 }), admins.map(unchanged)),
+        ("POST", "/admin/promote", json!({}), admins.map(unchanged)),
+        // Last, because they take away what the others need.
+        ("POST", "/dialogs/delete", json!({ "dialog_id": dialog }), own),
+        ("POST", "/logout", json!({}), users),
+    ]
+}
+
+/// An administrator may, but there is nothing to do.
+fn unchanged(status: u16) -> u16 {
+    if status == 200 { 409 } else { status }
+}
+
+#[rocket::async_test]
+async fn every_route_knows_who_may_use_it() {
+    let server = server().await;
+    let tokens = [
+        server.log_in("bob@mail.example").await.0,
+        server.log_in("ann@mail.example").await.0,
+        server.log_in("admin@mail.example").await.0,
+    ];
+    make_admin(&server, &tokens[2]).await;
+    let key = std::fs::read_to_string(server.config.data_dir.join("admin.key")).unwrap();
+    let bearer = |index: usize| format!("Bearer {}", tokens[index]);
+    let created = server
+        .post("/dialogs/create", &[("Authorization", &bearer(1))], json!({ "dialog_name": "orders" }).to_string())
+        .await;
+    let dialog = created.body["dialog"].as_i64().unwrap();
+    let versions = server.get("/admin/versions", &[("X-Admin-Key", &key)]).await;
+    let version = versions.body["versions"][0]["id"].as_str().unwrap().to_owned();
+
+    let table = table(dialog, &version);
+    for (method, path, body, expected) in &table {
+        let id = if path.starts_with("/admin") { version.clone() } else { dialog.to_string() };
+        let query = if *path == "/admin/diff" { format!("?from={version}&to={version}") } else { String::new() };
+        let asked = format!("{}{query}", path.replace("{id}", &id));
+        for (caller, expected) in CALLERS.into_iter().zip(expected) {
+            let header = match caller {
+                Caller::Nobody => None,
+                Caller::Another => Some(("Authorization", bearer(0))),
+                Caller::Owner => Some(("Authorization", bearer(1))),
+                Caller::Admin => Some(("Authorization", bearer(2))),
+                Caller::AdminKey => Some(("X-Admin-Key", key.clone())),
+                Caller::HealthKey => Some(("X-Health-Key", "health".to_owned())),
+            };
+            let headers: Vec<_> = header.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let answer = match *method {
+                "GET" => server.get(&asked, &headers).await,
+                _ => server.post(&asked, &headers, body.to_string()).await,
+            };
+            assert_eq!(answer.status, *expected, "{method} {asked} by {caller:?}: {}", answer.body);
+        }
+    }
+    check_complete(&table);
+}
+
+async fn make_admin(server: &Server, token: &str) {
+    let history = server.get("/session/history", &[("Authorization", &format!("Bearer {token}"))]).await;
+    let user = UserId(history.body["user_id"].as_str().unwrap().parse().unwrap());
+    let entry = AuditEntry { at: 1, actor: None, action: "admin_granted", subject: Some(user), detail: json!({}) };
+    assert!(server.backend.stores().users.set_admin(user, true, &entry).await.unwrap());
+}
+
+/// The table has every route of the document.
+fn check_complete(table: &[Row]) {
+    let document: Value = serde_json::from_str(document::json().unwrap()).unwrap();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let all: BTreeSet<String> = paths
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let tested: BTreeSet<String> = table.iter().map(|(method, path, ..)| format!("{method} {path}")).collect();
+    assert_eq!(tested, all);
+}
