@@ -202,7 +202,7 @@ impl<'de> Deserialize<'de> for AnsweredBy {
 }
 
 /// One thing that is said or shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Output {
     /// A text with quick replies.
@@ -211,6 +211,7 @@ pub enum Output {
         text: String,
         /// Quick replies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schema(required = false)]
         suggestions: Vec<String>,
     },
     /// An image.

@@ -165,3 +165,42 @@ async fn one_sender_does_not_fill_the_server() {
     assert!(flood.iter().all(|status| matches!(status, 200 | 503)), "{flood:?}");
     assert!(flood.iter().filter(|status| **status == 200).count() >= 64, "{flood:?}");
 }
+
+#[rocket::async_test]
+async fn outputs_come_with_the_response_when_they_are_asked_for() {
+    let server = server().await;
+    let (token, _) = server.log_in("ann@mail.example").await;
+    let bearer = format!("Bearer {token}");
+    let send = async |query: &str, key: &str, text: &str| {
+        let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", key)];
+        server.post(&format!("/messages/send{query}"), &headers, json!({ "text": text }).to_string()).await
+    };
+    let plain = send("", "a", "track order A-1042").await;
+    assert_eq!(plain.body.as_object().unwrap().keys().collect::<Vec<_>>(), ["response"], "old clients see no change");
+    let answer = send("?outputs=true", "b", "track order A-1042").await;
+    let repeated = send("?outputs=true", "b", "track order A-1042").await;
+    assert_eq!(answer.body, repeated.body);
+    assert_eq!(answer.body["response"], "A-1042 is fine, asked 2 times\nhttps://x.example/box.png", "{}", answer.body);
+    insta::assert_json_snapshot!(answer.body["outputs"], @r#"
+    [
+      {
+        "type": "text",
+        "text": "A-1042 is fine, asked 2 times"
+      },
+      {
+        "type": "image",
+        "url": "https://x.example/box.png"
+      },
+      {
+        "type": "payload",
+        "value": {
+          "n": 2
+        }
+      }
+    ]
+    "#);
+    let buttons = send("?outputs=true", "c", "hello there").await;
+    assert_eq!(buttons.body["outputs"][0]["suggestions"], json!(["track order"]));
+    let bad = send("?outputs=perhaps", "d", "hello there").await;
+    assert_eq!((bad.status, bad.code()), (422, "invalid_parameter"));
+}
