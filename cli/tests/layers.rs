@@ -1,5 +1,5 @@
 //! The layers of the crates: a module imports only from those before it. Read from the sources, so that a path in a
-//! function's body counts as well as a `use`. That crates import one another in one direction alone, Cargo sees to.
+//! function's body counts as well as a `use`. Cargo itself keeps the crates from importing one another in circles.
 
 use std::{
     collections::BTreeSet,

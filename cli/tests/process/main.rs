@@ -4,6 +4,7 @@ mod at_once;
 mod client;
 mod commands;
 mod hostile;
+mod install;
 mod killed;
 mod logs;
 mod plugins;

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output},
 };
@@ -209,28 +210,68 @@ fn fixtures_of_a_plugin_that_is_not_built_are_skipped() {
     assert!(none.code == 2 && none.err.contains("nothing was compared"), "{}{}", none.out, none.err);
 }
 
-/// On a machine without cargo, npm and python3, the demo bot's first start builds no plugin and serves the rest.
+/// Programs that are there and fail: no network, and no target for WebAssembly.
+fn broken_tools(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for name in ["cargo", "rustc", "rustup", "npm", "node", "python3"] {
+        let file = folder.join(name);
+        fs::write(&file, "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho 'no network' >&2\nexit 1\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+/// On a machine where the tools of one language, or of all, are missing or cannot fetch anything, the demo bot's first
+/// start skips those plugins and serves the rest.
 #[test]
-fn a_machine_without_any_tools_serves_the_demo_bot() {
+fn machines_without_plugin_tools_serve_the_demo_bot() {
     let folder = warm_folder();
     let bot = folder.path().join("bot");
     for part in ["intents", "scripts", "texts", "fixtures", "plugins"] {
         copy(&root().join(part), &bot.join(part));
     }
     fs::copy(root().join("bot.yaml"), bot.join("bot.yaml")).unwrap();
-    for plugin in ["converter", "delivery", "order_number"] {
-        // A file of an earlier build would be up to date.
-        let _ = fs::remove_file(bot.join(format!("plugins/{plugin}.wasm")));
+    let tools = folder.path().join("tools");
+    broken_tools(&tools);
+    let (absent, broken) = ("/nowhere", format!("{}:/bin", path(&tools)));
+    let cases: [(&[&str], &str, &str); 7] = [
+        (&["converter"], absent, "npm is not on the PATH"),
+        (&["converter"], &broken, "cannot fetch componentize-qjs"),
+        (&["order_number"], absent, "python3 is not on the PATH"),
+        (&["order_number"], &broken, "cannot fetch componentize-py"),
+        (&["delivery"], absent, "cargo is not on the PATH"),
+        (&["delivery"], &broken, "cannot add the target wasm32-wasip2"),
+        (&["converter", "order_number", "delivery"], absent, "is not on the PATH"),
+    ];
+    for (plugins, programs, reason) in cases {
+        for plugin in plugins {
+            // A file of an earlier build would be up to date.
+            let _ = fs::remove_file(bot.join(format!("plugins/{plugin}.wasm")));
+            let mut build = banter(folder.path());
+            build.args(["plugin", "build", plugin, "--available", "--bot", path(&bot)]);
+            let fetched = folder.path().join("fetched");
+            let built = run(build.env("PATH", programs).env("BANTER_PLUGINS__TOOLS", &fetched));
+            assert_eq!(built.code, 0, "{}", built.err);
+            assert!(built.out.contains("skipped: ") && built.out.contains(reason), "{}", built.out);
+        }
+        // A first start: a store with a version would serve that.
+        let data = warm_folder();
+        let mut server = banter(data.path());
+        let log = folder.path().join("log");
+        server.args(["serve", "--port", "0", "--bot", path(&bot)]).stderr(fs::File::create(&log).unwrap());
+        let server = Running::start_as(server.env("BANTER_RELOAD__WATCH", "false"));
+        let token = log_in(&server.address, "ann@mail.example").unwrap();
+        let reply = post(&server.address, "/messages/send", &token, &json!({ "text": "where is my order" })).unwrap();
+        assert_eq!(reply["response"], "What is the order number?");
+        let told = fs::read_to_string(&log).unwrap();
+        for plugin in plugins {
+            assert!(told.contains(&format!("build it with `banter plugin build` plugin=\"{plugin}\"")), "{told}");
+        }
+        drop(server);
+        for plugin in plugins {
+            let kept = root().join(format!("plugins/{plugin}.wasm"));
+            if kept.exists() {
+                fs::copy(kept, bot.join(format!("plugins/{plugin}.wasm"))).unwrap();
+            }
+        }
     }
-    let mut build = banter(folder.path());
-    let built = run(build.args(["plugin", "build", "--available", "--bot", path(&bot)]).env("PATH", "/nowhere"));
-    assert_eq!(built.code, 0, "{}", built.err);
-    for program in ["cargo", "npm", "python3"] {
-        let skipped = format!("skipped: {program} is not on the PATH");
-        assert!(built.out.contains(&skipped), "{skipped} is not in {}{}", built.out, built.err);
-    }
-    let server = Running::start(folder.path(), &[("BANTER_BOT", path(&bot))]);
-    let token = log_in(&server.address, "ann@mail.example").unwrap();
-    let reply = post(&server.address, "/messages/send", &token, &json!({ "text": "where is my order" })).unwrap();
-    assert_eq!(reply["response"], "What is the order number?");
 }

@@ -74,16 +74,18 @@ pub struct Running {
 impl Running {
     /// Starts a server with these environment variables.
     pub fn start(data_dir: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = banter(data_dir)
-            .args(["serve", "--port", "0"])
-            .env("BANTER_LOG__FILTER", "off")
-            // Fixtures and reloads have other tests; here the demo bot does not change.
-            .env("BANTER_RELOAD__REPLAY_AT_START", "false")
-            .env("BANTER_RELOAD__WATCH", "false")
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        // Fixtures and reloads have other tests; here the demo bot does not change.
+        let quiet = [
+            ("BANTER_LOG__FILTER", "off"),
+            ("BANTER_RELOAD__REPLAY_AT_START", "false"),
+            ("BANTER_RELOAD__WATCH", "false"),
+        ];
+        Self::start_as(banter(data_dir).args(["serve", "--port", "0"]).envs(quiet).envs(environment.iter().copied()))
+    }
+
+    /// Starts a server with this command.
+    pub fn start_as(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
