@@ -29,7 +29,7 @@ use banter_server::config::{Config, Overrides, Rules, cores};
 
 /// A chatbot engine that finds intents by meaning and replies with scripts.
 #[derive(Debug, Parser)]
-#[command(name = "banter", version, about, max_term_width = 100)]
+#[command(name = "banter", version, max_term_width = 100)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -194,10 +194,10 @@ enum Command {
         #[arg(long, value_name = "DIR", global = true)]
         data_dir: Option<PathBuf>,
     },
-    /// Mark an e-mail address as verified: a Google account with it then joins its user, who keeps the password.
+    /// Mark an e-mail address as verified, so that a Google account with this address joins its user.
     #[command(after_help = "Example:\n  banter verify ann@mail.example")]
     Verify {
-        /// The e-mail address, which a user has taken with a password.
+        /// The e-mail address of a user with a password.
         email: String,
         /// The folder of the embedded store.
         #[arg(long, value_name = "DIR")]

@@ -46,7 +46,7 @@ impl From<SetupError> for Failure {
 impl From<BotError> for Failure {
     fn from(error: BotError) -> Self {
         match error {
-            BotError::Faulty { folder, diagnostics } => {
+            BotError::Refused { folder, diagnostics } => {
                 let errors = counted(diagnostics.count(Severity::Error), "error");
                 let message = format!("the bot in {} has {errors}", folder.display());
                 Self {

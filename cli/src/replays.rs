@@ -116,7 +116,7 @@ impl Rig {
                 ..diagnostic
             };
             broken(diagnostics.reports().into_iter().map(own).collect())?;
-            let failure = Failure::from(BotError::Faulty { folder: config.bot.clone(), diagnostics });
+            let failure = Failure::from(BotError::Refused { folder: config.bot.clone(), diagnostics });
             return Err(Failure { code: WRONG_USE, ..failure });
         };
         let mut warnings = Diagnostics::default();

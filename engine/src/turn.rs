@@ -285,7 +285,7 @@ impl Event {
     }
 
     /// File and line of a script, or a plugin's name and kind of failure.
-    pub fn place(&self) -> Option<String> {
+    pub fn location(&self) -> Option<String> {
         match self {
             Self::ScriptFailed { file, line, .. } => Some(format!("{file}:{line}")),
             Self::PluginFailed { plugin, kind, .. } => Some(format!("{plugin}: {kind}")),

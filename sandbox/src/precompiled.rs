@@ -42,7 +42,14 @@ impl Precompiled {
     )]
     pub fn load(&self, engine: &Engine, component: &[u8]) -> Option<Component> {
         let path = self.path(component);
-        let file = File::open(&path).ok()?;
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the stored compiled code cannot be read; compiling again");
+                return None;
+            }
+        };
         if let Err(reason) = check_owner(&file, &self.folder) {
             tracing::warn!(path = %path.display(), reason, "not using the stored compiled code; compiling again");
             return None;

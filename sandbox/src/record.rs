@@ -183,8 +183,19 @@ impl Record {
 
     /// Reads the note of this component; a note about another build is ignored.
     fn read_note(&self) -> Option<Note> {
-        let bytes = fs::read(self.path.as_ref()?).ok()?;
-        let note: Note = serde_json::from_slice(&bytes).ok()?;
+        let path = self.path.as_ref()?;
+        let unreadable = |reason: String| {
+            tracing::warn!(path = %path.display(), reason, "a note about a suspended plugin cannot be read");
+        };
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                unreadable(error.to_string());
+                return None;
+            }
+        };
+        let note = serde_json::from_slice::<Note>(&bytes).map_err(|error| unreadable(error.to_string())).ok()?;
         (note.component == self.component).then_some(note)
     }
 }

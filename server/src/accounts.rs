@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use banter_stores::{
-    GoogleAccount, Millis, Profile, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId,
-    clock::SharedClock,
+    GoogleAccount, Millis, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId, clock::SharedClock,
 };
 use thiserror::Error;
 use uuid::Uuid;
@@ -214,14 +213,6 @@ impl Accounts {
         Ok(self.stores.sessions.revoke_family(&proven.family).await?)
     }
 
-    /// How a user is shown.
-    ///
-    /// # Errors
-    /// [`AccountError::Store`].
-    pub async fn profile(&self, user: UserId) -> Result<Profile, AccountError> {
-        Ok(self.stores.users.profile(user).await?)
-    }
-
     /// Opens a session for the family of a stored refresh token; `None` if the family was revoked or deleted in the
     /// meantime.
     async fn listed_access(&self, refresh: &RefreshToken, keeping: Keeping) -> Result<Option<String>, AccountError> {
@@ -233,9 +224,9 @@ impl Accounts {
         Ok(Some(access))
     }
 
-    /// Spends a refresh token and issues new tokens. A token that was spent a moment ago gets other new tokens: two tabs
-    /// refresh at the same moment, or an answer is lost. Later reuse revokes the whole family: either the token or its
-    /// successor was stolen.
+    /// Spends a refresh token and issues new tokens. A token that was spent a moment ago gets other new tokens: two
+    /// tabs refresh at the same moment, or an answer is lost. Later reuse revokes the whole family: either the token or
+    /// its successor was stolen.
     ///
     /// # Errors
     /// [`AccountError::RefreshToken`] if the token is not valid.
@@ -314,7 +305,7 @@ impl Accounts {
         let (token, claims) = self
             .tokens
             .issue(TokenKind::Access, user, family, self.clock.now(), life)
-            .ok_or_else(|| AccountError::Internal("the token could not be signed".to_owned()))?;
+            .map_err(|error| AccountError::Internal(format!("the token could not be signed: {error}")))?;
         self.stores.sessions.put(&claims.jti, Session { user, family: family.to_owned() }, life).await?;
         Ok(token)
     }
@@ -328,7 +319,7 @@ impl Accounts {
         let (token, claims) = self
             .tokens
             .issue(TokenKind::Refresh, user, family, self.clock.now(), self.lives(keeping).1)
-            .ok_or_else(|| AccountError::Internal("the token could not be signed".to_owned()))?;
+            .map_err(|error| AccountError::Internal(format!("the token could not be signed: {error}")))?;
         let stored =
             RefreshToken { hash: token_hash(&token), family: family.to_owned(), user, expires_at: claims.exp * 1000 };
         Ok((token, stored))

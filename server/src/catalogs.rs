@@ -65,7 +65,7 @@ pub enum BotError {
     Unreadable { folder: PathBuf, reason: io::Error },
     /// Its files have errors, which a command prints.
     #[error("the bot in {} has errors", folder.display())]
-    Faulty { folder: PathBuf, diagnostics: Diagnostics },
+    Refused { folder: PathBuf, diagnostics: Diagnostics },
     /// The model failed.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -82,7 +82,7 @@ pub fn read(folder: &Path, diagnostics: &mut Diagnostics) -> Result<Bundle, BotE
 /// Loads a bot that must have no errors. The number of warnings is logged.
 ///
 /// # Errors
-/// The bot has errors, which [`BotError::Faulty`] holds.
+/// The bot has errors, which [`BotError::Refused`] holds.
 pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRuntime) -> Result<Catalogue, BotError> {
     let mut diagnostics = Diagnostics::default();
     let bundle = read(folder, &mut diagnostics)?;
@@ -92,7 +92,7 @@ pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRunti
 /// [`load_good`] for a bundle read from `folder`, with the diagnostics found by reading it.
 ///
 /// # Errors
-/// The bot has errors, which [`BotError::Faulty`] holds.
+/// The bot has errors, which [`BotError::Refused`] holds.
 pub fn load_bundle(
     folder: &Path,
     bundle: &Bundle,
@@ -102,7 +102,7 @@ pub fn load_bundle(
 ) -> Result<Catalogue, BotError> {
     let mut diagnostics = diagnostics.clone();
     let Some(catalogue) = loader::load(bundle, scripting, plugins, &mut diagnostics) else {
-        return Err(BotError::Faulty { folder: folder.to_owned(), diagnostics });
+        return Err(BotError::Refused { folder: folder.to_owned(), diagnostics });
     };
     let warnings = diagnostics.count(Severity::Warning);
     if warnings > 0 {

@@ -44,7 +44,6 @@ const COLLISION_PAUSE: Duration = Duration::from_millis(30);
 /// A turn that took longer checks, before it is stored, whether its user is still there.
 pub const FRESH: Duration = Duration::from_secs(1);
 
-/// Takes turns.
 pub struct Conversations {
     engine: Arc<Engine>,
     catalogs: Arc<Catalogs>,

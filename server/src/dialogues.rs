@@ -1,11 +1,8 @@
-//! A user's dialogues: creating, renaming, listing, reading and deleting them.
+//! A user's dialogues: creating, renaming and deleting them.
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::{
-    DIALOGUE_GONE, DialogueId, DialogueRecord, HistoryEntry, HistoryQuery, StoreError, Stores, UserId,
-    clock::SharedClock,
-};
+use banter_stores::{DIALOGUE_GONE, DialogueId, StoreError, Stores, UserId, clock::SharedClock};
 use thiserror::Error;
 
 use crate::conversations::FRESH;
@@ -59,27 +56,6 @@ impl Dialogues {
     pub async fn rename(&self, user: UserId, dialogue: DialogueId, name: &str) -> Result<(), DialogueError> {
         let renamed = self.stores.dialogues.rename_dialogue(user, dialogue, checked(name)?).await?;
         if renamed { Ok(()) } else { Err(DialogueError::Unknown) }
-    }
-
-    /// The user's dialogues by id, without the default one.
-    ///
-    /// # Errors
-    /// [`DialogueError::Store`].
-    pub async fn list(&self, user: UserId) -> Result<Vec<DialogueRecord>, DialogueError> {
-        let all = self.stores.dialogues.of_user(user).await?;
-        Ok(all.into_iter().filter(|dialogue| !dialogue.is_default).collect())
-    }
-
-    /// What was said in a dialogue, oldest first.
-    ///
-    /// # Errors
-    /// [`DialogueError::Unknown`], [`DialogueError::Store`].
-    pub async fn read(&self, user: UserId, dialogue: DialogueId) -> Result<Vec<HistoryEntry>, DialogueError> {
-        if self.stores.dialogues.owner(dialogue).await? != Some(user) {
-            return Err(DialogueError::Unknown);
-        }
-        let query = HistoryQuery { dialogue: Some(dialogue), ..HistoryQuery::default() };
-        Ok(self.stores.turns.history(user, &query).await?)
     }
 
     /// Deletes a dialogue with its messages, from every store. When this returns, nobody finds them any more. After an

@@ -34,18 +34,18 @@ pub enum GoogleError {
 
 /// Verifies ID tokens for one client id.
 pub struct GoogleSignIn {
-    client: Option<Client>,
+    client: Option<GoogleClient>,
     clock: SharedClock,
 }
 
-struct Client {
+struct GoogleClient {
     validation: Validation,
     keys: Keys,
 }
 
 /// The claims that are read.
 #[derive(Deserialize)]
-struct Claims {
+struct GoogleClaims {
     sub: String,
     exp: i64,
     #[serde(default)]
@@ -68,7 +68,7 @@ impl GoogleSignIn {
             validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
             // `verify` compares times with its own clock.
             validation.validate_exp = false;
-            Client { validation, keys: Keys::new(config.keys_url.clone()) }
+            GoogleClient { validation, keys: Keys::new(config.keys_url.clone()) }
         });
         Self { client, clock }
     }
@@ -89,7 +89,7 @@ impl GoogleSignIn {
         let kid = header.kid.ok_or(GoogleError::Token("it names no key"))?;
         let now = self.clock.now();
         let key = client.keys.find(&kid, now).await?.ok_or(GoogleError::Token("its key is unknown"))?;
-        let claims = decode::<Claims>(token, &key, &client.validation);
+        let claims = decode::<GoogleClaims>(token, &key, &client.validation);
         let claims = claims.map_err(|_| GoogleError::Token("its signature, audience or issuer is wrong"))?.claims;
         let seconds = now / 1_000;
         if claims.exp.saturating_add(SKEW) <= seconds || claims.nbf.saturating_sub(SKEW) > seconds {

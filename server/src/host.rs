@@ -105,7 +105,8 @@ fn fetch(agent: &Agent, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, Ho
         if response.status().is_redirection()
             && let Some(target) = response.headers().get(LOCATION)
         {
-            uri = follow(&uri, target.to_str().unwrap_or_default())?;
+            let target = target.to_str().map_err(|_| HostError::Failed("a redirect names no address".to_owned()))?;
+            uri = follow(&uri, target)?;
             continue;
         }
         let body = response

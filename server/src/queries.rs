@@ -7,7 +7,7 @@ use banter_engine::{
     diagnostic::Diagnostics,
 };
 use banter_stores::{
-    DialogueId, HistoryEntry, HistoryQuery, Millis, StoreError, UserId,
+    DialogueId, DialogueRecord, HistoryEntry, HistoryQuery, Millis, Profile, StoreError, UserId,
     catalog::{Activation, AuditLine, ServerRecord, VersionRecord},
 };
 use tokio::task::block_in_place;
@@ -21,7 +21,6 @@ use crate::catalogs::{
 /// A server that was heard of within this time is alive.
 const ALIVE: Millis = 10_000;
 
-/// Reading.
 pub struct Queries {
     source: Arc<Source>,
 }
@@ -42,6 +41,23 @@ impl Queries {
             return Ok(None);
         }
         self.source.stores.turns.history(user, query).await.map(Some)
+    }
+
+    /// A user's dialogues by id, without the default one.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn dialogues(&self, user: UserId) -> Result<Vec<DialogueRecord>, StoreError> {
+        let all = self.source.stores.dialogues.of_user(user).await?;
+        Ok(all.into_iter().filter(|dialogue| !dialogue.is_default).collect())
+    }
+
+    /// How a user is shown.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn profile(&self, user: UserId) -> Result<Profile, StoreError> {
+        self.source.stores.users.profile(user).await
     }
 
     async fn owns(&self, user: UserId, dialogue: DialogueId) -> Result<bool, StoreError> {

@@ -1,6 +1,6 @@
 //! Logs: for people on a terminal, JSON for machines. Never message texts or secrets at the default level.
 
-use std::io::{IsTerminal, stderr};
+use std::io::stderr;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt};
@@ -13,12 +13,12 @@ use crate::{
 /// Writes the lines that still wait when it is dropped.
 pub struct LogGuard(#[expect(dead_code, reason = "it writes when it is dropped")] WorkerGuard);
 
-/// Begins logging to standard error. A thread writes the lines, so that a slow reader holds nobody up; if it falls
-/// behind by more than 128,000 lines, further ones are dropped. A second call changes nothing.
+/// Begins logging to standard error, in colour if asked for. A thread writes the lines, so that a slow reader holds
+/// nobody up; if it falls behind by more than 128,000 lines, further ones are dropped. A second call changes nothing.
 ///
 /// # Errors
 /// When the filter cannot be read.
-pub fn start(config: &LogConfig) -> Result<LogGuard, SetupError> {
+pub fn start(config: &LogConfig, colour: bool) -> Result<LogGuard, SetupError> {
     // The watch itself reports a folder that vanishes while it is watched.
     let filter = EnvFilter::try_new(format!("notify=off,{}", config.filter)).map_err(|error| {
         let hint = "write a filter such as info or info,banter_server=debug";
@@ -28,7 +28,7 @@ pub fn start(config: &LogConfig) -> Result<LogGuard, SetupError> {
     // A log that cannot be written is reported nowhere: the one place for it is the log.
     let builder = fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     let result = match config.format {
-        LogFormat::Human => builder.with_ansi(stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Human => builder.with_ansi(colour).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
     // Only tests start twice in one process, and want the first.

@@ -45,8 +45,8 @@ impl Claims {
     }
 }
 
-/// Makes and reads tokens. The first secret signs. All secrets verify, so that a new one can replace an old one without a
-/// log-out; the header's `kid` names the secret.
+/// Makes and reads tokens. The first secret signs. All secrets verify, so that a new one can replace an old one without
+/// a log-out; the header's `kid` names the secret.
 pub struct Tokens {
     header: Header,
     validation: Validation,
@@ -75,7 +75,10 @@ impl Tokens {
         }
     }
 
-    /// A new token that lives for `life`; `None` when it cannot be signed.
+    /// A new token that lives for `life`.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
     pub fn issue(
         &self,
         kind: TokenKind,
@@ -83,8 +86,8 @@ impl Tokens {
         family: &str,
         now: Millis,
         life: Duration,
-    ) -> Option<(String, Claims)> {
-        let life = Millis::try_from(life.as_millis()).ok()?;
+    ) -> Result<(String, Claims), jsonwebtoken::errors::Error> {
+        let life = Millis::try_from(life.as_millis()).unwrap_or(Millis::MAX / 2);
         let claims = Claims {
             sub: user.0.to_string(),
             jti: Uuid::new_v4().simple().to_string(),
@@ -93,8 +96,7 @@ impl Tokens {
             iat: now / 1000,
             exp: (now + life) / 1000,
         };
-        let token = encode(&self.header, &claims, &self.signing).ok()?;
-        Some((token, claims))
+        Ok((encode(&self.header, &claims, &self.signing)?, claims))
     }
 
     /// What a token says; `None` when its signature is not ours or it has expired.

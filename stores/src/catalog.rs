@@ -38,8 +38,38 @@ pub struct Activation {
     #[schema(value_type = i64)]
     pub at: Millis,
     pub by: String,
-    /// `publish`, `activate`, `rollback`, `canary`, `promote`.
-    pub reason: String,
+    pub reason: ActivationReason,
+}
+
+/// What made an activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationReason {
+    Publish,
+    Activate,
+    Rollback,
+    Canary,
+    Promote,
+}
+
+impl ActivationReason {
+    const ALL: [Self; 5] = [Self::Publish, Self::Activate, Self::Rollback, Self::Canary, Self::Promote];
+
+    /// The stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Activate => "activate",
+            Self::Rollback => "rollback",
+            Self::Canary => "canary",
+            Self::Promote => "promote",
+        }
+    }
+
+    /// The reason with this stored name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
 }
 
 /// A version for a share of the users.

@@ -48,7 +48,14 @@ impl Contents {
 
     /// Deletes all contents except these.
     pub fn keep(&self, hashes: &BTreeSet<String>) {
-        let Ok(entries) = fs::read_dir(&self.0) else { return };
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => {
+                tracing::warn!(folder = %self.0.display(), %error, "old contents cannot be listed and stay");
+                return;
+            }
+        };
         for entry in entries.filter_map(Result::ok) {
             if !entry.file_name().to_str().is_some_and(|name| hashes.contains(name)) {
                 // A file that cannot be deleted only costs space.

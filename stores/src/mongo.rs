@@ -308,7 +308,8 @@ impl TurnStore for MongoStore {
             self.turns.delete_many(doc! { "_id": { "$in": &ids }, "kept.key": { "$exists": false } }).await
         })
         .await?;
-        Ok(Some(found.iter().filter_map(|turn| turn.get_str("idempotency_key").ok().map(str::to_owned)).collect()))
+        let keyed = found.iter().filter(|turn| turn.contains_key("idempotency_key"));
+        keyed.map(|turn| Ok(text(turn, "idempotency_key")?.to_owned())).collect::<Result<_, _>>().map(Some)
     }
 
     async fn remove_some(&self, user: UserId) -> Result<bool, StoreError> {

@@ -34,8 +34,8 @@ pub trait DialogueStore: Send + Sync {
     /// Renames a dialogue. Returns `false` if the user has no such dialogue besides the default one.
     async fn rename_dialogue(&self, user: UserId, dialogue: DialogueId, name: &str) -> Result<bool, StoreError>;
 
-    /// Marks a dialogue as being deleted, so that it is no longer found. Returns `false` if the user has no such dialogue
-    /// besides the default one. May be called again.
+    /// Marks a dialogue as being deleted, so that it is no longer found. Returns `false` if the user has no such
+    /// dialogue besides the default one. May be called again.
     async fn begin_removal(&self, user: UserId, dialogue: DialogueId, now: Millis) -> Result<bool, StoreError>;
 
     /// Removes a dialogue that is being deleted. Its turns must be gone.
@@ -133,7 +133,6 @@ pub struct HistoryEntry {
     pub id: String,
     /// What the user sent.
     pub text: String,
-    /// The reply.
     pub response: String,
 }
 
@@ -163,8 +162,8 @@ pub trait TurnStore: Send + Sync {
 
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError>;
 
-    /// The current value that handlers keep for a user under a key. On one server, the values of turns that were submitted
-    /// before are seen, even if their receipts are still open.
+    /// The current value that handlers keep for a user under a key. On one server, the values of turns that were
+    /// submitted before are seen, even if their receipts are still open.
     async fn kept(&self, user: UserId, key: &str) -> Result<Option<Value>, StoreError>;
 
     /// All values that handlers keep for a user.
@@ -180,8 +179,8 @@ pub trait TurnStore: Send + Sync {
     /// [`SEARCHED`] turns.
     async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError>;
 
-    /// Removes some turns of a dialogue; the values that handlers keep stay. Returns the idempotency keys of the removed
-    /// turns, or `None` if no turn was left.
+    /// Removes some turns of a dialogue; the values that handlers keep stay. Returns the idempotency keys of the
+    /// removed turns, or `None` if no turn was left.
     async fn remove_some_of(&self, dialogue: DialogueId) -> Result<Option<Vec<String>>, StoreError>;
 
     /// Removes some turns of a user, and finally the values that handlers keep. Returns `false` if nothing was left to

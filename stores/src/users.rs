@@ -96,8 +96,8 @@ pub trait UserStore: Send + Sync {
     async fn verify_email(&self, email: &str) -> Result<bool, StoreError>;
 
     /// Ends the password of an address that nobody has verified, and spends the refresh tokens of its user, so that the
-    /// address can go to its owner. Returns the families of the tokens. May be called again. Does nothing for a verified
-    /// address.
+    /// address can go to its owner. Returns the families of the tokens. May be called again. Does nothing for a
+    /// verified address.
     async fn end_unverified(&self, email: &str, now: Millis) -> Result<Vec<String>, StoreError>;
 
     /// The user of a Google account, created if there is none. A new account joins the user of its address if that is
@@ -118,8 +118,9 @@ pub trait UserStore: Send + Sync {
     /// The user of a refresh token, if it is neither spent nor expired.
     async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError>;
 
-    /// Spends a token and stores its replacement, in one transaction. A token that was spent less than `leeway` ago gets
-    /// another replacement, unless its family is revoked: two tabs refresh at the same moment, or an answer is lost.
+    /// Spends a token and stores its replacement, in one transaction. A token that was spent less than `leeway` ago
+    /// gets another replacement, unless its family is revoked: two tabs refresh at the same moment, or an answer is
+    /// lost.
     async fn spend_refresh_token(
         &self,
         hash: &[u8; 32],

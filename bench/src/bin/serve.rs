@@ -50,7 +50,8 @@ struct Arguments {
     /// Number of texts for --single.
     #[arg(long, value_name = "COUNT", requires = "single", default_value_t = SINGLE)]
     texts: usize,
-    /// Another build of the server. Both get the same load by turns, so that drift of the machine affects both alike.
+    /// Another build of the server. Both get the same load in alternating blocks, so that drift of the machine affects
+    /// both alike.
     #[arg(long, value_name = "BINARY")]
     against: Option<PathBuf>,
 }

@@ -1,6 +1,9 @@
 //! `banter serve`.
 
-use std::net::SocketAddr;
+use std::{
+    io::{self, IsTerminal},
+    net::SocketAddr,
+};
 
 use banter_engine::catalogue::{Catalogue, Intent};
 use rocket::fairing::AdHoc;
@@ -19,7 +22,7 @@ use crate::{failure::Failure, progress::StepBar};
 /// Serves until a signal arrives. In-flight turns finish first.
 pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
     config.check(rules)?;
-    let log = telemetry::start(&config.log)?;
+    let log = telemetry::start(&config.log, io::stderr().is_terminal())?;
     let runtime = runtime(config.workers)?;
     let served = runtime.block_on(async {
         // The watch begins before the folder is read, so that no save is missed.

@@ -20,7 +20,10 @@ use banter_stores::{
 };
 use serde_json::json;
 
-use crate::{failure::Failure, progress::CountBar};
+use crate::{
+    failure::Failure,
+    progress::{CountBar, Spinner},
+};
 
 /// Writes a user's data to a file or to standard output.
 pub(super) fn export(config: &Config, user: &str, out: Option<&Path>) -> Result<u8, Failure> {
@@ -61,7 +64,9 @@ pub(super) fn import(config: &Config, path: &Path) -> Result<u8, Failure> {
             Failure::usage(format!("cannot read {}: {error}", path.display()), "use a file written by `banter export`")
         })
     };
+    let spinner = Spinner::new(format!("checking {}", path.display()));
     let turns = user_data::check(open()?).map_err(failed)?;
+    drop(spinner);
     with_stores(config, async |stores| {
         let bar = CountBar::new("turns", Some(turns));
         let moved = user_data::import(stores, &SystemClock, open()?, turns, &|turns| bar.show(turns)).await;
@@ -83,6 +88,7 @@ pub(super) fn delete(config: &Config, user: Option<&str>) -> Result<u8, Failure>
             print("there are no interrupted deletions");
         }
         for user in users {
+            let _spinner = Spinner::new(format!("deleting user {}", user.0));
             user_data::delete(stores, &SystemClock, user).await.map_err(failed)?;
             print(format!("user {} deleted", user.0));
         }

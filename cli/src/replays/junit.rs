@@ -43,7 +43,7 @@ pub fn diagnostics(diagnostics: &[DiagnosticReport]) -> Result<String, Failure> 
     let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
     for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message(&diagnostic.message).set_type("fault");
+        status.set_message(&diagnostic.message).set_type("diagnostic");
         status.set_description(format!(
             "{}\nhint: {}",
             diagnostic.message,

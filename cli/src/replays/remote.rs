@@ -195,7 +195,9 @@ impl Remote {
                 )
             })?;
             let status = answer.status().as_u16();
-            let text = answer.body_mut().read_to_string().unwrap_or_default();
+            let text = answer.body_mut().read_to_string().map_err(|error| {
+                Failure::usage(format!("the response of {url}{path} breaks off: {error}"), "look into the server's log")
+            })?;
             match status {
                 200..=299 => {
                     return serde_json::from_str(&text).map_err(|error| {

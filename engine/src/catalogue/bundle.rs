@@ -153,8 +153,8 @@ impl Bundle {
     }
 }
 
-/// The name of an entry of `path`, and whether it is a folder. A link to a folder is refused: an author would expect its
-/// files to be read.
+/// The name of an entry of `path`, and whether it is a folder. A link to a folder is refused: an author would expect
+/// its files to be read.
 fn named(entry: &fs::DirEntry, path: &str) -> Result<(String, bool), Diagnostic> {
     let name = entry.file_name();
     let shown = name.to_string_lossy();

@@ -1,4 +1,5 @@
-// The host's functions. Each works as far as `allow` of bot.yaml grants it; without the grant it throws, or the call ends.
+// The host's functions. Each works as far as `allow` of bot.yaml grants it. Without the grant it throws, or the call
+// ends.
 import * as clock from "banter:plugin/clock@1.0.0";
 import * as http from "banter:plugin/http@1.0.0";
 import * as kv from "banter:plugin/kv@1.0.0";

@@ -194,7 +194,7 @@ impl From<BotError> for SetupError {
     fn from(error: BotError) -> Self {
         let hint = match &error {
             BotError::Unreadable { .. } => "choose a folder with --bot DIR, or create a bot with `banter new <name>`",
-            BotError::Faulty { .. } => "`banter check` lists the errors; fix them and try again",
+            BotError::Refused { .. } => "`banter check` lists the errors; fix them and try again",
             BotError::Build(_) => "see the log; `make setup` downloads the model again",
         };
         Self::new(error.to_string(), hint)

@@ -165,7 +165,7 @@ impl Follower {
                 *retry = Retry::default();
                 self.set_problem(None);
                 let (version, generation) = (&activation.version, activation.generation);
-                tracing::info!(version, generation, reason = activation.reason, "serving");
+                tracing::info!(version, generation, reason = activation.reason.as_str(), "serving");
             }
             Err(error) => {
                 retry.later(activation.generation);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use banter_stores::{
     AuditEntry, Millis, Stores,
-    catalog::{Activation, Canary},
+    catalog::{Activation, ActivationReason, Canary},
     clock::SharedClock,
 };
 use serde_json::json;
@@ -63,7 +63,7 @@ impl Releases {
         actor: &Actor,
     ) -> Result<Activation, ReleaseError> {
         let id = self.source.resolve(version).await?;
-        self.change(expected, actor, "activate", |_| Ok((id, None))).await
+        self.change(expected, actor, ActivationReason::Activate, |_| Ok((id, None))).await
     }
 
     /// Rolls back to a version. Without one, ends the canary or, if there is none, returns to the previous version.
@@ -81,7 +81,7 @@ impl Releases {
             None => None,
         };
         let history = self.stores().catalog.activations(HISTORY).await?;
-        self.change(expected, actor, "rollback", move |current| {
+        self.change(expected, actor, ActivationReason::Rollback, move |current| {
             if history.first() != Some(current) {
                 return Err(ReleaseError::Conflict);
             }
@@ -110,7 +110,7 @@ impl Releases {
     ) -> Result<Activation, ReleaseError> {
         check_percent(Some(percent))?;
         let id = self.source.resolve(version).await?;
-        self.change(expected, actor, "canary", |current| {
+        self.change(expected, actor, ActivationReason::Canary, |current| {
             if current.version == id {
                 return Err(ReleaseError::Nothing(NothingToDo::AlreadyForAll));
             }
@@ -124,7 +124,7 @@ impl Releases {
     /// # Errors
     /// [`ReleaseError`].
     pub async fn promote(&self, expected: Option<i64>, actor: &Actor) -> Result<Activation, ReleaseError> {
-        self.change(expected, actor, "promote", |current| {
+        self.change(expected, actor, ActivationReason::Promote, |current| {
             let canary = current.canary.as_ref().ok_or(ReleaseError::Nothing(NothingToDo::NoCanary))?;
             Ok((canary.version.clone(), None))
         })
@@ -152,7 +152,7 @@ impl Releases {
         &self,
         expected: Option<i64>,
         actor: &Actor,
-        reason: &'static str,
+        reason: ActivationReason,
         next: impl FnOnce(&Activation) -> Result<(String, Option<Canary>), ReleaseError>,
     ) -> Result<Activation, ReleaseError> {
         let seen = self.expected(expected).await?;
@@ -178,7 +178,7 @@ impl Releases {
         before: Option<&Activation>,
         version: String,
         canary: Option<Canary>,
-        reason: &'static str,
+        reason: ActivationReason,
         actor: &Actor,
     ) -> Result<i64, ReleaseError> {
         let generation = before.map_or(0, |activation| activation.generation) + 1;
@@ -187,7 +187,6 @@ impl Releases {
             "before": before.map(|activation| &activation.version),
         });
         let entry = self.audit_entry(actor, "catalogue_activated", detail);
-        let reason = reason.to_owned();
         let activation = Activation { generation, version, canary, at: entry.at, by: actor.name.clone(), reason };
         if !self.stores().catalog.activate(&activation, &entry).await? {
             return Err(ReleaseError::Conflict);

@@ -129,7 +129,7 @@ fn matters(path: &Path) -> bool {
 
 /// What became of a change in the folder.
 pub enum Change {
-    /// It is in use, after so long.
+    /// It is in use. The duration is from the change to now.
     Published(Box<Published>, Duration),
     /// It did not pass; the version before stays in use.
     Refused(Box<GateReport>),

@@ -51,18 +51,18 @@ pub(super) const NAMES: [(&str, &str); 4] = [
 pub(super) fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Written {
+    enum TrueOrFalse {
         Truth(bool),
         Number(u8),
         Word(String),
     }
-    let written = Written::deserialize(deserializer)?;
+    let written = TrueOrFalse::deserialize(deserializer)?;
     match &written {
-        Written::Truth(truth) => Ok(*truth),
-        Written::Number(0) => Ok(false),
-        Written::Number(1) => Ok(true),
-        Written::Word(word) if word.eq_ignore_ascii_case("true") => Ok(true),
-        Written::Word(word) if word.is_empty() || word.eq_ignore_ascii_case("false") => Ok(false),
+        TrueOrFalse::Truth(truth) => Ok(*truth),
+        TrueOrFalse::Number(0) => Ok(false),
+        TrueOrFalse::Number(1) => Ok(true),
+        TrueOrFalse::Word(word) if word.eq_ignore_ascii_case("true") => Ok(true),
+        TrueOrFalse::Word(word) if word.is_empty() || word.eq_ignore_ascii_case("false") => Ok(false),
         _ => Err(D::Error::custom("expected true or false")),
     }
 }

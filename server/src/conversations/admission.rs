@@ -12,7 +12,7 @@ use super::ConversationError;
 
 /// Messages that may wait for their dialogue's turn, so that one sender does not fill the server.
 const WAITING_PER_DIALOGUE: usize = 64;
-/// For each turn that is computed, so many may wait.
+/// Turns that may wait, for each turn that is computed.
 const WAITING_PER_TURN: usize = 4;
 
 /// The lanes of dialogues, and the bounds on turns.

@@ -9,10 +9,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// Dialogues and users that are remembered.
 const REMEMBERED: u64 = 50_000;
-/// A dialogue is forgotten after so long without a message.
+/// A dialogue is forgotten after this time without a message.
 const IDLE: Duration = Duration::from_secs(3_600);
 
-/// The memory.
 pub struct Known {
     /// The end of each dialogue.
     ends: Cache<DialogueId, Arc<LastTurn>>,

@@ -40,11 +40,9 @@ pub enum ConversationError {
 /// A message as a client sends it.
 #[derive(Clone, Debug)]
 pub struct Incoming {
-    /// Who.
     pub user: UserId,
     /// Where; the default dialogue without it.
     pub dialogue: Option<DialogueId>,
-    /// What.
     pub text: String,
     /// A key for repeats, and the hash of the request.
     pub idempotency: Option<(String, [u8; 32])>,

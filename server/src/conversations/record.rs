@@ -63,7 +63,7 @@ pub fn report(user: UserId, dialogue: DialogueId, turn: &Turn, latency: Duration
             user = user.0,
             dialogue = dialogue.0,
             event = event.kind(),
-            place = event.place(),
+            location = event.location(),
             "a handler failed"
         );
         tracing::debug!(?event, "a handler failed");

@@ -13,7 +13,7 @@ use super::GoogleError;
 const FETCH: Duration = Duration::from_secs(5);
 /// The largest answer, in bytes.
 const MAX_BYTES: u64 = 65_536;
-/// Keys are kept at least and at most so long, and so long when the headers say nothing.
+/// How long keys are kept: at least, at most, and if the headers say nothing.
 const KEPT: (Millis, Millis, Millis) = (60_000, 86_400_000, 3_600_000);
 /// An unknown key is looked for at most this often.
 const UNKNOWN: Millis = 60_000;

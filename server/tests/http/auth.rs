@@ -123,8 +123,8 @@ fn secrets(list: &[&str]) -> Secrets {
     serde_json::from_value(json!(list)).unwrap()
 }
 
-/// The steps of docs/operations.md, on two servers that are restarted one by one. Refresh tokens prove their users here,
-/// because the embedded store's sessions end with a server.
+/// The steps of docs/operations.md, on two servers that are restarted one by one. Refresh tokens prove their users
+/// here, because the embedded store's sessions end with a server.
 #[rocket::async_test]
 async fn keys_are_replaced_without_a_log_out() {
     let with = |list: &'static [&'static str]| {

@@ -48,7 +48,7 @@ async fn texts_are_bounded() {
 }
 
 #[rocket::async_test]
-async fn a_dialog_must_be_the_users_own() {
+async fn a_dialogue_must_be_the_users_own() {
     let server = server().await;
     let (ann, _) = server.log_in("ann@mail.example").await;
     let (bob, _) = server.log_in("bob@mail.example").await;

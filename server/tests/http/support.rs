@@ -128,7 +128,7 @@ pub async fn server() -> Server {
 pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Server {
     // Rocket's log would fill the memory that the test runner keeps for output.
     let quiet = LogConfig { filter: "off".to_owned(), ..Config::default().log };
-    drop(banter_server::telemetry::start(&quiet).unwrap());
+    drop(banter_server::telemetry::start(&quiet, false).unwrap());
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
     config.auth.secret = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()).into());

@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, Row, postgres::PgRow};
 
-use super::{Activation, AuditLine, Canary, ServerRecord, VersionRecord};
+use super::{Activation, ActivationReason, AuditLine, Canary, ServerRecord, VersionRecord};
 use crate::{Millis, StoreError};
 
 pub struct VersionRow {
@@ -83,14 +83,10 @@ impl TryFrom<ActivationRow> for Activation {
                 return Err(StoreError::damaged("catalogue", message));
             }
         };
-        Ok(Self {
-            generation: row.generation,
-            version: row.version,
-            canary,
-            at: row.at,
-            by: row.made_by,
-            reason: row.reason,
-        })
+        let reason = ActivationReason::named(&row.reason).ok_or_else(|| {
+            StoreError::damaged("catalogue", format!("activation {} has the reason {}", row.generation, row.reason))
+        })?;
+        Ok(Self { generation: row.generation, version: row.version, canary, at: row.at, by: row.made_by, reason })
     }
 }
 

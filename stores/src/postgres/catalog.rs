@@ -183,7 +183,7 @@ impl CatalogStore for PostgresStore {
             .bind(activation.canary.as_ref().map(|canary| i64::from(canary.percent)))
             .bind(activation.at)
             .bind(&activation.by)
-            .bind(&activation.reason)
+            .bind(activation.reason.as_str())
             .execute(&mut *transaction)
             .await?;
             if added.rows_affected() == 0 {

@@ -258,7 +258,7 @@ fn add_activation(connection: &Connection, activation: &Activation, entry: &Audi
             canary.map(|canary| canary.percent),
             activation.at,
             activation.by,
-            activation.reason,
+            activation.reason.as_str(),
         ],
     )?;
     if added == 0 {

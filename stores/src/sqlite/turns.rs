@@ -219,7 +219,7 @@ fn history_query(user: UserId, query: &HistoryQuery, before: Option<&Position>) 
 /// A turn as an export reads it.
 struct StoredTurn {
     id: String,
-    dialog_id: i64,
+    dialogue: i64,
     seq: i64,
     created_at: i64,
     text: String,
@@ -234,7 +234,7 @@ impl StoredTurn {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
-            dialog_id: row.get(1)?,
+            dialogue: row.get(1)?,
             seq: row.get(2)?,
             created_at: row.get(3)?,
             text: row.get(4)?,
@@ -248,7 +248,7 @@ impl StoredTurn {
     fn into_turn(self, user: UserId) -> Result<NewTurn, StoreError> {
         Ok(NewTurn {
             id: self.id,
-            dialogue: DialogueId(self.dialog_id),
+            dialogue: DialogueId(self.dialogue),
             user,
             seq: self.seq,
             created_at: self.created_at,

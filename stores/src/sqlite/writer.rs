@@ -95,7 +95,7 @@ fn work(mut connection: Connection, mut queue: mpsc::Receiver<WriteJob>) {
         {
             group.push(job);
         }
-        // The callers of a group that fails are told so or find their answer's sender gone; the next group tries anew.
+        // If a group fails, its callers get the error or a closed channel. The next group tries again.
         if let Err(error) = run_group(&mut connection, &mut group) {
             tracing::error!(%error, "the embedded store cannot write");
             group.clear();

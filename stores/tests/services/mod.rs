@@ -39,7 +39,7 @@ pub fn script(words: &str) -> String {
     text(&output.stdout)
 }
 
-/// Databases of one's own, with time-outs that a busy machine bears.
+/// Fresh databases for one test, with timeouts that are long enough for a busy machine.
 pub async fn fresh() -> StoresConfig {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

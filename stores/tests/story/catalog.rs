@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use banter_engine::catalogue::manifest::{FileDigest, Manifest, hash_of};
 use banter_stores::{
     AuditEntry, Stores, UserId,
-    catalog::{Activation, Canary, KEPT_CLASSIFIERS, ServerRecord, VersionRecord},
+    catalog::{Activation, ActivationReason, Canary, KEPT_CLASSIFIERS, ServerRecord, VersionRecord},
 };
 use serde_json::json;
 
@@ -26,7 +26,7 @@ fn version(number: i64) -> VersionRecord {
 fn activation(generation: i64, version: &str, canary: Option<Canary>) -> (Activation, AuditEntry) {
     let detail = json!({ "generation": generation });
     let entry = AuditEntry { at: generation, actor: None, action: "catalogue_activated", subject: None, detail };
-    let (at, by, reason) = (generation, "key:ci".to_owned(), "publish".to_owned());
+    let (at, by, reason) = (generation, "key:ci".to_owned(), ActivationReason::Publish);
     (Activation { generation, version: version.to_owned(), canary, at, by, reason }, entry)
 }
 

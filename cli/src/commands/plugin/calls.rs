@@ -16,7 +16,7 @@ use banter_engine::{
     handlers::{
         Effect,
         context::Context,
-        plugin::{Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
+        plugin::{FailureKind, Plugin, PluginCall, PluginFailure, PluginReply, PluginRuntime, PluginSpec},
     },
     host::Host,
     ids::IntentId,
@@ -31,6 +31,7 @@ use super::kib;
 use crate::{
     commands::{chat::ChatHost, colour, print, runtime},
     failure::{CHECK_FAILED, Failure, counted},
+    progress::Spinner,
 };
 use banter_server::{assembly, config::Config};
 
@@ -285,15 +286,17 @@ pub(super) fn check(config: &Config, name: &str, arguments: &CallArgs, as_json: 
     let runtime = runtime(0)?;
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
     let failed = |failure: banter_engine::handlers::plugin::LoadFailure| Failure::check(failure.message, failure.hint);
+    let spinner = Spinner::new(format!("compiling {name}"));
     let begun = Instant::now();
     let imports = sandbox.imports(&subject.spec.name, &subject.component).map_err(failed)?;
     let compiled = begun.elapsed();
     let plugin = load(&sandbox, &subject)?;
+    drop(spinner);
     let note = sandbox.states().into_iter().find_map(|state| state.note);
     // The first call in a process is slower because it warms up memory; the second is what users experience.
     let first = call_plugin(&*plugin, arguments)?;
     let called = if first.result.is_ok() { call_plugin(&*plugin, arguments)? } else { first };
-    let good = called.result.as_ref().err().is_none_or(|failure| failure.kind.as_str() == "refused");
+    let good = called.result.as_ref().err().is_none_or(|failure| failure.kind == FailureKind::Refused);
     let granted = grants_of(&subject.spec, &imports);
     let checked = Checked { subject, granted, compiled, note, called, good };
     if as_json {

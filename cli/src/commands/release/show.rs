@@ -189,7 +189,7 @@ pub fn fleet(fleet: &Fleet) -> String {
                 "{} is in use (generation {}, {} by {}){canary}",
                 short(&activation.version),
                 activation.generation,
-                activation.reason,
+                activation.reason.as_str(),
                 harmless(&activation.by)
             );
         }

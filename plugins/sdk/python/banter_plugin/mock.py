@@ -1,4 +1,4 @@
-"""The host in tests. `mock.reset()` begins anew; then set `kept`, `answers`, `time`, `unit` as the test needs them, and look at `lines`."""
+"""The host in tests. `mock.reset()` clears it. Then set `kept`, `answers`, `time` and `unit` as the test needs them, and read `lines`."""
 
 from __future__ import annotations
 

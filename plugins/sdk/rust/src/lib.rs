@@ -93,7 +93,7 @@ impl Request {
         serde_json::from_str(text).map_err(|error| Failure::new(format!("arguments: {error}")))
     }
 
-    /// A request of nobody in particular, for tests.
+    /// A request with default values, for tests.
     pub fn test(text: &str) -> Self {
         Self {
             text: text.to_owned(),
@@ -139,7 +139,7 @@ impl Reply {
         self.and(Effect::Payload(value))
     }
 
-    /// A context that lives for so many turns; 0 ends it.
+    /// Sets a context that lives for this number of turns; 0 ends it.
     pub fn set_context(self, name: impl Into<String>, turns: u32) -> Self {
         self.and(Effect::SetContext(SetContext { name: name.into(), turns }))
     }

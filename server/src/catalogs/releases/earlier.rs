@@ -1,6 +1,6 @@
 //! The version to which a roll-back returns.
 
-use banter_stores::catalog::Activation;
+use banter_stores::catalog::{Activation, ActivationReason};
 
 /// The version that all users had before the current one, never one that was left by a roll-back. `history` is newest
 /// first. `None` if there is no earlier version.
@@ -8,7 +8,11 @@ pub fn before(history: &[Activation]) -> Option<String> {
     let mut stack: Vec<&str> = Vec::new();
     for activation in history.iter().rev() {
         let version = activation.version.as_str();
-        match stack.iter().position(|earlier| *earlier == version).filter(|_| activation.reason == "rollback") {
+        match stack
+            .iter()
+            .position(|earlier| *earlier == version)
+            .filter(|_| activation.reason == ActivationReason::Rollback)
+        {
             Some(place) => stack.truncate(place + 1),
             None if stack.last() != Some(&version) => stack.push(version),
             None => {}
@@ -27,8 +31,10 @@ mod tests {
             .split_whitespace()
             .zip(1..)
             .map(|(word, generation)| {
-                let (reason, version) = word.strip_prefix('<').map_or(("publish", word), |back| ("rollback", back));
-                let (version, reason) = (version.to_owned(), reason.to_owned());
+                let (reason, version) = word
+                    .strip_prefix('<')
+                    .map_or((ActivationReason::Publish, word), |back| (ActivationReason::Rollback, back));
+                let version = version.to_owned();
                 Activation { generation, version, canary: None, at: 0, by: String::new(), reason }
             })
             .collect();

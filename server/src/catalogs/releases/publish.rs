@@ -6,7 +6,7 @@ use banter_engine::{
     catalogue::{bundle::Bundle, diff::CatalogueDiff},
     diagnostic::{Diagnostics, Severity},
 };
-use banter_stores::catalog::{Activation, Canary, VersionRecord};
+use banter_stores::catalog::{Activation, ActivationReason, Canary, VersionRecord};
 use serde_json::json;
 use tokio::task::block_in_place;
 
@@ -88,8 +88,10 @@ impl Releases {
             if known { self.follower.build(&id).await? } else { Serving::new(candidate.id, candidate.snapshot) };
         self.follower.prepare(serving);
         let (version, canary, reason) = match (wish.canary, before) {
-            (Some(percent), Some(before)) => (before.version.clone(), Some(Canary { version: id, percent }), "canary"),
-            _ => (id, None, "publish"),
+            (Some(percent), Some(before)) => {
+                (before.version.clone(), Some(Canary { version: id, percent }), ActivationReason::Canary)
+            }
+            _ => (id, None, ActivationReason::Publish),
         };
         self.point(before, version, canary, reason, actor).await
     }

@@ -1,4 +1,4 @@
-//! Why Google's token signs nobody in.
+//! Why a sign-in by Google fails.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use banter_stores::{DialogueId, DialogueRecord, HistoryEntry};
+use banter_stores::{DialogueId, DialogueRecord, HistoryEntry, HistoryQuery};
 use rocket::{State, get, post, serde::json::Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -175,7 +175,7 @@ pub async fn rename(
 )]
 #[post("/dialogs")]
 pub async fn list(user: User, context: RequestContext, app: &State<Arc<App>>) -> Result<Json<DialogueList>, Problem> {
-    let dialogues = context.run(app.dialogues.list(user.0)).await?;
+    let dialogues = context.run(app.queries.dialogues(user.0)).await?;
     Ok(Json(DialogueList { server: "ok", dialogs: dialogues.into_iter().map(DialogueItem::from).collect() }))
 }
 
@@ -194,7 +194,12 @@ pub async fn read(
     app: &State<Arc<App>>,
 ) -> Result<Json<Transcript>, Problem> {
     let id = id.parse().map_err(|_| DialogueError::Unknown)?;
-    let entries = context.run(app.dialogues.read(user.0, DialogueId(id))).await?;
+    let query = HistoryQuery { dialogue: Some(DialogueId(id)), ..HistoryQuery::default() };
+    let work = async {
+        let entries = app.queries.history(user.0, &query).await?;
+        entries.ok_or(DialogueError::Unknown)
+    };
+    let entries = context.run(work).await?;
     Ok(Json(Transcript { server: "ok", dialogs: entries.into_iter().flat_map(said).collect() }))
 }
 

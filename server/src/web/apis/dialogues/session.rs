@@ -104,7 +104,7 @@ pub async fn sign_in(
 )]
 #[get("/me")]
 pub async fn me(user: User, context: RequestContext, app: &State<Arc<App>>) -> Result<Json<Me>, Problem> {
-    let Profile { given_name, family_name, picture } = context.run(app.accounts.profile(user.0)).await?;
+    let Profile { given_name, family_name, picture } = context.run(app.queries.profile(user.0)).await?;
     Ok(Json(Me { server: "ok", content: [Shown { given_name, family_name, picture }] }))
 }
 
