@@ -54,6 +54,8 @@ enum Part {
     Tokenizer,
     /// The model with its tokenizer, after 100 texts.
     Model,
+    /// The demo bot's intents, scripts and texts.
+    Files,
     /// The demo bot with its compiled plugins.
     Bot,
 }
@@ -71,7 +73,8 @@ impl Held {
         let status = status.unwrap_or_else(|error| fail(&format!("cannot read the memory of process {id}: {error}")));
         let kib = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            kib.unwrap_or_else(|| fail(&format!("process {id} has ended, so its memory cannot be read")))
         };
         Self { resident: kib("VmRSS:"), anonymous: kib("RssAnon:") }
     }
@@ -100,12 +103,13 @@ fn main() {
     // The first start compiles and trains.
     say(&start(), 1);
     let empty = measure(Part::Nothing);
-    let part = |name, part| (name, measure(part).without(empty));
     let mut rows = vec![
         ("tokenizer", measure(Part::Tokenizer).without(empty)),
-        part("model and tokenizer, after 100 texts", Part::Model),
-        part("demo bot, its index and compiled plugins", Part::Bot),
+        ("model and tokenizer, after 100 texts", measure(Part::Model).without(empty)),
     ];
+    let files = measure(Part::Files);
+    rows.push(("demo bot without plugins", files.without(empty)));
+    rows.push(("its three compiled plugins", measure(Part::Bot).without(files)));
     let server = start();
     say(&server, SAID.len());
     rows.push(("server, after the first messages", Held::of_process(server.id())));
@@ -145,7 +149,7 @@ fn measure(part: Part) -> Held {
     let output = output.unwrap_or_else(|error| fail(&format!("cannot measure {name}: {error}")));
     let printed: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| fail(&format!("cannot measure {name}: {}", String::from_utf8_lossy(&output.stderr))));
-    let kib = |key: &str| printed[key].as_u64().unwrap_or(0);
+    let kib = |key: &str| printed[key].as_u64().unwrap_or_else(|| fail(&format!("{name} printed no {key}")));
     Held { resident: kib("resident_kib"), anonymous: kib("anonymous_kib") }
 }
 
@@ -172,18 +176,26 @@ fn load(part: Part) {
             }
             rest();
         }
-        Part::Bot => bot(root(), rest),
+        Part::Files => bot(root(), false, rest),
+        Part::Bot => bot(root(), true, rest),
     }
 }
 
-/// Loads the demo bot as the server does, with compiled plugins of the server's data folder.
-fn bot(folder: &Path, rest: impl Fn()) {
+/// A sandbox with the compiled plugins of the server's data folder.
+fn sandbox() -> Sandbox {
     let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| fail(&error.to_string()));
-    let compiled = root().join(".cache/bench/memory/plugins");
-    let sandbox = Sandbox::observing(runtime.handle().clone(), Some(compiled));
+    let sandbox = Sandbox::observing(runtime.handle().clone(), Some(root().join(".cache/bench/memory/plugins")));
+    // It lives as long as the process.
+    std::mem::forget(runtime);
+    sandbox
+}
+
+/// Loads the demo bot as the server does, with or without its plugins.
+fn bot(folder: &Path, with_plugins: bool, rest: impl Fn()) {
     let mut diagnostics = Diagnostics::default();
-    let bundle = Bundle::read(folder, &mut diagnostics).unwrap_or_else(|error| fail(&error.to_string()));
-    let catalogue = loader::load(&bundle, &Scripting::new(), &sandbox, &mut diagnostics);
+    let mut bundle = Bundle::read(folder, &mut diagnostics).unwrap_or_else(|error| fail(&error.to_string()));
+    bundle.files.retain(|path, _| with_plugins || !path.ends_with(".wasm"));
+    let catalogue = loader::load(&bundle, &Scripting::new(), &sandbox(), &mut diagnostics);
     let catalogue = black_box(catalogue.unwrap_or_else(|| fail(&diagnostics.render(false))));
     rest();
     drop(catalogue);
