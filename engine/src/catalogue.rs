@@ -124,7 +124,6 @@ pub struct SlotSpec {
 pub enum Handler {
     /// A text with quick replies.
     Reply {
-        /// The text.
         text: Text,
         /// Quick replies by language.
         suggest: BTreeMap<Language, Vec<String>>,

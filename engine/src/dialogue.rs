@@ -38,7 +38,6 @@ pub enum EngineError {
     Outside {
         /// The store.
         part: &'static str,
-        /// The reason.
         reason: String,
     },
 }
@@ -93,7 +92,6 @@ impl Engine {
 
 /// A message, and what it is answered with.
 pub struct Request<'a> {
-    /// The message.
     pub message: Message<'a>,
     /// The state before it.
     pub state: &'a DialogueState,
@@ -198,7 +196,7 @@ impl<'a> Work<'a> {
     /// Starts an intent. The message, and earlier values where the author allows them, fill its slots; then the handler
     /// runs or the first question is asked.
     fn start_intent(&mut self, intent: &'a Intent) {
-        self.turn.state.misses = 0;
+        self.turn.state.fallbacks = 0;
         self.fill_from_message(intent);
         self.go_on_with_intent(intent);
     }

@@ -70,20 +70,10 @@ pub enum EmbeddingError {
     },
     /// The model's name is not known to fastembed, or this build cannot use names.
     #[error("the embedding model \"{name}\" cannot be used: {reason}")]
-    Name {
-        /// The name.
-        name: String,
-        /// The reason.
-        reason: String,
-    },
+    Name { name: String, reason: String },
     /// A known model could not be downloaded.
     #[error("the embedding model \"{name}\" could not be downloaded: {reason}")]
-    Download {
-        /// The name.
-        name: String,
-        /// The reason.
-        reason: String,
-    },
+    Download { name: String, reason: String },
 }
 
 impl EmbeddingError {

@@ -50,7 +50,6 @@ pub enum HostError {
     Unavailable {
         /// The store.
         part: &'static str,
-        /// The reason.
         reason: String,
     },
 }

@@ -3,7 +3,7 @@
 //! It uses no HTTP, SQL, sockets, environment or clock. Time, seed and state are arguments, effects are returned as
 //! data, and handlers reach the outside world only through the caller's [`host::Host`].
 
-#![warn(clippy::unwrap_used, missing_docs)]
+#![warn(clippy::unwrap_used)]
 
 pub mod cache;
 pub mod catalogue;

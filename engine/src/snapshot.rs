@@ -322,7 +322,6 @@ pub struct Misplaced {
     pub location: crate::diagnostic::Location,
     /// The example's text.
     pub text: String,
-    /// Its intent.
     pub intent: IntentId,
     /// The intent that it is more similar to.
     pub other: IntentId,

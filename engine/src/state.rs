@@ -35,7 +35,8 @@ pub struct DialogueState {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub contexts: BTreeMap<String, u32>,
     /// Number of consecutive fallbacks.
-    pub misses: u32,
+    #[serde(rename = "misses")]
+    pub fallbacks: u32,
     /// The unanswered question "did you mean".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clarify: Option<Clarify>,
@@ -53,7 +54,7 @@ impl Default for DialogueState {
             form: None,
             slots: BTreeMap::new(),
             contexts: BTreeMap::new(),
-            misses: 0,
+            fallbacks: 0,
             clarify: None,
             recent: VecDeque::new(),
         }
@@ -94,7 +95,7 @@ pub struct Form {
     pub filled: Vec<String>,
     /// Number of consecutive answers that did not fit.
     #[serde(default)]
-    pub misses: u32,
+    pub fallbacks: u32,
 }
 
 /// Two intents that were about equally likely, and the message.

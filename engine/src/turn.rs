@@ -207,14 +207,12 @@ impl<'de> Deserialize<'de> for AnsweredBy {
 pub enum Output {
     /// A text with quick replies.
     Text {
-        /// The text.
         text: String,
         /// Quick replies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[schema(required = false)]
         suggestions: Vec<String>,
     },
-    /// An image.
     Image {
         /// The image's URL.
         url: String,
@@ -232,7 +230,6 @@ pub enum Output {
 pub enum Event {
     /// A script failed or returned an empty reply.
     ScriptFailed {
-        /// The file.
         file: String,
         /// The line, counted from 1; 0 when unknown.
         line: usize,
@@ -317,7 +314,6 @@ pub struct Explain {
 /// An intent and its probability.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// The intent.
     pub intent: IntentId,
     /// From 0 to 1; the probabilities of all intents sum to [`Explain::in_scope`].
     pub probability: f32,
@@ -328,7 +324,6 @@ pub struct Candidate {
 pub struct NearExample {
     /// The example.
     pub text: String,
-    /// Its intent.
     pub intent: IntentId,
     /// Cosine similarity of the centred vectors.
     pub similarity: f32,

@@ -3,8 +3,6 @@
 //!
 //! The contract is `plugins/wit/plugin.wit`; the engine's side of a plugin is `banter_engine::handlers::plugin`.
 
-#![warn(missing_docs)]
-
 mod background;
 mod clock;
 mod contract;

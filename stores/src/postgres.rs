@@ -32,7 +32,6 @@ pub struct PostgresStore {
     breaker: Breaker,
 }
 
-/// The state of a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationState {
     pub version: i64,

@@ -77,8 +77,8 @@ pub struct Common {
     #[arg(long)]
     name: Option<String>,
     /// Do not redact personal data: e-mail addresses, phone and card numbers, and names in slots.
-    #[arg(long)]
-    no_mask: bool,
+    #[arg(long, alias = "no-mask")]
+    no_redact: bool,
     /// The bot's folder.
     #[arg(long, value_name = "DIR")]
     bot: Option<PathBuf>,
@@ -221,7 +221,7 @@ impl Recorder {
 
     fn fixture(&self, said: &Said, common: &Common) -> Result<String, Failure> {
         let host: Arc<dyn Host> = self.outside.clone();
-        record::fixture(&self.engine, host, &self.snapshot, said, !common.no_mask)
+        record::fixture(&self.engine, host, &self.snapshot, said, !common.no_redact)
     }
 }
 

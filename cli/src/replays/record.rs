@@ -98,7 +98,7 @@ pub fn fixture(
     outside: Arc<dyn Host>,
     snapshot: &Snapshot,
     said: &Said,
-    mask: bool,
+    redact: bool,
 ) -> Result<String, Failure> {
     let failed = |error: EngineError| Failure::usage(error.to_string(), "see the log");
     if said.messages.is_empty() {
@@ -108,7 +108,7 @@ pub fn fixture(
     redactor.learn_names(said.slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
     let spoken = &said.messages[..said.messages.len().min(MAX_MESSAGES)];
     let texts: Vec<String> =
-        spoken.iter().map(|one| if mask { redactor.redact(&one.text) } else { one.text.clone() }).collect();
+        spoken.iter().map(|one| if redact { redactor.redact(&one.text) } else { one.text.clone() }).collect();
     let pauses = pauses(spoken);
     let host = Arc::new(RecordingHost::new(outside));
     let live = engine.with_host(host.clone());
@@ -122,8 +122,8 @@ pub fn fixture(
         host.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(turn.kept.clone());
         state = turn.state;
     }
-    let name = if mask { redactor.redact(&said.name) } else { said.name.clone() };
-    let head = head(&name, begin, said.seed, &host, mask.then_some(&mut redactor));
+    let name = if redact { redactor.redact(&said.name) } else { said.name.clone() };
+    let head = head(&name, begin, said.seed, &host, redact.then_some(&mut redactor));
     let messages = texts.iter().zip(&pauses).map(|(text, pause)| message(text, *pause));
     let played = play(engine, snapshot, &format!("{head}{}", messages.collect::<String>()))?;
     let turns: String = played.turns.iter().zip(&pauses).map(|(played, pause)| turn(played, *pause)).collect();

@@ -24,7 +24,6 @@ use super::PlayedFixture;
 pub struct Report {
     /// The name of the bot.
     pub bot: String,
-    /// The version of its catalogue.
     pub catalogue_version: String,
     /// Fixtures without differences.
     pub passed: usize,

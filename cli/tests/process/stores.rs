@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{log_in, post},
     services,
-    support::{Running, banter},
+    support::{Running, banter, root},
 };
 
 fn run(command: &mut Command) -> (i32, String, String) {
@@ -110,7 +110,8 @@ fn migrations_are_listed_and_applied() {
         let folder = tempfile::tempdir().unwrap();
         let command = |words: &[&str]| run(banter(folder.path()).args(words).envs(environment.iter().copied()));
         let (code, out, err) = command(&["migrate", "status"]);
-        assert_eq!((code, out.matches("missing").count()), (1, 3), "{err}");
+        let files = std::fs::read_dir(root().join("migrations/postgres")).unwrap().count();
+        assert_eq!((code, out.matches("missing").count()), (1, files), "{err}");
         assert_eq!(command(&["migrate", "up"]).0, 0);
         let (code, out, _) = command(&["migrate", "status", "--json"]);
         let told: Value = serde_json::from_str(&out).unwrap();

@@ -13,7 +13,6 @@ pub struct Example {
     pub text: String,
     /// The marked entities.
     pub marks: Vec<Mark>,
-    /// Its location.
     pub location: Location,
 }
 

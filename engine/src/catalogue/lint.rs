@@ -24,15 +24,11 @@ const FEW_EXAMPLES: usize = 2;
 pub struct Gaps {
     /// The bot's languages.
     pub languages: bool,
-    /// Entities.
     pub entities: bool,
-    /// Plugins.
     pub plugins: bool,
     /// Texts by key.
     pub texts: bool,
-    /// Intents.
     pub intents: bool,
-    /// Slots.
     pub slots: bool,
     /// Files of intents whose list of examples is incomplete.
     pub examples: BTreeSet<String>,

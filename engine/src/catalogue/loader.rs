@@ -33,7 +33,7 @@ use crate::{
     policy::HttpPolicy,
     template::{Template, Text},
 };
-use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HANDOFF, bot_shape, default_text};
+use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HAND_OFF, bot_shape, default_text};
 
 /// Loads a bot. All findings go into `diagnostics`, warnings included; returns `None` if any of them is an error.
 pub fn load(
@@ -92,7 +92,7 @@ impl Loader<'_> {
             None => default_text(default),
         };
         let clarify = text(&bot.clarify, "/clarify", &DEFAULT_CLARIFY);
-        let handoff = text(&bot.handoff, "/handoff", &DEFAULT_HANDOFF);
+        let handoff = text(&bot.handoff, "/handoff", &DEFAULT_HAND_OFF);
         let cancelled = text(&bot.cancelled, "/cancelled", &DEFAULT_CANCELLED);
         let dropped = text(&bot.dropped, "/dropped", &DEFAULT_DROPPED);
         let fallback = Fallback {

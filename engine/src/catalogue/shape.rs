@@ -120,16 +120,16 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         for _ in 0..MAX_TYPOS {
             let errors = self.validator.iter_errors(&document.value);
             let slips: Vec<Slip> = errors.flat_map(|error| self.slips(&error)).collect();
-            let mut mended = false;
+            let mut corrected = false;
             for Slip { pointer, key, meant } in slips {
                 let location = document.key_location(&child(&pointer, &key));
                 if document.rename(&pointer, &key, &meant) {
                     let diagnostic = Diagnostic::error(location, format!("unknown key `{key}`"));
                     diagnostics.push(diagnostic.hint(format!("did you mean `{meant}`?")));
-                    mended = true;
+                    corrected = true;
                 }
             }
-            if !mended {
+            if !corrected {
                 return;
             }
         }

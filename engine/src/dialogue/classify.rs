@@ -67,12 +67,12 @@ impl<'a> Work<'a> {
     /// Handles a message that matches no intent: says the fallback text or, after the author's number of tries, hands
     /// off.
     pub(super) fn not_understood(&mut self) {
-        self.turn.state.misses += 1;
+        self.turn.state.fallbacks += 1;
         self.turn.handler = AnsweredBy::Fallback;
         let fallback = &self.catalogue().fallback;
-        if fallback.then_hand_off && self.turn.state.misses >= fallback.tries {
-            self.trace(format!("{} consecutive fallbacks: hand-off", self.turn.state.misses));
-            self.turn.state.misses = 0;
+        if fallback.then_hand_off && self.turn.state.fallbacks >= fallback.tries {
+            self.trace(format!("{} consecutive fallbacks: hand-off", self.turn.state.fallbacks));
+            self.turn.state.fallbacks = 0;
             self.call_person(None);
         } else {
             self.say_fallback();

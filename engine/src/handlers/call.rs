@@ -137,7 +137,6 @@ pub(super) fn begin_deadline(deadline: Instant) {
     DEADLINE.set(Some(deadline));
 }
 
-/// Ends the deadline.
 pub(super) fn end_deadline() {
     DEADLINE.set(None);
 }

@@ -7,7 +7,6 @@ use serde_json::Value;
 pub enum Effect {
     /// Say a text, with quick replies.
     Say {
-        /// The text.
         text: String,
         /// Quick replies.
         suggestions: Vec<String>,
@@ -18,12 +17,10 @@ pub enum Effect {
     Payload(Value),
     /// Ask for a slot.
     Ask {
-        /// The slot.
         slot: String,
         /// Replaces the slot's own question.
         text: Option<String>,
     },
-    /// Set a slot.
     SetSlot(String, Value),
     /// Activate a context for this number of turns.
     SetContext(String, u32),

@@ -85,25 +85,25 @@ fn differs(catalogue: &Catalogue, expectation: &Expectation, turn: &Turn) -> Opt
         replacements: match several {
             // A single condition cannot describe several entities.
             true => Vec::new(),
-            false => mended(&expectation.matcher, value, &expectation.location.pointer, catalogue),
+            false => corrected(&expectation.matcher, value, &expectation.location.pointer, catalogue),
         },
     })
 }
 
 /// The replacements that make a condition match a value. In lists and maps it replaces only the parts that do not
 /// match, so that the rest, comments included, stays as it is.
-fn mended(matcher: &Matcher, value: Value, pointer: &str, catalogue: &Catalogue) -> Vec<(String, Value)> {
+fn corrected(matcher: &Matcher, value: Value, pointer: &str, catalogue: &Catalogue) -> Vec<(String, Value)> {
     match (matcher, value) {
         (matcher, value) if matcher.holds(&value, catalogue) => Vec::new(),
         (Matcher::Items(items), Value::Array(values))
             if items.len() == values.len() && !items.iter().any(|item| matches!(item, Matcher::Rest)) =>
         {
             let each = items.iter().zip(values).enumerate();
-            each.flat_map(|(at, (item, value))| mended(item, value, &child(pointer, at), catalogue)).collect()
+            each.flat_map(|(at, (item, value))| corrected(item, value, &child(pointer, at), catalogue)).collect()
         }
         (Matcher::Fields(fields), Value::Object(mut values)) if fields.keys().all(|key| values.contains_key(key)) => {
             let each = fields.iter().filter_map(|(key, field)| Some((key, field, values.remove(key)?)));
-            each.flat_map(|(key, field, value)| mended(field, value, &child(pointer, key), catalogue)).collect()
+            each.flat_map(|(key, field, value)| corrected(field, value, &child(pointer, key), catalogue)).collect()
         }
         (matcher, value) if matcher.is_replaceable() => vec![(pointer.to_owned(), value)],
         _ => Vec::new(),

@@ -90,7 +90,6 @@ impl Fixture {
     }
 }
 
-/// A user of a fixture.
 #[derive(Clone, Debug, Default)]
 pub struct FixtureUser {
     /// The id that scripts see.
@@ -180,7 +179,6 @@ pub enum Subject {
     Type,
     /// The language of the reply.
     Language,
-    /// The catalogue's version.
     CatalogueVersion,
     /// The probability of the best intent.
     Probability,

@@ -69,7 +69,7 @@ pub struct StateFile {
     pub form: Option<FormFile>,
     /// Number of consecutive fallbacks.
     #[serde(default)]
-    pub misses: u32,
+    pub fallbacks: u32,
 }
 
 impl StateFile {
@@ -83,9 +83,9 @@ impl StateFile {
                 intent: crate::ids::IntentId::new(&form.intent),
                 slot: form.slot.clone(),
                 filled: Vec::new(),
-                misses: 0,
+                fallbacks: 0,
             }),
-            misses: self.misses,
+            fallbacks: self.fallbacks,
             ..DialogueState::default()
         }
     }

@@ -138,7 +138,7 @@ fn a_form_without_its_intent_is_told_in_the_authors_words() {
     second.state = first.state.clone();
     let turn = second.say("A-1042");
     assert_eq!((turn.text().as_str(), turn.handler), ("It has changed.", AnsweredBy::Dropped));
-    assert_eq!((second.state.form.clone(), second.state.misses), (None, 0));
+    assert_eq!((second.state.form.clone(), second.state.fallbacks), (None, 0));
 }
 
 /// The intent exists, but not the slot that was asked for: the form goes on with the other slots.

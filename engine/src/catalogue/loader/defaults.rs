@@ -10,7 +10,7 @@ use crate::{
 
 pub const DEFAULT_CLARIFY: [(&str, &str); 2] =
     [("en", "Did you mean: {first}, or {second}?"), ("ru", "Вы имели в виду: {first} или {second}?")];
-pub const DEFAULT_HANDOFF: [(&str, &str); 2] =
+pub const DEFAULT_HAND_OFF: [(&str, &str); 2] =
     [("en", "One moment, I am passing you to a colleague."), ("ru", "Минуту, передаю вас коллеге.")];
 pub const DEFAULT_DROPPED: [(&str, &str); 2] = [
     ("en", "Sorry, this has just changed on our side. Please ask me once more."),
