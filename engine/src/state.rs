@@ -95,7 +95,8 @@ pub struct Form {
     pub filled: Vec<String>,
     /// Number of consecutive answers that did not fit.
     #[serde(default)]
-    pub fallbacks: u32,
+    #[serde(rename = "misses")]
+    pub unanswered: u32,
 }
 
 /// Two intents that were about equally likely, and the message.

@@ -70,7 +70,7 @@ pub enum RecordSource {
 /// Options of all sources.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
-    /// The file to create, or the folder for a log; the default is standard output.
+    /// The file to create, or the folder for a log with several conversations; the default is standard output.
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
     /// The name of the fixture.

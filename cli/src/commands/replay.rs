@@ -77,7 +77,7 @@ pub struct ReplayOptions {
     #[arg(long, value_enum, default_value_t = RemoteChannel::Native, requires = "url")]
     channel: RemoteChannel,
     /// The key of the Rasa channel.
-    #[arg(long, env = "BANTER_CHANNEL_KEY", hide_env_values = true, requires = "url")]
+    #[arg(long, env = "BANTER_CHANNEL__KEY", hide_env_values = true, requires = "url")]
     key: Option<String>,
     /// The maximum number of messages per second that are sent to servers.
     #[arg(long, value_name = "N", requires = "url", value_parser = parse_rate)]

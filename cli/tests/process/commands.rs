@@ -1,6 +1,7 @@
 //! Commands: their output and exit codes.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
     path::Path,
@@ -9,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::banter;
+use crate::{replay::warm_folder, support::banter};
 
 pub struct Ran {
     pub code: i32,
@@ -247,5 +248,22 @@ fn a_variable_that_is_not_utf8_is_an_error() {
         let latin: &std::ffi::OsStr = latin;
         let ran = run(banter(folder.path()).args(["serve", "--port", "0"]).env(name, latin));
         assert!(ran.code == 2 && ran.err.contains(&format!("{name} is not UTF-8")), "{name}: {}", ran.err);
+    }
+}
+
+/// A variable that the help names is also a valid setting: `BANTER_` variables are checked.
+#[test]
+fn variables_of_the_help_are_accepted() {
+    let folder = warm_folder();
+    let mut found = BTreeSet::new();
+    for command in ["serve", "replay", "reload", "versions", "fleet", "rollback", "promote", "admin", "record"] {
+        let help = run(banter(folder.path()).args([command, "--help"])).out;
+        let names = help.split("[env: ").skip(1).filter_map(|rest| rest.split([']', '=']).next());
+        found.extend(names.map(|name| name.trim().to_owned()));
+    }
+    assert!(!found.is_empty(), "the help names variables");
+    for name in found {
+        let told = run(banter(folder.path()).args(["check", "--no-model"]).env(&name, "a key"));
+        assert_eq!(told.code, 0, "{name}: {}", told.err);
     }
 }

@@ -161,16 +161,16 @@ impl<'a> Work<'a> {
     fn ask_again(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
         self.turn.kind = TurnKind::Form;
         self.turn.intent = Some(intent.id.clone());
-        let fallbacks = self.turn.state.form.as_ref().map_or(0, |form| form.fallbacks) + 1;
-        if fallbacks > self.catalogue().fallback.tries {
-            self.rule(format!("`{}` was not answered {fallbacks} times: the form ends", slot.name));
+        let unanswered = self.turn.state.form.as_ref().map_or(0, |form| form.unanswered) + 1;
+        if unanswered > self.catalogue().fallback.tries {
+            self.rule(format!("`{}` was not answered {unanswered} times: the form ends", slot.name));
             self.turn.state.form = None;
             return self.not_understood();
         }
         self.rule(format!("the message has no answer for `{}`", slot.name));
         self.turn.handler = AnsweredBy::Form;
         if let Some(form) = &mut self.turn.state.form {
-            form.fallbacks = fallbacks;
+            form.unanswered = unanswered;
         }
         match slot.retry.as_ref().or(slot.ask.as_ref()) {
             Some(text) => self.say(text, Vec::new(), &[]),
@@ -211,7 +211,7 @@ impl<'a> Work<'a> {
         self.turn.state.slots.insert(slot.to_owned(), value);
         if let Some(form) = &mut self.turn.state.form {
             form.filled.push(slot.to_owned());
-            form.fallbacks = 0;
+            form.unanswered = 0;
         }
     }
 
@@ -243,7 +243,7 @@ impl<'a> Work<'a> {
         filled.dedup();
         filled.retain(|name| name != &slot.name);
         self.turn.state.slots.remove(&slot.name);
-        self.turn.state.form = Some(Form { intent: intent.id.clone(), slot: slot.name.clone(), filled, fallbacks: 0 });
+        self.turn.state.form = Some(Form { intent: intent.id.clone(), slot: slot.name.clone(), filled, unanswered: 0 });
         match (text, &slot.ask) {
             (Some(text), _) => self.turn.outputs.push(crate::turn::Output::Text { text, suggestions: Vec::new() }),
             (None, Some(ask)) => self.say(ask, Vec::new(), &[]),

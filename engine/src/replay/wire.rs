@@ -69,6 +69,7 @@ pub struct StateFile {
     pub form: Option<FormFile>,
     /// Number of consecutive fallbacks.
     #[serde(default)]
+    #[serde(rename = "misses")]
     pub fallbacks: u32,
 }
 
@@ -83,7 +84,7 @@ impl StateFile {
                 intent: crate::ids::IntentId::new(&form.intent),
                 slot: form.slot.clone(),
                 filled: Vec::new(),
-                fallbacks: 0,
+                unanswered: 0,
             }),
             fallbacks: self.fallbacks,
             ..DialogueState::default()
