@@ -6,6 +6,7 @@ pub mod contract;
 mod dialogues;
 mod errors;
 mod google;
+mod languages;
 mod messages;
 mod permissions;
 mod service;
