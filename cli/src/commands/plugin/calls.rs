@@ -152,7 +152,9 @@ pub(super) fn call_once(config: &Config, name: &str, arguments: &CallArgs, as_js
     let subject = CheckedCall::find(config, name)?;
     let runtime = runtime(0)?;
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
+    let spinner = Spinner::new(format!("compiling {name}"));
     let plugin = load(&sandbox, &subject)?;
+    drop(spinner);
     let called = call_plugin(&*plugin, arguments)?;
     if as_json {
         print(format!("{:#}", told(&called)));
