@@ -3,7 +3,9 @@
 
 mod catalog;
 mod dialogues;
+mod google;
 mod sessions;
+mod tokens;
 mod users;
 
 use std::{str::FromStr, time::Duration};

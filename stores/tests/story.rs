@@ -27,6 +27,10 @@ mod catalog;
 mod dialogue_removal;
 #[path = "story/google.rs"]
 mod google;
+#[path = "story/passing.rs"]
+mod passing;
+#[path = "story/records.rs"]
+mod records;
 #[path = "services/mod.rs"]
 mod services;
 
@@ -233,16 +237,16 @@ async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     let dialogue = dialogues(stores, ann, bob).await;
     turns(stores, ann, dialogue).await;
     history(stores, ann, bob, dialogue).await;
-    sessions(stores, ann).await;
-    limits(stores).await;
+    passing::sessions(stores, ann).await;
+    passing::limits(stores).await;
     if has_cache {
-        cache(stores, ann, dialogue).await;
+        passing::cache(stores, ann, dialogue).await;
     }
-    bus(stores).await;
+    passing::bus(stores).await;
     catalog::story(stores, ann).await;
-    records(stores, ann).await;
+    records::exported(stores, ann).await;
     dialogue_removal::story(stores).await;
-    removal(stores, bob).await;
+    records::removed(stores, bob).await;
     stores.ping().await.unwrap();
     (ann, bob)
 }
@@ -374,128 +378,4 @@ async fn history(stores: &Stores, ann: UserId, bob: UserId, dialogue: DialogueId
     assert_eq!(texts(ann, HistoryQuery { dialogue: Some(DialogueId(99)), ..all.clone() }).await.len(), 0);
     let elsewhere = HistoryQuery { dialogue: Some(DialogueId(99)), before: Some(format!("{:024x}", 3)), ..all };
     assert_eq!(texts(ann, elsewhere).await.len(), 0, "a message of another dialogue");
-}
-
-async fn sessions(stores: &Stores, user: UserId) {
-    let sessions = &stores.sessions;
-    let session = |family: &str| Session { user, family: family.to_owned() };
-    for (token, family) in [("a", "f"), ("b", "f"), ("c", "g")] {
-        sessions.put(token, session(family), Duration::from_secs(900)).await.unwrap();
-    }
-    let alive = async |token: &str, family: &str| sessions.is_alive(token, &session(family)).await.unwrap();
-    assert!(alive("a", "f").await && alive("b", "f").await && alive("c", "g").await);
-    assert!(!alive("z", "f").await && !alive("a", "g").await);
-    let other = Session { user: UserId(1), family: "g".to_owned() };
-    assert!(!sessions.is_alive("c", &other).await.unwrap(), "of another user");
-    sessions.revoke_family("f").await.unwrap();
-    assert!(!alive("a", "f").await && !alive("b", "f").await);
-    assert!(alive("c", "g").await);
-}
-
-async fn limits(stores: &Stores) {
-    for _ in 0..3 {
-        assert_eq!(stores.limits.hit("k", 3).await.unwrap(), None);
-    }
-    assert!(stores.limits.hit("k", 3).await.unwrap().is_some_and(|seconds| (1..=61).contains(&seconds)));
-    assert_eq!(stores.limits.hit("other", 3).await.unwrap(), None);
-}
-
-async fn cache(stores: &Stores, user: UserId, dialogue: DialogueId) {
-    let last = LastTurn { seq: 7, state: DialogueState::default() };
-    let answer = StoredAnswer { request_hash: [3; 32], response: "re".to_owned(), outputs: json!([]) };
-    let turn = Remembered { user, dialogue, last: &last, answer: Some(("k", answer.clone())) };
-    stores.cache.remember(turn).await;
-    let whole = Recalled { last: Some((dialogue, last.clone())), answer: Some(answer) };
-    assert_eq!(stores.cache.recall(user, Some("k")).await, whole);
-    assert_eq!(stores.cache.recall(user, None).await, Recalled { answer: None, ..whole.clone() });
-    assert_eq!(
-        stores.cache.recall(UserId(1), Some("k")).await,
-        Recalled::default(),
-        "the cache of other users is not visible"
-    );
-    stores.cache.forget(user).await.unwrap();
-    assert_eq!(stores.cache.recall(user, Some("k")).await, Recalled::default());
-}
-
-async fn bus(stores: &Stores) {
-    let mut events = stores.bus.subscribe();
-    // A new listener may miss the first messages.
-    for _ in 0..100 {
-        stores.bus.publish("topic", "some text").await.unwrap();
-        if let Ok(event) = tokio::time::timeout(Duration::from_millis(100), events.recv()).await {
-            assert_eq!(event.unwrap(), BusEvent::Message { topic: "topic".to_owned(), text: "some text".to_owned() });
-            return;
-        }
-    }
-    panic!("no message arrived over the bus");
-}
-
-async fn records(stores: &Stores, user: UserId) {
-    let (users, dialogues, turns) = (&stores.users, &stores.dialogues, &stores.turns);
-    let record = users.user_record(user).await.unwrap().unwrap();
-    let identity = |provider: &str, subject: &str, secret: Option<&str>| IdentityRecord {
-        provider: provider.to_owned(),
-        subject: subject.to_owned(),
-        secret: secret.map(str::to_owned),
-        verified: false,
-        profile: None,
-    };
-    let ann = identity("password", "ann@mail.example", Some("phc2"));
-    assert_eq!(record, UserRecord { created_at: 1, identities: vec![ann.clone()] });
-    assert_eq!(users.user_record(UserId(999)).await.unwrap(), None);
-    assert_eq!(users.import_user(&record, "export 1").await.unwrap(), Import::Taken(ann));
-
-    let cid = UserRecord { created_at: 4, identities: vec![identity("channel", "cid", None)] };
-    let Import::New(imported) = users.import_user(&cid, "export 1").await.unwrap() else { panic!("not new") };
-    assert_eq!(users.import_user(&cid, "export 1").await.unwrap(), Import::Resumed(imported));
-    let old = dialogues.of_user(user).await.unwrap();
-    assert_eq!(old.len(), 1);
-    let dialogue = dialogues.import_dialogue(imported, &old[0]).await.unwrap();
-    assert_eq!(dialogues.import_dialogue(imported, &old[0]).await.unwrap(), dialogue);
-    assert_eq!(dialogues.of_user(imported).await.unwrap(), [DialogueRecord { id: dialogue, ..old[0].clone() }]);
-    assert_eq!(dialogues.default_dialogue(imported, 5).await.unwrap(), Some(dialogue));
-
-    let mut exported = turns.page(user, None, 2).await.unwrap();
-    exported.extend(turns.page(user, Some(&exported[1].id), 2).await.unwrap());
-    let texts: Vec<&str> = exported.iter().map(|turn| turn.text.as_str()).collect();
-    assert_eq!(texts, ["привет\u{0}", "two", "three"]);
-    assert_eq!(exported[0], NewTurn { idempotency: None, ..turn(user, old[0].id, 1, "привет\u{0}") });
-    assert!(turns.page(user, Some(&exported[2].id), 2).await.unwrap().is_empty());
-    let gone = turns.page(user, Some("0123456789abcdef01234567"), 2).await;
-    assert!(gone.is_err(), "an export must not end early when a turn is deleted meanwhile");
-    assert_eq!(turns.all_kept(user).await.unwrap(), BTreeMap::from([("n".to_owned(), json!(2))]));
-    let entry = AuditEntry { at: 1, actor: None, action: "tested", subject: Some(user), detail: json!({}) };
-    users.audit(&entry).await.unwrap();
-}
-
-async fn removal(stores: &Stores, user: UserId) {
-    let dialogue = stores.dialogues.default_dialogue(user, 1).await.unwrap().unwrap();
-    let mut first = turn(user, dialogue, 1, "soon gone");
-    first.id = "b".repeat(24);
-    first.kept = BTreeMap::from([("n".to_owned(), json!(1))]);
-    assert_eq!(stores.turns.submit(first).await.unwrap().await.unwrap(), Appended::Stored);
-    let token = RefreshToken { hash: [50; 32], family: "h".to_owned(), user, expires_at: 100 };
-    assert!(stores.users.add_refresh_token(&token, None).await.unwrap());
-    assert!(stores.users.exists(user).await.unwrap());
-
-    assert_eq!(stores.users.begin_deletion(UserId(999), 5).await.unwrap(), None);
-    for _ in 0..2 {
-        assert_eq!(stores.users.begin_deletion(user, 5).await.unwrap(), Some(vec!["h".to_owned()]));
-    }
-    assert_eq!(stores.users.unfinished_deletions().await.unwrap(), [user]);
-    assert_eq!(stores.users.user_record(user).await.unwrap(), None);
-    assert!(!stores.users.exists(user).await.unwrap());
-    let late = RefreshToken { hash: [51; 32], ..token };
-    assert!(!stores.users.add_refresh_token(&late, None).await.unwrap(), "the user can no longer log in");
-    assert!(stores.users.find_identity(Provider::Channel, "ann@mail.example").await.unwrap().is_none());
-    assert_eq!(stores.users.find_refresh_token(&[50; 32], 6).await.unwrap(), None);
-    while stores.turns.remove_some(user).await.unwrap() {}
-    assert!(stores.turns.page(user, None, 9).await.unwrap().is_empty());
-    assert!(stores.turns.all_kept(user).await.unwrap().is_empty());
-    let entry = AuditEntry { at: 1, actor: None, action: "tested", subject: Some(user), detail: json!({}) };
-    for _ in 0..2 {
-        stores.users.finish_deletion(user, &entry).await.unwrap();
-    }
-    assert!(stores.users.unfinished_deletions().await.unwrap().is_empty());
-    assert_eq!(stores.dialogues.owner(dialogue).await.unwrap(), None);
 }

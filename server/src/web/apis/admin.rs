@@ -1,5 +1,6 @@
 //! Routes for administrators: versions of the bot, activation, the fleet, and the audit log.
 
+mod change;
 mod publish;
 mod upload;
 
@@ -16,12 +17,11 @@ use banter_stores::{
 use rocket::{
     Request, Route, State, get,
     http::{ContentType, Header},
-    post,
     request::{FromRequest, Outcome},
     routes,
     serde::json::Json,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::{
     IntoParams, IntoResponses, OpenApi, ToSchema,
     openapi::{
@@ -38,7 +38,7 @@ use crate::{
     },
     web::{
         app::App,
-        body::{Body, refuse},
+        body::refuse,
         context::RequestContext,
         document::problems,
         guard::{
@@ -55,13 +55,37 @@ const ROWS: (u32, u32) = (50, 100);
 pub use upload::limits;
 
 pub fn routes() -> Vec<Route> {
-    routes![publish::publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit]
+    routes![
+        publish::publish,
+        versions,
+        version,
+        bundle,
+        diff,
+        change::activate,
+        change::rollback,
+        change::canary,
+        change::promote,
+        fleet,
+        audit
+    ]
 }
 
 /// The description of this API.
 #[derive(OpenApi)]
 #[openapi(
-    paths(publish::publish, versions, version, bundle, diff, activate, rollback, canary, promote, fleet, audit),
+    paths(
+        publish::publish,
+        versions,
+        version,
+        bundle,
+        diff,
+        change::activate,
+        change::rollback,
+        change::canary,
+        change::promote,
+        fleet,
+        audit
+    ),
     components(schemas(GateStep))
 )]
 pub struct ApiDescription;
@@ -79,34 +103,6 @@ struct Version {
 struct AuditLog {
     lines: Vec<AuditLine>,
 }
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct VersionChoice {
-    /// At least the first four digits of the id.
-    version: String,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct RollbackChoice {
-    /// At least the first four digits of the id.
-    version: Option<String>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct CanaryChoice {
-    /// At least the first four digits of the id.
-    version: String,
-    /// The share of the users.
-    #[schema(minimum = 1, maximum = 99)]
-    percent: u8,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct EmptyObject {}
 
 /// A response with the resulting generation as `ETag`, for the next `If-Match`.
 #[derive(rocket::Responder)]
@@ -273,106 +269,6 @@ async fn diff(
     Ok(Json(context.run(app.queries.diff(from, to)).await?))
 }
 
-/// Activate a stored version for all users.
-///
-/// Needs the scope `activate`.
-#[utoipa::path(
-    tag = "admin",
-    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
-    params(IfMatch),
-    request_body = VersionChoice,
-    responses(
-        (status = 200, description = "The new activation", body = Activation, headers(("ETag", description = "The generation, for `If-Match`"))),
-        Admin<admin::Activate>, IfMatch, Body<VersionChoice>, ReleaseError,
-    ),
-)]
-#[post("/admin/activate", data = "<body>")]
-async fn activate(
-    admin: Admin<admin::Activate>,
-    expected: IfMatch,
-    body: Body<VersionChoice>,
-    context: RequestContext,
-    app: &State<Arc<App>>,
-) -> Result<Tagged<Activation>, Problem> {
-    tagged(context.run(app.releases.activate(&body.value.version, expected.0, &admin.actor)).await?)
-}
-
-/// Go back to a version.
-///
-/// Without `version`, this ends the canary, or else returns to the version before.
-///
-/// Needs the scope `activate`.
-#[utoipa::path(
-    tag = "admin",
-    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
-    params(IfMatch),
-    request_body = RollbackChoice,
-    responses(
-        (status = 200, description = "The new activation", body = Activation, headers(("ETag", description = "The generation, for `If-Match`"))),
-        Admin<admin::Activate>, IfMatch, Body<RollbackChoice>, ReleaseError,
-    ),
-)]
-#[post("/admin/rollback", data = "<body>")]
-async fn rollback(
-    admin: Admin<admin::Activate>,
-    expected: IfMatch,
-    body: Body<RollbackChoice>,
-    context: RequestContext,
-    app: &State<Arc<App>>,
-) -> Result<Tagged<Activation>, Problem> {
-    let version = body.value.version.as_deref();
-    tagged(context.run(app.releases.roll_back(version, expected.0, &admin.actor)).await?)
-}
-
-/// Serve a stored version to a share of the users, always the same ones.
-///
-/// Needs the scope `activate`.
-#[utoipa::path(
-    tag = "admin",
-    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
-    params(IfMatch),
-    request_body = CanaryChoice,
-    responses(
-        (status = 200, description = "The new activation", body = Activation, headers(("ETag", description = "The generation, for `If-Match`"))),
-        Admin<admin::Activate>, IfMatch, Body<CanaryChoice>, ReleaseError,
-    ),
-)]
-#[post("/admin/canary", data = "<body>")]
-async fn canary(
-    admin: Admin<admin::Activate>,
-    expected: IfMatch,
-    body: Body<CanaryChoice>,
-    context: RequestContext,
-    app: &State<Arc<App>>,
-) -> Result<Tagged<Activation>, Problem> {
-    let CanaryChoice { version, percent } = &body.value;
-    tagged(context.run(app.releases.canary(version, *percent, expected.0, &admin.actor)).await?)
-}
-
-/// Activate the canary for all users.
-///
-/// Needs the scope `activate`.
-#[utoipa::path(
-    tag = "admin",
-    security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
-    params(IfMatch),
-    request_body = EmptyObject,
-    responses(
-        (status = 200, description = "The new activation", body = Activation, headers(("ETag", description = "The generation, for `If-Match`"))),
-        Admin<admin::Activate>, IfMatch, Body<EmptyObject>, ReleaseError,
-    ),
-)]
-#[post("/admin/promote", data = "<_body>")]
-async fn promote(
-    admin: Admin<admin::Activate>,
-    expected: IfMatch,
-    _body: Body<EmptyObject>,
-    context: RequestContext,
-    app: &State<Arc<App>>,
-) -> Result<Tagged<Activation>, Problem> {
-    tagged(context.run(app.releases.promote(expected.0, &admin.actor)).await?)
-}
-
 /// List the servers, what they run, and the outcomes of turns by version.
 ///
 /// Needs the scope `read`.
@@ -424,11 +320,6 @@ async fn audit(
     let before = before.map(|before| before.parse::<i64>().map_err(invalid)).transpose()?;
     let lines = context.run::<_, StoreError>(app.queries.audit_log(limit, before)).await?;
     Ok(Json(AuditLog { lines }))
-}
-
-fn tagged(activation: Activation) -> Result<Tagged<Activation>, Problem> {
-    let generation = activation.generation;
-    Ok(Tagged::new(activation, generation))
 }
 
 fn state_of(activation: Option<&Activation>) -> (Option<&str>, i64) {
