@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use banter_stores::{DIALOGUE_GONE, DialogueId, StoreError, Stores, UserId, clock::SharedClock};
+use futures::future::join_all;
 use thiserror::Error;
 
 use crate::conversations::FRESH;
@@ -67,8 +68,7 @@ impl Dialogues {
         if !self.stores.dialogues.begin_removal(user, dialogue, self.clock.now()).await? {
             return Err(DialogueError::Unknown);
         }
-        self.stores.bus.publish(DIALOGUE_GONE, &dialogue.0.to_string()).await?;
-        self.remove_turns(user, dialogue).await?;
+        self.hide(user, dialogue).await?;
         let this = Arc::clone(self);
         tokio::spawn(async move { this.finish(user, dialogue).await });
         Ok(())
@@ -78,9 +78,7 @@ impl Dialogues {
     pub async fn resume(self: Arc<Self>) {
         match self.stores.dialogues.unfinished_removals().await {
             Ok(unfinished) => {
-                for (user, dialogue) in unfinished {
-                    self.finish(user, dialogue).await;
-                }
+                join_all(unfinished.into_iter().map(|(user, dialogue)| self.finish(user, dialogue))).await;
             }
             Err(error) => tracing::warn!(%error, "deleted dialogues are finished at the next start"),
         }
@@ -88,14 +86,22 @@ impl Dialogues {
 
     /// Removes what was on its way, and then the dialogue itself.
     async fn finish(&self, user: UserId, dialogue: DialogueId) {
-        tokio::time::sleep(IN_FLIGHT).await;
         let finished = async {
+            // The process that began may have told nobody.
+            self.hide(user, dialogue).await?;
+            tokio::time::sleep(IN_FLIGHT).await;
             self.remove_turns(user, dialogue).await?;
             self.stores.dialogues.finish_removal(dialogue).await
         };
         if let Err(error) = finished.await {
             tracing::warn!(%error, dialogue = dialogue.0, "a deleted dialogue is finished at the next start");
         }
+    }
+
+    /// Tells all servers that the dialogue is gone, and removes its turns.
+    async fn hide(&self, user: UserId, dialogue: DialogueId) -> Result<(), StoreError> {
+        self.stores.bus.publish(DIALOGUE_GONE, &dialogue.0.to_string()).await?;
+        self.remove_turns(user, dialogue).await
     }
 
     async fn remove_turns(&self, user: UserId, dialogue: DialogueId) -> Result<(), StoreError> {
