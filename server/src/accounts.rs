@@ -136,7 +136,9 @@ impl Accounts {
             }
         }
         let user = self.prove(&email, password).await?;
-        self.issue(VerifiedIdentity::Password { user, email }, Keeping::Pair).await
+        let issued = self.issue(VerifiedIdentity::Password { user, email }, Keeping::Pair).await;
+        // The password was right, and has ended since.
+        issued.map_err(|error| if matches!(error, AccountError::Token) { AccountError::WrongPassword } else { error })
     }
 
     async fn prove(&self, email: &str, password: String) -> Result<UserId, AccountError> {
