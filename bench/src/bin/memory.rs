@@ -181,21 +181,15 @@ fn load(part: Part) {
     }
 }
 
-/// A sandbox with the compiled plugins of the server's data folder.
-fn sandbox() -> Sandbox {
+/// Loads the demo bot as the server does, with or without its plugins. Their compiled code is in the server's data
+/// folder.
+fn bot(folder: &Path, with_plugins: bool, rest: impl Fn()) {
     let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|error| fail(&error.to_string()));
     let sandbox = Sandbox::observing(runtime.handle().clone(), Some(root().join(".cache/bench/memory/plugins")));
-    // It lives as long as the process.
-    std::mem::forget(runtime);
-    sandbox
-}
-
-/// Loads the demo bot as the server does, with or without its plugins.
-fn bot(folder: &Path, with_plugins: bool, rest: impl Fn()) {
     let mut diagnostics = Diagnostics::default();
     let mut bundle = Bundle::read(folder, &mut diagnostics).unwrap_or_else(|error| fail(&error.to_string()));
     bundle.files.retain(|path, _| with_plugins || !path.ends_with(".wasm"));
-    let catalogue = loader::load(&bundle, &Scripting::new(), &sandbox(), &mut diagnostics);
+    let catalogue = loader::load(&bundle, &Scripting::new(), &sandbox, &mut diagnostics);
     let catalogue = black_box(catalogue.unwrap_or_else(|| fail(&diagnostics.render(false))));
     rest();
     drop(catalogue);

@@ -166,6 +166,8 @@ fn wrong_configuration_is_refused() {
         (vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", "98765")], "is shorter than 32 bytes".to_owned()),
         (vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", "")], "is missing".to_owned()),
         (vec![("ALGORITHM", "none")], "auth.algorithm".to_owned()),
+        (vec![("SECURE_HTTP_HTTPS", "perhaps")], "expected true or false".to_owned()),
+        (vec![("SECRET_KEY_JWT", "[oops")], "SECRET_KEY_JWT begins with `[`, but is not a list of secrets".to_owned()),
         (vec![("DATABASE_HOST", "db")], "DATABASE_HOST is set".to_owned()),
         (vec![("BANTER_EMBEDDING__LIBRARY", "/nowhere.so")], "/nowhere.so".to_owned()),
         (vec![("BANTER_EMBEDDING__PATH", "/nowhere")], "/nowhere/model.onnx".to_owned()),

@@ -3,6 +3,7 @@
 mod at_once;
 mod client;
 mod commands;
+mod environment;
 mod hostile;
 mod install;
 mod killed;

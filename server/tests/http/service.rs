@@ -31,6 +31,31 @@ async fn only_the_front_end_may_ask_from_elsewhere() {
         .await;
     assert_eq!(preflight.status().code, 204);
     assert_eq!(preflight.headers().get_one("Access-Control-Allow-Credentials"), Some("true"));
+    let allowed = preflight.headers().get_one("Access-Control-Allow-Headers").unwrap();
+    for header in ["Idempotency-Key", "If-Match", "X-Admin-Key", "Authorization", "Content-Type"] {
+        assert!(allowed.contains(header), "{header} is not in {allowed}");
+    }
+    let exposed = preflight.headers().get_one("Access-Control-Expose-Headers").unwrap();
+    assert!(exposed.contains("ETag") && exposed.contains("X-Request-Id"), "{exposed}");
+}
+
+/// On answers, on errors, and on paths that do not exist.
+#[rocket::async_test]
+async fn every_response_tells_browsers_what_not_to_do() {
+    let server = server().await;
+    for path in ["/live", "/me", "/nowhere"] {
+        let answer = server.get(path, &[]).await;
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.header(name), value, "{path}: {name}");
+        }
+        assert_eq!(answer.header("strict-transport-security"), "", "{path}: without secure cookies");
+    }
 }
 
 #[rocket::async_test]
