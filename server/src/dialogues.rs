@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::{DIALOGUE_GONE, DialogueId, StoreError, Stores, UserId, clock::SharedClock};
+use banter_stores::{DialogueId, News, StoreError, Stores, UserId, clock::SharedClock};
 use futures::future::join_all;
 use thiserror::Error;
 
@@ -100,7 +100,7 @@ impl Dialogues {
 
     /// Tells all servers that the dialogue is gone, and removes its turns.
     async fn hide(&self, user: UserId, dialogue: DialogueId) -> Result<(), StoreError> {
-        self.stores.bus.publish(DIALOGUE_GONE, &dialogue.0.to_string()).await?;
+        self.stores.bus.publish(News::DialogueGone(dialogue)).await?;
         self.remove_turns(user, dialogue).await
     }
 

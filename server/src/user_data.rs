@@ -15,7 +15,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use banter_stores::{
-    Appended, AuditEntry, DialogueRecord, Import, Millis, NewTurn, StoreError, Stores, USER_GONE, UserId, UserRecord,
+    Appended, AuditEntry, DialogueRecord, Import, Millis, NewTurn, News, StoreError, Stores, UserId, UserRecord,
     clock::Clock,
 };
 
@@ -236,7 +236,7 @@ pub async fn delete(stores: &Stores, clock: &dyn Clock, user: UserId) -> Result<
     for family in families {
         stores.sessions.revoke_family(&family).await?;
     }
-    stores.bus.publish(USER_GONE, &user.0.to_string()).await?;
+    stores.bus.publish(News::UserGone(user)).await?;
     while stores.turns.remove_some(user).await? {}
     tokio::time::sleep(IN_FLIGHT).await;
     while stores.turns.remove_some(user).await? {}

@@ -9,10 +9,11 @@ use std::{
 
 use crate::{
     StoreError, Stores,
+    bus::LocalBus,
     clock::SharedClock,
     config::{SqliteConfig, StoresConfig, Urls},
     external::External,
-    memory::{LocalBus, MemoryLimits, MemorySessions, NoCache},
+    memory::{MemoryLimits, MemorySessions, NoCache},
     sqlite::SqliteStore,
 };
 

@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod breaker;
+pub mod bus;
 pub mod catalog;
 pub mod clock;
 pub mod config;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use bus::{Bus, BusEvent, News, Topic};
 pub use passing::*;
 pub use turns::*;
 pub use users::*;

@@ -1,4 +1,4 @@
-//! What the embedded backend keeps in the process: sessions, rate limits and the bus. They end with the process, by
+//! What the embedded backend keeps in the process: sessions and rate limits. They end with the process, by
 //! design: clients refresh their access tokens.
 
 use std::{
@@ -11,11 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use moka::{Expiry, sync::Cache};
-use tokio::sync::broadcast;
 
 use super::{
-    Bus, BusEvent, Millis, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError, TurnCache, UserId,
-    UserStore, clock::SharedClock,
+    Millis, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError, TurnCache, UserId, UserStore,
+    clock::SharedClock,
 };
 
 /// Bound on entries, whatever clients do.
@@ -145,33 +144,6 @@ impl TurnCache for NoCache {
 
     async fn forget(&self, _user: UserId) -> Result<(), StoreError> {
         Ok(())
-    }
-}
-
-/// Events that a slow receiver may be behind.
-const BACKLOG: usize = 1_024;
-
-/// A bus with one server on it.
-pub struct LocalBus {
-    sender: broadcast::Sender<BusEvent>,
-}
-
-impl Default for LocalBus {
-    fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BACKLOG) }
-    }
-}
-
-#[async_trait]
-impl Bus for LocalBus {
-    async fn publish(&self, topic: &str, text: &str) -> Result<(), StoreError> {
-        // Without a receiver there is nobody to reach.
-        let _ = self.sender.send(BusEvent::Message { topic: topic.to_owned(), text: text.to_owned() });
-        Ok(())
-    }
-
-    fn subscribe(&self) -> broadcast::Receiver<BusEvent> {
-        self.sender.subscribe()
     }
 }
 

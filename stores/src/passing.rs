@@ -1,4 +1,4 @@
-//! Traits for data that need not survive a restart: sessions, caches, counters, and messages between servers.
+//! Traits for data that need not survive a restart: sessions, caches and counters.
 
 use std::time::Duration;
 
@@ -68,29 +68,4 @@ pub trait TurnCache: Send + Sync {
 pub trait RateLimits: Send + Sync {
     /// Counts an event. Returns the seconds to wait if the current one-minute window has more than `limit` events.
     async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError>;
-}
-
-/// An event on the bus.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BusEvent {
-    /// A message published by any server, including this one.
-    Message { topic: String, text: String },
-    /// The connection was lost and is restored: messages may have been missed.
-    Reconnected,
-}
-
-/// Topic for deleted dialogues; the text is the dialogue's id.
-pub const DIALOGUE_GONE: &str = "dialogue-gone";
-
-/// Topic for deleted users; the text is the user id.
-pub const USER_GONE: &str = "user-gone";
-
-/// Messages between servers. They may be lost while the connection is down.
-#[async_trait]
-pub trait Bus: Send + Sync {
-    /// Sends a message to all servers, including this one. The topic must not contain spaces.
-    async fn publish(&self, topic: &str, text: &str) -> Result<(), StoreError>;
-
-    /// Receives events from now on. A slow receiver misses the oldest events and gets an error that says so.
-    fn subscribe(&self) -> tokio::sync::broadcast::Receiver<BusEvent>;
 }

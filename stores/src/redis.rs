@@ -16,9 +16,10 @@ use tokio::{
 };
 
 use super::{
-    Bus, BusEvent, DialogueId, KEY_LIFE, LastTurn, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
+    Bus, DialogueId, KEY_LIFE, LastTurn, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
     TurnCache, UserId,
     breaker::{Breaker, Pauses},
+    bus::{BusEvent, News, Receivers, Topic},
 };
 use crate::secret::Secret;
 
@@ -26,8 +27,6 @@ const STORE: &str = "redis";
 /// After this time without a message, the state of a dialogue is read from MongoDB again.
 const STATE_LIFE: Duration = Duration::from_secs(3_600);
 const WINDOW: Duration = Duration::from_secs(60);
-/// Events that a slow receiver may lag behind.
-const BACKLOG: usize = 1_024;
 /// The first and the longest pause between attempts to reconnect to the bus.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// A silent bus connection is checked after this time.
@@ -48,7 +47,7 @@ pub struct RedisStore {
     connection: ConnectionManager,
     breaker: Breaker,
     prefix: String,
-    events: broadcast::Sender<BusEvent>,
+    receivers: Receivers,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,9 +93,9 @@ impl RedisStore {
             connection,
             breaker: Breaker::new(STORE, limit),
             prefix: prefix.to_owned(),
-            events: broadcast::Sender::new(BACKLOG),
+            receivers: Receivers::default(),
         };
-        let listener = tokio::spawn(listen(client, format!("{prefix}bus"), store.events.clone(), limit));
+        let listener = tokio::spawn(listen(client, format!("{prefix}bus"), store.receivers.clone(), limit));
         Ok((store, listener))
     }
 
@@ -262,21 +261,21 @@ impl RateLimits for RedisStore {
 
 #[async_trait]
 impl Bus for RedisStore {
-    async fn publish(&self, topic: &str, text: &str) -> Result<(), StoreError> {
+    async fn publish(&self, news: News) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         // All topics share one channel, so that servers subscribe by name: an ACL with a pattern allows matching
         // channel names, but not pattern subscriptions.
         let channel = format!("{}bus", self.prefix);
-        self.ask(async { connection.publish(channel, format!("{topic} {text}")).await }).await
+        self.ask(async { connection.publish(channel, news.encode()).await }).await
     }
 
-    fn subscribe(&self) -> broadcast::Receiver<BusEvent> {
-        self.events.subscribe()
+    fn subscribe(&self, topic: Topic) -> broadcast::Receiver<BusEvent> {
+        self.receivers.subscribe(topic)
     }
 }
 
 /// Listens to the bus. Reconnects after pauses with jitter; never returns.
-async fn listen(client: Client, channel: String, events: broadcast::Sender<BusEvent>, limit: Duration) {
+async fn listen(client: Client, channel: String, receivers: Receivers, limit: Duration) {
     let fresh = || Pauses::new(PAUSES.0, PAUSES.1);
     let mut pauses = fresh();
     // Whether messages may have been missed.
@@ -286,9 +285,9 @@ async fn listen(client: Client, channel: String, events: broadcast::Sender<BusEv
             Ok((sink, stream)) => {
                 pauses = fresh();
                 if std::mem::take(&mut missed) {
-                    let _ = events.send(BusEvent::Reconnected);
+                    receivers.tell_reconnected();
                 }
-                let error = pass_on(sink, stream, &events, limit).await;
+                let error = pass_on(sink, stream, &receivers, limit).await;
                 tracing::warn!(%error, "lost the connection to the bus");
             }
             Err(error) => tracing::warn!(%error, "cannot connect to the bus"),
@@ -314,20 +313,14 @@ async fn connect_to_bus(
 }
 
 /// Forwards messages until the connection is lost; returns the error.
-async fn pass_on(
-    mut sink: PubSubSink,
-    mut stream: PubSubStream,
-    events: &broadcast::Sender<BusEvent>,
-    limit: Duration,
-) -> StoreError {
+async fn pass_on(mut sink: PubSubSink, mut stream: PubSubStream, receivers: &Receivers, limit: Duration) -> StoreError {
     loop {
         match timeout(HEARTBEAT, stream.next()).await {
             Ok(Some(message)) => {
-                let payload = String::from_utf8_lossy(message.get_payload_bytes());
-                let (topic, text) = payload.split_once(' ').unwrap_or((&payload, ""));
-                let (topic, text) = (topic.to_owned(), text.to_owned());
-                // Sending fails only if there are no receivers.
-                let _ = events.send(BusEvent::Message { topic, text });
+                // A newer version may have news that this one does not know.
+                if let Some(news) = News::decode(&String::from_utf8_lossy(message.get_payload_bytes())) {
+                    receivers.tell(news);
+                }
             }
             Ok(None) => return StoreError::outage(STORE, "the connection is lost"),
             Err(_) => match timeout(limit, sink.ping::<redis::Value>()).await {

@@ -12,7 +12,8 @@ use std::{
 use banter_engine::state::DialogueState;
 use banter_stores::{
     Appended, AuditEntry, BusEvent, DialogueId, DialogueRecord, HistoryQuery, IdentityRecord, Import, LastTurn,
-    NewTurn, Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores, UserId, UserRecord,
+    NewTurn, News, Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores, Topic,
+    UserId, UserRecord,
     backend::{Backend, BackendOptions, DATABASE},
     clock::SystemClock,
     config::{SqliteConfig, StoresConfig},

@@ -6,7 +6,7 @@ use std::{
 };
 
 use banter_server::{assembly::open_backend, config::Config};
-use banter_stores::{BusEvent, Stores, backend::Backend, clock::SystemClock};
+use banter_stores::{BusEvent, News, Stores, Topic, backend::Backend, clock::SystemClock};
 use serde_json::{Value, json};
 
 use crate::{
@@ -250,7 +250,7 @@ fn the_bus_connects_again_and_says_so() {
     let _alone = Fleet::alone();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (_backend, stores) = runtime.block_on(stores());
-    let mut events = stores.bus.subscribe();
+    let mut events = stores.bus.subscribe(Topic::Activations);
     let mut next = || {
         let event = async { tokio::time::timeout(Duration::from_secs(20), events.recv()).await };
         runtime.block_on(event).expect("no event").unwrap()
@@ -258,11 +258,12 @@ fn the_bus_connects_again_and_says_so() {
     script("kill redis");
     script("up redis");
     assert_eq!(next(), BusEvent::Reconnected);
+    let news = News::Activated { generation: 7 };
     let published = async {
-        while stores.bus.publish("topic", "text").await.is_err() {
+        while stores.bus.publish(news).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     runtime.block_on(published);
-    assert_eq!(next(), BusEvent::Message { topic: "topic".to_owned(), text: "text".to_owned() });
+    assert_eq!(next(), BusEvent::News(news));
 }

@@ -9,7 +9,7 @@ use std::{
 
 use banter_engine::Snapshot;
 use banter_stores::{
-    BusEvent,
+    Topic,
     catalog::{Activation, ServerRecord},
 };
 use futures::FutureExt;
@@ -23,7 +23,7 @@ use super::{
     Catalogs,
     serving::{ActiveVersions, Serving},
     source::Source,
-    terms::{ACTIVATED, ReleaseError},
+    terms::ReleaseError,
 };
 
 /// The pause between two polls of the pointer, and between two announcements of this server.
@@ -106,13 +106,12 @@ impl Follower {
 
     /// Follows the pointer as long as the process runs.
     pub async fn keep_following(&self) {
-        let mut events = self.source.stores.bus.subscribe();
+        let mut events = self.source.stores.bus.subscribe(Topic::Activations);
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Ok(BusEvent::Message { topic, .. }) if topic != ACTIVATED => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => self.follow().await,
                     // Without a bus, polling still works.
                     Err(RecvError::Closed) => {

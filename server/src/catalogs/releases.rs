@@ -8,7 +8,7 @@ mod publish;
 use std::sync::Arc;
 
 use banter_stores::{
-    AuditEntry, Millis, Stores,
+    AuditEntry, Millis, News, Stores,
     catalog::{Activation, ActivationReason, Canary},
     clock::SharedClock,
 };
@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{
     follower::Follower,
     source::Source,
-    terms::{ACTIVATED, Actor, Bound, NothingToDo, ReleaseError},
+    terms::{Actor, Bound, NothingToDo, ReleaseError},
 };
 use earlier::before;
 
@@ -191,7 +191,7 @@ impl Releases {
         if !self.stores().catalog.activate(&activation, &entry).await? {
             return Err(ReleaseError::Conflict);
         }
-        if let Err(error) = self.stores().bus.publish(ACTIVATED, &generation.to_string()).await {
+        if let Err(error) = self.stores().bus.publish(News::Activated { generation }).await {
             tracing::warn!(%error, "other servers find the new version at their next look");
         }
         self.follower.follow().await;

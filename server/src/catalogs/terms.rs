@@ -16,9 +16,6 @@ use banter_stores::{
     catalog::{Activation, ServerRecord, VersionRecord},
 };
 
-/// The topic of activations on the bus; the text is the generation.
-pub const ACTIVATED: &str = "catalogue";
-
 /// Why there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NothingToDo {

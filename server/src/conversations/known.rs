@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::{BusEvent, DIALOGUE_GONE, DialogueId, LastTurn, StoreError, Stores, USER_GONE, UserId};
+use banter_stores::{BusEvent, DialogueId, LastTurn, News, StoreError, Stores, Topic, UserId};
 use moka::sync::Cache;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -96,18 +96,12 @@ impl Known {
 
     /// Forgets users and dialogues that are deleted, here or on other servers. Runs as long as the bus does.
     pub async fn follow_bus(&self, stores: &Stores) {
-        let mut events = stores.bus.subscribe();
+        let mut events = stores.bus.subscribe(Topic::Deletions);
         loop {
             match events.recv().await {
-                Ok(BusEvent::Message { topic, text }) if topic == USER_GONE => match text.parse() {
-                    Ok(user) => self.forget_user(UserId(user)),
-                    Err(error) => tracing::warn!(%error, "a message on the bus names no user"),
-                },
-                Ok(BusEvent::Message { topic, text }) if topic == DIALOGUE_GONE => match text.parse() {
-                    Ok(dialogue) => self.forget_dialogue(DialogueId(dialogue)),
-                    Err(error) => tracing::warn!(%error, "a message on the bus names no dialogue"),
-                },
-                Ok(BusEvent::Message { .. }) => {}
+                Ok(BusEvent::News(News::UserGone(user))) => self.forget_user(user),
+                Ok(BusEvent::News(News::DialogueGone(dialogue))) => self.forget_dialogue(dialogue),
+                Ok(BusEvent::News(_)) => {}
                 // Something may have been missed.
                 Ok(BusEvent::Reconnected) | Err(RecvError::Lagged(_)) => self.forget_all(),
                 Err(RecvError::Closed) => return,

@@ -44,12 +44,14 @@ pub async fn cache(stores: &Stores, user: UserId, dialogue: DialogueId) {
 }
 
 pub async fn bus(stores: &Stores) {
-    let mut events = stores.bus.subscribe();
+    let mut events = stores.bus.subscribe(Topic::Turns);
+    let news = News::TurnStored { dialogue: DialogueId(3), seq: 7 };
     // A new listener may miss the first messages.
     for _ in 0..100 {
-        stores.bus.publish("topic", "some text").await.unwrap();
+        stores.bus.publish(News::DialogueGone(DialogueId(3))).await.unwrap();
+        stores.bus.publish(news).await.unwrap();
         if let Ok(event) = tokio::time::timeout(Duration::from_millis(100), events.recv()).await {
-            assert_eq!(event.unwrap(), BusEvent::Message { topic: "topic".to_owned(), text: "some text".to_owned() });
+            assert_eq!(event.unwrap(), BusEvent::News(news));
             return;
         }
     }
