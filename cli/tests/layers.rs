@@ -48,6 +48,7 @@ const SERVER: &[&str] = &[
     "catalogs",
     "metrics",
     "conversations",
+    "hand_offs",
     "dialogues",
     "channel",
     "user_data",

@@ -51,6 +51,8 @@ pub struct Catalogue {
     pub clarify: Text,
     /// Said when the dialogue is handed off to a person.
     pub handoff: Text,
+    /// What happens while a dialogue is handed off.
+    pub waiting: Waiting,
     /// Said when the user cancels a form and no intent has the `cancel` role.
     pub cancelled: Text,
     /// Said when the intent of a form in progress no longer exists in the new version.
@@ -144,6 +146,15 @@ pub enum Handler {
     },
     /// The handler of another intent.
     Jump(IntentId),
+}
+
+/// What happens while somebody else is to answer.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The time without an answer after which the bot speaks again, in milliseconds.
+    pub limit: i64,
+    /// What the bot says to each message meanwhile; nothing if `None`.
+    pub text: Option<Text>,
 }
 
 /// What happens when no intent is likely enough.

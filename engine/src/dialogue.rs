@@ -4,6 +4,7 @@
 
 mod classify;
 mod form;
+mod outside;
 mod reading;
 mod respond;
 
@@ -20,11 +21,12 @@ use crate::{
     language::{Language, detect},
     random::Random,
     snapshot::Snapshot,
-    state::DialogueState,
+    state::{DialogueState, HandOff},
     template::Text,
     text::normalize,
-    turn::{Event, Message, Output, Turn, TurnKind},
+    turn::{AnsweredBy, Event, Message, Output, Turn, TurnKind},
 };
+pub use outside::outside_turn;
 use reading::Reading;
 
 /// Why there is no turn. Mistakes of authors or users never cause one of these errors; they give a turn.
@@ -129,7 +131,11 @@ impl<'a> Work<'a> {
     fn new(engine: &'a Engine, snapshot: &'a Snapshot, request: Request<'a>) -> Self {
         let Request { message, state, now, plugins } = request;
         let mut state = state.clone();
-        state.age_contexts();
+        let waits = state.waits(now.timestamp().as_millisecond());
+        if !waits {
+            state.hand_off = None;
+            state.age_contexts();
+        }
         let heard = Reading::of(snapshot, message.text);
         let language = speak(&snapshot.catalogue, &mut state, &heard);
         Self {
@@ -156,6 +162,10 @@ impl<'a> Work<'a> {
     }
 
     fn run(&mut self) -> Result<(), EngineError> {
+        if self.turn.state.hand_off.is_some() {
+            self.keep_waiting();
+            return Ok(());
+        }
         if let Some(form) = self.turn.state.form.take() {
             return self.go_on_with_form(form);
         }
@@ -177,6 +187,16 @@ impl<'a> Work<'a> {
         let decision = self.classify()?;
         self.act(decision);
         Ok(())
+    }
+
+    /// Says what the author lets the bot say while somebody else is to answer: nothing by default.
+    fn keep_waiting(&mut self) {
+        self.rule("the dialogue is handed off".to_owned());
+        self.turn.kind = TurnKind::Waiting;
+        self.turn.handler = AnsweredBy::Waiting;
+        if let Some(text) = &self.catalogue().waiting.text {
+            self.say(text, Vec::new(), &[]);
+        }
     }
 
     fn act(&mut self, decision: Decision) {
@@ -242,11 +262,15 @@ impl<'a> Work<'a> {
     fn finish(self) -> Turn {
         let entities = self.reading().entities().to_vec();
         let chance = self.random != Random::new(self.message.seed);
-        let Self { heard, mut turn, .. } = self;
+        let Self { heard, mut turn, snapshot, now, .. } = self;
         turn.entities = entities;
         turn.footprint.chance = chance;
         let said = turn.text();
         turn.state.remember(heard.text(), &said, turn.intent.as_ref());
+        if turn.hand_off {
+            let until = now.timestamp().as_millisecond().saturating_add(snapshot.catalogue.waiting.limit);
+            turn.state.hand_off = Some(HandOff { until });
+        }
         turn
     }
 }

@@ -156,7 +156,11 @@ pub fn play(
             speakers.clear();
         }
         let count = speakers.len() as i64;
-        let speaker = speakers.entry(&step.speaker).or_insert_with(|| begin(fixture, &step.speaker, count));
+        let speaker: &mut Speaker =
+            speakers.entry(&step.speaker).or_insert_with(|| begin(fixture, &step.speaker, count));
+        if let Some(answer) = &step.answered {
+            speaker.state.end_hand_off(answer);
+        }
         let played = take_turn(engine, snapshot, fixture, &stubs, step, speaker, &now)?;
         let more = go_on(&played);
         outcome.turns.push(played);

@@ -40,6 +40,9 @@ pub struct DialogueState {
     /// The unanswered question "did you mean".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clarify: Option<Clarify>,
+    /// Who speaks instead of the bot: a person or an external AI was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hand_off: Option<HandOff>,
     /// The last exchanges, oldest first.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub recent: VecDeque<Exchange>,
@@ -56,6 +59,7 @@ impl Default for DialogueState {
             contexts: BTreeMap::new(),
             fallbacks: 0,
             clarify: None,
+            hand_off: None,
             recent: VecDeque::new(),
         }
     }
@@ -71,6 +75,20 @@ impl DialogueState {
         });
         while self.recent.len() > MAX_RECENT {
             self.recent.pop_front();
+        }
+    }
+
+    /// Whether somebody else is to answer, and may still do so at `now`, in milliseconds since 1970. The bot is silent
+    /// meanwhile.
+    pub fn waits(&self, now: i64) -> bool {
+        self.hand_off.as_ref().is_some_and(|hand_off| now < hand_off.until)
+    }
+
+    /// Ends a hand-off with what was answered from outside. If that is empty, the dialogue is given back to the bot.
+    pub fn end_hand_off(&mut self, answer: &str) {
+        self.hand_off = None;
+        if !answer.is_empty() {
+            self.remember("", answer, None);
         }
     }
 
@@ -99,6 +117,13 @@ pub struct Form {
     pub unanswered: u32,
 }
 
+/// A dialogue that was handed off, and is not answered yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOff {
+    /// When the bot speaks again if nobody has answered, in milliseconds since 1970.
+    pub until: i64,
+}
+
 /// Two intents that were about equally likely, and the message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clarify {
@@ -113,7 +138,7 @@ pub struct Clarify {
 /// One message and its reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// The user's message.
+    /// The user's message; empty if the bot began.
     pub user: String,
     /// The bot's reply.
     pub bot: String,

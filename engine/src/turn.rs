@@ -49,6 +49,12 @@ pub enum TurnKind {
     Unknown,
     /// It answered a form's question, or failed to.
     Form,
+    /// It was not classified: the dialogue is handed off, and whoever answers will read it.
+    Waiting,
+    /// There was no message: the external AI or a person answered in a dialogue that was handed off.
+    Answer,
+    /// There was no message: a dialogue that was handed off was given back to the bot.
+    GivenBack,
 }
 
 /// The answer to one message. Equal inputs give equal turns, except for [`Timings`].
@@ -68,7 +74,7 @@ pub struct Turn {
     pub handler: AnsweredBy,
     /// Everything that is said and shown, in order.
     pub outputs: Vec<Output>,
-    /// Whether the dialogue is handed off to a person.
+    /// Whether this turn hands the dialogue off.
     pub hand_off: bool,
     /// Failures during the turn, for the log.
     pub events: Vec<Event>,
@@ -146,6 +152,10 @@ pub enum AnsweredBy {
     Cancelled,
     /// The bot's text for a form whose intent no longer exists.
     Dropped,
+    /// The bot's text while the dialogue is handed off, which may be empty.
+    Waiting,
+    /// The external AI or a person.
+    Outside,
     /// A script's file below `scripts/`.
     Script(String),
     /// A plugin's name in bot.yaml.
@@ -154,8 +164,17 @@ pub enum AnsweredBy {
 
 impl AnsweredBy {
     /// Those that every bot has.
-    pub const OWN: [Self; 7] =
-        [Self::Reply, Self::Form, Self::Fallback, Self::Clarify, Self::HandOff, Self::Cancelled, Self::Dropped];
+    pub const OWN: [Self; 9] = [
+        Self::Reply,
+        Self::Form,
+        Self::Fallback,
+        Self::Clarify,
+        Self::HandOff,
+        Self::Cancelled,
+        Self::Dropped,
+        Self::Waiting,
+        Self::Outside,
+    ];
 
     /// A script by its path in the bot's folder.
     pub fn script(path: &str) -> Self {
@@ -173,6 +192,8 @@ impl fmt::Display for AnsweredBy {
             Self::HandOff => f.write_str("handoff"),
             Self::Cancelled => f.write_str("cancelled"),
             Self::Dropped => f.write_str("dropped"),
+            Self::Waiting => f.write_str("waiting"),
+            Self::Outside => f.write_str("outside"),
             Self::Script(file) => f.write_str(file),
             Self::Plugin(name) => write!(f, "plugin:{name}"),
         }

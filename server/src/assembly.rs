@@ -4,7 +4,7 @@ mod folder;
 mod model;
 mod origin;
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use banter_engine::{Engine, catalogue::Catalogue, handlers::script::Scripting, host::Host};
 use banter_sandbox::Sandbox;
@@ -29,6 +29,7 @@ use crate::{
     conversations::Conversations,
     dialogues::Dialogues,
     google::GoogleSignIn,
+    hand_offs::HandOffs,
     host::ServerHost,
     metrics::Metrics,
     passwords::Passwords,
@@ -187,9 +188,13 @@ pub fn application(
     let google = GoogleSignIn::new(&config.google, Arc::clone(&clock));
     let (metrics, catalogs) = (Arc::new(metrics), versions.follower.catalogs());
     let parallel = config.limits.parallel_turns;
-    let conversations = Arc::new(Conversations::new(engine, catalogs, stores, Arc::clone(&metrics), clock, parallel));
+    let conversations =
+        Conversations::new(engine, catalogs, stores.clone(), Arc::clone(&metrics), Arc::clone(&clock), parallel);
+    let conversations = Arc::new(conversations);
+    let limit = Duration::from_secs(config.hand_off.wait_seconds.into());
     Ok(App {
         channel: Channel::new(Arc::clone(&accounts), Arc::clone(&conversations)),
+        hand_offs: HandOffs::new(Arc::clone(&conversations), stores, clock, limit),
         accounts,
         google,
         dialogues,

@@ -62,6 +62,8 @@ pub struct Config {
     pub channel: ChannelConfig,
     /// `GET /health`.
     pub health: HealthConfig,
+    /// Answers of the external AI.
+    pub hand_off: HandOffConfig,
     pub plugins: PluginsConfig,
     /// The keys that may change the bot.
     pub admin: AdminConfig,
@@ -175,6 +177,16 @@ pub struct HealthConfig {
     pub key: Option<Secrets>,
 }
 
+/// Answers of the external AI to dialogues that are handed off.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandOffConfig {
+    /// The value of `X-Messages-Key`, or several. Without it nobody answers by that API.
+    pub key: Option<Secrets>,
+    /// How long a request waits for an answer.
+    pub wait_seconds: u32,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
@@ -239,6 +251,7 @@ impl Default for Config {
             google: GoogleConfig { client_id: None, keys_url: "https://www.googleapis.com/oauth2/v3/certs".to_owned() },
             channel: ChannelConfig::default(),
             health: HealthConfig::default(),
+            hand_off: HandOffConfig { key: None, wait_seconds: 60 },
             plugins: PluginsConfig { tools: paths::TOOLS.into() },
             admin: AdminConfig::default(),
             reload: ReloadConfig::default(),

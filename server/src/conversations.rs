@@ -4,9 +4,11 @@
 //! store has taken the turn before, not when that is on the disk: it builds on it, and fails with it.
 
 mod admission;
+mod answerer;
 mod known;
 mod message;
 mod record;
+mod watchers;
 
 use std::{
     mem,
@@ -14,26 +16,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banter_engine::{
-    Engine, EngineError, Request,
-    embedding::EmbeddingError,
-    turn::{Message, Turn},
-};
+use banter_engine::{Engine, turn::Turn};
 use banter_stores::{
-    Appended, DialogueId, KEY_LIFE, LastTurn, Millis, Recalled, Receipt, Remembered, StoreError, StoredAnswer, Stores,
-    UserId, clock::SharedClock,
+    Appended, BusEvent, DialogueId, HandOffChange, KEY_LIFE, LastTurn, Millis, News, Place, Recalled, Receipt,
+    Remembered, StoreError, StoredAnswer, Stores, Topic, UserId, clock::SharedClock,
 };
 use futures::FutureExt;
-use tokio::task::block_in_place;
+use tokio::sync::broadcast::error::RecvError;
 
 use admission::{Admission, Admitted};
+use answerer::{Answerer, Asked, EngineAnswerer, OutsideAnswer};
 use known::Known;
-pub use message::{Answer, ConversationError, Incoming, MAX_TEXT};
-use message::{again, check_text};
+use message::again;
+pub use message::{Answer, ConversationError, Incoming, MAX_TEXT, check_text};
 use record::{new_turn, report};
+use watchers::Watchers;
+pub use watchers::{WATCHES_PER_USER, Watch};
 
 use crate::{
-    catalogs::{Catalogs, serving::Serving, timestamp},
+    catalogs::{Catalogs, serving::Serving},
     metrics::Metrics,
 };
 
@@ -52,6 +53,7 @@ pub struct Conversations {
     clock: SharedClock,
     known: Known,
     admission: Admission,
+    watchers: Arc<Watchers>,
 }
 
 /// A message, and the dialogue it goes into.
@@ -62,14 +64,15 @@ struct Pending<'a> {
     begun: Instant,
 }
 
-/// A turn that the engine has made, and what it was made from.
+/// A turn that is made, and what it was made from.
 struct AnsweredTurn {
     turn: Turn,
     serving: Arc<Serving>,
     seq: i64,
     made: Millis,
-    /// The engine's time.
+    /// The time that the answer took.
     latency: Duration,
+    hand_off: HandOffChange,
 }
 
 enum Committed {
@@ -90,38 +93,89 @@ impl Conversations {
         clock: SharedClock,
         parallel: usize,
     ) -> Self {
-        let (known, admission) = (Known::default(), Admission::new(parallel));
-        Self { engine, catalogs, stores, metrics, clock, known, admission }
+        let (known, admission, watchers) = (Known::default(), Admission::new(parallel), Arc::default());
+        Self { engine, catalogs, stores, metrics, clock, known, admission, watchers }
     }
 
-    /// Answers a message. When this returns, the turn is stored.
+    /// Answers a message. When this returns, the turn is stored. While somebody else is to answer in the dialogue, the
+    /// message is stored for them.
     ///
     /// # Errors
     /// [`ConversationError`].
     pub async fn take_turn(&self, incoming: Incoming) -> Result<Answer, ConversationError> {
+        self.let_engine_answer(&incoming, false).await
+    }
+
+    /// Like [`Self::take_turn`], but refuses the message while somebody else is to answer.
+    ///
+    /// # Errors
+    /// [`ConversationError`]; [`ConversationError::HandedOff`] while somebody else is to answer.
+    pub async fn take_turn_unless_waiting(&self, incoming: Incoming) -> Result<Answer, ConversationError> {
+        self.let_engine_answer(&incoming, true).await
+    }
+
+    /// Adds what somebody else answers in a dialogue that is handed off. An empty text gives it back to the bot.
+    /// `incoming` has no text of its own.
+    ///
+    /// # Errors
+    /// [`ConversationError`]; [`ConversationError::NothingWaits`] if the dialogue is not handed off.
+    pub async fn add_answer(&self, incoming: &Incoming, text: &str) -> Result<(), ConversationError> {
+        self.add(incoming, &OutsideAnswer { text }).await.map(drop)
+    }
+
+    /// Begins to watch a user's dialogue.
+    ///
+    /// # Errors
+    /// Too many requests wait.
+    pub fn watch(&self, user: UserId, dialogue: DialogueId) -> Result<Watch, ConversationError> {
+        self.watchers.watch(user, dialogue)
+    }
+
+    async fn let_engine_answer(
+        &self,
+        incoming: &Incoming,
+        refuses_while_waiting: bool,
+    ) -> Result<Answer, ConversationError> {
         check_text(&incoming.text)?;
+        let (engine, admission, text) = (&*self.engine, &self.admission, incoming.text.as_str());
+        self.add(incoming, &EngineAnswerer { engine, admission, text, refuses_while_waiting }).await
+    }
+
+    /// Adds a turn to a dialogue.
+    async fn add(&self, incoming: &Incoming, answerer: &impl Answerer) -> Result<Answer, ConversationError> {
         let begun = Instant::now();
         let recalled = self.stores.cache.recall(incoming.user, incoming.key()).await;
-        let dialogue = self.dialogue(&incoming).await?;
-        if let Some(answer) = self.repeated(&incoming, recalled.answer.as_ref()).await? {
+        let dialogue = self.dialogue(incoming).await?;
+        if let Some(answer) = self.repeated(incoming, recalled.answer.as_ref()).await? {
             return Ok(answer);
         }
         self.learn(dialogue, recalled);
-        let pending = Pending { incoming: &incoming, dialogue, begun };
+        let pending = Pending { incoming, dialogue, begun };
         for attempt in 0..MAX_ATTEMPTS {
             if attempt > 1 {
                 // Two servers that meet again and again fall out of step.
                 tokio::time::sleep(COLLISION_PAUSE.mul_f64(rand::random())).await;
             }
             let admitted = self.admission.admit(dialogue).await?;
-            let last = self.load(dialogue).await?;
-            let mut answered = self.answer(&pending, &last).await?;
-            let answer = Answer::of(&answered.turn);
+            let remembered = self.known.end(dialogue);
+            let last = match &remembered {
+                Some(last) => Arc::clone(last),
+                None => Arc::new(self.stores.turns.last(dialogue).await?),
+            };
+            let mut answered = match self.answer(&pending, &last, answerer).await {
+                // What is remembered may be out of date. A write would tell, but there is none.
+                Err(ConversationError::HandedOff | ConversationError::NothingWaits) if remembered.is_some() => {
+                    self.known.forget_end(dialogue);
+                    continue;
+                }
+                other => other?,
+            };
+            let answer = Answer::of(&answered.turn, Place { dialogue, seq: answered.seq });
             match self.commit(&pending, &mut answered, admitted, &answer).await? {
                 Committed::Stored => return Ok(answer),
                 Committed::Collided => {}
                 Committed::Repeated => {
-                    if let Some(answer) = self.repeated(&incoming, None).await? {
+                    if let Some(answer) = self.repeated(incoming, None).await? {
                         return Ok(answer);
                     }
                 }
@@ -136,9 +190,42 @@ impl Conversations {
         self.engine.embedder().is_alive()
     }
 
-    /// Forgets users and dialogues that are deleted. Runs as long as the bus does.
+    /// Forgets what is out of date, and wakes requests that wait. Runs as long as the bus does.
     pub async fn follow_bus(&self) {
-        self.known.follow_bus(&self.stores).await;
+        let bus = &self.stores.bus;
+        let (mut deletions, mut turns) = (bus.subscribe(Topic::Deletions), bus.subscribe(Topic::Turns));
+        loop {
+            let event = tokio::select! {
+                event = deletions.recv() => event,
+                event = turns.recv() => event,
+            };
+            match event {
+                Ok(BusEvent::News(news)) => self.hear(news),
+                Ok(BusEvent::Reconnected) | Err(RecvError::Lagged(_)) => {
+                    self.known.forget_all();
+                    self.watchers.wake_all();
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn hear(&self, news: News) {
+        match news {
+            News::UserGone(user) => {
+                self.known.forget_user(user);
+                self.watchers.wake_all();
+            }
+            News::DialogueGone(dialogue) => {
+                self.known.forget_dialogue(dialogue);
+                self.watchers.wake(dialogue);
+            }
+            News::TurnStored { dialogue, seq } => {
+                self.known.forget_older_end(dialogue, seq);
+                self.watchers.wake(dialogue);
+            }
+            News::Activated { .. } => {}
+        }
     }
 
     /// The dialogue that a message goes into.
@@ -181,51 +268,20 @@ impl Conversations {
         }
     }
 
-    /// The end of a dialogue, from memory or from the store.
-    async fn load(&self, dialogue: DialogueId) -> Result<Arc<LastTurn>, ConversationError> {
-        match self.known.end(dialogue) {
-            Some(last) => Ok(last),
-            None => Ok(Arc::new(self.stores.turns.last(dialogue).await?)),
-        }
-    }
-
-    /// Lets the engine answer.
-    async fn answer(&self, pending: &Pending<'_>, last: &LastTurn) -> Result<AnsweredTurn, ConversationError> {
-        let incoming = pending.incoming;
+    /// Makes the next turn.
+    async fn answer(
+        &self,
+        pending: &Pending<'_>,
+        last: &LastTurn,
+        answerer: &impl Answerer,
+    ) -> Result<AnsweredTurn, ConversationError> {
+        let (user, dialogue) = (pending.incoming.user, pending.dialogue);
         let (seq, made, start) = (last.seq + 1, self.clock.now(), Instant::now());
         // A turn ends on the version that it begins with.
-        let serving = self.catalogs.for_user(incoming.user);
-        let message = Message {
-            text: &incoming.text,
-            user: incoming.user.0,
-            dialogue: pending.dialogue.0,
-            seed: seed(pending.dialogue, last.seq),
-        };
-        let request = Request::new(&serving.snapshot, message, &last.state, timestamp(made));
-        let reply = || self.engine.reply(&serving.snapshot, request);
-        let permit = self.admission.compute().await?;
-        let replied = if self.engine.knows(&incoming.text) {
-            // This takes microseconds. A handler that waits for the outside world calls `block_in_place` itself.
-            reply()
-        } else {
-            // The model takes milliseconds, in which another thread runs the other tasks of this one.
-            block_in_place(reply)
-        };
-        drop(permit);
-        let turn = replied.map_err(|error| self.engine_error(error))?;
-        Ok(AnsweredTurn { turn, serving, seq, made, latency: start.elapsed() })
-    }
-
-    fn engine_error(&self, error: EngineError) -> ConversationError {
-        match error {
-            EngineError::Embedding(EmbeddingError::Busy) => ConversationError::Busy,
-            EngineError::Embedding(error) if !self.is_ready() => {
-                tracing::error!(%error, "the model does not answer");
-                StoreError::outage("embedding", error.to_string()).into()
-            }
-            EngineError::Outside { part, reason } => StoreError::outage(part, reason).into(),
-            error => ConversationError::Internal(error.to_string()),
-        }
+        let serving = self.catalogs.for_user(user);
+        let turn = answerer.answer(Asked { user, dialogue, last, serving: &serving, now: made }).await?;
+        let hand_off = HandOffChange::between(&last.state, &turn.state);
+        Ok(AnsweredTurn { turn, serving, seq, made, latency: start.elapsed(), hand_off })
     }
 
     /// Stores a turn. The dialogue's next message is let in when the store has taken it; this returns when it is
@@ -305,7 +361,7 @@ impl Conversations {
         known
     }
 
-    /// Tells the cache that all servers share.
+    /// Tells the cache that all servers share, and the requests that wait for something in this dialogue.
     async fn remember(
         &self,
         incoming: &Incoming,
@@ -317,13 +373,10 @@ impl Conversations {
             Some((key, hash)) => Some((key.as_str(), answer.stored(*hash)?)),
             None => None,
         };
-        self.stores.cache.remember(Remembered { user: incoming.user, dialogue, last, answer }).await;
+        let remembered = Remembered { user: incoming.user, dialogue, last, answer };
+        // Requests that wait here are woken also while the bus is down.
+        self.watchers.wake(dialogue);
+        self.stores.cache.remember(remembered).await;
         Ok(())
     }
-}
-
-/// The randomness of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the
-/// same.
-fn seed(dialogue: DialogueId, seq: i64) -> u64 {
-    (dialogue.0 as u64).rotate_left(32) ^ seq as u64
 }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod conversations;
 pub mod dialogues;
 pub mod google;
+pub mod hand_offs;
 pub mod host;
 pub mod message_id;
 pub mod metrics;

@@ -69,6 +69,9 @@ impl Metrics {
             TurnKind::Ambiguous => "ambiguous",
             TurnKind::Unknown => "unknown",
             TurnKind::Form => "form",
+            TurnKind::Waiting => "waiting",
+            TurnKind::Answer => "answer",
+            TurnKind::GivenBack => "given_back",
         };
         self.turns.get_or_create(&TurnLabels { kind }).inc();
         for event in &turn.events {

@@ -4,7 +4,7 @@
 //! with the number of turns. So a truncated file is detected before anything is stored.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     io::{BufRead, Write},
     time::Duration,
 };
@@ -15,8 +15,8 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use banter_stores::{
-    Appended, AuditEntry, DialogueRecord, Import, Millis, NewTurn, News, StoreError, Stores, UserId, UserRecord,
-    clock::Clock,
+    Appended, AuditEntry, DialogueId, DialogueRecord, HandOffChange, Import, LastTurn, Millis, NewTurn, News,
+    StoreError, Stores, UserId, UserRecord, clock::Clock,
 };
 
 /// The format version of an export.
@@ -178,6 +178,7 @@ pub async fn import(
 ) -> Result<Moved, UserDataError> {
     let (mut source, mut user, mut resumed) = (String::new(), None, false);
     let (mut dialogues, mut kept, mut done) = (HashMap::new(), BTreeMap::new(), 0);
+    let mut ends: HashMap<DialogueId, LastTurn> = HashMap::new();
     for (number, line) in lines(input) {
         let missing = || UserDataError::Line {
             line: number,
@@ -204,7 +205,12 @@ pub async fn import(
                 done += 1;
                 // The last turn carries all kept values, so storing it completes the import.
                 turn.kept = if done == turns { std::mem::take(&mut kept) } else { BTreeMap::new() };
-                import_turn(stores, *turn, resumed).await?;
+                let end = match ends.entry(turn.dialogue) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) if resumed => new.insert(stores.turns.last(turn.dialogue).await?),
+                    Entry::Vacant(new) => new.insert(LastTurn::default()),
+                };
+                import_turn(stores, *turn, end).await?;
                 progress(done);
             }
             ArchiveLine::End { .. } => {}
@@ -215,12 +221,14 @@ pub async fn import(
     Ok(Moved { user, turns: done })
 }
 
-async fn import_turn(stores: &Stores, turn: NewTurn, resumed: bool) -> Result<(), UserDataError> {
-    let (user, dialogue, seq) = (turn.user, turn.dialogue, turn.seq);
-    let before = if resumed { stores.turns.last(dialogue).await?.seq } else { 0 };
-    if seq <= before {
+/// Stores a turn, unless an earlier run did; `end` is the end of its dialogue so far.
+async fn import_turn(stores: &Stores, mut turn: NewTurn, end: &mut LastTurn) -> Result<(), UserDataError> {
+    if turn.seq <= end.seq {
         return Ok(());
     }
+    turn.hand_off = HandOffChange::between(&end.state, &turn.state);
+    *end = LastTurn { seq: turn.seq, state: turn.state.clone() };
+    let user = turn.user;
     match stores.turns.submit(turn).await?.await? {
         Appended::Stored => Ok(()),
         Appended::Conflict | Appended::Duplicate => Err(UserDataError::GoneOn(user)),

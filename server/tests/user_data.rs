@@ -14,7 +14,7 @@ use banter_server::{
     user_data::{self, UserDataError},
 };
 use banter_stores::{
-    HistoryQuery, NewTurn, Provider, RefreshToken, Session, Stores, UserId,
+    HandOffChange, HistoryQuery, NewTurn, Provider, RefreshToken, Session, Stores, UserId,
     clock::{ManualClock, SystemClock},
 };
 use serde_json::json;
@@ -112,6 +112,7 @@ async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
             outputs: json!([{ "type": "payload", "value": { "$odd": 18_446_744_073_709_551_615u64 } }]),
             state: DialogueState::default(),
             idempotency: Some((format!("k{number}"), [0; 32])),
+            hand_off: HandOffChange::default(),
             kept: BTreeMap::from([("n".to_owned(), json!(number + 1))]),
         };
         let receipt = stores.turns.submit(turn).await.unwrap();

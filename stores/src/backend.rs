@@ -64,16 +64,7 @@ impl Backend {
     pub fn stores(&self) -> Stores {
         match self {
             Self::External(external) => external.stores(),
-            Self::Embedded(Embedded { store, clock }) => Stores {
-                users: store.clone(),
-                dialogues: store.clone(),
-                turns: store.clone(),
-                catalog: store.clone(),
-                sessions: Arc::new(MemorySessions::new(store.clone(), Arc::clone(clock))),
-                cache: Arc::new(NoCache),
-                limits: Arc::new(MemoryLimits::new(Arc::clone(clock))),
-                bus: Arc::new(LocalBus::default()),
-            },
+            Self::Embedded(embedded) => embedded.stores(),
         }
     }
 
@@ -82,6 +73,24 @@ impl Backend {
         match self {
             Self::Embedded(embedded) => embedded.store.close().await,
             Self::External(external) => external.close().await,
+        }
+    }
+}
+
+impl Embedded {
+    fn stores(&self) -> Stores {
+        let Self { store, clock } = self;
+        let bus = Arc::new(LocalBus::default());
+        Stores {
+            users: store.clone(),
+            dialogues: store.clone(),
+            turns: store.clone(),
+            waiting: store.clone(),
+            catalog: store.clone(),
+            sessions: Arc::new(MemorySessions::new(store.clone(), Arc::clone(clock))),
+            cache: Arc::new(NoCache { bus: Arc::clone(&bus) }),
+            limits: Arc::new(MemoryLimits::new(Arc::clone(clock))),
+            bus,
         }
     }
 }

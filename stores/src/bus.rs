@@ -130,10 +130,16 @@ impl Receivers {
 #[derive(Default)]
 pub struct LocalBus(Receivers);
 
+impl LocalBus {
+    pub fn tell(&self, news: News) {
+        self.0.tell(news);
+    }
+}
+
 #[async_trait]
 impl Bus for LocalBus {
     async fn publish(&self, news: News) -> Result<(), StoreError> {
-        self.0.tell(news);
+        self.tell(news);
         Ok(())
     }
 

@@ -61,13 +61,14 @@ impl External {
     /// The stores as the use-cases see them.
     pub fn stores(&self) -> Stores {
         let postgres = Arc::new(self.postgres.clone());
-        let redis = Arc::new(self.redis.clone());
+        let (mongo, redis) = (Arc::new(self.mongo.clone()), Arc::new(self.redis.clone()));
         let sessions = Sessions { redis: self.redis.clone(), postgres: self.postgres.clone() };
         Stores {
             users: postgres.clone(),
             dialogues: postgres.clone(),
             catalog: postgres,
-            turns: Arc::new(self.mongo.clone()),
+            turns: mongo.clone(),
+            waiting: mongo,
             sessions: Arc::new(sessions),
             cache: redis.clone(),
             limits: Arc::new(Limits { redis: self.redis.clone(), local: MemoryLimits::new(Arc::clone(&self.clock)) }),

@@ -20,6 +20,7 @@ pub mod secret;
 pub mod sqlite;
 pub mod turns;
 pub mod users;
+pub mod waiting;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub use bus::{Bus, BusEvent, News, Topic};
 pub use passing::*;
 pub use turns::*;
 pub use users::*;
+pub use waiting::*;
 
 /// A user id. User 1 is the bot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -74,6 +76,8 @@ pub struct Stores {
     pub dialogues: Arc<dyn DialogueStore>,
     /// Turns, and values that handlers keep.
     pub turns: Arc<dyn TurnStore>,
+    /// Those of the turns that wait for an answer from outside.
+    pub waiting: Arc<dyn WaitingTurns>,
     pub sessions: Arc<dyn SessionStore>,
     /// Speeds up messages; its content may vanish at any time.
     pub cache: Arc<dyn TurnCache>,

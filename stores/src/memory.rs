@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use moka::{Expiry, sync::Cache};
 
 use super::{
-    Millis, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError, TurnCache, UserId, UserStore,
-    clock::SharedClock,
+    Millis, News, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError, TurnCache, UserId, UserStore,
+    bus::LocalBus, clock::SharedClock,
 };
 
 /// Bound on entries, whatever clients do.
@@ -127,8 +127,10 @@ impl RateLimits for MemoryLimits {
     }
 }
 
-/// A cache that remembers nothing: the embedded store is in the same process.
-pub struct NoCache;
+/// A cache that remembers nothing: the embedded store is in the same process. It only tells of new turns.
+pub struct NoCache {
+    pub bus: Arc<LocalBus>,
+}
 
 #[async_trait]
 impl TurnCache for NoCache {
@@ -136,7 +138,9 @@ impl TurnCache for NoCache {
         Recalled::default()
     }
 
-    async fn remember(&self, _turn: Remembered<'_>) {}
+    async fn remember(&self, turn: Remembered<'_>) {
+        self.bus.tell(News::TurnStored { dialogue: turn.dialogue, seq: turn.last.seq });
+    }
 
     async fn forget_answers(&self, _user: UserId, _keys: &[String]) -> Result<(), StoreError> {
         Ok(())

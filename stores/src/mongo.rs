@@ -5,6 +5,7 @@
 //! handlers keep are stored in the turn that kept them; the newest value is current.
 
 mod document;
+mod waiting;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,7 +22,7 @@ use serde_json::Value;
 use document::*;
 
 use super::{
-    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt,
+    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Place, Receipt,
     SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances, breaker::Breaker,
 };
 use crate::secret::Secret;
@@ -34,6 +35,8 @@ const DEFAULT_DATABASE: &str = "banter";
 const REMOVED_AT_ONCE: i64 = 1_000;
 /// Turns read per command.
 const PAGE: i64 = 1_000;
+/// Types of turns whose message was not classified.
+const UNCLASSIFIED: [&str; 4] = ["form", "waiting", "answer", "given_back"];
 const DUPLICATE_KEY: i32 = 11_000;
 
 /// `TurnStore` of the external backend.
@@ -66,7 +69,7 @@ impl MongoStore {
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let client = Client::with_options(options).map_err(failed)?;
-        let turns = client.database(&name).collection("turns");
+        let turns = client.database(&name).collection(TURNS);
         Ok(Self { client, turns, breaker: Breaker::new(STORE, limit) })
     }
 
@@ -111,6 +114,12 @@ impl MongoStore {
         found.map(position).transpose()
     }
 
+    /// Earlier turns of the dialogue no longer wait.
+    async fn end_earlier(&self, turn: &NewTurn) -> Result<(), Error> {
+        let earlier = doc! { "dialog_id": turn.dialogue.0, "seq": { "$lt": turn.seq }, WAITS: { "$exists": true } };
+        self.turns.update_many(earlier, doc! { "$unset": { WAITS: "" } }).await.map(drop)
+    }
+
     async fn insert(&self, turn: &NewTurn, document: &Document) -> Result<Appended, Error> {
         if turn.seq > 1 {
             let before = doc! { "dialog_id": turn.dialogue.0, "seq": turn.seq - 1 };
@@ -121,7 +130,14 @@ impl MongoStore {
             }
         }
         for _ in 0..2 {
-            let Err(error) = self.turns.insert_one(document).await else { return Ok(Appended::Stored) };
+            let Err(error) = self.turns.insert_one(document).await else {
+                if turn.hand_off.ends_earlier
+                    && let Err(error) = self.end_earlier(turn).await
+                {
+                    tracing::warn!(%error, "a turn that is answered is still marked; who lists it next removes the mark");
+                }
+                return Ok(Appended::Stored);
+            };
             let Some(index) = duplicate(&error) else { return Err(error) };
             let Some((key, _)) = &turn.idempotency else { return Ok(Appended::Conflict) };
             if index != Unique::Key {
@@ -164,17 +180,27 @@ impl TurnStore for MongoStore {
 
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {
         let filter = doc! { "user_id": user.0, "idempotency_key": key, "created_at": { "$gt": since } };
-        let projection = doc! { "request_hash": 1, "response": 1, "outputs": 1 };
+        let projection = doc! {
+            "request_hash": 1, "response": 1, "outputs": 1, "dialog_id": 1, "seq": 1, "classification.hand_off": 1,
+        };
         let found = self.ask(async { self.turns.find_one(filter).projection(projection).await }).await?;
         let Some(turn) = found else { return Ok(None) };
         let hash = turn.get_binary_generic("request_hash").map_err(|error| damaged(error.to_string()))?;
         let request_hash = hash.as_slice().try_into().map_err(|_| damaged("a request hash has the wrong length"))?;
-        let response = text(&turn, "response")?.to_owned();
-        Ok(Some(StoredAnswer { request_hash, response, outputs: parse(text(&turn, "outputs")?)? }))
+        let classification = turn.get_document("classification").map_err(|error| damaged(error.to_string()))?;
+        let place = Place { dialogue: DialogueId(integer(&turn, "dialog_id")?), seq: integer(&turn, "seq")? };
+        Ok(Some(StoredAnswer {
+            request_hash,
+            response: text(&turn, "response")?.to_owned(),
+            outputs: parse(text(&turn, "outputs")?)?,
+            handed_off: classification.get_bool("hand_off").unwrap_or(false).then_some(place),
+        }))
     }
 
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError> {
         let mut filter = doc! { "user_id": user.0, "removed": { "$exists": false } };
+        // A turn that only gives a dialogue back to the bot says nothing.
+        filter.insert("$nor", [doc! { "text": "", "response": "" }]);
         // Within one dialogue, `seq` and `at` give the same order; each has an index.
         let (order, sort) = match query.dialogue {
             Some(dialogue) => {
@@ -269,7 +295,7 @@ impl TurnStore for MongoStore {
         let seconds = u32::try_from(since / 1000).unwrap_or(0);
         let first = ObjectId::from_parts(seconds, [0; 5], [0; 3]);
         let read = self.ask(async {
-            let filter = doc! { "_id": { "$gte": first }, "classification.type": { "$ne": "form" }, "removed": { "$exists": false } };
+            let filter = doc! { "_id": { "$gte": first }, "classification.type": { "$nin": UNCLASSIFIED.to_vec() }, "removed": { "$exists": false } };
             let find = self.turns.find(filter).sort(doc! { "_id": -1 }).projection(doc! { "_id": 0, "text": 1 });
             let mut turns = find.limit(SEARCHED as i64).await?;
             let mut found = Utterances::up_to(limit);
@@ -302,7 +328,7 @@ impl TurnStore for MongoStore {
             let keeping = doc! { "_id": { "$in": &ids }, "kept.key": { "$exists": true } };
             let emptied = doc! {
                 "$set": { "removed": true, "text": "", "response": "", "classification": {}, "outputs": "[]", "state": "{}" },
-                "$unset": { "idempotency_key": "", "request_hash": "" },
+                "$unset": { "idempotency_key": "", "request_hash": "", WAITS: "" },
             };
             self.turns.update_many(keeping, emptied).await?;
             self.turns.delete_many(doc! { "_id": { "$in": &ids }, "kept.key": { "$exists": false } }).await

@@ -54,7 +54,8 @@ pub trait TurnCache: Send + Sync {
     /// What the cache holds for a message; empty if it does not respond.
     async fn recall(&self, user: UserId, key: Option<&str>) -> Recalled;
 
-    /// Call this when a turn is stored.
+    /// Call this when a turn is stored. Also publishes [`News::TurnStored`](crate::News) on the bus, in the same round
+    /// trip.
     async fn remember(&self, turn: Remembered<'_>);
 
     /// Removes the answers to these idempotency keys of a user, and the user's last turn.

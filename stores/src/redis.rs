@@ -95,7 +95,7 @@ impl RedisStore {
             prefix: prefix.to_owned(),
             receivers: Receivers::default(),
         };
-        let listener = tokio::spawn(listen(client, format!("{prefix}bus"), store.receivers.clone(), limit));
+        let listener = tokio::spawn(listen(client, store.channel(), store.receivers.clone(), limit));
         Ok((store, listener))
     }
 
@@ -109,6 +109,12 @@ impl RedisStore {
 
     fn end_key(&self, user: UserId) -> String {
         format!("{}end:{}", self.prefix, user.0)
+    }
+
+    /// All topics share one channel, so that servers subscribe by name: an ACL with a pattern allows matching channel
+    /// names, but not pattern subscriptions.
+    fn channel(&self) -> String {
+        format!("{}bus", self.prefix)
     }
 
     fn answer_key(&self, user: UserId, key: &str) -> String {
@@ -208,6 +214,8 @@ impl TurnCache for RedisStore {
             let Ok(answer) = write(answer) else { return };
             pipe.pset_ex(self.answer_key(turn.user, key), answer, KEY_LIFE.unsigned_abs()).ignore();
         }
+        let news = News::TurnStored { dialogue: turn.dialogue, seq: turn.last.seq };
+        pipe.publish(self.channel(), news.encode()).ignore();
         let mut connection = self.connection.clone();
         let result: Result<(), _> = self.ask(async { pipe.query_async(&mut connection).await }).await;
         if let Err(error) = result {
@@ -263,10 +271,7 @@ impl RateLimits for RedisStore {
 impl Bus for RedisStore {
     async fn publish(&self, news: News) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        // All topics share one channel, so that servers subscribe by name: an ACL with a pattern allows matching
-        // channel names, but not pattern subscriptions.
-        let channel = format!("{}bus", self.prefix);
-        self.ask(async { connection.publish(channel, news.encode()).await }).await
+        self.ask(async { connection.publish(self.channel(), news.encode()).await }).await
     }
 
     fn subscribe(&self, topic: Topic) -> broadcast::Receiver<BusEvent> {

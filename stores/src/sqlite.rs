@@ -6,6 +6,7 @@ mod migrations;
 mod readers;
 mod turns;
 mod users;
+mod waiting;
 mod writer;
 
 use std::{

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DialogueId, Millis, StoreError, UserId};
+use super::{DialogueId, HandOffChange, Millis, StoreError, UserId};
 
 #[async_trait]
 pub trait DialogueStore: Send + Sync {
@@ -83,6 +83,9 @@ pub struct NewTurn {
     /// The client's idempotency key and the hash of its request. Not exported: an importing system has no use for it.
     #[serde(skip)]
     pub idempotency: Option<(String, [u8; 32])>,
+    /// What the turn changes about who is to answer. Not exported: an import finds it by comparing states.
+    #[serde(skip)]
+    pub hand_off: HandOffChange,
     /// Values that handlers keep for the user in this turn.
     #[serde(skip)]
     pub kept: BTreeMap<String, Value>,
@@ -124,6 +127,16 @@ pub struct StoredAnswer {
     pub response: String,
     /// The outputs: texts, images, payloads.
     pub outputs: Value,
+    /// The turn, if it handed the dialogue off.
+    #[serde(default)]
+    pub handed_off: Option<Place>,
+}
+
+/// A turn's place in its dialogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub dialogue: DialogueId,
+    pub seq: i64,
 }
 
 /// One message and its reply, for the history.
@@ -131,7 +144,7 @@ pub struct StoredAnswer {
 pub struct HistoryEntry {
     /// 24 hex digits.
     pub id: String,
-    /// What the user sent.
+    /// What the user sent; empty if the bot began.
     pub text: String,
     pub response: String,
 }

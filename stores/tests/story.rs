@@ -11,9 +11,9 @@ use std::{
 
 use banter_engine::state::DialogueState;
 use banter_stores::{
-    Appended, AuditEntry, BusEvent, DialogueId, DialogueRecord, HistoryQuery, IdentityRecord, Import, LastTurn,
-    NewTurn, News, Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores, Topic,
-    UserId, UserRecord,
+    Appended, AuditEntry, BusEvent, DialogueId, DialogueRecord, HandOffChange, HistoryQuery, IdentityRecord, Import,
+    LastTurn, NewTurn, News, Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores,
+    Topic, UserId, UserRecord,
     backend::{Backend, BackendOptions, DATABASE},
     clock::SystemClock,
     config::{SqliteConfig, StoresConfig},
@@ -34,6 +34,8 @@ mod passing;
 mod records;
 #[path = "services/mod.rs"]
 mod services;
+#[path = "story/waiting.rs"]
+mod waiting;
 
 const DAY: i64 = 86_400_000;
 
@@ -247,6 +249,7 @@ async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     catalog::story(stores, ann).await;
     records::exported(stores, ann).await;
     dialogue_removal::story(stores).await;
+    waiting::story(stores).await;
     records::removed(stores, bob).await;
     stores.ping().await.unwrap();
     (ann, bob)
@@ -319,6 +322,7 @@ fn turn(user: UserId, dialogue: DialogueId, seq: i64, text: &str) -> NewTurn {
         outputs: json!([{ "type": "text", "text": text }]),
         state,
         idempotency: None,
+        hand_off: HandOffChange::default(),
         kept: BTreeMap::new(),
     }
 }

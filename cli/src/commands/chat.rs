@@ -22,7 +22,7 @@ use super::{print, runtime};
 use crate::{failure::Failure, progress::BuildBar};
 use banter_server::{assembly, catalogs, config::Config, host::OutboundHttp};
 
-const HELP: &str = "/explain  explain the last reply\n/state    show the dialogue state\n/reset    start a new dialogue\n/quit     leave (also Ctrl-D)";
+const HELP: &str = "/explain  explain the last reply\n/state    show the dialogue state\n/answer   answer as a person: /answer TEXT, in a dialogue that is handed off; without a text, give it back to the bot\n/reset    start a new dialogue\n/quit     leave (also Ctrl-D)";
 
 /// Chats until the input ends.
 pub fn run(config: &Config, json: bool) -> Result<u8, Failure> {
@@ -112,6 +112,8 @@ impl Chat {
                 self.last = None;
                 self.tell("started a new dialogue");
             }
+            "/answer" => self.answer(""),
+            answer if answer.starts_with("/answer ") => self.answer(answer.trim_start_matches("/answer ").trim()),
             "/state" => self.tell(pretty(&self.state)),
             "/explain" => match &self.last {
                 Some(turn) => self.tell(explain(turn)),
@@ -123,6 +125,15 @@ impl Chat {
             _ => self.say(line)?,
         }
         Ok(true)
+    }
+
+    /// Answers from outside.
+    fn answer(&mut self, text: &str) {
+        if self.state.hand_off.is_none() {
+            return self.tell("the dialogue is not handed off");
+        }
+        self.state.end_hand_off(text);
+        self.tell(if text.is_empty() { "given back to the bot" } else { text });
     }
 
     /// Prints the output of a command. With `--json` it goes to standard error, because programs read only turns.
@@ -144,6 +155,9 @@ impl Chat {
         } else {
             turn.outputs.iter().for_each(|output| print(show(output)));
             turn.events.iter().for_each(|event| eprintln!("warning: {}", json!(event)));
+            if turn.state.hand_off.is_some() {
+                eprintln!("note: the dialogue is handed off; /answer ends that");
+            }
         }
         self.last = Some(turn);
         Ok(())

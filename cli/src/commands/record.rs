@@ -210,7 +210,7 @@ impl Recorder {
             }
             said.slots.extend(names(&turn.state));
             state = turn.state;
-            said.messages.push(Utterance { text: line, at: Some(now) });
+            said.messages.push(Utterance { text: line, at: Some(now), answered: None });
         }
         Ok(said)
     }
@@ -287,16 +287,25 @@ fn stored(
     }
     Ok(Said {
         name: named(common, "a dialogue from the stores"),
-        messages: turns
-            .iter()
-            .map(|turn| Utterance {
-                text: turn.text.clone(),
-                at: jiff::Timestamp::from_millisecond(turn.created_at).ok(),
-            })
-            .collect(),
+        messages: utterances(turns),
         slots: turns.iter().flat_map(|turn| names(&turn.state)).collect(),
         seed: 0,
     })
+}
+
+/// What the user said. An answer from outside is a turn without a message; it goes before the next message.
+fn utterances(turns: &[NewTurn]) -> Vec<Utterance> {
+    let mut answered = None;
+    let mut all = Vec::new();
+    for turn in turns {
+        if turn.text.is_empty() {
+            answered = Some(turn.response.clone());
+            continue;
+        }
+        let at = jiff::Timestamp::from_millisecond(turn.created_at).ok();
+        all.push(Utterance { text: turn.text.clone(), at, answered: answered.take() });
+    }
+    all
 }
 
 async fn all_turns(stores: &Stores, user: UserId, dialogue: Option<i64>) -> Result<Vec<NewTurn>, Failure> {

@@ -49,6 +49,8 @@ pub struct Utterance {
     pub text: String,
     /// The time, if known.
     pub at: Option<Timestamp>,
+    /// What was answered from outside before it, in a dialogue that was handed off.
+    pub answered: Option<String>,
 }
 
 /// The pages that handlers fetched, by URL.
@@ -109,6 +111,10 @@ pub fn fixture(
     let spoken = &said.messages[..said.messages.len().min(MAX_MESSAGES)];
     let texts: Vec<String> =
         spoken.iter().map(|one| if redact { redactor.redact(&one.text) } else { one.text.clone() }).collect();
+    let answers: Vec<Option<String>> = spoken
+        .iter()
+        .map(|one| one.answered.as_ref().map(|text| if redact { redactor.redact(text) } else { text.clone() }))
+        .collect();
     let pauses = pauses(spoken);
     let host = Arc::new(RecordingHost::new(outside));
     let live = engine.with_host(host.clone());
@@ -117,6 +123,9 @@ pub fn fixture(
     let (mut state, mut now) = (DialogueState::default(), begin);
     for (index, (text, pause)) in texts.iter().zip(&pauses).enumerate() {
         now = now.checked_add(*pause).unwrap_or(now);
+        if let Some(answer) = &answers[index] {
+            state.end_hand_off(answer);
+        }
         let message = Message { text, user: 2, dialogue: 1, seed: seed_of(said.seed, 1, index as u64) };
         let turn = live.reply(snapshot, Request::new(snapshot, message, &state, now)).map_err(failed)?;
         host.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(turn.kept.clone());
@@ -124,9 +133,11 @@ pub fn fixture(
     }
     let name = if redact { redactor.redact(&said.name) } else { said.name.clone() };
     let head = head(&name, begin, said.seed, &host, redact.then_some(&mut redactor));
-    let messages = texts.iter().zip(&pauses).map(|(text, pause)| message(text, *pause));
-    let played = play(engine, snapshot, &format!("{head}{}", messages.collect::<String>()))?;
-    let turns: String = played.turns.iter().zip(&pauses).map(|(played, pause)| turn(played, *pause)).collect();
+    let heads: Vec<String> =
+        texts.iter().zip(&pauses).zip(&answers).map(|((text, pause), answer)| message(text, *pause, answer)).collect();
+    let played = play(engine, snapshot, &format!("{head}{}", heads.concat()))?;
+    let turns: String =
+        played.turns.iter().zip(&heads).map(|(played, head)| format!("{head}{}", expected(played))).collect();
     let text = format!("{head}{turns}");
     if !play(engine, snapshot, &text)?.passed() {
         return Err(Failure::usage(
@@ -151,8 +162,11 @@ fn pauses(spoken: &[Utterance]) -> Vec<SignedDuration> {
     spoken.iter().map(pause).collect()
 }
 
-fn message(text: &str, pause: SignedDuration) -> String {
+fn message(text: &str, pause: SignedDuration, answered: &Option<String>) -> String {
     let mut out = format!("  - user: {}\n", write_text(text));
+    if let Some(answer) = answered {
+        let _ = writeln!(out, "    answered: {}", write_text(answer));
+    }
     if !pause.is_zero() {
         let _ = writeln!(out, "    after: {pause:#}");
     }
@@ -222,9 +236,9 @@ fn redact_texts(value: &mut Value, redactor: &mut Redactor) {
     }
 }
 
-fn turn(played: &Played, pause: SignedDuration) -> String {
+fn expected(played: &Played) -> String {
     let turn = &played.turn;
-    let mut out = message(&played.user, pause) + "    expect:\n";
+    let mut out = "    expect:\n".to_owned();
     let mut add = |key: &str, value: Value| {
         let _ = writeln!(out, "      {key}: {}", write(&value));
     };

@@ -12,6 +12,7 @@ fn variables_of_the_earlier_server_are_read() {
         ("SECURE_HTTP_HTTPS", "True"),
         ("SECRET_KEY_JWT", r#"["a new secret, 0123456789abcdef", "an old secret, 0123456789abcdef"]"#),
         ("HEALTH_SECRET_KEY", r#"["new", "old"]"#),
+        ("API_KEY_AI", "of the external AI"),
     ];
     let server = Running::start(folder.path(), &variables);
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
@@ -20,6 +21,8 @@ fn variables_of_the_earlier_server_are_read() {
         let answer = agent.get(url("/health")).header("X-Health-Key", key).call().unwrap();
         assert_eq!(answer.status(), status, "{key}");
     }
+    let waiting = agent.get(url("/messages")).header("X-Messages-Key", "of the external AI").call().unwrap();
+    assert_eq!(waiting.status(), 200);
     let answer = agent.post(url("/create/users")).send_json(json!({ "token": "x.y.z" })).unwrap();
     assert_eq!(answer.status(), 401, "Google sign-in is on");
     let secure = answer.headers().get("strict-transport-security").map(|value| value.to_str().unwrap());

@@ -153,6 +153,9 @@ fn texts(catalogue: &Catalogue) -> Values {
     add("fallback", &catalogue.fallback.text);
     add("clarify", &catalogue.clarify);
     add("handoff", &catalogue.handoff);
+    if let Some(text) = &catalogue.waiting.text {
+        add("waiting", text);
+    }
     add("cancelled", &catalogue.cancelled);
     add("dropped", &catalogue.dropped);
     for intent in &catalogue.intents {
@@ -192,6 +195,7 @@ fn numbers(catalogue: &Catalogue) -> Values {
         ("margin".to_owned(), catalogue.margin.to_string()),
         ("fallback: tries".to_owned(), fallback.tries.to_string()),
         ("fallback: then".to_owned(), then.to_owned()),
+        ("waiting: minutes".to_owned(), (catalogue.waiting.limit / 60_000).to_string()),
     ]
     .into_iter()
     .chain(own)

@@ -14,7 +14,7 @@ use std::{
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::{
-    Catalogue, Fallback,
+    Catalogue, Fallback, Waiting,
     bundle::Bundle,
     document::{Document, child, decode},
     lint::{self, AllowedNames, Gaps},
@@ -95,6 +95,11 @@ impl Loader<'_> {
         let handoff = text(&bot.handoff, "/handoff", &DEFAULT_HAND_OFF);
         let cancelled = text(&bot.cancelled, "/cancelled", &DEFAULT_CANCELLED);
         let dropped = text(&bot.dropped, "/dropped", &DEFAULT_DROPPED);
+        let waiting_text = bot.waiting.text.clone();
+        let waiting = Waiting {
+            limit: i64::from(bot.waiting.minutes) * 60_000,
+            text: waiting_text.map(|text| self.text(text, &document, "/waiting/text", AllowedNames::Only(&[]))),
+        };
         let fallback = Fallback {
             tries: bot.fallback.tries,
             then_hand_off: bot.fallback.then == ThenFile::Handoff,
@@ -116,6 +121,7 @@ impl Loader<'_> {
             margin: bot.matching.margin,
             clarify,
             handoff,
+            waiting,
             cancelled,
             dropped,
             absent_plugins: std::mem::take(&mut self.absent_plugins),

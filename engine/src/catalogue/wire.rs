@@ -30,6 +30,9 @@ pub struct BotFile {
     pub clarify: Option<TextFile>,
     /// Said when the dialogue is handed off to a person.
     pub handoff: Option<TextFile>,
+    /// What happens while a dialogue is handed off.
+    #[serde(default)]
+    pub waiting: WaitingFile,
     /// Said when the user cancels a form.
     pub cancelled: Option<TextFile>,
     /// Said when the intent of a form in progress no longer exists after an update of the bot.
@@ -124,6 +127,23 @@ pub struct FallbackFile {
     pub then: ThenFile,
     /// Said at each fallback, and when a script fails.
     pub text: TextFile,
+}
+
+/// What happens while a dialogue is handed off: the bot is silent until somebody answers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WaitingFile {
+    /// Minutes without an answer after which the bot speaks again.
+    #[schemars(range(min = 1, max = 10_080))]
+    pub minutes: u32,
+    /// What the bot says to each message meanwhile; without it, nothing.
+    pub text: Option<TextFile>,
+}
+
+impl Default for WaitingFile {
+    fn default() -> Self {
+        Self { minutes: 10, text: None }
+    }
 }
 
 /// What happens after repeated fallbacks.

@@ -83,6 +83,9 @@ impl Fixture {
         if self.users.values().any(begins) {
             return Some("an initial state");
         }
+        if self.steps.iter().any(|step| step.answered.is_some()) {
+            return Some("an answer of a person");
+        }
         if self.stubs.plugins.values().len() > 0 {
             return Some("a plugin stub");
         }
@@ -140,6 +143,8 @@ pub struct Step {
     pub text: String,
     /// Time that passes before the message.
     pub after: Option<Span>,
+    /// What is answered from outside before the message; an empty text gives the dialogue back to the bot.
+    pub answered: Option<String>,
     /// Where it is defined.
     pub location: FixtureLocation,
     /// Expectations; those of the fixture as a whole come first.
@@ -188,7 +193,7 @@ pub enum Subject {
     Slot(String),
     /// Number of further turns for which a context stays active.
     Context(String),
-    /// Whether the dialogue is handed off to a person.
+    /// Whether the turn hands the dialogue off.
     HandOff,
     /// A value that the turn stored.
     Kept(String),

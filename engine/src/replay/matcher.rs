@@ -313,6 +313,7 @@ fn variants<'a>(catalogue: &'a Catalogue, key: &str) -> Box<dyn Iterator<Item = 
         "fallback" => Some(&catalogue.fallback.text),
         "clarify" => Some(&catalogue.clarify),
         "handoff" => Some(&catalogue.handoff),
+        "waiting" => catalogue.waiting.text.as_ref(),
         "cancelled" => Some(&catalogue.cancelled),
         "dropped" => Some(&catalogue.dropped),
         _ => catalogue.library.texts.get(key).or_else(|| reply_of(catalogue, key)),

@@ -136,7 +136,9 @@ impl FixtureReader<'_> {
                 Handler::Plugin(plugin) => Some(AnsweredBy::Plugin(plugin.clone())),
                 _ => None,
             });
-            others.chain(AnsweredBy::OWN).map(|handler| handler.to_string()).collect()
+            // The answer of a person is not that of a message.
+            let own = AnsweredBy::OWN.into_iter().filter(|handler| *handler != AnsweredBy::Outside);
+            others.chain(own).map(|handler| handler.to_string()).collect()
         })
     }
 
@@ -256,6 +258,7 @@ impl FixtureReader<'_> {
             speaker: turn.speaker.unwrap_or_else(|| SOMEBODY.to_owned()),
             text: turn.user,
             after,
+            answered: turn.answered.clone(),
             location: self.location(document, &pointer),
             expectations: Vec::new(),
             events: None,

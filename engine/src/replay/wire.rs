@@ -190,6 +190,10 @@ pub struct TurnFile {
     pub speaker: Option<String>,
     /// Time that passes before the message, such as `2h` or `3 days`.
     pub after: Option<String>,
+    /// What a person or the external AI answers before the message, in a dialogue that is handed off; an empty text
+    /// gives the dialogue back to the bot.
+    #[schemars(length(max = 2000))]
+    pub answered: Option<String>,
     /// What is expected of the reply.
     pub expect: Option<ExpectFile>,
 }
@@ -204,7 +208,7 @@ pub struct ExpectFile {
     #[schemars(with = "Condition")]
     pub intent: Option<Value>,
     /// The handler that answers: a script's file, `plugin:name`, `reply`, `form`, `fallback`, `clarify`, `handoff`,
-    /// `cancelled` or `dropped`.
+    /// `waiting`, `cancelled` or `dropped`.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Condition")]
     pub handler: Option<Value>,
@@ -234,7 +238,7 @@ pub struct ExpectFile {
     /// Contexts after the turn, and for how many more turns each stays active; `null` for none.
     #[serde(default)]
     pub contexts: BTreeMap<String, Value>,
-    /// Whether the dialogue is handed off to a person.
+    /// Whether the turn hands the dialogue off.
     pub hand_off: Option<bool>,
     /// Values that the turn stores for the user; `null` for none.
     #[serde(default)]
@@ -282,8 +286,8 @@ pub struct Words {
     pub like: Option<String>,
     /// At least one of these conditions.
     pub one_of: Option<Vec<Condition>>,
-    /// A text that the bot can produce: a key of texts/, `reply:intent`, `fallback`, `handoff`, `clarify`, `cancelled`
-    /// or `dropped`.
+    /// A text that the bot can produce: a key of texts/, `reply:intent`, `fallback`, `handoff`, `waiting`, `clarify`,
+    /// `cancelled` or `dropped`.
     pub variant_of: Option<String>,
     /// The opposite of this condition.
     pub not: Option<Condition>,
@@ -301,6 +305,8 @@ pub enum TypeFile {
     Unknown,
     /// It answers a form's question, or fails to.
     Form,
+    /// It is not classified, because the dialogue is handed off.
+    Waiting,
 }
 
 impl From<TypeFile> for TurnKind {
@@ -310,6 +316,7 @@ impl From<TypeFile> for TurnKind {
             TypeFile::Ambiguous => Self::Ambiguous,
             TypeFile::Unknown => Self::Unknown,
             TypeFile::Form => Self::Form,
+            TypeFile::Waiting => Self::Waiting,
         }
     }
 }

@@ -74,6 +74,37 @@ fn misses_lead_to_a_person() {
     assert_eq!((turn.text().as_str(), turn.hand_off, turn.kind), ("Calling somebody.", true, TurnKind::Unknown));
 }
 
+/// A dialogue that was just handed off, with a bot that has this `waiting`.
+fn handed_off(waiting: &str) -> Talk {
+    let person = "intent: person\nexamples: { en: [call a person, I want a human], ru: [позовите человека, нужен оператор] }\nhandler: { handoff: { en: Calling., ru: Зову. } }";
+    let bot = format!("{BOT}\nwaiting: {waiting}\n");
+    let mut talk = Talk::with(&[("bot.yaml", &bot), ("intents/greet.yaml", GREET), ("intents/person.yaml", person)]);
+    assert!(talk.say("call a person").hand_off);
+    talk
+}
+
+#[test]
+fn the_bot_is_silent_while_somebody_else_is_to_answer() {
+    let mut talk = handed_off("{}");
+    let turn = talk.say("hello there");
+    assert_eq!((turn.text().as_str(), turn.kind, turn.hand_off), ("", TurnKind::Waiting, false));
+    let mut talk = handed_off("{ text: { en: Soon., ru: Скоро. } }");
+    talk.check(&[("hello there", "Soon."), ("привет тебе", "Скоро.")]);
+    talk.state.end_hand_off("I am Olga.");
+    assert_eq!(talk.state.recent.back().unwrap().bot, "I am Olga.");
+    talk.check(&[("привет тебе", "Привет!")]);
+}
+
+#[test]
+fn after_the_authors_time_the_bot_speaks_again() {
+    let mut talk = handed_off("{ minutes: 2 }");
+    talk.wait(119);
+    talk.check(&[("hello there", "")]);
+    talk.wait(1);
+    talk.check(&[("hello there", "Hello!")]);
+    assert_eq!(talk.state.hand_off, None);
+}
+
 #[test]
 fn two_near_intents_are_asked_about() {
     let one = "intent: one\ntitle: the first\nexamples: { en: [open my account page, show account], ru: [счёт один, показать счёт] }\nhandler: { reply: One. }";

@@ -11,6 +11,16 @@ fn version_1_is_read_and_written_alike() {
     assert_eq!(serde_json::to_string(&state).unwrap(), V1);
 }
 
+/// A dialogue that is handed off, as the first release with hand-offs wrote it.
+const HANDED_OFF: &str = r#"{"version":1,"language":"en","misses":0,"hand_off":{"until":1767607800000}}"#;
+
+#[test]
+fn a_hand_off_is_read_and_written_alike() {
+    let state: DialogueState = serde_json::from_str(HANDED_OFF).unwrap();
+    assert!(state.waits(1_767_607_799_999) && !state.waits(1_767_607_800_000));
+    assert_eq!(serde_json::to_string(&state).unwrap(), HANDED_OFF);
+}
+
 #[test]
 fn what_is_absent_has_its_default() {
     assert_eq!(serde_json::from_str::<DialogueState>("{}").unwrap(), DialogueState::default());

@@ -101,6 +101,7 @@ pub struct Talk {
     pub host: Arc<TestHost>,
     pub state: DialogueState,
     turns: u64,
+    now: jiff::Timestamp,
 }
 
 impl Talk {
@@ -120,7 +121,13 @@ impl Talk {
         let engine = Engine::new(embedder, Arc::new(Scripting::new()), host.clone());
         let (snapshot, _) =
             Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).expect("a snapshot");
-        Self { engine, snapshot, host, state: DialogueState::default(), turns: 0 }
+        let now = jiff::Timestamp::from_second(NOW).unwrap();
+        Self { engine, snapshot, host, state: DialogueState::default(), turns: 0, now }
+    }
+
+    /// Lets seconds pass.
+    pub fn wait(&mut self, seconds: i64) {
+        self.now += jiff::SignedDuration::from_secs(seconds);
     }
 
     pub fn say(&mut self, text: &str) -> Turn {
@@ -130,8 +137,7 @@ impl Talk {
     pub fn try_to_say(&mut self, text: &str) -> Result<Turn, EngineError> {
         self.turns += 1;
         let message = Message { text, user: 7, dialogue: 3, seed: self.turns };
-        let now = jiff::Timestamp::from_second(NOW).unwrap();
-        let turn = self.engine.reply(&self.snapshot, Request::new(&self.snapshot, message, &self.state, now))?;
+        let turn = self.engine.reply(&self.snapshot, Request::new(&self.snapshot, message, &self.state, self.now))?;
         self.state = turn.state.clone();
         self.host.kept.lock().unwrap().extend(turn.kept.clone());
         Ok(turn)

@@ -72,6 +72,8 @@ impl Serving {
             TurnKind::Ambiguous => 1,
             TurnKind::Unknown => 2,
             TurnKind::Form => 3,
+            // The version did not answer.
+            TurnKind::Waiting | TurnKind::Answer | TurnKind::GivenBack => return,
         };
         self.counts[kind].fetch_add(1, Ordering::Relaxed);
         // A state that was dropped because its intent is gone is not a handler failure.

@@ -37,6 +37,7 @@ impl Config {
             check_secrets("auth.secret (SECRET_KEY_JWT)", self.auth.secret.iter().flat_map(Secrets::all), true)?;
             check_secrets("channel.key", self.channel.key.iter().flat_map(Secrets::all), false)?;
             check_secrets("health.key (HEALTH_SECRET_KEY)", self.health.key.iter().flat_map(Secrets::all), false)?;
+            check_secrets("hand_off.key (API_KEY_AI)", self.hand_off.key.iter().flat_map(Secrets::all), false)?;
             check_secrets("admin.key (BANTER_ADMIN__KEY)", self.admin.key.as_ref(), false)?;
             for key in &self.admin.keys {
                 check_secrets(&format!("admin.keys: {}", key.name), Some(&key.key), true)?;
@@ -49,7 +50,7 @@ impl Config {
     pub(super) fn check_bounds(&self) -> Result<(), SetupError> {
         const MANY: u64 = 1 << 30;
         let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 22] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 23] = [
             ("workers", self.workers as u64, 0..=512),
             ("embedding.threads", embedding.threads as u64, 0..=256),
             ("embedding.queue", embedding.queue as u64, 1..=1_000_000),
@@ -69,6 +70,7 @@ impl Config {
             ("stores.pool", self.stores.pool.into(), 1..=1_000),
             ("stores.start_seconds", self.stores.start_seconds, 0..=3_600),
             ("shutdown_seconds", self.shutdown_seconds.into(), 0..=3_600),
+            ("hand_off.wait_seconds", self.hand_off.wait_seconds.into(), 1..=3_600),
             ("reload.upload_seconds", self.reload.upload_seconds, 1..=86_400),
             ("stores.timeout_ms", self.stores.timeout_ms, 10..=600_000),
             ("stores.redis_timeout_ms", self.stores.redis_timeout_ms, 10..=600_000),

@@ -13,31 +13,34 @@ use super::percent_encode;
 use crate::setup::SetupError;
 
 /// `BANTER_` settings that are read separately: the profile and the secrets.
-pub(super) const IGNORED: [&str; 8] = [
+pub(super) const IGNORED: [&str; 9] = [
     "profile",
     "auth__secret",
     "channel__key",
     "health__key",
+    "hand_off__key",
     "admin__key",
     "stores__postgres",
     "stores__mongo",
     "stores__redis",
 ];
 /// The environment variables of each secret.
-const SECRETS: [(&str, &str); 9] = [
+const SECRETS: [(&str, &str); 11] = [
     ("BANTER_ADMIN__KEY", "admin.key"),
     ("SECRET_KEY_JWT", "auth.secret"),
     ("BANTER_AUTH__SECRET", "auth.secret"),
     ("BANTER_CHANNEL__KEY", "channel.key"),
     ("HEALTH_SECRET_KEY", "health.key"),
     ("BANTER_HEALTH__KEY", "health.key"),
+    ("API_KEY_AI", "hand_off.key"),
+    ("BANTER_HAND_OFF__KEY", "hand_off.key"),
     ("BANTER_STORES__POSTGRES", "stores.postgres"),
     ("BANTER_STORES__MONGO", "stores.mongo"),
     ("BANTER_STORES__REDIS", "stores.redis"),
 ];
 
 /// Secrets of which there may be several, so that one can replace another.
-const LISTS: [&str; 3] = ["auth.secret", "channel.key", "health.key"];
+const LISTS: [&str; 4] = ["auth.secret", "channel.key", "health.key", "hand_off.key"];
 
 /// The variables of `api.md` that are not secrets, and the settings they set.
 pub(super) const NAMES: [(&str, &str); 4] = [

@@ -39,10 +39,12 @@ pub enum Scope {
     Utterances,
     /// Read the audit log.
     Audit,
+    /// Give dialogues that are handed off back to the bot.
+    Answer,
 }
 
 impl Scope {
-    pub const ALL: [Self; 5] = [Self::Read, Self::Publish, Self::Activate, Self::Utterances, Self::Audit];
+    pub const ALL: [Self; 6] = [Self::Read, Self::Publish, Self::Activate, Self::Utterances, Self::Audit, Self::Answer];
 }
 
 /// How new versions are published.

@@ -3,9 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::{BusEvent, DialogueId, LastTurn, News, StoreError, Stores, Topic, UserId};
+use banter_stores::{DialogueId, LastTurn, StoreError, Stores, UserId};
 use moka::sync::Cache;
-use tokio::sync::broadcast::error::RecvError;
 
 /// Dialogues and users that are remembered.
 const REMEMBERED: u64 = 50_000;
@@ -41,6 +40,13 @@ impl Known {
 
     pub fn forget_end(&self, dialogue: DialogueId) {
         self.ends.invalidate(&dialogue);
+    }
+
+    /// Forgets the end of a dialogue that has a newer turn.
+    pub fn forget_older_end(&self, dialogue: DialogueId, seq: i64) {
+        if self.end(dialogue).is_some_and(|ours| ours.seq < seq) {
+            self.forget_end(dialogue);
+        }
     }
 
     /// Takes over what another memory knows, if it is newer.
@@ -83,7 +89,7 @@ impl Known {
         }
     }
 
-    fn forget_all(&self) {
+    pub fn forget_all(&self) {
         self.defaults.invalidate_all();
         self.owners.invalidate_all();
         self.ends.invalidate_all();
@@ -92,20 +98,5 @@ impl Known {
     pub fn forget_dialogue(&self, dialogue: DialogueId) {
         self.owners.invalidate(&dialogue);
         self.ends.invalidate(&dialogue);
-    }
-
-    /// Forgets users and dialogues that are deleted, here or on other servers. Runs as long as the bus does.
-    pub async fn follow_bus(&self, stores: &Stores) {
-        let mut events = stores.bus.subscribe(Topic::Deletions);
-        loop {
-            match events.recv().await {
-                Ok(BusEvent::News(News::UserGone(user))) => self.forget_user(user),
-                Ok(BusEvent::News(News::DialogueGone(dialogue))) => self.forget_dialogue(dialogue),
-                Ok(BusEvent::News(_)) => {}
-                // Something may have been missed.
-                Ok(BusEvent::Reconnected) | Err(RecvError::Lagged(_)) => self.forget_all(),
-                Err(RecvError::Closed) => return,
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@ use banter_engine::{
 };
 use thiserror::Error;
 
-use banter_stores::{DialogueId, StoreError, StoredAnswer, UserId};
+use banter_stores::{DialogueId, Place, StoreError, StoredAnswer, UserId};
 
 /// Characters of a message, at most.
 pub const MAX_TEXT: usize = 2_000;
@@ -20,6 +20,24 @@ pub enum ConversationError {
     /// Somebody else's dialogue, or none.
     #[error("not this user's dialogue")]
     ForeignDialogue,
+    /// No dialogue of the user that is named in the request.
+    #[error("there is no such dialogue")]
+    UnknownDialogue,
+    /// Somebody else is to answer in the dialogue.
+    #[error("the dialogue is handed off")]
+    HandedOff,
+    /// The dialogue is not handed off.
+    #[error("the dialogue does not wait for an answer")]
+    NothingWaits,
+    /// Nobody has answered in time. A repeat waits again.
+    #[error("nobody has answered in time")]
+    NoAnswer,
+    /// The bot has the dialogue again, without an answer.
+    #[error("the bot has the dialogue again, without an answer")]
+    GivenBack,
+    /// Too many requests of the user wait for something.
+    #[error("too many requests wait")]
+    TooManyWaiting,
     /// The user was deleted while the message was on its way.
     #[error("the user is gone")]
     UserGone,
@@ -62,18 +80,21 @@ pub struct Answer {
     pub response: String,
     /// What was said and shown.
     pub outputs: Vec<Output>,
+    /// The turn, if it handed the dialogue off.
+    pub handed_off: Option<Place>,
 }
 
 impl Answer {
-    pub(super) fn of(turn: &Turn) -> Self {
-        Self { response: turn.text(), outputs: turn.outputs.clone() }
+    pub(super) fn of(turn: &Turn, place: Place) -> Self {
+        let handed_off = turn.hand_off.then_some(place);
+        Self { response: turn.text(), outputs: turn.outputs.clone(), handed_off }
     }
 
     /// As it is kept for repeats of the request with this hash.
     pub(super) fn stored(&self, request_hash: [u8; 32]) -> Result<StoredAnswer, ConversationError> {
         let outputs =
             serde_json::to_value(&self.outputs).map_err(|error| ConversationError::Internal(error.to_string()))?;
-        Ok(StoredAnswer { request_hash, response: self.response.clone(), outputs })
+        Ok(StoredAnswer { request_hash, response: self.response.clone(), outputs, handed_off: self.handed_off })
     }
 }
 
@@ -81,7 +102,7 @@ impl Answer {
 ///
 /// # Errors
 /// [`ConversationError::Text`].
-pub(super) fn check_text(text: &str) -> Result<(), ConversationError> {
+pub fn check_text(text: &str) -> Result<(), ConversationError> {
     // No store keeps NUL, and nobody types it.
     let good = !text.contains('\0') && text.chars().count() <= MAX_TEXT && !normalize(text).is_empty();
     if good { Ok(()) } else { Err(ConversationError::Text) }
@@ -97,5 +118,5 @@ pub(super) fn again(stored: &StoredAnswer, hash: &[u8; 32]) -> Result<Answer, Co
     }
     let outputs = serde_json::from_value(stored.outputs.clone())
         .map_err(|error| ConversationError::Internal(format!("stored outputs cannot be read: {error}")))?;
-    Ok(Answer { response: stored.response.clone(), outputs })
+    Ok(Answer { response: stored.response.clone(), outputs, handed_off: stored.handed_off })
 }

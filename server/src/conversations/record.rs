@@ -31,6 +31,7 @@ pub fn new_turn(
         outputs: serde_json::to_value(&turn.outputs).map_err(internal)?,
         state: turn.state.clone(),
         idempotency: incoming.idempotency.clone(),
+        hand_off: answered.hand_off,
         kept: turn.kept.clone(),
     })
 }

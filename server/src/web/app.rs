@@ -15,6 +15,7 @@ use crate::{
     conversations::Conversations,
     dialogues::Dialogues,
     google::GoogleSignIn,
+    hand_offs::HandOffs,
     metrics::Metrics,
     queries::Queries,
 };
@@ -28,6 +29,7 @@ pub struct App {
     pub google: GoogleSignIn,
     pub conversations: Arc<Conversations>,
     pub dialogues: Arc<Dialogues>,
+    pub hand_offs: HandOffs,
     pub channel: Channel,
     pub queries: Queries,
     pub releases: Arc<Releases>,
@@ -44,6 +46,8 @@ pub struct Access {
     pub admins: AdminKeys,
     /// The expected value of `X-Health-Key`.
     pub health_key: Option<Secrets>,
+    /// The expected value of `X-Messages-Key`.
+    pub answerer_key: Option<Secrets>,
     /// The origin of the front end that may use cookies from elsewhere.
     pub front: Option<String>,
     /// Whether cookies are sent over HTTPS only.
@@ -89,6 +93,7 @@ impl Access {
             channel: ChannelAccess::of(config, rules),
             admins: AdminKeys::of(&config.admin, local),
             health_key: config.health.key.clone(),
+            answerer_key: config.hand_off.key.clone(),
             front: config.front.clone(),
             secure_cookies: config.auth.secure_cookies,
             proxies: config.proxies.clone(),

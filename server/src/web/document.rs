@@ -46,13 +46,14 @@ pub fn json() -> Result<&'static str, &'static str> {
 }
 
 /// The ways to authenticate, by the names that routes use.
-fn schemes() -> [(&'static str, SecurityScheme); 5] {
+fn schemes() -> [(&'static str, SecurityScheme); 6] {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     [
         ("bearer", SecurityScheme::Http(bearer)),
         ("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("access_token")))),
         ("adminKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Admin-Key")))),
         ("healthKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Health-Key")))),
+        ("messagesKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Messages-Key")))),
         ("channelKey", SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::new("token")))),
     ]
 }
@@ -79,6 +80,7 @@ fn meaning(status: u16) -> &'static str {
         415 => "The body has the wrong content type.",
         422 => "A field, a parameter or the uploaded bot is missing or invalid.",
         429 => "Too many attempts. `Retry-After` says when to try again.",
+        504 => "Nobody has answered within the time limit.",
         503 => "A part of the service does not respond, or the server is busy.",
         _ => "Something went wrong on the server.",
     }

@@ -206,6 +206,27 @@ impl IntoResponses for HealthClient {
     }
 }
 
+/// The external AI, with its key in `X-Messages-Key`.
+pub struct AnswererClient;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for AnswererClient {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let given = request.headers().get_one("X-Messages-Key").unwrap_or("");
+        let known =
+            app(request).is_ok_and(|app| app.access.answerer_key.as_ref().is_some_and(|key| key.matches(given)));
+        if known { Outcome::Success(Self) } else { Outcome::Error(refuse(request, RequestError::WrongKey)) }
+    }
+}
+
+impl IntoResponses for AnswererClient {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([403, 500])
+    }
+}
+
 /// An optional header of a request, for the annotation of a route.
 pub fn header(name: &str, description: &str) -> Parameter {
     let text = ObjectBuilder::new().schema_type(Type::String).build();

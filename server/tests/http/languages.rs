@@ -1,6 +1,7 @@
 //! Each error of the contract, in both languages.
 
 use banter_server::config::Rules;
+use banter_stores::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Server, server_with};
@@ -76,6 +77,15 @@ fn open_rows() -> Vec<Row> {
         Row::get("/session/history", 401, "unauthorized"),
         Row::post("/messages/send", json!({ "text": "hello there" }), 401, "unauthorized"),
         Row::get("/health", 403, "wrong_key"),
+        Row::get("/messages", 403, "wrong_key"),
+        Row::post("/send/message/user", json!({}), 403, "wrong_key"),
+        Row::post(
+            "/send/message/user",
+            json!({ "user_id": 1, "dialog_id": 999_999, "text_user": "hi" }),
+            404,
+            "unknown_dialog",
+        )
+        .with("X-Messages-Key", "answerer"),
         Row::get("/nowhere", 404, "not_found"),
         Row::get("/auth/login", 405, "method_not_allowed"),
     ]
@@ -98,6 +108,9 @@ fn user_rows(bearer: &str, foreign: i64) -> Vec<Row> {
         Row::post("/dialogs/rename", json!({ "dialog_id": foreign, "dialog_name": "mine" }), 404, "unknown_dialog"),
         Row::post("/dialogs/rename", json!({ "dialog_id": foreign, "dialog_name": "" }), 422, "invalid_name"),
         Row::get(&format!("/dialogs/{foreign}"), 404, "unknown_dialog"),
+        Row::get(&format!("/dialogs/flag/{foreign}"), 404, "unknown_dialog"),
+        Row::post("/send/message/ai", json!({ "dialog_id": foreign, "text_user": "hi" }), 403, "foreign_dialog"),
+        Row::post("/send/message/ai", json!({ "dialog_id": foreign }), 422, "missing_field"),
     ];
     rows.into_iter().map(|row| row.with("Authorization", bearer)).collect()
 }
@@ -107,6 +120,8 @@ async fn every_error_is_told_in_both_languages() {
     let server = server_with(Rules::Dev, |config| {
         config.google.client_id = Some("client".to_owned());
         config.auth.logins_per_email = 4;
+        config.hand_off.key = Some(Secret::new("answerer".to_owned()).into());
+        config.hand_off.wait_seconds = 1;
     })
     .await;
     let (token, _) = server.log_in("ann@mail.example").await;
@@ -117,7 +132,8 @@ async fn every_error_is_told_in_both_languages() {
         server.post("/dialogs/create", &[("Authorization", bearer)], body).await.body["dialog"].as_i64().unwrap()
     };
     let foreign = create(&foreign).await;
-    for _ in 0..5 {
+    let own = create(&bearer).await;
+    for _ in 0..4 {
         create(&bearer).await;
     }
     let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", "used")];
@@ -125,6 +141,7 @@ async fn every_error_is_told_in_both_languages() {
     for row in open_rows().into_iter().chain(user_rows(&bearer, foreign)) {
         row.check(&server).await;
     }
+    hand_offs(&server, &bearer, own).await;
     for _ in 0..5 {
         server.post("/auth/login", &[], r#"{"email":"dan@mail.example","password":"tulip"}"#).await;
     }
@@ -136,6 +153,20 @@ async fn every_error_is_told_in_both_languages() {
     Row::post("/auth/login", new, 500, "user_not_created").check(&server).await;
     server.backend.close().await;
     Row::get("/health", 503, "unavailable").with("X-Health-Key", "health").check(&server).await;
+}
+
+/// The errors of a user's dialogue that is handed off.
+async fn hand_offs(server: &Server, bearer: &str, dialog: i64) {
+    let history = server.get("/session/history", &[("Authorization", bearer)]).await;
+    let user: i64 = history.body["user_id"].as_str().unwrap().parse().unwrap();
+    let answer = json!({ "user_id": user, "dialog_id": dialog, "text_user": "hi" });
+    let nothing = Row::post("/send/message/user", answer, 409, "nothing_waits").with("X-Messages-Key", "answerer");
+    nothing.check(server).await;
+    let question = json!({ "dialog_id": dialog, "text_user": "track order Z-0000" });
+    let no_answer = Row::post("/send/message/ai", question, 504, "no_answer").with("Authorization", bearer);
+    no_answer.with("Idempotency-Key", "waits").check(server).await;
+    let more = json!({ "dialog_id": dialog, "text_user": "hello there" });
+    Row::post("/send/message/ai", more, 409, "handed_off").with("Authorization", bearer).check(server).await;
 }
 
 /// Users can no longer be stored: SQL for the embedded store and for PostgreSQL.

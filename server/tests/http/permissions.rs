@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use banter_server::web::document;
-use banter_stores::{AuditEntry, UserId};
+use banter_server::{config::Rules, web::document};
+use banter_stores::{AuditEntry, UserId, secret::Secret};
 use serde_json::{Value, json};
 
-use crate::support::{Server, server};
+use crate::support::{Server, server_with};
 
 /// What a request carries.
 #[derive(Clone, Copy, Debug)]
@@ -22,26 +22,36 @@ enum Caller {
     AdminKey,
     /// A program with the health key.
     HealthKey,
+    /// The external AI.
+    AnswererKey,
 }
 
-const CALLERS: [Caller; 6] =
-    [Caller::Nobody, Caller::Another, Caller::Owner, Caller::Admin, Caller::AdminKey, Caller::HealthKey];
+const CALLERS: [Caller; 7] = [
+    Caller::Nobody,
+    Caller::Another,
+    Caller::Owner,
+    Caller::Admin,
+    Caller::AdminKey,
+    Caller::HealthKey,
+    Caller::AnswererKey,
+];
 
 /// A route, a body that it accepts, and the status for each of [`CALLERS`].
-type Row = (&'static str, &'static str, Value, [u16; 6]);
+type Row = (&'static str, &'static str, Value, [u16; 7]);
 
 fn table(dialog: i64, version: &str) -> Vec<Row> {
     let login = json!({ "email": "new@mail.example", "password": "tulip" });
-    let open = [200; 6];
-    let users = [401, 200, 200, 200, 401, 401];
-    let owner = [401, 403, 200, 403, 401, 401];
-    let own = [401, 404, 200, 404, 401, 401];
-    let admins = [401, 403, 403, 200, 200, 401];
-    let health = [403, 403, 403, 403, 403, 200];
+    let open = [200; 7];
+    let users = [401, 200, 200, 200, 401, 401, 401];
+    let owner = [401, 403, 200, 403, 401, 401, 401];
+    let own = [401, 404, 200, 404, 401, 401, 401];
+    let admins = [401, 403, 403, 200, 200, 401, 401];
+    let health = [403, 403, 403, 403, 403, 200, 403];
+    let answerer = [403, 403, 403, 403, 403, 403, 200];
     vec![
         ("POST", "/auth/login", login, open),
-        ("POST", "/auth/refresh", json!({ "refresh_token": "x" }), [401; 6]),
-        ("POST", "/create/users", json!({ "token": "x" }), [404; 6]),
+        ("POST", "/auth/refresh", json!({ "refresh_token": "x" }), [401; 7]),
+        ("POST", "/create/users", json!({ "token": "x" }), [404; 7]),
         ("GET", "/me", json!(null), users),
         ("POST", "/messages/send", json!({ "text": "hello there" }), users),
         ("POST", "/messages/send", json!({ "text": "hello there", "dialog_id": dialog }), owner),
@@ -50,6 +60,15 @@ fn table(dialog: i64, version: &str) -> Vec<Row> {
         ("POST", "/dialogs/create", json!({ "dialog_name": "orders" }), users),
         ("POST", "/dialogs/rename", json!({ "dialog_id": dialog, "dialog_name": "orders" }), own),
         ("GET", "/dialogs/{id}", json!(null), own),
+        ("GET", "/dialogs/flag/{id}", json!(null), own),
+        ("POST", "/send/message/ai", json!({ "text_user": "hello there", "dialog_id": dialog }), owner),
+        ("GET", "/messages", json!(null), answerer),
+        (
+            "POST",
+            "/send/message/user",
+            json!({ "user_id": 1, "dialog_id": dialog, "text_user": "hi" }),
+            answerer.map(|status| if status == 200 { 404 } else { status }),
+        ),
         ("GET", "/webhooks/rest", json!(null), open),
         ("POST", "/webhooks/rest/webhook", json!({ "sender": "s", "message": "hello there" }), open),
         ("GET", "/live", json!(null), open),
@@ -68,6 +87,12 @@ fn table(dialog: i64, version: &str) -> Vec<Row> {
         ("POST", "/admin/rollback", json!({}), admins.map(unchanged)),
         ("POST", "/admin/canary", json!({ "version": version, "percent": 5 }), admins.map(unchanged)),
         ("POST", "/admin/promote", json!({}), admins.map(unchanged)),
+        (
+            "POST",
+            "/admin/dialogs/{id}/give-back",
+            json!({}),
+            admins.map(|status| if status == 200 { 404 } else { status }),
+        ),
         // Last, because they take away what the others need.
         ("POST", "/dialogs/delete", json!({ "dialog_id": dialog }), own),
         ("POST", "/logout", json!({}), users),
@@ -81,7 +106,11 @@ fn unchanged(status: u16) -> u16 {
 
 #[rocket::async_test]
 async fn every_route_knows_who_may_use_it() {
-    let server = server().await;
+    let server = server_with(Rules::Dev, |config| {
+        config.auth.logins_per_email = CALLERS.len() as u32;
+        config.hand_off.key = Some(Secret::new("answerer".to_owned()).into());
+    })
+    .await;
     let tokens = [
         server.log_in("bob@mail.example").await.0,
         server.log_in("ann@mail.example").await.0,
@@ -109,6 +138,7 @@ async fn every_route_knows_who_may_use_it() {
                 Caller::Owner => Some(("Authorization", bearer(1))),
                 Caller::Admin => Some(("Authorization", bearer(2))),
                 Caller::AdminKey => Some(("X-Admin-Key", key.clone())),
+                Caller::AnswererKey => Some(("X-Messages-Key", "answerer".to_owned())),
                 Caller::HealthKey => Some(("X-Health-Key", "health".to_owned())),
             };
             let headers: Vec<_> = header.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -6,6 +6,7 @@ pub mod contract;
 mod dialogues;
 mod errors;
 mod google;
+mod hand_offs;
 mod languages;
 mod messages;
 mod permissions;

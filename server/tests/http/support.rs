@@ -55,7 +55,7 @@ pub const BOT: [(&str, &str); 4] = [
     ),
     (
         "scripts/status.rhai",
-        "fn handle(ctx) {\n let n = kv_get(\"asked\"); if n == () { n = 0; } kv_set(\"asked\", n + 1);\n say(`${ctx.slots.order_id} is fine, asked ${n + 1} times`).image(\"https://x.example/box.png\").payload(#{ n: n + 1 })\n}",
+        "fn handle(ctx) {\n if ctx.slots.order_id == \"Z-0000\" { return hand_off(\"Calling.\"); }\n let n = kv_get(\"asked\"); if n == () { n = 0; } kv_set(\"asked\", n + 1);\n say(`${ctx.slots.order_id} is fine, asked ${n + 1} times`).image(\"https://x.example/box.png\").payload(#{ n: n + 1 })\n}",
     ),
 ];
 

@@ -10,7 +10,7 @@ use mongodb::{
 use serde_json::Value;
 
 use super::{SCHEMA, STORE};
-use crate::{DialogueId, NewTurn, StoreError, UserId};
+use crate::{DialogueId, HandOffChange, NewTurn, StoreError, UserId};
 
 /// The required fields of a turn. Rejects malformed documents written by hand or by another program.
 pub(super) fn validator() -> Document {
@@ -33,6 +33,10 @@ pub(super) fn validator() -> Document {
     doc! { "$jsonSchema": { "bsonType": "object", "required": required, "properties": properties } }
 }
 
+pub(super) const TURNS: &str = "turns";
+/// The field of a turn that waits for an answer from outside: until when, and until when it is leased.
+pub(super) const WAITS: &str = "waits";
+pub(super) const ENDS_HAND_OFF: &str = "ends_hand_off";
 pub(super) const DIALOGUE_INDEX: &str = "dialog_seq";
 pub(super) const KEY_INDEX: &str = "user_idempotency_key";
 
@@ -50,6 +54,7 @@ pub(super) fn indexes() -> Vec<IndexModel> {
         index(doc! { "user_id": 1, "at": 1 }, named("user_at")),
         index(doc! { "user_id": 1, "idempotency_key": 1 }, partial(unique(KEY_INDEX), "idempotency_key")),
         index(doc! { "user_id": 1, "kept.key": 1, "at": 1 }, partial(named("user_kept"), "kept.key")),
+        index(doc! { "waits.until": 1 }, partial(named("waits"), "waits.until")),
     ]
 }
 
@@ -78,6 +83,12 @@ pub(super) fn to_document(turn: &NewTurn) -> Result<Document, StoreError> {
         document.insert("idempotency_key", key);
         document.insert("request_hash", Binary { subtype: BinarySubtype::Generic, bytes: hash.to_vec() });
     }
+    if let Some(until) = turn.hand_off.waits_until {
+        document.insert(WAITS, doc! { "until": until, "leased_until": 0_i64 });
+    }
+    if turn.hand_off.ends_earlier {
+        document.insert(ENDS_HAND_OFF, true);
+    }
     if !turn.kept.is_empty() {
         let kept: Vec<Document> =
             turn.kept.iter().map(|(key, value)| doc! { "key": key, "value": value.to_string() }).collect();
@@ -102,6 +113,7 @@ pub(super) fn from_document(turn: &Document) -> Result<NewTurn, StoreError> {
         outputs: parse(text(turn, "outputs")?)?,
         state: parse(text(turn, "state")?)?,
         idempotency: None,
+        hand_off: HandOffChange::default(),
         kept: kept_values(turn)?,
     })
 }

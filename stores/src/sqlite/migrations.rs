@@ -10,6 +10,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../../../migrations/sqlite/0003_catalogue.sql")),
     M::up(include_str!("../../../migrations/sqlite/0004_identities.sql")),
     M::up(include_str!("../../../migrations/sqlite/0005_dialogues.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0006_hand_offs.sql")),
 ];
 
 /// Applies the migrations that the file lacks.

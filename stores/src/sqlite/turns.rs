@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::{SqliteStore, damaged, parse};
 use crate::{
-    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Receipt,
-    SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances,
+    ANCHOR_GONE, Appended, DialogueId, HandOffChange, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn,
+    Place, Receipt, SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances,
 };
 
 /// A writer that takes longer counts as gone.
@@ -45,15 +45,19 @@ impl TurnStore for SqliteStore {
 
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError> {
         let key = key.to_owned();
-        let row: Option<(Vec<u8>, String, String)> = self
+        let row: Option<(Vec<u8>, String, String, Option<Place>)> = self
             .read(move |connection| {
-                let triple = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-                connection.prepare_cached(FIND_ANSWER)?.query_row(params![user.0, key, since], triple).optional()
+                let read = |row: &rusqlite::Row<'_>| {
+                    let place = Place { dialogue: DialogueId(row.get(3)?), seq: row.get(4)? };
+                    let handed_off: Option<bool> = row.get(5)?;
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, handed_off.unwrap_or(false).then_some(place)))
+                };
+                connection.prepare_cached(FIND_ANSWER)?.query_row(params![user.0, key, since], read).optional()
             })
             .await?;
-        row.map(|(hash, response, outputs)| {
+        row.map(|(hash, response, outputs, handed_off)| {
             let request_hash = hash.try_into().map_err(|_| damaged("a request hash has another length"))?;
-            Ok(StoredAnswer { request_hash, response, outputs: parse(&outputs)? })
+            Ok(StoredAnswer { request_hash, response, outputs: parse(&outputs)?, handed_off })
         })
         .transpose()
     }
@@ -172,12 +176,14 @@ impl TurnStore for SqliteStore {
 }
 
 const LAST: &str = "SELECT seq, state FROM turns WHERE dialog_id = ? ORDER BY seq DESC LIMIT 1";
-const FIND_ANSWER: &str = "SELECT request_hash, response, outputs FROM turns
-                           WHERE user_id = ? AND idempotency_key = ? AND created_at > ?";
+const FIND_ANSWER: &str = "SELECT request_hash, response, outputs, dialog_id, seq,
+                                  json_extract(classification, '$.hand_off')
+                           FROM turns WHERE user_id = ? AND idempotency_key = ? AND created_at > ?";
 const PAGE: &str = "SELECT id, dialog_id, seq, created_at, text, response, classification, outputs, state FROM turns
      WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
 const UTTERANCES: &str = "SELECT text FROM turns
-     WHERE created_at >= ? AND json_extract(classification, '$.type') <> 'form' ORDER BY position DESC LIMIT ?";
+     WHERE created_at >= ? AND json_extract(classification, '$.type') NOT IN ('form', 'waiting', 'answer', 'given_back')
+     ORDER BY position DESC LIMIT ?";
 
 /// A turn's place in the order of all turns, and in its dialogue.
 struct Position {
@@ -196,7 +202,9 @@ fn position_of(connection: &Connection, user: UserId, id: &str) -> rusqlite::Res
 
 /// The statement for a part of a history, newest first, and its values.
 fn history_query(user: UserId, query: &HistoryQuery, before: Option<&Position>) -> (String, Vec<Box<dyn ToSql>>) {
-    let mut sql = "SELECT id, text, response FROM turns WHERE user_id = ?".to_owned();
+    // A turn that only gives a dialogue back to the bot says nothing.
+    let mut sql =
+        "SELECT id, text, response FROM turns WHERE user_id = ? AND NOT (text = '' AND response = '')".to_owned();
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(user.0)];
     // Within one dialogue both orders are the same; each has its index.
     let order = match query.dialogue {
@@ -258,6 +266,7 @@ impl StoredTurn {
             outputs: parse(&self.outputs)?,
             state: parse(&self.state)?,
             idempotency: None,
+            hand_off: HandOffChange::default(),
             kept: BTreeMap::new(),
         })
     }
@@ -290,12 +299,14 @@ const FREE_KEY: &str =
     "UPDATE turns SET idempotency_key = NULL WHERE user_id = ? AND idempotency_key = ? AND created_at <= ?";
 const INSERT: &str =
     "INSERT INTO turns (id, dialog_id, user_id, seq, created_at, text, response, classification, outputs, state,
-                        idempotency_key, request_hash)
-     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+                        idempotency_key, request_hash, waits_until, ends_hand_off)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
      WHERE ?4 = 1 + COALESCE((SELECT MAX(seq) FROM turns WHERE dialog_id = ?2), 0)
        AND EXISTS (SELECT 1 FROM users WHERE id = ?3 AND deleting_since IS NULL)
        AND EXISTS (SELECT 1 FROM dialogs WHERE id = ?2 AND deleting_since IS NULL)
      ON CONFLICT DO NOTHING";
+const END_EARLIER: &str =
+    "UPDATE turns SET waits_until = NULL WHERE dialog_id = ? AND seq < ? AND waits_until IS NOT NULL";
 const KEEP: &str = "INSERT INTO kept_values (user_id, key, value) VALUES (?, ?, ?)
                     ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value";
 const IS_THERE: &str = "SELECT 1 FROM users WHERE id = ? AND deleting_since IS NULL";
@@ -323,9 +334,14 @@ fn append(connection: &Connection, row: &TurnRow) -> rusqlite::Result<Appended> 
         row.state,
         key,
         hash,
+        turn.hand_off.waits_until,
+        turn.hand_off.ends_earlier,
     ])?;
     if inserted == 0 {
         return why_not(connection, user, turn.dialogue.0, key);
+    }
+    if turn.hand_off.ends_earlier {
+        connection.prepare_cached(END_EARLIER)?.execute(params![turn.dialogue.0, turn.seq])?;
     }
     for (key, value) in &row.kept {
         connection.prepare_cached(KEEP)?.execute(params![user, key, value])?;
@@ -360,7 +376,12 @@ mod tests {
     #[test]
     fn no_query_grows_with_the_history() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("../../../migrations/sqlite/0001_init.sql")).unwrap();
+        for migration in [
+            include_str!("../../../migrations/sqlite/0001_init.sql"),
+            include_str!("../../../migrations/sqlite/0006_hand_offs.sql"),
+        ] {
+            connection.execute_batch(migration).unwrap();
+        }
         let before = Position { position: 9, dialogue: DialogueId(1), seq: 5 };
         let limited = HistoryQuery { limit: Some(50), ..HistoryQuery::default() };
         let of_dialogue = HistoryQuery { dialogue: Some(DialogueId(1)), ..limited.clone() };
@@ -371,5 +392,6 @@ mod tests {
         }
         check(&connection, LAST, "(dialog_id=?");
         check(&connection, FIND_ANSWER, "turns_by_idempotency_key");
+        check(&connection, END_EARLIER, "turns_that_wait");
     }
 }

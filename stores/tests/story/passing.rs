@@ -28,7 +28,8 @@ pub async fn limits(stores: &Stores) {
 
 pub async fn cache(stores: &Stores, user: UserId, dialogue: DialogueId) {
     let last = LastTurn { seq: 7, state: DialogueState::default() };
-    let answer = StoredAnswer { request_hash: [3; 32], response: "re".to_owned(), outputs: json!([]) };
+    let answer =
+        StoredAnswer { request_hash: [3; 32], response: "re".to_owned(), outputs: json!([]), handed_off: None };
     let turn = Remembered { user, dialogue, last: &last, answer: Some(("k", answer.clone())) };
     stores.cache.remember(turn).await;
     let whole = Recalled { last: Some((dialogue, last.clone())), answer: Some(answer) };

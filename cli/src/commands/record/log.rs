@@ -94,7 +94,7 @@ impl Log<'_> {
         }
         let names = entry.get("slots").and_then(Value::as_object).into_iter().flatten();
         said.slots.extend(names.filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned()))));
-        said.messages.push(Utterance { text: text.to_owned(), at });
+        said.messages.push(Utterance { text: text.to_owned(), at, answered: None });
         Ok(())
     }
 

@@ -190,6 +190,7 @@ impl Convo<'_, '_> {
             speaker: SOMEBODY.to_owned(),
             text: String::new(),
             after: None,
+            answered: None,
             location: self.reader.line(self.path, line),
             expectations: Vec::new(),
             events: None,

@@ -120,6 +120,7 @@ impl Mapping<'_, '_> {
             speaker: super::SOMEBODY.to_owned(),
             text,
             after: None,
+            answered: None,
             location: location.clone(),
             expectations: Vec::new(),
             events: None,

@@ -1,6 +1,7 @@
 //! Routes for administrators: versions of the bot, activation, the fleet, and the audit log.
 
 mod change;
+mod hand_offs;
 mod publish;
 mod upload;
 
@@ -66,7 +67,8 @@ pub fn routes() -> Vec<Route> {
         change::canary,
         change::promote,
         fleet,
-        audit
+        audit,
+        hand_offs::give_back
     ]
 }
 
@@ -84,7 +86,8 @@ pub fn routes() -> Vec<Route> {
         change::canary,
         change::promote,
         fleet,
-        audit
+        audit,
+        hand_offs::give_back
     ),
     components(schemas(GateStep))
 )]

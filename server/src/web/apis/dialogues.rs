@@ -1,5 +1,6 @@
-//! The API of the second earlier back end: accounts by Google, cookie sessions, and dialogues.
+//! The API of the second earlier back end: accounts by Google, cookie sessions, dialogues, and the external AI.
 
+mod external;
 mod list;
 mod session;
 
@@ -16,7 +17,11 @@ pub fn routes() -> Vec<Route> {
         list::delete,
         list::rename,
         list::list,
-        list::read
+        list::read,
+        external::ask,
+        external::flag,
+        external::waiting,
+        external::answer
     ]
 }
 
@@ -30,6 +35,10 @@ pub fn routes() -> Vec<Route> {
     list::delete,
     list::rename,
     list::list,
-    list::read
+    list::read,
+    external::ask,
+    external::flag,
+    external::waiting,
+    external::answer
 ))]
 pub struct ApiDescription;

@@ -58,7 +58,7 @@ macro_rules! scopes {
         }
     )*};
 }
-scopes!(Read, Publish, Activate, Audit);
+scopes!(Read, Publish, Activate, Audit, Answer);
 
 /// An administrator with scope `S`.
 pub struct Admin<S> {

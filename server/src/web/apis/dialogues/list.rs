@@ -203,6 +203,6 @@ pub async fn read(
     Ok(Json(Transcript { server: "ok", dialogs: entries.into_iter().flat_map(said).collect() }))
 }
 
-fn id(number: i64) -> Result<DialogueId, Problem> {
+pub(super) fn id(number: i64) -> Result<DialogueId, Problem> {
     if number < 1 { Err(RequestError::InvalidField("dialog_id".to_owned()).into()) } else { Ok(DialogueId(number)) }
 }

@@ -1,0 +1,97 @@
+//! Who answers: the step between loading a dialogue and committing the turn. The engine answers messages. The external
+//! AI or a person answers what was handed off.
+
+use banter_engine::{
+    Engine, EngineError, Request,
+    dialogue::outside_turn,
+    embedding::EmbeddingError,
+    turn::{Message, Turn},
+};
+use banter_stores::{DialogueId, LastTurn, Millis, StoreError, UserId};
+use tokio::task::block_in_place;
+
+use super::{ConversationError, admission::Admission};
+use crate::catalogs::{serving::Serving, timestamp};
+
+/// What a turn is made from.
+pub struct Asked<'a> {
+    pub user: UserId,
+    pub dialogue: DialogueId,
+    pub last: &'a LastTurn,
+    pub serving: &'a Serving,
+    pub now: Millis,
+}
+
+/// Makes the next turn of a dialogue.
+///
+/// After a collision with another server it is asked again. So an answerer that needs an external service calls it
+/// before, and holds the result.
+pub trait Answerer: Sync {
+    fn answer(&self, asked: Asked<'_>) -> impl Future<Output = Result<Turn, ConversationError>> + Send;
+}
+
+/// The bot.
+pub struct EngineAnswerer<'a> {
+    pub engine: &'a Engine,
+    pub admission: &'a Admission,
+    pub text: &'a str,
+    /// Whether a message is refused while somebody else is to answer. Otherwise it is stored for whoever answers.
+    pub refuses_while_waiting: bool,
+}
+
+impl Answerer for EngineAnswerer<'_> {
+    async fn answer(&self, asked: Asked<'_>) -> Result<Turn, ConversationError> {
+        let Asked { user, dialogue, last, serving, now } = asked;
+        if self.refuses_while_waiting && last.state.waits(now) {
+            return Err(ConversationError::HandedOff);
+        }
+        let message = Message { text: self.text, user: user.0, dialogue: dialogue.0, seed: seed(dialogue, last.seq) };
+        let request = Request::new(&serving.snapshot, message, &last.state, timestamp(now));
+        let reply = || self.engine.reply(&serving.snapshot, request);
+        let permit = self.admission.compute().await?;
+        let replied = if self.engine.knows(self.text) {
+            // This takes microseconds. A handler that waits for the outside world calls `block_in_place` itself.
+            reply()
+        } else {
+            // The model takes milliseconds, in which another thread runs the other tasks of this one.
+            block_in_place(reply)
+        };
+        drop(permit);
+        replied.map_err(|error| self.failure(error))
+    }
+}
+
+impl EngineAnswerer<'_> {
+    fn failure(&self, error: EngineError) -> ConversationError {
+        match error {
+            EngineError::Embedding(EmbeddingError::Busy) => ConversationError::Busy,
+            EngineError::Embedding(error) if !self.engine.embedder().is_alive() => {
+                tracing::error!(%error, "the model does not answer");
+                StoreError::outage("embedding", error.to_string()).into()
+            }
+            EngineError::Outside { part, reason } => StoreError::outage(part, reason).into(),
+            error => ConversationError::Internal(error.to_string()),
+        }
+    }
+}
+
+/// The randomness of a turn is fixed by its place, so that a turn that is run again after a collision elsewhere is the
+/// same.
+fn seed(dialogue: DialogueId, seq: i64) -> u64 {
+    (dialogue.0 as u64).rotate_left(32) ^ seq as u64
+}
+
+/// What the external AI or a person has answered. An empty text gives the dialogue back to the bot.
+pub struct OutsideAnswer<'a> {
+    pub text: &'a str,
+}
+
+impl Answerer for OutsideAnswer<'_> {
+    async fn answer(&self, asked: Asked<'_>) -> Result<Turn, ConversationError> {
+        // An answer after the author's time is welcome, too, as long as the bot has not spoken again.
+        if asked.last.state.hand_off.is_none() {
+            return Err(ConversationError::NothingWaits);
+        }
+        Ok(outside_turn(&asked.serving.snapshot.catalogue, &asked.last.state, self.text))
+    }
+}

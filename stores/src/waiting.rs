@@ -1,0 +1,79 @@
+//! Turns that wait for an answer from outside: of the external AI, or of a person.
+
+use async_trait::async_trait;
+use banter_engine::state::DialogueState;
+
+use super::{DialogueId, HistoryEntry, Millis, StoreError, UserId};
+
+/// Waiting dialogues in one answer, at most.
+pub const WAITING_AT_ONCE: usize = 100;
+/// Messages of a waiting dialogue that are shown, at most.
+pub const TEXTS_SHOWN: usize = 50;
+
+/// What a turn changes about who is to answer in its dialogue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandOffChange {
+    /// Until when this turn waits for an answer from outside; `None` if it does not.
+    pub waits_until: Option<Millis>,
+    /// Whether an earlier turn of the dialogue no longer waits.
+    pub ends_earlier: bool,
+}
+
+impl HandOffChange {
+    /// What changed between the states before and after a turn.
+    pub fn between(before: &DialogueState, after: &DialogueState) -> Self {
+        if before.hand_off == after.hand_off {
+            return Self::default();
+        }
+        let waits_until = after.hand_off.as_ref().map(|hand_off| hand_off.until);
+        Self { waits_until, ends_earlier: before.hand_off.is_some() }
+    }
+}
+
+/// A dialogue that waits for an answer from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingDialogue {
+    pub user: UserId,
+    pub dialogue: DialogueId,
+    /// The message that was handed off, then what the user has said since; at most [`TEXTS_SHOWN`].
+    pub texts: Vec<String>,
+}
+
+/// A lease, so that two workers do not answer the same dialogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub until: Millis,
+}
+
+#[async_trait]
+pub trait WaitingTurns: Send + Sync {
+    /// At most [`WAITING_AT_ONCE`] dialogues that wait at `now`, in the order in which they were handed off, without
+    /// those that are leased. With a lease, each is leased to one caller.
+    async fn waiting(&self, now: Millis, lease: Option<Lease>) -> Result<Vec<WaitingDialogue>, StoreError>;
+
+    /// The first turn of a dialogue after turn `seq` that ended a hand-off. An answer has a response and no text.
+    async fn ending_after(&self, dialogue: DialogueId, seq: i64) -> Result<Option<HistoryEntry>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use banter_engine::state::HandOff;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_what_differs_between_two_states() {
+        let state =
+            |until: Option<i64>| DialogueState { hand_off: until.map(|until| HandOff { until }), ..Default::default() };
+        for (before, after, waits_until, ends_earlier) in [
+            (None, None, None, false),
+            (None, Some(5), Some(5), false),
+            (Some(5), Some(5), None, false),
+            (Some(5), None, None, true),
+            (Some(5), Some(9), Some(9), true),
+        ] {
+            let change = HandOffChange::between(&state(before), &state(after));
+            assert_eq!(change, HandOffChange { waits_until, ends_earlier }, "{before:?} {after:?}");
+        }
+    }
+}

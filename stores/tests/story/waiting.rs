@@ -1,0 +1,89 @@
+//! Turns that wait for an answer from outside.
+
+use banter_stores::{
+    Appended, DialogueId, HandOffChange, HistoryQuery, Lease, Millis, NewTurn, Place, Provider, Stores, UserId,
+    WaitingDialogue,
+};
+use serde_json::json;
+
+use super::turn;
+
+pub async fn story(stores: &Stores) {
+    let user = stores.users.create_user(Provider::Channel, "of hand-offs", None, 1).await.unwrap().unwrap();
+    let first = stores.dialogues.default_dialogue(user, 1).await.unwrap().unwrap();
+    let second = stores.dialogues.create_dialogue(user, "second", 5, 1).await.unwrap().unwrap();
+    listed_and_leased(stores, user, first, second).await;
+    answered(stores, user, first).await;
+}
+
+/// A turn with a change of who is to answer.
+fn changing(user: UserId, dialogue: DialogueId, seq: i64, text: &str, hand_off: HandOffChange) -> NewTurn {
+    // Ids are unique over all dialogues.
+    let id = format!("{:012x}{seq:012x}", dialogue.0 + 1_000);
+    let classification = json!({ "type": "matched", "hand_off": hand_off.waits_until.is_some() });
+    NewTurn { id, classification, hand_off, idempotency: None, ..turn(user, dialogue, seq, text) }
+}
+
+async fn store(stores: &Stores, turn: NewTurn) {
+    assert_eq!(stores.turns.submit(turn).await.unwrap().await.unwrap(), Appended::Stored);
+}
+
+fn waits(until: Millis) -> HandOffChange {
+    HandOffChange { waits_until: Some(until), ends_earlier: false }
+}
+
+const UNCHANGED: HandOffChange = HandOffChange { waits_until: None, ends_earlier: false };
+const ENDS: HandOffChange = HandOffChange { waits_until: None, ends_earlier: true };
+
+async fn listed_and_leased(stores: &Stores, user: UserId, first: DialogueId, second: DialogueId) {
+    let list = async |now, lease| stores.waiting.waiting(now, lease).await.unwrap();
+    let one = |dialogue, texts: &[&str]| WaitingDialogue {
+        user,
+        dialogue,
+        texts: texts.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    assert_eq!(list(0, None).await, []);
+    store(stores, changing(user, second, 1, "help", waits(1_000))).await;
+    let mut keyed = changing(user, first, 1, "a person", waits(2_000));
+    keyed.idempotency = Some(("waits".to_owned(), [9; 32]));
+    store(stores, keyed).await;
+    store(stores, changing(user, second, 2, "are you there", UNCHANGED)).await;
+    let both = [one(second, &["help", "are you there"]), one(first, &["a person"])];
+    assert_eq!(list(999, None).await, both, "the oldest first, with what was said since");
+    assert_eq!(list(1_000, None).await, both[1..], "the first one's time is over");
+    assert_eq!(list(2_000, None).await, []);
+
+    let lease = Some(Lease { until: 50 });
+    let leased = futures::future::join_all((0..6).map(|_| list(20, lease))).await;
+    let mut leased: Vec<WaitingDialogue> = leased.into_iter().flatten().collect();
+    leased.sort_by_key(|waiting| waiting.dialogue != second);
+    assert_eq!(leased, both, "each is leased once, whatever races");
+    assert_eq!(list(49, None).await, []);
+    assert_eq!(list(50, None).await, both, "the lease is over");
+}
+
+async fn answered(stores: &Stores, user: UserId, dialogue: DialogueId) {
+    let place = Place { dialogue, seq: 1 };
+    let found = stores.turns.find_answer(user, "waits", 0).await.unwrap().unwrap();
+    assert_eq!(found.handed_off, Some(place), "a repeat finds where its answer will be");
+    assert_eq!(stores.waiting.ending_after(dialogue, 1).await.unwrap(), None);
+    let answer =
+        NewTurn { text: String::new(), response: "I am Olga".to_owned(), ..changing(user, dialogue, 2, "", ENDS) };
+    store(stores, answer).await;
+    store(stores, changing(user, dialogue, 3, "again", waits(5_000))).await;
+    let ending = stores.waiting.ending_after(dialogue, 1).await.unwrap().unwrap();
+    assert_eq!((ending.text.as_str(), ending.response.as_str()), ("", "I am Olga"));
+    let waiting = stores.waiting.waiting(60, None).await.unwrap();
+    let of_dialogue: Vec<_> = waiting.iter().filter(|waiting| waiting.dialogue == dialogue).collect();
+    assert_eq!(of_dialogue.len(), 1, "the answered turn waits no longer");
+    assert_eq!(of_dialogue[0].texts, ["again"]);
+
+    // A turn that only gives the dialogue back says nothing, so no history shows it.
+    let given_back = NewTurn { response: String::new(), ..changing(user, dialogue, 4, "", ENDS) };
+    store(stores, given_back).await;
+    let query = HistoryQuery { dialogue: Some(dialogue), ..HistoryQuery::default() };
+    let history = stores.turns.history(user, &query).await.unwrap();
+    let told: Vec<(String, String)> = history.into_iter().map(|entry| (entry.text, entry.response)).collect();
+    let pair = |text: &str, response: &str| (text.to_owned(), response.to_owned());
+    assert_eq!(told, [pair("a person", "re a person"), pair("", "I am Olga"), pair("again", "re again")]);
+}
