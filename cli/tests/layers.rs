@@ -49,6 +49,7 @@ const SERVER: &[&str] = &[
     "metrics",
     "conversations",
     "hand_offs",
+    "feeds",
     "dialogues",
     "channel",
     "user_data",

@@ -28,6 +28,7 @@ use crate::{
     config::{Config, Rules, cores},
     conversations::Conversations,
     dialogues::Dialogues,
+    feeds::Feeds,
     google::GoogleSignIn,
     hand_offs::HandOffs,
     host::ServerHost,
@@ -194,6 +195,7 @@ pub fn application(
     let limit = Duration::from_secs(config.hand_off.wait_seconds.into());
     Ok(App {
         channel: Channel::new(Arc::clone(&accounts), Arc::clone(&conversations)),
+        feeds: Feeds::new(Arc::clone(&conversations), stores.clone(), Arc::clone(&clock)),
         hand_offs: HandOffs::new(Arc::clone(&conversations), stores, clock, limit),
         accounts,
         google,

@@ -9,6 +9,7 @@ pub mod channel;
 pub mod config;
 pub mod conversations;
 pub mod dialogues;
+pub mod feeds;
 pub mod google;
 pub mod hand_offs;
 pub mod host;

@@ -9,6 +9,7 @@ pub mod cors;
 pub mod document;
 pub mod guard;
 pub mod headers;
+pub mod pages;
 pub mod problem;
 
 use std::sync::Arc;
@@ -41,5 +42,6 @@ pub fn build(app: App, config: &Config) -> Rocket<Build> {
         .attach(headers::ResponseHeaders)
         .attach(cors::Cors)
         .mount("/", apis::all())
+        .mount("/", pages::routes())
         .register("/", catchers::all())
 }

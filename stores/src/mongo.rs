@@ -290,6 +290,17 @@ impl TurnStore for MongoStore {
         turns.iter().map(from_document).collect()
     }
 
+    async fn of_dialogue(&self, dialogue: DialogueId, seq: i64, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
+        let filter = doc! { "dialog_id": dialogue.0, "seq": { "$gt": seq }, "removed": { "$exists": false } };
+        let turns: Vec<Document> = self
+            .ask(async {
+                let find = self.turns.find(filter).sort(doc! { "dialog_id": 1, "seq": 1 });
+                find.limit(i64::from(limit)).await?.try_collect().await
+            })
+            .await?;
+        turns.iter().map(from_document).collect()
+    }
+
     async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError> {
         // Ids begin with their creation time in seconds, so the `_id` index finds the newest.
         let seconds = u32::try_from(since / 1000).unwrap_or(0);

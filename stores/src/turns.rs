@@ -188,6 +188,9 @@ pub trait TurnStore: Send + Sync {
     /// Also when the turn `after` no longer exists: which turns are left is then unknown.
     async fn page(&self, user: UserId, after: Option<&str>, limit: u32) -> Result<Vec<NewTurn>, StoreError>;
 
+    /// At most `limit` turns of a dialogue, in order, after turn number `seq`.
+    async fn of_dialogue(&self, dialogue: DialogueId, seq: i64, limit: u32) -> Result<Vec<NewTurn>, StoreError>;
+
     /// At most `limit` distinct utterances of users after `since`, outside forms, newest first. Searches at most
     /// [`SEARCHED`] turns.
     async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError>;

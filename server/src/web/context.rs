@@ -58,6 +58,8 @@ pub struct RequestContext {
     span: Span,
     /// The client's address in the form of a rate-limit key: IPv6 addresses are cut to their /64.
     pub address: String,
+    /// The language of error details.
+    pub speech: Speech,
 }
 
 #[rocket::async_trait]
@@ -70,7 +72,7 @@ impl<'r> FromRequest<'r> for RequestContext {
         let forwarded = request.headers().get("X-Forwarded-For");
         let address =
             request.remote().map_or("unknown".to_owned(), |peer| canonical(client(peer.ip(), forwarded, proxies)));
-        Outcome::Success(Self { span, address })
+        Outcome::Success(Self { span, address, speech: Speech::of(request) })
     }
 }
 

@@ -50,6 +50,42 @@ impl<'r> FromRequest<'r> for User {
     }
 }
 
+/// Like [`User`], for connections that may outlive the log-in: the token can be checked again.
+pub struct Token {
+    user: UserId,
+    text: String,
+}
+
+impl Token {
+    pub fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// Whether the token still proves its user.
+    pub async fn is_valid(&self, app: &App) -> bool {
+        app.accounts.authenticate(&self.text).await.is_ok_and(|proven| proven.user == self.user)
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Token {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let proven = prove(request).instrument(Trace::of(request).span()).await;
+        match proven.and_then(|proven| Ok(Self { user: proven.user, text: token_of(request)?.to_owned() })) {
+            Ok(token) => Outcome::Success(token),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+impl IntoResponses for Token {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        User::responses()
+    }
+}
+
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for LoggedIn {
     type Error = Problem;
@@ -76,17 +112,23 @@ impl IntoResponses for User {
 
 async fn prove(request: &Request<'_>) -> Result<ProvenUser, Problem> {
     let app = app(request)?;
-    if let Some(header) = request.headers().get_one("Authorization") {
-        let token = bearer(header).ok_or(RequestError::Unauthorized)?;
-        return Ok(app.accounts.authenticate(token).await?);
-    }
-    let cookie = request.cookies().get(COOKIE).ok_or(RequestError::Unauthorized)?;
-    let proven = app.accounts.authenticate(cookie.value()).await?;
-    // Browsers attach cookies to requests that other sites make, but those sites cannot forge `Origin`.
-    if request.method() == Method::Post && !is_own_origin(request, app) {
+    let proven = app.accounts.authenticate(token_of(request)?).await?;
+    let by_cookie = !request.headers().contains("Authorization");
+    // Browsers attach cookies to requests and WebSockets of other sites, but those sites cannot forge `Origin`.
+    let may_act = request.method() == Method::Post || request.headers().contains("Upgrade");
+    if by_cookie && may_act && !is_own_origin(request, app) {
         return Err(RequestError::ForeignOrigin.into());
     }
     Ok(proven)
+}
+
+/// The token in `Authorization`, else in the cookie.
+fn token_of<'r>(request: &'r Request<'_>) -> Result<&'r str, RequestError> {
+    let token = match request.headers().get_one("Authorization") {
+        Some(header) => bearer(header),
+        None => request.cookies().get(COOKIE).map(|cookie| cookie.value()),
+    };
+    token.ok_or(RequestError::Unauthorized)
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -145,7 +187,7 @@ impl IntoParams for IdempotencyKey {
     }
 }
 
-fn is_key(key: &str) -> bool {
+pub fn is_key(key: &str) -> bool {
     !key.is_empty() && key.len() <= 64 && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

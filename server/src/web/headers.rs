@@ -13,12 +13,11 @@ use super::{app::App, context::Trace};
 
 /// What browsers must not do with a response: guess its type, show it in a frame, load anything for it, or tell others
 /// where it came from.
-const SAFETY: [(&str, &str); 4] = [
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-];
+const SAFETY: [(&str, &str); 3] =
+    [("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer")];
+
+/// The policy of responses that are no pages. A page brings its own.
+const POLICY: (&str, &str) = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
 
 /// Adds the request id and browser safety headers, and writes one access log line per response.
 pub struct ResponseHeaders;
@@ -44,6 +43,9 @@ impl Fairing for ResponseHeaders {
         response.set_header(Header::new("Cache-Control", "no-store"));
         for (name, value) in SAFETY {
             response.set_header(Header::new(name, value));
+        }
+        if !response.headers().contains(POLICY.0) {
+            response.set_header(Header::new(POLICY.0, POLICY.1));
         }
         if request.rocket().state::<Arc<App>>().is_some_and(|app| app.access.secure_cookies) {
             response.set_header(Header::new("Strict-Transport-Security", "max-age=31536000"));

@@ -61,6 +61,9 @@ fn table(dialog: i64, version: &str) -> Vec<Row> {
         ("POST", "/dialogs/rename", json!({ "dialog_id": dialog, "dialog_name": "orders" }), own),
         ("GET", "/dialogs/{id}", json!(null), own),
         ("GET", "/dialogs/flag/{id}", json!(null), own),
+        ("GET", "/dialogs/{id}/events", json!(null), own),
+        // It is not asked for as a WebSocket.
+        ("GET", "/ws", json!(null), users.map(|status| if status == 200 { 400 } else { status })),
         ("POST", "/send/message/ai", json!({ "text_user": "hello there", "dialog_id": dialog }), owner),
         ("GET", "/messages", json!(null), answerer),
         (
@@ -142,6 +145,11 @@ async fn every_route_knows_who_may_use_it() {
                 Caller::HealthKey => Some(("X-Health-Key", "health".to_owned())),
             };
             let headers: Vec<_> = header.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            if path.ends_with("/events") {
+                let status = server.stream_status(&asked, &headers).await;
+                assert_eq!(status, *expected, "{asked} by {caller:?}");
+                continue;
+            }
             let answer = match *method {
                 "GET" => server.get(&asked, &headers).await,
                 _ => server.post(&asked, &headers, body.to_string()).await,

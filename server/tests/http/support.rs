@@ -35,6 +35,8 @@ use banter_stores::{
     secret::Secret,
 };
 use rocket::{
+    Build, Rocket,
+    fairing::AdHoc,
     http::{ContentType, Header, Status},
     local::asynchronous::{Client, LocalResponse},
 };
@@ -141,7 +143,7 @@ pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Serv
     Server::over(config, rules, folder, Arc::default()).await
 }
 
-async fn client(backend: &Backend, config: &Config, rules: Rules, clock: Arc<ShiftedClock>) -> Client {
+async fn build(backend: &Backend, config: &Config, rules: Rules, clock: Arc<ShiftedClock>) -> Rocket<Build> {
     let stores = backend.stores();
     let scripting = Arc::new(Scripting::new());
     let mut diagnostics = Diagnostics::default();
@@ -171,7 +173,7 @@ async fn client(backend: &Backend, config: &Config, rules: Rules, clock: Arc<Shi
     let app = application(config, rules, stores, clock, engine, versions, Metrics::new(None)).unwrap();
     let conversations = app.conversations.clone();
     tokio::spawn(async move { conversations.follow_bus().await });
-    Client::untracked(web::build(app, config)).await.unwrap()
+    web::build(app, config)
 }
 
 /// A response.
@@ -202,7 +204,7 @@ impl Answer {
 impl Server {
     async fn over(config: Config, rules: Rules, folder: Arc<tempfile::TempDir>, clock: Arc<ShiftedClock>) -> Self {
         let backend = open_backend(&config, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-        let client = client(&backend, &config, rules, clock.clone()).await;
+        let client = Client::untracked(build(&backend, &config, rules, clock.clone()).await).await.unwrap();
         Self { client, config, rules, backend, clock, folder }
     }
 
@@ -216,6 +218,22 @@ impl Server {
     /// Another server on the same stores.
     pub async fn with_the_same_stores(&self) -> Self {
         Self::over(self.config.clone(), self.rules, self.folder.clone(), self.clock.clone()).await
+    }
+
+    /// Another server on the same stores, which listens on a port of this machine; returns its address. It ends with
+    /// the test.
+    pub async fn listen(&self) -> String {
+        let config = Config { port: 0, ..self.config.clone() };
+        let (tell, told) = futures::channel::oneshot::channel();
+        let tell = std::sync::Mutex::new(Some(tell));
+        let address = AdHoc::on_liftoff("address", move |rocket| {
+            let tell = tell.lock().unwrap().take().unwrap();
+            tell.send(format!("127.0.0.1:{}", rocket.config().port)).unwrap();
+            Box::pin(async {})
+        });
+        let rocket = build(&self.backend, &config, self.rules, self.clock.clone()).await.attach(address);
+        tokio::spawn(rocket.launch());
+        told.await.unwrap()
     }
 
     pub async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: impl AsRef<[u8]>) -> Answer {
@@ -237,6 +255,15 @@ impl Server {
         }
     }
 
+    /// The status of an endless stream.
+    pub async fn stream_status(&self, path: &str, headers: &[(&'static str, &str)]) -> u16 {
+        let mut request = self.client.get(path.to_owned());
+        for (name, value) in headers {
+            request.add_header(Header::new(*name, (*value).to_owned()));
+        }
+        request.dispatch().await.status().code
+    }
+
     pub async fn get(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
         let mut request = self.client.get(path.to_owned());
         for (name, value) in headers {
@@ -245,6 +272,11 @@ impl Server {
         let answer = Answer::of(request.dispatch().await).await;
         contract::check("GET", path, &[], &answer);
         answer
+    }
+
+    /// A page or one of its files.
+    pub async fn browse_page(&self, path: &str) -> Answer {
+        Answer::of(self.client.get(path.to_owned()).dispatch().await).await
     }
 
     /// A GET of a browser that holds this session cookie.

@@ -124,7 +124,17 @@ impl TurnStore for SqliteStore {
             })
             .await?;
         let rows = rows.ok_or_else(|| StoreError::damaged("sqlite", ANCHOR_GONE))?;
-        rows.into_iter().map(|row| row.into_turn(user)).collect()
+        rows.into_iter().map(StoredTurn::into_turn).collect()
+    }
+
+    async fn of_dialogue(&self, dialogue: DialogueId, seq: i64, limit: u32) -> Result<Vec<NewTurn>, StoreError> {
+        let rows: Vec<StoredTurn> = self
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(OF_DIALOGUE)?;
+                statement.query_map(params![dialogue.0, seq, limit], StoredTurn::read)?.collect()
+            })
+            .await?;
+        rows.into_iter().map(StoredTurn::into_turn).collect()
     }
 
     async fn utterances(&self, since: Millis, limit: u32) -> Result<Utterances, StoreError> {
@@ -179,8 +189,12 @@ const LAST: &str = "SELECT seq, state FROM turns WHERE dialog_id = ? ORDER BY se
 const FIND_ANSWER: &str = "SELECT request_hash, response, outputs, dialog_id, seq,
                                   json_extract(classification, '$.hand_off')
                            FROM turns WHERE user_id = ? AND idempotency_key = ? AND created_at > ?";
-const PAGE: &str = "SELECT id, dialog_id, seq, created_at, text, response, classification, outputs, state FROM turns
+const PAGE: &str =
+    "SELECT id, dialog_id, seq, created_at, text, response, classification, outputs, state, user_id FROM turns
      WHERE user_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+const OF_DIALOGUE: &str =
+    "SELECT id, dialog_id, seq, created_at, text, response, classification, outputs, state, user_id FROM turns
+     WHERE dialog_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 const UTTERANCES: &str = "SELECT text FROM turns
      WHERE created_at >= ? AND json_extract(classification, '$.type') NOT IN ('form', 'waiting', 'answer', 'given_back')
      ORDER BY position DESC LIMIT ?";
@@ -235,10 +249,11 @@ struct StoredTurn {
     classification: String,
     outputs: String,
     state: String,
+    user: i64,
 }
 
 impl StoredTurn {
-    /// A row of [`PAGE`].
+    /// A row of [`PAGE`] or [`OF_DIALOGUE`].
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
@@ -250,14 +265,15 @@ impl StoredTurn {
             classification: row.get(6)?,
             outputs: row.get(7)?,
             state: row.get(8)?,
+            user: row.get(9)?,
         })
     }
 
-    fn into_turn(self, user: UserId) -> Result<NewTurn, StoreError> {
+    fn into_turn(self) -> Result<NewTurn, StoreError> {
         Ok(NewTurn {
             id: self.id,
             dialogue: DialogueId(self.dialogue),
-            user,
+            user: UserId(self.user),
             seq: self.seq,
             created_at: self.created_at,
             text: self.text,
@@ -392,6 +408,7 @@ mod tests {
         }
         check(&connection, LAST, "(dialog_id=?");
         check(&connection, FIND_ANSWER, "turns_by_idempotency_key");
+        check(&connection, OF_DIALOGUE, "(dialog_id=? AND seq>?)");
         check(&connection, END_EARLIER, "turns_that_wait");
     }
 }

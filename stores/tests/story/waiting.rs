@@ -78,6 +78,12 @@ async fn answered(stores: &Stores, user: UserId, dialogue: DialogueId) {
     assert_eq!(of_dialogue.len(), 1, "the answered turn waits no longer");
     assert_eq!(of_dialogue[0].texts, ["again"]);
 
+    let later = stores.turns.of_dialogue(dialogue, 1, 1).await.unwrap();
+    let later: Vec<_> = later.iter().map(|turn| (turn.seq, turn.user, turn.response.as_str())).collect();
+    assert_eq!(later, [(2, user, "I am Olga")]);
+    let rest = stores.turns.of_dialogue(dialogue, 2, 9).await.unwrap();
+    assert_eq!(rest.iter().map(|turn| turn.seq).collect::<Vec<_>>(), [3]);
+
     // A turn that only gives the dialogue back says nothing, so no history shows it.
     let given_back = NewTurn { response: String::new(), ..changing(user, dialogue, 4, "", ENDS) };
     store(stores, given_back).await;

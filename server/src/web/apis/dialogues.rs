@@ -2,6 +2,7 @@
 
 mod external;
 mod list;
+mod live;
 mod session;
 
 use rocket::{Route, routes};
@@ -21,24 +22,31 @@ pub fn routes() -> Vec<Route> {
         external::ask,
         external::flag,
         external::waiting,
-        external::answer
+        external::answer,
+        live::events,
+        live::web_socket
     ]
 }
 
 /// The description of this API.
 #[derive(OpenApi)]
-#[openapi(paths(
-    session::sign_in,
-    session::me,
-    session::log_out,
-    list::create,
-    list::delete,
-    list::rename,
-    list::list,
-    list::read,
-    external::ask,
-    external::flag,
-    external::waiting,
-    external::answer
-))]
+#[openapi(
+    paths(
+        session::sign_in,
+        session::me,
+        session::log_out,
+        list::create,
+        list::delete,
+        list::rename,
+        list::list,
+        list::read,
+        external::ask,
+        external::flag,
+        external::waiting,
+        external::answer,
+        live::events,
+        live::web_socket
+    ),
+    components(schemas(live::ClientMessage))
+)]
 pub struct ApiDescription;

@@ -1,0 +1,123 @@
+//! What happens in a dialogue, as it happens: its turns, and whether it waits for an answer from outside.
+
+use std::sync::Arc;
+
+use banter_stores::{DialogueId, NewTurn, Stores, UserId, clock::SharedClock};
+
+use crate::conversations::{ConversationError, Conversations, Watch};
+
+/// Turns read at a time.
+const PAGE: u32 = 100;
+
+pub struct Feeds {
+    conversations: Arc<Conversations>,
+    stores: Stores,
+    clock: SharedClock,
+}
+
+/// Something that has happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happening {
+    /// A turn in which something was said.
+    Turn(Box<NewTurn>),
+    /// Whether an answer from outside is awaited.
+    Flag(bool),
+}
+
+/// What happens in one dialogue from some turn on.
+pub struct Feed {
+    stores: Stores,
+    clock: SharedClock,
+    watch: Watch,
+    user: UserId,
+    pub dialogue: DialogueId,
+    /// The last turn that was told.
+    seq: i64,
+    /// When the awaited answer is no longer awaited, if one is.
+    waits_until: Option<i64>,
+    /// The flag that was told last.
+    flag: Option<bool>,
+}
+
+impl Feeds {
+    pub fn new(conversations: Arc<Conversations>, stores: Stores, clock: SharedClock) -> Self {
+        Self { conversations, stores, clock }
+    }
+
+    /// Opens the feed of a user's dialogue, the default one if none is named. It tells the turns after number `after`, or
+    /// only new ones.
+    ///
+    /// # Errors
+    /// [`ConversationError::UnknownDialogue`], [`ConversationError::TooManyWaiting`], [`ConversationError::Store`].
+    pub async fn open(
+        &self,
+        user: UserId,
+        dialogue: Option<DialogueId>,
+        after: Option<i64>,
+    ) -> Result<Feed, ConversationError> {
+        let dialogue = match dialogue {
+            Some(dialogue) => dialogue,
+            None => {
+                let found = self.stores.dialogues.default_dialogue(user, self.clock.now()).await?;
+                found.ok_or(ConversationError::UserGone)?
+            }
+        };
+        if self.stores.dialogues.owner(dialogue).await? != Some(user) {
+            return Err(ConversationError::UnknownDialogue);
+        }
+        // Before the last turn is read, so that no turn falls between.
+        let watch = self.conversations.watch(user, dialogue)?;
+        let last = self.stores.turns.last(dialogue).await?;
+        let (stores, clock) = (self.stores.clone(), Arc::clone(&self.clock));
+        let waits_until = last.state.hand_off.map(|hand_off| hand_off.until);
+        let seq = after.unwrap_or(last.seq).clamp(0, last.seq);
+        Ok(Feed { stores, clock, watch, user, dialogue, seq, waits_until, flag: None })
+    }
+}
+
+impl Feed {
+    /// What has happened since the last call, at least one thing; the first call tells the flag.
+    ///
+    /// # Errors
+    /// [`ConversationError::UnknownDialogue`] when the dialogue is deleted; [`ConversationError::Store`].
+    pub async fn next(&mut self) -> Result<Vec<Happening>, ConversationError> {
+        loop {
+            let happened = self.look().await?;
+            if !happened.is_empty() {
+                return Ok(happened);
+            }
+            self.watch.changed().await;
+        }
+    }
+
+    /// The number of the last turn that was told.
+    pub fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// The flag, if it has changed because the time for an answer is over.
+    pub fn flag_by_time(&mut self) -> Option<bool> {
+        let now = self.clock.now();
+        let flag = self.waits_until.is_some_and(|until| now < until);
+        (self.flag.replace(flag) != Some(flag)).then_some(flag)
+    }
+
+    async fn look(&mut self) -> Result<Vec<Happening>, ConversationError> {
+        let turns = self.stores.turns.of_dialogue(self.dialogue, self.seq, PAGE).await?;
+        match turns.last() {
+            Some(last) => {
+                self.seq = last.seq;
+                self.waits_until = last.state.hand_off.as_ref().map(|hand_off| hand_off.until);
+            }
+            None if self.stores.dialogues.owner(self.dialogue).await? != Some(self.user) => {
+                return Err(ConversationError::UnknownDialogue);
+            }
+            None => {}
+        }
+        // A turn that only gives the dialogue back to the bot says nothing.
+        let said = turns.into_iter().filter(|turn| !(turn.text.is_empty() && turn.response.is_empty()));
+        let mut happened: Vec<Happening> = said.map(|turn| Happening::Turn(Box::new(turn))).collect();
+        happened.extend(self.flag_by_time().map(Happening::Flag));
+        Ok(happened)
+    }
+}
