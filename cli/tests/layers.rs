@@ -38,6 +38,7 @@ const SERVER: &[&str] = &[
     "setup",
     "secret_file",
     "message_id",
+    "operations",
     "config",
     "telemetry",
     "passwords",

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     config::AuthConfig,
+    operations::Operation,
     passwords::{PasswordError, Passwords, Verdict},
     tokens::{TokenKind, Tokens, token_hash},
 };
@@ -152,6 +153,7 @@ impl Accounts {
             })?;
             if let Some(user) = made {
                 tracing::info!(user = user.0, "created a user");
+                Operation::UserCreated(user).log();
                 return Ok(user);
             }
             // Another request registered the address while we hashed: check against its password.
@@ -185,6 +187,7 @@ impl Accounts {
             return Err(AccountError::Token);
         }
         let access = self.listed_access(&stored, keeping).await?.ok_or(AccountError::Token)?;
+        Operation::LoggedIn(user).log();
         Ok(TokenPair { access, refresh })
     }
 
@@ -212,7 +215,9 @@ impl Accounts {
     pub async fn log_out(&self, proven: &ProvenUser) -> Result<(), AccountError> {
         // First the refresh tokens: a refresh opens a session only if its token is still good afterwards.
         self.stores.users.spend_family(&proven.family, self.clock.now()).await?;
-        Ok(self.stores.sessions.revoke_family(&proven.family).await?)
+        self.stores.sessions.revoke_family(&proven.family).await?;
+        Operation::LoggedOut(proven.user).log();
+        Ok(())
     }
 
     /// Opens a session for the family of a stored refresh token; `None` if the family was revoked or deleted in the
@@ -242,6 +247,7 @@ impl Accounts {
         match self.stores.users.spend_refresh_token(&hash, &stored, now, self.refresh_leeway).await? {
             Spending::Spent => {
                 let access = self.listed_access(&stored, Keeping::Pair).await?.ok_or(AccountError::RefreshToken)?;
+                Operation::TokensRefreshed(user).log();
                 Ok(TokenPair { access, refresh })
             }
             Spending::Unknown => Err(AccountError::RefreshToken),
@@ -258,6 +264,16 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::Token`] for a token that is unknown, expired, revoked, spent, or signed by another party.
     pub async fn authenticate(&self, token: &str) -> Result<ProvenUser, AccountError> {
+        let proven = self.check_token(token).await;
+        match &proven {
+            Ok(proven) => Operation::TokenAccepted(proven.user).log(),
+            Err(AccountError::Token) => Operation::TokenRefused.log(),
+            Err(_) => {}
+        }
+        proven
+    }
+
+    async fn check_token(&self, token: &str) -> Result<ProvenUser, AccountError> {
         let now = self.clock.now();
         let claims = self.tokens.read(token, now).ok_or(AccountError::Token)?;
         let user = claims.user().ok_or(AccountError::Token)?;

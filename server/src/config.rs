@@ -28,7 +28,7 @@ use environment::{IGNORED, contract_environment, database_of_environment, secret
 use paths::resolve_paths;
 use release::{AdminConfig, ReloadConfig};
 
-use crate::setup::SetupError;
+use crate::{operations::LogLanguage, setup::SetupError};
 
 /// All settings. `Rocket.toml` documents each key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -190,8 +190,10 @@ pub struct HandOffConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
-    /// `human` or `json`.
+    /// `human`, `json` or `classic`.
     pub format: LogFormat,
+    /// The language of the classic format.
+    pub language: LogLanguage,
     /// A filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub filter: String,
 }
@@ -203,6 +205,8 @@ pub enum LogFormat {
     Human,
     /// One JSON object per line.
     Json,
+    /// Operations, warnings and errors, in the lines of an earlier server.
+    Classic,
 }
 
 /// The rules of the profile (`BANTER_PROFILE`). They do not depend on how the binary was built.
@@ -259,6 +263,7 @@ impl Default for Config {
             proxies: Vec::new(),
             log: LogConfig {
                 format: LogFormat::Human,
+                language: LogLanguage::Ru,
                 filter: "info,rocket=off,_=off,banter_server::web::routes=off,ort=warn,hnsw_rs=warn,sqlx=warn"
                     .to_owned(),
             },

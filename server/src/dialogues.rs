@@ -6,7 +6,7 @@ use banter_stores::{DialogueId, News, StoreError, Stores, UserId, clock::SharedC
 use futures::future::join_all;
 use thiserror::Error;
 
-use crate::conversations::FRESH;
+use crate::{conversations::FRESH, operations::Operation};
 
 /// Dialogues of a user, besides the default one.
 pub const MAX_DIALOGUES: u32 = 5;
@@ -47,7 +47,9 @@ impl Dialogues {
     pub async fn create(&self, user: UserId, name: &str) -> Result<DialogueId, DialogueError> {
         let name = checked(name)?;
         let made = self.stores.dialogues.create_dialogue(user, name, MAX_DIALOGUES, self.clock.now()).await?;
-        made.ok_or(DialogueError::Full)
+        let dialogue = made.ok_or(DialogueError::Full)?;
+        Operation::DialogueCreated(user, dialogue).log();
+        Ok(dialogue)
     }
 
     /// Renames a dialogue.
@@ -56,7 +58,11 @@ impl Dialogues {
     /// [`DialogueError::Name`], [`DialogueError::Unknown`], [`DialogueError::Store`].
     pub async fn rename(&self, user: UserId, dialogue: DialogueId, name: &str) -> Result<(), DialogueError> {
         let renamed = self.stores.dialogues.rename_dialogue(user, dialogue, checked(name)?).await?;
-        if renamed { Ok(()) } else { Err(DialogueError::Unknown) }
+        if !renamed {
+            return Err(DialogueError::Unknown);
+        }
+        Operation::DialogueRenamed(user, dialogue).log();
+        Ok(())
     }
 
     /// Deletes a dialogue with its messages, from every store. When this returns, nobody finds them any more. After an
@@ -69,6 +75,7 @@ impl Dialogues {
             return Err(DialogueError::Unknown);
         }
         self.hide(user, dialogue).await?;
+        Operation::DialogueDeleted(user, dialogue).log();
         let this = Arc::clone(self);
         tokio::spawn(async move { this.finish(user, dialogue).await });
         Ok(())

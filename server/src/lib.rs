@@ -15,6 +15,7 @@ pub mod hand_offs;
 pub mod host;
 pub mod message_id;
 pub mod metrics;
+pub mod operations;
 pub mod passwords;
 pub mod queries;
 pub mod secret_file;

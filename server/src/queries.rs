@@ -12,10 +12,13 @@ use banter_stores::{
 };
 use tokio::task::block_in_place;
 
-use crate::catalogs::{
-    serving::TurnCounts,
-    source::Source,
-    terms::{Fleet, FleetServer, ReleaseError, VersionCounts},
+use crate::{
+    catalogs::{
+        serving::TurnCounts,
+        source::Source,
+        terms::{Fleet, FleetServer, ReleaseError, VersionCounts},
+    },
+    operations::Operation,
 };
 
 /// A server that was heard of within this time is alive.
@@ -40,7 +43,9 @@ impl Queries {
         {
             return Ok(None);
         }
-        self.source.stores.turns.history(user, query).await.map(Some)
+        let entries = self.source.stores.turns.history(user, query).await?;
+        Operation::HistoryRead(user).log();
+        Ok(Some(entries))
     }
 
     /// A user's dialogues by id, without the default one.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use banter_engine::turn::{Event, Turn};
+use banter_engine::turn::{Event, Turn, TurnKind};
 use serde_json::{Value, json};
 
 use super::{AnsweredTurn, ConversationError, Incoming};
+use crate::operations::Operation;
 use banter_stores::{DialogueId, NewTurn, UserId};
 
 /// What is stored of a turn.
@@ -82,4 +83,12 @@ pub fn report(user: UserId, dialogue: DialogueId, turn: &Turn, latency: Duration
         store_us = micros(stored),
         "turn"
     );
+    match turn.kind {
+        TurnKind::Answer => Operation::AnswerStored(user, dialogue).log(),
+        TurnKind::GivenBack => {}
+        _ => Operation::MessageStored(user, dialogue).log(),
+    }
+    if turn.hand_off {
+        Operation::HandedOff(user, dialogue).log();
+    }
 }
