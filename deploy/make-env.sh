@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 umask 077
 
 if [ ! -e .env ]; then
-  for name in POSTGRES_PASSWORD MONGO_PASSWORD MONGO_KEY REDIS_PASSWORD SECRET_KEY_JWT HEALTH_SECRET_KEY CHANNEL_KEY; do
+  for name in POSTGRES_PASSWORD MONGO_PASSWORD MONGO_KEY REDIS_PASSWORD SECRET_KEY_JWT HEALTH_SECRET_KEY API_KEY_AI CHANNEL_KEY; do
     printf '%s=%s\n' "$name" "$(openssl rand -hex 32)"
   done >.env
   echo "made .env"

@@ -35,7 +35,7 @@ fn seed_compiled(data_dir: &Path) {
 }
 
 /// Variables of `api.md`. With a developer's `DATABASE_HOST`, the tests would run on that database.
-const CONTRACT: [&str; 9] = [
+pub const CONTRACT: [&str; 12] = [
     "SECRET_KEY_JWT",
     "ALGORITHM",
     "HEALTH_SECRET_KEY",
@@ -45,6 +45,9 @@ const CONTRACT: [&str; 9] = [
     "DATABASE_NAME",
     "DATABASE_USER",
     "DATABASE_PASSWORD",
+    "API_KEY_AI",
+    "GOOGLE_CLIENT_ID",
+    "SECURE_HTTP_HTTPS",
 ];
 
 /// The binary, without variables in its environment that configure it.
