@@ -20,7 +20,7 @@ step() { # NAME COMMAND…
   steps+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
 }
 
-check_python() { python3 -m py_compile tools/*.py services/*.py && rm -rf tools/__pycache__ services/__pycache__; }
+check_python() { python3 -m py_compile tools/*.py services/*.py examples/*.py && rm -rf {tools,services,examples}/__pycache__; }
 # Linters are downloaded, verified by hash, and never installed.
 linters() {
   local folder=.cache/lint stamp

@@ -4,14 +4,18 @@ mod at_once;
 mod client;
 mod commands;
 mod environment;
+mod examples;
 mod hostile;
 mod install;
 mod killed;
 mod logs;
 mod plugins;
+#[path = "../../../server/tests/http/google/publisher.rs"]
+mod publisher;
 mod record;
 mod reload;
 mod replay;
+mod round_robin;
 #[path = "../../../stores/tests/services/mod.rs"]
 mod services;
 mod slow;

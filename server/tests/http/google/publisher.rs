@@ -21,11 +21,11 @@ pub const CLIENT_ID: &str = "banter-tests.apps.googleusercontent.com";
 pub struct KeyPair {
     pub kid: &'static str,
     pem: Vec<u8>,
-    modulus: String,
+    pub modulus: String,
 }
 
 impl KeyPair {
-    fn make(kid: &'static str) -> Self {
+    pub fn make(kid: &'static str) -> Self {
         let run = |program: &str| {
             let output = Command::new("sh").args(["-c", program]).output().unwrap();
             assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
@@ -72,15 +72,9 @@ impl KeyPair {
         }
         all
     }
-
-    /// The public key as text, with which an attacker might sign by HS256.
-    pub fn public(&self) -> &[u8] {
-        self.modulus.as_bytes()
-    }
 }
 
 pub static FIRST: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::make("first"));
-pub static SECOND: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::make("second"));
 
 /// Publishes keys.
 pub struct Publisher {
