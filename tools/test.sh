@@ -114,6 +114,16 @@ replay_demo() {
   fi
   check_junit "$out/good.xml" "$out/differs.xml"
 }
+# Installed into a folder of its own, for this check alone.
+schemathesis() {
+  local folder=.cache/schemathesis stamp
+  stamp=$(python3 --version; sha256sum tools/schemathesis-requirements.txt)
+  [ "$(cat "$folder/stamp" 2>/dev/null)" != "$stamp" ] || return 0
+  rm -rf "$folder"
+  python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes --only-binary=:all: \
+    --target "$folder" -r tools/schemathesis-requirements.txt && printf '%s' "$stamp" >"$folder/stamp"
+}
+check_api() { schemathesis && python3 tools/check_api.py "$banter" .cache/schemathesis; }
 check_shell() { for file in tools/*.sh services/*.sh deploy/*.sh bench/run .ci/run; do bash -n "$file" || return 1; done; }
 
 # Stores for this run only; they are removed however it ends.
@@ -141,6 +151,7 @@ step "plugins' own tests" test_plugins
 step "stores" services/services.sh up
 step "tests" run_tests
 step "faults" cargo test --quiet --workspace --locked --test faults -- --nocapture --test-threads 1
+step "API" check_api
 step "demo bot" "$banter" check --data-dir .cache/check ${CI:+--deny-warnings}
 step "its fixtures" replay_demo
 step "mutations" "$banter" replay --data-dir .cache/check --mutate 200 --seed 1 --at-least 90

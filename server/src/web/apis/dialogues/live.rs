@@ -56,6 +56,18 @@ impl From<NewTurn> for TurnMessage {
     }
 }
 
+/// A server-sent event.
+#[derive(ToSchema)]
+pub struct StreamEvent {
+    /// `message` or `flag`.
+    #[schema(value_type = String)]
+    event: &'static str,
+    /// The number of the last turn.
+    id: String,
+    /// JSON: a `TurnMessage`, or `{"content": true}` for the flag.
+    data: String,
+}
+
 /// What the server sends over a WebSocket.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -123,7 +135,7 @@ impl<'r> FromRequest<'r> for LastEvent {
         ("Last-Event-ID" = Option<i64>, Header, description = "The last turn that the client knows"),
     ),
     responses(
-        (status = 200, description = "Events; their data are JSON", body = TurnMessage, content_type = "text/event-stream"),
+        (status = 200, description = "Events", body = StreamEvent, content_type = "text/event-stream"),
         Token, ConversationError,
     ),
 )]
@@ -157,22 +169,28 @@ pub async fn events(
                 yield Event::comment("");
             }
             for one in happened {
-                yield event(one, feed.seq());
+                let Ok(event) = StreamEvent::new(one, feed.seq()) else { return };
+                yield Event::from(event);
             }
         }
     };
     Ok(EventStream::from(events).heartbeat(None))
 }
 
-fn event(happening: Happening, seq: i64) -> Event {
-    match happening {
-        Happening::Turn(turn) => {
-            let id = turn.seq.to_string();
-            Event::json(&TurnMessage::from(*turn)).event("message").id(id)
-        }
-        Happening::Flag(content) => {
-            Event::json(&serde_json::json!({ "content": content })).event("flag").id(seq.to_string())
-        }
+impl StreamEvent {
+    /// `seq` is the number of the last turn.
+    fn new(happening: Happening, seq: i64) -> Result<Self, serde_json::Error> {
+        let (event, seq, data) = match happening {
+            Happening::Turn(turn) => ("message", turn.seq, serde_json::to_string(&TurnMessage::from(*turn))?),
+            Happening::Flag(content) => ("flag", seq, serde_json::json!({ "content": content }).to_string()),
+        };
+        Ok(Self { event, id: seq.to_string(), data })
+    }
+}
+
+impl From<StreamEvent> for Event {
+    fn from(StreamEvent { event, id, data }: StreamEvent) -> Self {
+        Self::data(data).event(event).id(id)
     }
 }
 
