@@ -23,6 +23,14 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
+    /// Waits this long for an answer, instead of 30 seconds.
+    ///
+    /// # Errors
+    /// Network errors.
+    pub fn wait_for(&mut self, time: Duration) -> io::Result<()> {
+        self.stream.get_mut().set_read_timeout(Some(time))
+    }
+
     /// Posts JSON; returns the status and the body.
     ///
     /// # Errors

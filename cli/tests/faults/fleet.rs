@@ -34,6 +34,8 @@ const RECOVERY: Duration = Duration::from_secs(10);
 const LOGIN_EVERY: usize = 10;
 
 const HEALTH_KEY: &str = "health key";
+/// The key of the external AI.
+pub const ANSWERER_KEY: &str = "answerer key";
 
 /// Allows one fault at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -429,6 +431,8 @@ pub fn launch_with(folder: &Path, stores: &StoresConfig, more: &[(&str, &str)]) 
         ("BANTER_STORES__REDIS_PREFIX", stores.redis_prefix.as_str()),
         ("BANTER_AUTH__SECRET", "a secret of both servers, 0123456789"),
         ("BANTER_HEALTH__KEY", HEALTH_KEY),
+        ("BANTER_HAND_OFF__KEY", ANSWERER_KEY),
+        ("BANTER_HAND_OFF__WAIT_SECONDS", "10"),
         ("BANTER_AUTH__LOGINS_PER_EMAIL", "100000"),
         ("BANTER_AUTH__LOGINS_PER_ADDRESS", "100000"),
     ];

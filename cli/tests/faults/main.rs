@@ -14,3 +14,4 @@ mod services;
 #[path = "../process/support.rs"]
 mod support;
 mod survive;
+mod waiting;
