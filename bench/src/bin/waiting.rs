@@ -55,7 +55,8 @@ fn main() {
     let arguments = Arguments::parse();
     let folder = root().join(".cache/bench/waiting");
     let _ = fs::remove_dir_all(&folder);
-    let settings = [("BANTER_HAND_OFF__KEY", KEY), ("BANTER_HAND_OFF__WAIT_SECONDS", "600"), ("BANTER_LOG__FILTER", "warn")];
+    let settings =
+        [("BANTER_HAND_OFF__KEY", KEY), ("BANTER_HAND_OFF__WAIT_SECONDS", "600"), ("BANTER_LOG__FILTER", "warn")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut server = Server::start_with(&folder, &settings);
     drop(server.wait());
@@ -82,7 +83,10 @@ fn measure(server: &Server, dialogues: &[Dialogue], tokens: &[String]) -> [Row; 
             .iter()
             .map(|dialogue| {
                 let work = move || ask(server, dialogue);
-                thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, work).unwrap_or_else(|e| fail(&e.to_string()))
+                thread::Builder::new()
+                    .stack_size(256 * 1024)
+                    .spawn_scoped(scope, work)
+                    .unwrap_or_else(|e| fail(&e.to_string()))
             })
             .collect();
         await_all(server);
@@ -90,9 +94,14 @@ fn measure(server: &Server, dialogues: &[Dialogue], tokens: &[String]) -> [Row; 
         let during = rate(server, tokens);
         let stop = AtomicBool::new(false);
         let delays: Vec<f64> = thread::scope(|scope| {
-            scope.spawn(|| while_not(&stop, || drop(rate_for(server, tokens, Duration::from_millis(200)))));
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    rate_for(server, tokens, Duration::from_millis(200));
+                }
+            });
             answer_all(server, dialogues, &answered);
-            let ends: Vec<Instant> = asking.into_iter().map(|one| one.join().unwrap_or_else(|_| fail("a wait failed"))).collect();
+            let ends: Vec<Instant> =
+                asking.into_iter().map(|one| one.join().unwrap_or_else(|_| fail("a wait failed"))).collect();
             stop.store(true, Ordering::SeqCst);
             ends.iter().zip(&answered).map(|(end, answered)| since(*end, answered)).collect()
         });
@@ -108,12 +117,6 @@ fn measure(server: &Server, dialogues: &[Dialogue], tokens: &[String]) -> [Row; 
         row("from an answer to its request", "ms", percentile(&mut delays, 0.5), 50.0, "allowed"),
         row("  the slowest of 500", "ms", percentile(&mut delays, 1.0), 1_000.0, "allowed"),
     ]
-}
-
-fn while_not(stop: &AtomicBool, work: impl Fn()) {
-    while !stop.load(Ordering::SeqCst) {
-        work();
-    }
 }
 
 /// Milliseconds from the answer to the end of its request.
@@ -182,7 +185,8 @@ fn create(server: &Server, user: usize) -> Vec<Dialogue> {
         }
     };
     let id = call("GET", "/session/history", "")["user_id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
-    let made: Vec<Value> = (0..DIALOGUES).map(|_| call("POST", "/dialogs/create", r#"{"dialog_name":"waits"}"#)).collect();
+    let made: Vec<Value> =
+        (0..DIALOGUES).map(|_| call("POST", "/dialogs/create", r#"{"dialog_name":"waits"}"#)).collect();
     let dialogue =
         |made: Value| Dialogue { user: id, id: made["dialog"].as_i64().unwrap_or_default(), token: token.clone() };
     made.into_iter().map(dialogue).collect()
