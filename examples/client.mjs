@@ -2,14 +2,17 @@
 //
 //     node examples/client.mjs http://127.0.0.1:8000
 //
-// EMAIL and PASSWORD name the account; a new address creates a user. With GOOGLE_TOKEN, a Google ID token of the same
-// verified address, the second client signs in with it; without it, it uses the first client's token. Needs nothing but
-// Node.js 18.
+// Needs the demo bot, and `external_ai.py` running beside it, unchanged: the client checks that its answer quotes the question.
+// EMAIL and PASSWORD name the account; a new address creates a user. With GOOGLE_TOKEN, a Google ID token of the same address,
+// the second client signs in with it. First log in once with EMAIL, and run `banter verify EMAIL`: otherwise Google ends the
+// password. Without GOOGLE_TOKEN, the second client uses the first one's token. Needs nothing but Node.js 18.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 
 const TRIES = 20;
+// Each waits for up to a minute.
+const TRIES_WITHOUT_ANSWER = 2;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** A client with one way to prove its user: a bearer token, or the cookie of a browser. */
@@ -23,17 +26,23 @@ class Client {
   async call(method, path, body, key) {
     const headers = { "Content-Type": "application/json", ...this.headers };
     if (key) headers["Idempotency-Key"] = key;
+    let unanswered = 0;
     for (let attempt = 1; ; attempt += 1) {
       const last = !key || attempt === TRIES;
       try {
         const response = await fetch(this.url + path, { method, headers, body: body && JSON.stringify(body) });
         this.keepCookie(response.headers.get("set-cookie"));
-        // 503: a part does not respond. 504: nobody has answered yet.
-        if (![503, 504].includes(response.status) || last) return [response.status, await response.json()];
+        // 502: of a proxy. 503: a part does not respond. 504: nobody has answered yet.
+        if (![502, 503, 504].includes(response.status) || last) return [response.status, await response.json()];
+        if (response.status === 504) unanswered += 1;
         await response.body?.cancel();
       } catch (error) {
         // Without a key, a repeat could do the same thing twice.
         if (last) throw error;
+      }
+      if (unanswered === TRIES_WITHOUT_ANSWER) {
+        console.error("error: nobody answers\nhint: start examples/external_ai.py with the server's API_KEY_AI");
+        process.exit(1);
       }
       await pause(500);
     }

@@ -2,10 +2,13 @@
 
     python3 examples/client.py http://127.0.0.1:8000
 
-EMAIL and PASSWORD name the account; a new address creates a user. With GOOGLE_TOKEN, a Google ID token of the same verified
-address, the second client signs in with it; without it, it uses the first client's token. Needs nothing but Python 3.9.
+Needs the demo bot, and `external_ai.py` running beside it, unchanged: the client checks that its answer quotes the question.
+EMAIL and PASSWORD name the account; a new address creates a user. With GOOGLE_TOKEN, a Google ID token of the same address, the
+second client signs in with it. First log in once with EMAIL, and run `banter verify EMAIL`: otherwise Google ends the password.
+Without GOOGLE_TOKEN, the second client uses the first one's token. Needs nothing but Python 3.9.
 """
 
+import http.client
 import json
 import os
 import sys
@@ -15,6 +18,8 @@ import urllib.request
 import uuid
 
 TRIES = 20
+# Each waits for up to a minute.
+TRIES_WITHOUT_ANSWER = 2
 
 
 class Client:
@@ -30,6 +35,7 @@ class Client:
         if key:
             headers["Idempotency-Key"] = key
         data = None if body is None else json.dumps(body).encode()
+        unanswered = 0
         for attempt in range(TRIES):
             request = urllib.request.Request(self.url + path, data, headers, method=method)
             try:
@@ -37,10 +43,13 @@ class Client:
                     self.keep_cookie(response.headers.get("Set-Cookie"))
                     return response.status, json.load(response)
             except urllib.error.HTTPError as error:
-                # 503: a part does not respond. 504: nobody has answered yet.
-                if error.code not in (503, 504) or not key or attempt == TRIES - 1:
+                # 502: of a proxy. 503: a part does not respond. 504: nobody has answered yet.
+                unanswered += error.code == 504
+                if unanswered == TRIES_WITHOUT_ANSWER:
+                    sys.exit("error: nobody answers\nhint: start examples/external_ai.py with the server's API_KEY_AI")
+                if error.code not in (502, 503, 504) or not key or attempt == TRIES - 1:
                     return error.code, json.load(error)
-            except OSError:
+            except (OSError, ValueError, http.client.HTTPException):
                 # Without a key, a repeat could do the same thing twice.
                 if not key or attempt == TRIES - 1:
                     raise

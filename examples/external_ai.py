@@ -6,6 +6,7 @@ Any number of these may run: each claims what it answers, so that no question is
 Needs nothing but Python 3.9.
 """
 
+import http.client
 import json
 import os
 import sys
@@ -13,14 +14,16 @@ import time
 import urllib.error
 import urllib.request
 
-# Seconds in which nobody else gets a claimed question. Longer than an answer takes.
+# Seconds in which nobody else gets what was claimed. Longer than the answers of one round take, which may be a hundred.
 CLAIM = 30
+# Characters of an answer, at most.
+LONGEST = 2_000
 PAUSE = 0.5
 
 
 def answer(content):
-    """The answer to what a user has said, a line for each message."""
-    return f"You said: {content[:1900]} I have passed it on."
+    """The answer to what a user has said, a line for each message: 1 to 2,000 characters."""
+    return f"You said: {content} I have passed it on."
 
 
 def call(url, method, path, body=None):
@@ -40,9 +43,11 @@ def answer_what_waits(url):
     status, listed = call(url, "GET", f"/messages?claim={CLAIM}")
     if status == 403:
         sys.exit("error: the server does not know this key\nhint: set API_KEY_AI to the server's")
+    if status != 200:
+        print(f"the server answered {status}, trying again", file=sys.stderr, flush=True)
     for one in listed.get("service_message", []):
-        text = answer(one["content"])
-        body = {"user_id": one["user_id"], "dialog_id": one["dialog_id"], "text_user": text}
+        # `user_id`, `dialog_id` and `waits_until` say which question is answered.
+        body = {**one, "text_user": answer(one["content"])[:LONGEST]}
         status, told = call(url, "POST", "/send/message/user", body)
         # 404 and 409: the dialogue was deleted, answered or given back meanwhile.
         print(f"dialogue {one['dialog_id']}: {'answered' if status == 200 else told['detail']}", flush=True)
@@ -56,7 +61,8 @@ def main():
     while True:
         try:
             answer_what_waits(url)
-        except OSError as error:
+        # Also a proxy's page in place of JSON, and an answer that was cut off.
+        except (OSError, ValueError, http.client.HTTPException) as error:
             print(f"the server does not respond, trying again: {error}", file=sys.stderr, flush=True)
         time.sleep(PAUSE)
 

@@ -14,6 +14,8 @@ import tempfile
 import urllib.request
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+# Requests to this machine go to no proxy.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # Users before the one that plays. So small numbers, which are tried often, name dialogues of others, too.
 OTHERS = 5
 # /logout ends the log-in that all requests use. A stream of events ends only with its time limit, so it is asked for less often.
@@ -25,7 +27,7 @@ def post(url, path, body, token=None):
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = "Bearer " + token
-    with urllib.request.urlopen(urllib.request.Request(url + path, json.dumps(body).encode(), headers)) as response:
+    with OPENER.open(urllib.request.Request(url + path, json.dumps(body).encode(), headers)) as response:
         return json.load(response)
 
 
@@ -44,7 +46,7 @@ def play(folder, url, headers, paths, examples, seconds):
     command += ["--request-timeout", str(seconds), "--continue-on-failure", "--warnings", "off", "--generation-database", "none"]
     for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
-    environment = {**os.environ, "PYTHONPATH": folder}
+    environment = {**os.environ, "PYTHONPATH": folder, "NO_PROXY": "127.0.0.1"}
     return subprocess.run(command, env=environment, cwd=tempfile.gettempdir()).returncode == 0
 
 
@@ -57,15 +59,18 @@ def excluding(paths):
 
 
 def check(banter, folder, work):
-    keys = {"HEALTH_SECRET_KEY": "of the monitor", "API_KEY_AI": "of the external AI"}
+    keys = {"HEALTH_SECRET_KEY": "of the monitor", "API_KEY_AI": "of the external AI", "GOOGLE_CLIENT_ID": "client"}
     # A bot that hands nothing off: a request that waits in vain is answered 504, as documented.
     subprocess.run([banter, "new", f"{work}/bot"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     limits = {"BANTER_AUTH__LOGINS_PER_EMAIL": "100000", "BANTER_AUTH__LOGINS_PER_ADDRESS": "100000"}
-    environment = {**os.environ, **keys, **limits, "BANTER_LOG__FILTER": "off"}
+    environment = {**os.environ, **keys, **limits, "BANTER_LOG__FILTER": "error,rocket=off,_=off"}
     command = [banter, "serve", "--bot", f"{work}/bot", "--data-dir", f"{work}/data", "--port", "0"]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        url = next(word for word in server.stdout.readline().split() if word.startswith("http://"))
+        greeting = server.stdout.readline()
+        url = next((word for word in greeting.split() if word.startswith("http://")), None)
+        if not url:
+            sys.exit("error: the server did not start; it says why above")
         token = [log_in(url, number) for number in range(OTHERS + 1)][-1]
         with open(f"{work}/data/admin.key", encoding="utf-8") as file:
             admin = file.read().strip()

@@ -270,6 +270,9 @@ impl<'a> Work<'a> {
         if turn.hand_off {
             let until = now.timestamp().as_millisecond().saturating_add(snapshot.catalogue.waiting.limit);
             turn.state.hand_off = Some(HandOff { until });
+            // Whoever answers does not ask the form's question, so the next message is not its answer.
+            turn.state.form = None;
+            turn.state.clarify = None;
         }
         turn
     }

@@ -25,7 +25,8 @@ use futures::FutureExt;
 use tokio::sync::broadcast::error::RecvError;
 
 use admission::{Admission, Admitted};
-use answerer::{Answerer, Asked, EngineAnswerer, OutsideAnswer};
+pub use answerer::OutsideAnswer;
+use answerer::{Answerer, Asked, EngineAnswerer};
 use known::Known;
 use message::again;
 pub use message::{Answer, ConversationError, Incoming, MAX_TEXT, check_text};
@@ -114,13 +115,12 @@ impl Conversations {
         self.let_engine_answer(&incoming, true).await
     }
 
-    /// Adds what somebody else answers in a dialogue that is handed off. An empty text gives it back to the bot.
-    /// `incoming` has no text of its own.
+    /// Adds what somebody else answers in a dialogue that is handed off. `incoming` has no text of its own.
     ///
     /// # Errors
     /// [`ConversationError`]; [`ConversationError::NothingWaits`] if the dialogue is not handed off.
-    pub async fn add_answer(&self, incoming: &Incoming, text: &str) -> Result<(), ConversationError> {
-        self.add(incoming, &OutsideAnswer { text }).await.map(drop)
+    pub async fn add_answer(&self, incoming: &Incoming, answer: OutsideAnswer<'_>) -> Result<(), ConversationError> {
+        self.add(incoming, &answer).await.map(drop)
     }
 
     /// Begins to watch a user's dialogue.
@@ -164,9 +164,13 @@ impl Conversations {
             };
             let mut answered = match self.answer(&pending, &last, answerer).await {
                 // What is remembered may be out of date. A write would tell, but there is none.
-                Err(ConversationError::HandedOff | ConversationError::NothingWaits) if remembered.is_some() => {
+                Err(error) if error.is_refusal() && remembered.is_some() => {
                     self.known.forget_end(dialogue);
                     continue;
+                }
+                // The same request may have changed the state, here or on another server.
+                Err(error) if error.is_refusal() => {
+                    return self.repeated(incoming, None).await?.ok_or(error);
                 }
                 other => other?,
             };
@@ -181,7 +185,7 @@ impl Conversations {
                 }
             }
         }
-        tracing::warn!(dialogue = dialogue.0, "{MAX_ATTEMPTS} collisions in one dialogue");
+        tracing::warn!(dialogue = dialogue.0, attempts = MAX_ATTEMPTS, "too many collisions in one dialogue");
         Err(ConversationError::Busy)
     }
 
@@ -214,7 +218,7 @@ impl Conversations {
         match news {
             News::UserGone(user) => {
                 self.known.forget_user(user);
-                self.watchers.wake_all();
+                self.watchers.wake_user(user);
             }
             News::DialogueGone(dialogue) => {
                 self.known.forget_dialogue(dialogue);
@@ -299,7 +303,10 @@ impl Conversations {
             self.check_still_there(incoming.user, dialogue).await?;
         }
         let handed_in = Instant::now();
-        let mut receipt = self.stores.turns.submit(stored).await?;
+        let mut receipt = match self.stores.turns.submit(stored).await {
+            Ok(receipt) => receipt,
+            Err(error) => return Err(self.perhaps_stored(dialogue, answered.seq, error).await),
+        };
         let last = Arc::new(LastTurn { seq: answered.seq, state: mem::take(&mut answered.turn.state) });
         let known = self.advance(dialogue, &last, &mut receipt);
         drop(admitted);
@@ -311,7 +318,11 @@ impl Conversations {
         if !matches!(fate, Ok(Appended::Stored)) {
             self.known.forget_end(dialogue);
         }
-        match fate? {
+        let fate = match fate {
+            Ok(fate) => fate,
+            Err(error) => return Err(self.perhaps_stored(dialogue, answered.seq, error).await),
+        };
+        match fate {
             Appended::Duplicate => return Ok(Committed::Repeated),
             Appended::Conflict => return Ok(Committed::Collided),
             Appended::Gone => {
@@ -330,6 +341,16 @@ impl Conversations {
         report(incoming.user, dialogue, turn, *latency, handed_in.elapsed());
         self.remember(incoming, dialogue, &last, answer).await?;
         Ok(Committed::Stored)
+    }
+
+    /// The store has not said whether the turn is stored. Whoever watches the dialogue looks.
+    async fn perhaps_stored(&self, dialogue: DialogueId, seq: i64, error: StoreError) -> ConversationError {
+        self.known.forget_end(dialogue);
+        self.watchers.wake(dialogue);
+        if let Err(error) = self.stores.bus.publish(News::TurnStored { dialogue, seq }).await {
+            tracing::warn!(%error, "other servers do not hear of a turn that is perhaps stored");
+        }
+        error.into()
     }
 
     /// Whether a turn that took long may still be stored. A deletion waits longer than that for turns on their way.

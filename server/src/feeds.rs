@@ -33,6 +33,8 @@ pub struct Feed {
     pub dialogue: DialogueId,
     /// The last turn that was told.
     seq: i64,
+    /// Whether there may be something new.
+    due: bool,
     /// When the awaited answer is no longer awaited, if one is.
     waits_until: Option<i64>,
     /// The flag that was told last.
@@ -71,7 +73,7 @@ impl Feeds {
         let (stores, clock) = (self.stores.clone(), Arc::clone(&self.clock));
         let waits_until = last.state.hand_off.map(|hand_off| hand_off.until);
         let seq = after.unwrap_or(last.seq).clamp(0, last.seq);
-        Ok(Feed { stores, clock, watch, user, dialogue, seq, waits_until, flag: None })
+        Ok(Feed { stores, clock, watch, user, dialogue, seq, due: true, waits_until, flag: None })
     }
 }
 
@@ -82,11 +84,14 @@ impl Feed {
     /// [`ConversationError::UnknownDialogue`] when the dialogue is deleted; [`ConversationError::Store`].
     pub async fn next(&mut self) -> Result<Vec<Happening>, ConversationError> {
         loop {
+            if !self.due {
+                self.watch.changed().await;
+                self.due = true;
+            }
             let happened = self.look().await?;
             if !happened.is_empty() {
                 return Ok(happened);
             }
-            self.watch.changed().await;
         }
     }
 
@@ -103,6 +108,7 @@ impl Feed {
     }
 
     async fn look(&mut self) -> Result<Vec<Happening>, ConversationError> {
+        let permit = self.watch.look().await?;
         let turns = self.stores.turns.of_dialogue(self.dialogue, self.seq, PAGE).await?;
         match turns.last() {
             Some(last) => {
@@ -114,6 +120,9 @@ impl Feed {
             }
             None => {}
         }
+        drop(permit);
+        // A full page may not be the last.
+        self.due = turns.len() == PAGE as usize;
         // A turn that only gives the dialogue back to the bot says nothing.
         let said = turns.into_iter().filter(|turn| !(turn.text.is_empty() && turn.response.is_empty()));
         let mut happened: Vec<Happening> = said.map(|turn| Happening::Turn(Box::new(turn))).collect();

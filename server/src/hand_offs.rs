@@ -3,10 +3,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::{DialogueId, HistoryEntry, Lease, Place, Stores, UserId, WaitingDialogue, clock::SharedClock};
+use banter_stores::{
+    AuditEntry, DialogueId, HistoryEntry, Lease, Place, Stores, UserId, WaitingDialogue, clock::SharedClock,
+};
+use serde_json::json;
 use tokio::time::timeout;
 
-use crate::conversations::{ConversationError, Conversations, Incoming, Watch, check_text};
+use crate::{
+    catalogs::terms::Actor,
+    conversations::{ConversationError, Conversations, Incoming, OutsideAnswer, Watch, check_text},
+};
 
 /// Seconds of a lease.
 pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 1..=3_600;
@@ -24,35 +30,21 @@ impl HandOffs {
         Self { conversations, stores, clock, limit }
     }
 
-    /// Answers a message in `dialogue`. If the bot hands it off, waits for the answer from outside. A repeat with the
-    /// same idempotency key waits for the same answer.
+    /// Answers a message in `dialogue`, or says where the answer from outside will be. A repeat with the same idempotency key
+    /// finds the same place.
     ///
     /// # Errors
     /// [`ConversationError`].
-    pub async fn ask(&self, dialogue: DialogueId, message: Incoming) -> Result<String, ConversationError> {
+    pub async fn ask(&self, dialogue: DialogueId, message: Incoming) -> Result<Reply<'_>, ConversationError> {
         let user = message.user;
         // Before the turn is stored, so that a request that could not wait stores nothing.
         let watch = self.conversations.watch(user, dialogue)?;
         let message = Incoming { dialogue: Some(dialogue), ..message };
         let answer = self.conversations.take_turn_unless_waiting(message).await?;
-        let Some(place) = answer.handed_off else { return Ok(answer.response) };
-        let waited = timeout(self.limit, self.answer_to(user, place, &watch)).await;
-        waited.map_err(|_| ConversationError::NoAnswer)?
-    }
-
-    async fn answer_to(&self, user: UserId, place: Place, watch: &Watch) -> Result<String, ConversationError> {
-        loop {
-            if let Some(HistoryEntry { text, response, .. }) =
-                self.stores.waiting.ending_after(place.dialogue, place.seq).await?
-            {
-                let answered = text.is_empty() && !response.is_empty();
-                return if answered { Ok(response) } else { Err(ConversationError::GivenBack) };
-            }
-            watch.changed().await;
-            if self.stores.dialogues.owner(place.dialogue).await? != Some(user) {
-                return Err(ConversationError::ForeignDialogue);
-            }
-        }
+        Ok(match answer.handed_off {
+            None => Reply::Answered(answer.response),
+            Some(place) => Reply::Awaited(Awaited { hand_offs: self, user, place, watch }),
+        })
     }
 
     /// Whether an answer from outside is awaited in a user's dialogue.
@@ -84,30 +76,98 @@ impl HandOffs {
         &self,
         user: UserId,
         dialogue: DialogueId,
-        text: &str,
+        answer: OutsideAnswer<'_>,
         idempotency: Option<(String, [u8; 32])>,
     ) -> Result<(), ConversationError> {
-        check_text(text)?;
+        check_text(answer.text)?;
         self.check_owner(user, dialogue).await?;
         // Keys are the user's. No client can send a space in one, so keys of answers are others.
         let idempotency = idempotency.map(|(key, hash)| (format!("answer {key}"), hash));
         let incoming = Incoming { user, dialogue: Some(dialogue), text: String::new(), idempotency };
-        self.conversations.add_answer(&incoming, text).await
+        self.add(&incoming, answer).await
     }
 
     /// Gives a dialogue back to the bot without an answer.
     ///
     /// # Errors
     /// [`ConversationError::UnknownDialogue`], [`ConversationError::NothingWaits`], others of [`ConversationError`].
-    pub async fn give_back(&self, dialogue: DialogueId) -> Result<(), ConversationError> {
+    pub async fn give_back(&self, dialogue: DialogueId, actor: &Actor) -> Result<(), ConversationError> {
         let owner = self.stores.dialogues.owner(dialogue).await?;
         let user = owner.ok_or(ConversationError::UnknownDialogue)?;
         let incoming = Incoming { user, dialogue: Some(dialogue), text: String::new(), idempotency: None };
-        self.conversations.add_answer(&incoming, "").await
+        self.add(&incoming, OutsideAnswer { text: "", until: None }).await?;
+        let detail = json!({ "by": actor.name, "dialog": dialogue.0 });
+        let entry = AuditEntry {
+            at: self.clock.now(),
+            actor: actor.user,
+            action: "dialogue_given_back",
+            subject: Some(user),
+            detail,
+        };
+        Ok(self.stores.users.audit(&entry).await?)
+    }
+
+    async fn add(&self, incoming: &Incoming, answer: OutsideAnswer<'_>) -> Result<(), ConversationError> {
+        self.conversations.add_answer(incoming, answer).await.map_err(|error| match error {
+            // Deleted meanwhile. Whoever answers is not its user.
+            ConversationError::UserGone | ConversationError::ForeignDialogue => ConversationError::UnknownDialogue,
+            other => other,
+        })
     }
 
     async fn check_owner(&self, user: UserId, dialogue: DialogueId) -> Result<(), ConversationError> {
         let owner = self.stores.dialogues.owner(dialogue).await?;
         if owner == Some(user) { Ok(()) } else { Err(ConversationError::UnknownDialogue) }
+    }
+}
+
+/// What a message leads to.
+pub enum Reply<'a> {
+    /// The bot has answered.
+    Answered(String),
+    /// Somebody else is to answer.
+    Awaited(Awaited<'a>),
+}
+
+/// An answer from outside that will come.
+pub struct Awaited<'a> {
+    hand_offs: &'a HandOffs,
+    user: UserId,
+    place: Place,
+    watch: Watch,
+}
+
+impl Awaited<'_> {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// [`ConversationError::NoAnswer`] after the time limit, [`ConversationError::GivenBack`] when the bot has the dialogue
+    /// again, [`ConversationError::ForeignDialogue`] when it is deleted, [`ConversationError::Store`].
+    pub async fn answer(self) -> Result<String, ConversationError> {
+        let waited = timeout(self.hand_offs.limit, self.look_until_answered()).await;
+        waited.map_err(|_| ConversationError::NoAnswer)?
+    }
+
+    async fn look_until_answered(&self) -> Result<String, ConversationError> {
+        let HandOffs { stores, clock, .. } = self.hand_offs;
+        let Place { dialogue, seq } = self.place;
+        loop {
+            let permit = self.watch.look().await?;
+            // Before the ending, which may be stored between the two.
+            let hand_off = stores.turns.last(dialogue).await?.state.hand_off;
+            if let Some(HistoryEntry { text, response, .. }) = stores.waiting.ending_after(dialogue, seq).await? {
+                let answered = text.is_empty() && !response.is_empty();
+                return if answered { Ok(response) } else { Err(ConversationError::GivenBack) };
+            }
+            if stores.dialogues.owner(dialogue).await? != Some(self.user) {
+                return Err(ConversationError::ForeignDialogue);
+            }
+            drop(permit);
+            // Nobody is to answer any more, although nobody has told the end: the author's time is over.
+            let left = hand_off.map_or(0, |hand_off| hand_off.until - clock.now());
+            let left = u64::try_from(left).ok().filter(|left| *left > 0).ok_or(ConversationError::GivenBack)?;
+            // The end of the time is another reason to look.
+            let _ = timeout(Duration::from_millis(left), self.watch.changed()).await;
+        }
     }
 }

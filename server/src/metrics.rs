@@ -77,7 +77,10 @@ impl Metrics {
         for event in &turn.events {
             self.events.get_or_create(&EventLabels { event: event.kind() }).inc();
         }
-        self.seconds.observe(took.as_secs_f64());
+        // The others are not computed.
+        if matches!(turn.kind, TurnKind::Matched | TurnKind::Ambiguous | TurnKind::Unknown | TurnKind::Form) {
+            self.seconds.observe(took.as_secs_f64());
+        }
     }
 
     /// All metrics as text.

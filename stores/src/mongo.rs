@@ -130,14 +130,7 @@ impl MongoStore {
             }
         }
         for _ in 0..2 {
-            let Err(error) = self.turns.insert_one(document).await else {
-                if turn.hand_off.ends_earlier
-                    && let Err(error) = self.end_earlier(turn).await
-                {
-                    tracing::warn!(%error, "a turn that is answered is still marked; who lists it next removes the mark");
-                }
-                return Ok(Appended::Stored);
-            };
+            let Err(error) = self.turns.insert_one(document).await else { return Ok(Appended::Stored) };
             let Some(index) = duplicate(&error) else { return Err(error) };
             let Some((key, _)) = &turn.idempotency else { return Ok(Appended::Conflict) };
             if index != Unique::Key {
@@ -175,6 +168,12 @@ impl TurnStore for MongoStore {
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
         let document = to_document(&turn)?;
         let appended = self.ask(self.insert(&turn, &document)).await?;
+        if turn.hand_off.ends_earlier
+            && appended == Appended::Stored
+            && let Err(error) = self.ask(self.end_earlier(&turn)).await
+        {
+            tracing::warn!(%error, "a turn that is answered is still marked; who lists it next removes the mark");
+        }
         Ok(Box::pin(async move { Ok(appended) }))
     }
 

@@ -1,6 +1,13 @@
 //! Redis: sessions, the turn cache, rate limits, and the bus. Redis never holds the only copy of a text.
 
-use std::{path::Path, sync::LazyLock, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -24,6 +31,8 @@ use super::{
 use crate::secret::Secret;
 
 const STORE: &str = "redis";
+/// On the bus: a server could not publish something.
+const MISSED_NEWS: &str = "missed";
 /// After this time without a message, the state of a dialogue is read from MongoDB again.
 const STATE_LIFE: Duration = Duration::from_secs(3_600);
 const WINDOW: Duration = Duration::from_secs(60);
@@ -48,6 +57,8 @@ pub struct RedisStore {
     breaker: Breaker,
     prefix: String,
     receivers: Receivers,
+    /// Whether news of this server are lost, and the others do not know that yet.
+    missed: Arc<AtomicBool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,6 +105,7 @@ impl RedisStore {
             breaker: Breaker::new(STORE, limit),
             prefix: prefix.to_owned(),
             receivers: Receivers::default(),
+            missed: Arc::default(),
         };
         let listener = tokio::spawn(listen(client, store.channel(), store.receivers.clone(), limit));
         Ok((store, listener))
@@ -119,6 +131,28 @@ impl RedisStore {
 
     fn answer_key(&self, user: UserId, key: &str) -> String {
         format!("{}answer:{}:{key}", self.prefix, user.0)
+    }
+
+    /// Tells all servers, as soon as Redis responds, that they may have missed something.
+    fn tell_of_missed_news(&self) {
+        if self.missed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let store = self.clone();
+        tokio::spawn(async move {
+            let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
+            loop {
+                tokio::time::sleep(pauses.next().unwrap_or(PAUSES.1)).await;
+                // What is lost from here on is told of by the next task.
+                store.missed.store(false, Ordering::SeqCst);
+                let mut connection = store.connection.clone();
+                let told: Result<(), _> =
+                    store.ask(async { connection.publish(store.channel(), MISSED_NEWS).await }).await;
+                if told.is_ok() || store.missed.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+            }
+        });
     }
 
     async fn ask<T>(&self, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, StoreError> {
@@ -220,6 +254,7 @@ impl TurnCache for RedisStore {
         let result: Result<(), _> = self.ask(async { pipe.query_async(&mut connection).await }).await;
         if let Err(error) = result {
             tracing::warn!(%error, "the turn cache does not respond; the next message reads this turn from MongoDB");
+            self.tell_of_missed_news();
         }
     }
 
@@ -323,8 +358,11 @@ async fn pass_on(mut sink: PubSubSink, mut stream: PubSubStream, receivers: &Rec
         match timeout(HEARTBEAT, stream.next()).await {
             Ok(Some(message)) => {
                 // A newer version may have news that this one does not know.
-                if let Some(news) = News::decode(&String::from_utf8_lossy(message.get_payload_bytes())) {
-                    receivers.tell(news);
+                let text = String::from_utf8_lossy(message.get_payload_bytes());
+                match News::decode(&text) {
+                    Some(news) => receivers.tell(news),
+                    None if text == MISSED_NEWS => receivers.tell_reconnected(),
+                    None => {}
                 }
             }
             Ok(None) => return StoreError::outage(STORE, "the connection is lost"),

@@ -7,8 +7,8 @@ use super::{DialogueId, HistoryEntry, Millis, StoreError, UserId};
 
 /// Waiting dialogues in one answer, at most.
 pub const WAITING_AT_ONCE: usize = 100;
-/// Messages of a waiting dialogue that are shown, at most.
-pub const TEXTS_SHOWN: usize = 50;
+/// Messages after the one that was handed off that are shown, at most: the newest.
+pub const LATER_TEXTS: usize = 49;
 
 /// What a turn changes about who is to answer in its dialogue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,9 @@ impl HandOffChange {
 pub struct WaitingDialogue {
     pub user: UserId,
     pub dialogue: DialogueId,
-    /// The message that was handed off, then what the user has said since; at most [`TEXTS_SHOWN`].
+    /// Until when it waits; different for each hand-off of a dialogue.
+    pub until: Millis,
+    /// The message that was handed off, then what the user has said since, at most [`LATER_TEXTS`].
     pub texts: Vec<String>,
 }
 

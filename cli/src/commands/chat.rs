@@ -113,15 +113,15 @@ impl Chat {
                 self.tell("started a new dialogue");
             }
             "/answer" => self.answer(""),
-            answer if answer.starts_with("/answer ") => self.answer(answer.trim_start_matches("/answer ").trim()),
             "/state" => self.tell(pretty(&self.state)),
             "/explain" => match &self.last {
                 Some(turn) => self.tell(explain(turn)),
                 None => self.tell("there are no replies yet"),
             },
-            command if command.starts_with('/') => {
-                self.tell(format!("unknown command {command}; /help lists the commands"));
-            }
+            command if command.starts_with('/') => match command.strip_prefix("/answer ") {
+                Some(answer) => self.answer(answer.trim()),
+                None => self.tell(format!("unknown command {command}; /help lists the commands")),
+            },
             _ => self.say(line)?,
         }
         Ok(true)

@@ -39,6 +39,13 @@ impl Config {
             check_secrets("health.key (HEALTH_SECRET_KEY)", self.health.key.iter().flat_map(Secrets::all), false)?;
             check_secrets("hand_off.key (API_KEY_AI)", self.hand_off.key.iter().flat_map(Secrets::all), false)?;
             check_secrets("admin.key (BANTER_ADMIN__KEY)", self.admin.key.as_ref(), false)?;
+            for (name, url) in [
+                ("stores.postgres (DATABASE_PASSWORD)", &self.stores.postgres),
+                ("stores.mongo", &self.stores.mongo),
+                ("stores.redis", &self.stores.redis),
+            ] {
+                check_password(name, url.as_ref())?;
+            }
             for key in &self.admin.keys {
                 check_secrets(&format!("admin.keys: {}", key.name), Some(&key.key), true)?;
             }
@@ -124,6 +131,22 @@ fn check_secrets<'a>(
         }
     }
     if required && !found { fail("is missing") } else { Ok(()) }
+}
+
+/// Refuses a store's URL whose password was copied from an example.
+fn check_password(name: &str, url: Option<&Secret>) -> Result<(), SetupError> {
+    let text = url.map(|url| url.text().to_lowercase()).unwrap_or_default();
+    // scheme://user:password@host
+    let credentials = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    let password =
+        credentials.and_then(|(credentials, _)| credentials.split_once(':')).map_or("", |(_, password)| password);
+    match EXAMPLE_WORDS.iter().any(|word| password.contains(word)) {
+        true => Err(SetupError::new(
+            format!("the password in {name} looks like an example"),
+            "set the store's real password",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Refuses a section that no profile reads, which would be ignored silently.

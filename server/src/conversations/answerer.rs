@@ -24,8 +24,8 @@ pub struct Asked<'a> {
 
 /// Makes the next turn of a dialogue.
 ///
-/// After a collision with another server it is asked again. So an answerer that needs an external service calls it
-/// before, and holds the result.
+/// After a collision with another server it is asked again. So the result of an external AI is fetched before, and the
+/// answerer holds it. The bot's handlers run again; they can only read from outside.
 pub trait Answerer: Sync {
     fn answer(&self, asked: Asked<'_>) -> impl Future<Output = Result<Turn, ConversationError>> + Send;
 }
@@ -81,15 +81,20 @@ fn seed(dialogue: DialogueId, seq: i64) -> u64 {
     (dialogue.0 as u64).rotate_left(32) ^ seq as u64
 }
 
-/// What the external AI or a person has answered. An empty text gives the dialogue back to the bot.
+/// What the external AI or a person has answered.
+#[derive(Clone, Copy, Debug)]
 pub struct OutsideAnswer<'a> {
+    /// An empty one gives the dialogue back to the bot.
     pub text: &'a str,
+    /// The hand-off that is meant, by its end; without it, the current one.
+    pub until: Option<Millis>,
 }
 
 impl Answerer for OutsideAnswer<'_> {
     async fn answer(&self, asked: Asked<'_>) -> Result<Turn, ConversationError> {
         // An answer after the author's time is welcome, too, as long as the bot has not spoken again.
-        if asked.last.state.hand_off.is_none() {
+        let waits = asked.last.state.hand_off.as_ref();
+        if waits.is_none_or(|waits| self.until.is_some_and(|until| until != waits.until)) {
             return Err(ConversationError::NothingWaits);
         }
         Ok(outside_turn(&asked.serving.snapshot.catalogue, &asked.last.state, self.text))

@@ -55,6 +55,13 @@ pub enum ConversationError {
     Internal(String),
 }
 
+impl ConversationError {
+    /// Whether the state of the dialogue does not allow the request.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::HandedOff | Self::NothingWaits)
+    }
+}
+
 /// A message as a client sends it.
 #[derive(Clone, Debug)]
 pub struct Incoming {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use banter_stores::{DialogueId, UserId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::ConversationError;
 
@@ -15,13 +15,23 @@ use super::ConversationError;
 pub const WATCHES_PER_USER: usize = 20;
 /// Requests that wait at a time, in this server.
 const WATCHES: usize = 20_000;
+/// Woken requests that read the stores at a time, so that many at once do not keep others from them.
+const LOOKS: usize = 8;
 
-#[derive(Default)]
-pub struct Watchers(Mutex<Lists>);
+pub struct Watchers {
+    lists: Mutex<Lists>,
+    looks: Semaphore,
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        Self { lists: Mutex::default(), looks: Semaphore::new(LOOKS) }
+    }
+}
 
 #[derive(Default)]
 struct Lists {
-    dialogues: HashMap<DialogueId, Vec<Arc<Notify>>>,
+    dialogues: HashMap<DialogueId, Vec<(UserId, Arc<Notify>)>>,
     /// Watches of each user.
     users: HashMap<UserId, usize>,
     all: usize,
@@ -39,6 +49,11 @@ impl Watch {
     /// Waits for something that has happened since the last call, or since the watch began.
     pub async fn changed(&self) {
         self.notify.notified().await;
+    }
+
+    /// Waits until this request may read the stores.
+    pub async fn look(&self) -> Result<SemaphorePermit<'_>, ConversationError> {
+        self.watchers.looks.acquire().await.map_err(|error| ConversationError::Internal(error.to_string()))
     }
 }
 
@@ -59,24 +74,30 @@ impl Watchers {
         *of_user += 1;
         lists.all += 1;
         let notify = Arc::new(Notify::new());
-        lists.dialogues.entry(dialogue).or_default().push(Arc::clone(&notify));
+        lists.dialogues.entry(dialogue).or_default().push((user, Arc::clone(&notify)));
         Ok(Watch { watchers: Arc::clone(self), user, dialogue, notify })
     }
 
     pub fn wake(&self, dialogue: DialogueId) {
-        for notify in self.lists().dialogues.get(&dialogue).into_iter().flatten() {
+        for (_, notify) in self.lists().dialogues.get(&dialogue).into_iter().flatten() {
+            notify.notify_one();
+        }
+    }
+
+    pub fn wake_user(&self, user: UserId) {
+        for (_, notify) in self.lists().dialogues.values().flatten().filter(|(owner, _)| *owner == user) {
             notify.notify_one();
         }
     }
 
     pub fn wake_all(&self) {
-        for notify in self.lists().dialogues.values().flatten() {
+        for (_, notify) in self.lists().dialogues.values().flatten() {
             notify.notify_one();
         }
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,7 +112,7 @@ impl Drop for Watch {
             }
         }
         if let Some(of_dialogue) = lists.dialogues.get_mut(&self.dialogue) {
-            of_dialogue.retain(|notify| !Arc::ptr_eq(notify, &self.notify));
+            of_dialogue.retain(|(_, notify)| !Arc::ptr_eq(notify, &self.notify));
             if of_dialogue.is_empty() {
                 lists.dialogues.remove(&self.dialogue);
             }
@@ -117,6 +138,10 @@ mod tests {
         watchers.wake(DialogueId(2));
         assert!(watch.changed().now_or_never().is_none(), "another dialogue");
         watchers.wake_all();
+        assert!(watch.changed().now_or_never().is_some());
+        watchers.wake_user(UserId(3));
+        assert!(watch.changed().now_or_never().is_none(), "another user");
+        watchers.wake_user(UserId(2));
         assert!(watch.changed().now_or_never().is_some());
         drop(watch);
         let lists = watchers.lists();

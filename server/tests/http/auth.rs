@@ -132,6 +132,8 @@ async fn keys_are_replaced_without_a_log_out() {
             config.auth.logins_per_email = 1_000;
             config.auth.secret = Some(secrets(list));
             config.health.key = Some(secrets(list));
+            config.hand_off.key = Some(secrets(list));
+            config.channel.key = Some(secrets(list));
         }
     };
     let mut servers = [server_with(Rules::Dev, with(&["old"])).await, server_with(Rules::Dev, with(&["old"])).await];
@@ -160,6 +162,10 @@ async fn keys_are_replaced_without_a_log_out() {
                 let health = async |key: &str| server.get("/health", &[("X-Health-Key", key)]).await.status;
                 let known = (step > 0 || index <= restarted, !last);
                 assert_eq!((health("new").await == 200, health("old").await == 200), known, "step {step}, {index}");
+                let answerer = async |key: &str| server.get("/messages", &[("X-Messages-Key", key)]).await.status;
+                assert_eq!((answerer("new").await == 200, answerer("old").await == 200), known, "step {step}, {index}");
+                let channel = async |key: &str| server.get(&format!("/webhooks/rest?token={key}"), &[]).await.status;
+                assert_eq!((channel("new").await == 200, channel("old").await == 200), known, "step {step}, {index}");
             }
         }
     }

@@ -238,6 +238,87 @@ async fn two_workers_do_not_get_the_same_question() {
 }
 
 #[rocket::async_test]
+async fn the_same_request_twice_at_once_gets_one_answer() {
+    let server = server().await;
+    let other = server.with_the_same_stores().await;
+    let two = if crate::EXTERNAL { &other } else { &server };
+    let ann = Client::log_in(&server, "ann@mail.example").await;
+    let meanwhile = async {
+        let twin = ann.on(two);
+        let answers = async {
+            sleep(Duration::from_millis(50)).await;
+            let body = json!({ "user_id": ann.user, "dialog_id": ann.dialog, "text_user": "Once." }).to_string();
+            let headers = [("X-Messages-Key", KEY), ("Idempotency-Key", "answer")];
+            join(server.post("/send/message/user", &headers, &body), two.post("/send/message/user", &headers, &body))
+                .await
+        };
+        join(twin.ask(QUESTION, "a"), answers).await
+    };
+    let (first, (second, (one, another))) = ann.ask_while("a", meanwhile).await;
+    assert_eq!((one.status, another.status), (200, 200), "{} {}", one.body, another.body);
+    for answer in [first, second] {
+        assert_eq!((answer.status, &answer.body["answer_ai"]), (200, &json!("Once.")), "{}", answer.body);
+    }
+    assert_eq!(ann.transcript().await.len(), 3, "nothing is stored twice");
+}
+
+#[rocket::async_test]
+async fn an_answer_that_meets_a_message_is_stored_once() {
+    let server = server().await;
+    let other = server.with_the_same_stores().await;
+    let two = if crate::EXTERNAL { &other } else { &server };
+    let ann = Client::log_in(&server, "ann@mail.example").await;
+    for round in 0..8 {
+        ann.say(QUESTION).await;
+        let text = format!("answer {round}");
+        let (_, answered) = join(ann.say("hello there"), ann.answered_on(two, &text)).await;
+        assert_eq!(answered.status, 200, "{}", answered.body);
+    }
+    let said = ann.transcript().await;
+    for round in 0..8 {
+        let line = format!("bot: answer {round}");
+        assert_eq!(said.iter().filter(|said| **said == line).count(), 1, "{line}: {said:?}");
+    }
+    assert_eq!(said.iter().filter(|line| *line == "user: hello there").count(), 8);
+}
+
+#[rocket::async_test]
+async fn an_answer_goes_to_its_own_question() {
+    let server = server().await;
+    let ann = Client::log_in(&server, "ann@mail.example").await;
+    let admin = std::fs::read_to_string(server.config.data_dir.join("admin.key")).unwrap();
+    let asked = async || {
+        ann.say(QUESTION).await;
+        let listed = server.get("/messages", &[("X-Messages-Key", KEY)]).await;
+        listed.body["service_message"][0]["waits_until"].as_i64().unwrap()
+    };
+    let first = asked().await;
+    let path = format!("/admin/dialogs/{}/give-back", ann.dialog);
+    assert_eq!(server.post(&path, &[("X-Admin-Key", &admin)], "").await.status, 200);
+    server.clock.advance(1_000);
+    let second = asked().await;
+    for (until, status) in [(first, 409), (second, 200)] {
+        let body = json!({ "user_id": ann.user, "dialog_id": ann.dialog, "text_user": "Yes.", "waits_until": until });
+        let answer = server.post("/send/message/user", &[("X-Messages-Key", KEY)], body.to_string()).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+}
+
+#[rocket::async_test]
+async fn senders_of_the_rest_channel_wait_too() {
+    let server = server().await;
+    let send = async |text: &str| {
+        let body = json!({ "sender": "cid", "message": text }).to_string();
+        let answer = server.post("/webhooks/rest/webhook", &[], body).await;
+        answer.body.as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(send(QUESTION).await, ["Calling."]);
+    assert_eq!(send("hello there").await, [""; 0], "the bot is silent");
+    let listed = waiting(&server, "").await;
+    assert_eq!(listed[0].1, format!("{QUESTION}\nhello there"));
+}
+
+#[rocket::async_test]
 async fn a_deleted_dialogue_ends_the_wait() {
     let server = server().await;
     let ann = Client::log_in(&server, "ann@mail.example").await;

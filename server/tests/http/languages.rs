@@ -2,6 +2,7 @@
 
 use banter_server::config::Rules;
 use banter_stores::secret::Secret;
+use rocket::http::Header;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Server, server_with};
@@ -142,6 +143,7 @@ async fn every_error_is_told_in_both_languages() {
         row.check(&server).await;
     }
     hand_offs(&server, &bearer, own).await;
+    foreign_origin(&server, &token).await;
     for _ in 0..5 {
         server.post("/auth/login", &[], r#"{"email":"dan@mail.example","password":"tulip"}"#).await;
     }
@@ -153,6 +155,20 @@ async fn every_error_is_told_in_both_languages() {
     Row::post("/auth/login", new, 500, "user_not_created").check(&server).await;
     server.backend.close().await;
     Row::get("/health", 503, "unavailable").with("X-Health-Key", "health").check(&server).await;
+}
+
+/// A POST by the cookie, from a page of another site.
+async fn foreign_origin(server: &Server, token: &str) {
+    for (language, russian) in [("en", false), ("ru", true)] {
+        let request = server.client.post("/dialogs").cookie(("access_token", token.to_owned())).body("{}");
+        let request = request.header(Header::new("Origin", "https://evil.example"));
+        let response = request.header(Header::new("Accept-Language", language)).dispatch().await;
+        assert_eq!(response.status().code, 403);
+        let problem: Value = serde_json::from_str(&response.into_string().await.unwrap()).unwrap();
+        assert_eq!(problem["code"], "foreign_origin");
+        let detail = problem["detail"].as_str().unwrap();
+        assert_eq!(detail.chars().any(|c| ('а'..='я').contains(&c)), russian, "{detail}");
+    }
 }
 
 /// The errors of a user's dialogue that is handed off.

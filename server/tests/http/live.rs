@@ -230,6 +230,12 @@ async fn a_web_socket_takes_messages_and_tells_turns() {
         assert_eq!((&told["type"], &told["problem"]["code"]), (&json!("error"), &json!(code)), "{told}");
     }
     drop(socket);
+    let second = format!("Bearer {}", server.log_in("ann@mail.example").await.1);
+    let mut other = connect(&address, &query, &[("Authorization", &second)]).await.unwrap();
+    receive(&mut other).await.unwrap();
+    assert_eq!(server.post("/logout", &[("Authorization", &second)], "{}").await.status, 200);
+    send(&mut other, json!({ "text": "hello there" })).await;
+    assert_eq!(receive(&mut other).await, None, "nothing is taken after a log-out");
     let query = format!("{query}&after=0");
     let mut again = connect(&address, &query, &[("Authorization", &ann.bearer)]).await.unwrap();
     assert_eq!(receive(&mut again).await.unwrap()["seq"], 1, "what was missed comes");

@@ -55,6 +55,7 @@ pub(super) fn indexes() -> Vec<IndexModel> {
         index(doc! { "user_id": 1, "idempotency_key": 1 }, partial(unique(KEY_INDEX), "idempotency_key")),
         index(doc! { "user_id": 1, "kept.key": 1, "at": 1 }, partial(named("user_kept"), "kept.key")),
         index(doc! { "waits.until": 1 }, partial(named("waits"), "waits.until")),
+        index(doc! { "dialog_id": 1, ENDS_HAND_OFF: 1, "seq": 1 }, partial(named("hand_off_endings"), ENDS_HAND_OFF)),
     ]
 }
 

@@ -3,42 +3,33 @@
 //! after a crash, although an ending follows. Whoever reads it then removes it.
 
 use async_trait::async_trait;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::try_join_all};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{MongoStore, document::*};
 use crate::{
     DialogueId, HistoryEntry, Millis, StoreError, UserId,
-    waiting::{Lease, TEXTS_SHOWN, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
+    waiting::{LATER_TEXTS, Lease, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
 };
 
 #[async_trait]
 impl WaitingTurns for MongoStore {
     async fn waiting(&self, now: Millis, lease: Option<Lease>) -> Result<Vec<WaitingDialogue>, StoreError> {
-        let found: Vec<Document> =
-            self.ask(async { self.turns.aggregate(waiting_with_later_turns(now)).await?.try_collect().await }).await?;
-        let mut all = Vec::with_capacity(found.len());
-        for turn in &found {
-            let id = turn.get("_id").cloned().ok_or_else(|| damaged("a turn has no id"))?;
-            let later = turn.get_array("later").map_err(|error| damaged(format!("later: {error}")))?;
-            let later: Vec<&Document> = later.iter().filter_map(Bson::as_document).collect();
-            if later.iter().any(|turn| turn.contains_key(ENDS_HAND_OFF)) {
-                self.stop_waiting(&id).await?;
-                continue;
+        let marked: Vec<Document> =
+            self.ask(async { self.turns.aggregate(marked_turns(now)).await?.try_collect().await }).await?;
+        let mut waiting = Vec::with_capacity(marked.len());
+        for turn in marked {
+            match turn.get_array("ending").is_ok_and(Vec::is_empty) {
+                true => waiting.push(turn),
+                false => self.stop_waiting(&turn).await?,
             }
-            if let Some(lease) = lease
-                && !self.take(&id, now, lease).await?
-            {
-                continue;
-            }
-            let said = std::iter::once(turn).chain(later).take(TEXTS_SHOWN);
-            all.push(WaitingDialogue {
-                user: UserId(integer(turn, "user_id")?),
-                dialogue: DialogueId(integer(turn, "dialog_id")?),
-                texts: said.map(|turn| text(turn, "text").map(str::to_owned)).collect::<Result<_, _>>()?,
-            });
         }
-        Ok(all)
+        if let Some(lease) = lease {
+            let taken = try_join_all(waiting.iter().map(|turn| self.take(turn, now, lease))).await?;
+            let mut taken = taken.into_iter();
+            waiting.retain(|_| taken.next().unwrap_or(false));
+        }
+        waiting.iter().map(dialogue).collect()
     }
 
     async fn ending_after(&self, dialogue: DialogueId, seq: i64) -> Result<Option<HistoryEntry>, StoreError> {
@@ -53,44 +44,62 @@ impl WaitingTurns for MongoStore {
 }
 
 impl MongoStore {
-    async fn stop_waiting(&self, id: &Bson) -> Result<(), StoreError> {
+    /// Removes the mark of a turn that waits no longer.
+    async fn stop_waiting(&self, turn: &Document) -> Result<(), StoreError> {
         let unset = doc! { "$unset": { WAITS: "" } };
-        self.ask(async { self.turns.update_one(doc! { "_id": id }, unset).await }).await.map(drop)
+        self.ask(async { self.turns.update_one(doc! { "_id": turn.get("_id") }, unset).await }).await.map(drop)
     }
 
     /// Leases a turn, unless somebody else has it.
-    async fn take(&self, id: &Bson, now: Millis, lease: Lease) -> Result<bool, StoreError> {
-        let free = doc! { "_id": id, "waits.until": { "$gt": now }, "waits.leased_until": { "$lte": now } };
+    async fn take(&self, turn: &Document, now: Millis, lease: Lease) -> Result<bool, StoreError> {
+        let free =
+            doc! { "_id": turn.get("_id"), "waits.until": { "$gt": now }, "waits.leased_until": { "$lte": now } };
         let leased = doc! { "$set": { "waits.leased_until": lease.until } };
         let updated = self.ask(async { self.turns.update_one(free, leased).await }).await?;
         Ok(updated.matched_count == 1)
     }
 }
 
-/// The turns that wait, the oldest first, each with the turns after it.
-fn waiting_with_later_turns(now: Millis) -> [Document; 4] {
-    let later = doc! {
-        "from": TURNS,
-        "let": { "dialogue": "$dialog_id", "seq": "$seq" },
-        "pipeline": [
-            { "$match": { "$expr": { "$and": [
-                { "$eq": ["$dialog_id", "$$dialogue"] },
-                { "$gt": ["$seq", "$$seq"] },
-            ] } } },
-            { "$sort": { "dialog_id": 1, "seq": 1 } },
-            { "$limit": LATER_TURNS },
-            { "$project": { "text": 1, ENDS_HAND_OFF: 1 } },
-        ],
-        "as": "later",
+fn dialogue(turn: &Document) -> Result<WaitingDialogue, StoreError> {
+    let waits = turn.get_document(WAITS).map_err(|error| damaged(format!("{WAITS}: {error}")))?;
+    let later = turn.get_array("later").map_err(|error| damaged(format!("later: {error}")))?;
+    let later = later.iter().rev().filter_map(Bson::as_document);
+    let texts = std::iter::once(turn).chain(later).map(|turn| text(turn, "text").map(str::to_owned));
+    Ok(WaitingDialogue {
+        user: UserId(integer(turn, "user_id")?),
+        dialogue: DialogueId(integer(turn, "dialog_id")?),
+        until: integer(waits, "until")?,
+        texts: texts.collect::<Result<_, _>>()?,
+    })
+}
+
+/// The turns with a mark, the oldest first, each with the newest messages after it, and with the turn that ended the
+/// hand-off, if there is one.
+fn marked_turns(now: Millis) -> [Document; 6] {
+    let after = || {
+        doc! { "$expr": { "$and": [{ "$eq": ["$dialog_id", "$$dialogue"] }, { "$gt": ["$seq", "$$seq"] }] } }
+    };
+    let lookup = |name: &str, only: Document, newest: i64| {
+        let mut matching = after();
+        matching.extend(only);
+        doc! { "$lookup": {
+            "from": TURNS,
+            "let": { "dialogue": "$dialog_id", "seq": "$seq" },
+            "pipeline": [
+                { "$match": matching },
+                { "$sort": { "dialog_id": -1, "seq": -1 } },
+                { "$limit": newest },
+                { "$project": { "text": 1 } },
+            ],
+            "as": name,
+        } }
     };
     [
         doc! { "$match": { "waits.until": { "$gt": now }, "waits.leased_until": { "$lte": now } } },
         doc! { "$sort": { "at": 1 } },
         doc! { "$limit": WAITING_AT_ONCE as i64 },
-        doc! { "$lookup": later },
+        doc! { "$project": { "user_id": 1, "dialog_id": 1, "seq": 1, "text": 1, WAITS: 1 } },
+        lookup("later", doc! { "text": { "$ne": "" } }, LATER_TEXTS as i64),
+        lookup("ending", doc! { ENDS_HAND_OFF: true }, 1),
     ]
 }
-
-/// Turns after a waiting one that are read, at most. An ending is among them: a dialogue that has more turns while it
-/// waits is shown without the rest.
-const LATER_TURNS: i64 = 1_000;

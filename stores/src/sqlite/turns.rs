@@ -380,6 +380,7 @@ fn why_not(connection: &Connection, user: i64, dialogue: i64, key: Option<&Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::waiting;
 
     /// Every step of the plan is a search by an index that gives the order too.
     fn check(connection: &Connection, sql: &str, index: &str) {
@@ -410,5 +411,10 @@ mod tests {
         check(&connection, FIND_ANSWER, "turns_by_idempotency_key");
         check(&connection, OF_DIALOGUE, "(dialog_id=? AND seq>?)");
         check(&connection, END_EARLIER, "turns_that_wait");
+        check(&connection, waiting::LATER, "(dialog_id=? AND seq>?)");
+        check(&connection, waiting::ENDING, "(dialog_id=? AND seq>?)");
+        let plan = format!("EXPLAIN QUERY PLAN {}", waiting::WAITING);
+        let step: String = connection.query_row(&plan, rusqlite::params![1, 1], |row| row.get(3)).unwrap();
+        assert!(step.contains("USING INDEX turns_that_wait"), "only turns that wait are read: {step}");
     }
 }

@@ -6,14 +6,18 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::SqliteStore;
 use crate::{
     DialogueId, HistoryEntry, Millis, StoreError, UserId,
-    waiting::{Lease, TEXTS_SHOWN, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
+    waiting::{LATER_TEXTS, Lease, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
 };
 
-const WAITING: &str = "SELECT position, user_id, dialog_id, seq FROM turns
-     WHERE waits_until > ?1 AND COALESCE(leased_until, 0) <= ?1 ORDER BY position LIMIT ?2";
+/// `+position`: the few turns that wait are sorted, so that the index over them is used.
+pub(super) const WAITING: &str = "SELECT position, user_id, dialog_id, seq, waits_until, text FROM turns
+     WHERE waits_until > ?1 AND COALESCE(leased_until, 0) <= ?1 ORDER BY +position LIMIT ?2";
 const LEASE: &str = "UPDATE turns SET leased_until = ? WHERE position = ?";
-const TEXTS: &str = "SELECT text FROM turns WHERE dialog_id = ? AND seq >= ? ORDER BY seq LIMIT ?";
-const ENDING: &str = "SELECT id, text, response FROM turns
+/// Nobody has come back to these dialogues since their time was over.
+const FORGET_EXPIRED: &str = "UPDATE turns SET waits_until = NULL WHERE waits_until <= ?";
+pub(super) const LATER: &str =
+    "SELECT text FROM turns WHERE dialog_id = ? AND seq > ? AND text <> '' ORDER BY seq DESC LIMIT ?";
+pub(super) const ENDING: &str = "SELECT id, text, response FROM turns
      WHERE dialog_id = ? AND seq > ? AND ends_hand_off ORDER BY seq LIMIT 1";
 
 #[async_trait]
@@ -38,18 +42,47 @@ impl WaitingTurns for SqliteStore {
 }
 
 fn list(connection: &Connection, now: Millis, lease: Option<Lease>) -> rusqlite::Result<Vec<WaitingDialogue>> {
+    if lease.is_some() {
+        connection.prepare_cached(FORGET_EXPIRED)?.execute([now])?;
+    }
     let mut waiting = connection.prepare_cached(WAITING)?;
-    let turn = |row: &rusqlite::Row<'_>| {
-        Ok((row.get::<_, i64>(0)?, UserId(row.get(1)?), DialogueId(row.get(2)?), row.get::<_, i64>(3)?))
-    };
-    let turns = waiting.query_map(params![now, WAITING_AT_ONCE as i64], turn)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let dialogue = |(position, user, dialogue, seq): (i64, UserId, DialogueId, i64)| {
+    let turns = waiting.query_map(params![now, WAITING_AT_ONCE as i64], Marked::read)?;
+    let turns = turns.collect::<rusqlite::Result<Vec<_>>>()?;
+    let dialogue = |turn: Marked| {
         if let Some(lease) = lease {
-            connection.prepare_cached(LEASE)?.execute(params![lease.until, position])?;
+            connection.prepare_cached(LEASE)?.execute(params![lease.until, turn.position])?;
         }
-        let mut texts = connection.prepare_cached(TEXTS)?;
-        let texts = texts.query_map(params![dialogue.0, seq, TEXTS_SHOWN as i64], |row| row.get(0))?;
-        Ok(WaitingDialogue { user, dialogue, texts: texts.collect::<rusqlite::Result<_>>()? })
+        let mut later = connection.prepare_cached(LATER)?;
+        let later = later.query_map(params![turn.dialogue, turn.seq, LATER_TEXTS as i64], |row| row.get(0))?;
+        let mut texts = later.collect::<rusqlite::Result<Vec<String>>>()?;
+        texts.push(turn.text);
+        texts.reverse();
+        let (user, dialogue) = (UserId(turn.user), DialogueId(turn.dialogue));
+        Ok(WaitingDialogue { user, dialogue, until: turn.until, texts })
     };
     turns.into_iter().map(dialogue).collect()
+}
+
+/// A turn that waits.
+struct Marked {
+    position: i64,
+    user: i64,
+    dialogue: i64,
+    seq: i64,
+    until: i64,
+    text: String,
+}
+
+impl Marked {
+    /// A row of [`WAITING`].
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            position: row.get(0)?,
+            user: row.get(1)?,
+            dialogue: row.get(2)?,
+            seq: row.get(3)?,
+            until: row.get(4)?,
+            text: row.get(5)?,
+        })
+    }
 }

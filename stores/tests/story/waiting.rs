@@ -37,9 +37,10 @@ const ENDS: HandOffChange = HandOffChange { waits_until: None, ends_earlier: tru
 
 async fn listed_and_leased(stores: &Stores, user: UserId, first: DialogueId, second: DialogueId) {
     let list = async |now, lease| stores.waiting.waiting(now, lease).await.unwrap();
-    let one = |dialogue, texts: &[&str]| WaitingDialogue {
+    let one = |dialogue, until, texts: &[&str]| WaitingDialogue {
         user,
         dialogue,
+        until,
         texts: texts.iter().map(|text| (*text).to_owned()).collect(),
     };
     assert_eq!(list(0, None).await, []);
@@ -48,7 +49,7 @@ async fn listed_and_leased(stores: &Stores, user: UserId, first: DialogueId, sec
     keyed.idempotency = Some(("waits".to_owned(), [9; 32]));
     store(stores, keyed).await;
     store(stores, changing(user, second, 2, "are you there", UNCHANGED)).await;
-    let both = [one(second, &["help", "are you there"]), one(first, &["a person"])];
+    let both = [one(second, 1_000, &["help", "are you there"]), one(first, 2_000, &["a person"])];
     assert_eq!(list(999, None).await, both, "the oldest first, with what was said since");
     assert_eq!(list(1_000, None).await, both[1..], "the first one's time is over");
     assert_eq!(list(2_000, None).await, []);

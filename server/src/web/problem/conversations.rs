@@ -55,8 +55,8 @@ impl From<ConversationError> for Problem {
             ConversationError::GivenBack => Self::new(
                 504,
                 "given_back",
-                "Nobody has answered. The bot has the dialogue again; ask once more.",
-                "Никто не ответил. Диалог снова ведёт бот; спросите ещё раз.",
+                "Nobody has answered. The bot has the dialogue again; ask once more, with a new key.",
+                "Никто не ответил. Диалог снова ведёт бот; спросите ещё раз, с новым ключом.",
             ),
             ConversationError::TooManyWaiting => Self::new(
                 429,

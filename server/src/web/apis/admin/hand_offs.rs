@@ -40,7 +40,6 @@ pub async fn give_back(
     app: &State<Arc<App>>,
 ) -> Result<Json<GivenBack>, Problem> {
     let dialog_id = id.parse().map_err(|_| ConversationError::UnknownDialogue)?;
-    context.run(app.hand_offs.give_back(DialogueId(dialog_id))).await?;
-    tracing::info!(by = admin.actor.name, dialogue = dialog_id, "a dialogue is given back to the bot");
+    context.run(app.hand_offs.give_back(DialogueId(dialog_id), &admin.actor)).await?;
     Ok(Json(GivenBack { dialog_id }))
 }

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use super::list::id;
 use crate::{
-    conversations::{ConversationError, Incoming},
-    hand_offs::LEASE_SECONDS,
+    conversations::{ConversationError, Incoming, OutsideAnswer},
+    hand_offs::{LEASE_SECONDS, Reply},
     web::{
         app::App,
         body::Body,
@@ -56,11 +56,18 @@ pub struct WaitingMessage {
     dialog_id: i64,
     /// The message that was handed off, then what the user has said since, a line each.
     content: String,
+    /// Until when it waits, in milliseconds since 1970; different for each question of a dialogue.
+    waits_until: i64,
 }
 
 impl From<WaitingDialogue> for WaitingMessage {
     fn from(waiting: WaitingDialogue) -> Self {
-        Self { user_id: waiting.user.0, dialog_id: waiting.dialogue.0, content: waiting.texts.join("\n") }
+        Self {
+            user_id: waiting.user.0,
+            dialog_id: waiting.dialogue.0,
+            content: waiting.texts.join("\n"),
+            waits_until: waiting.until,
+        }
     }
 }
 
@@ -73,6 +80,8 @@ pub struct AnswerRequest {
     /// What the user is told.
     #[schema(min_length = 1, max_length = 2000)]
     text_user: String,
+    /// That of the question, so that the answer goes to no later one.
+    waits_until: Option<i64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -85,7 +94,8 @@ pub struct AnswerResponse {
 
 /// Ask the bot. If it hands the question off, wait for the answer of the external AI.
 ///
-/// After a 503 or 504, the same request with the same `Idempotency-Key` goes on waiting for the same answer.
+/// After a 503 or a 504 with the code `no_answer`, the same request with the same `Idempotency-Key` goes on waiting for the
+/// same answer. After a 504 with the code `given_back`, ask with a new key.
 #[utoipa::path(
     tag = "dialogues",
     security(("cookie" = []), ("bearer" = [])),
@@ -108,10 +118,13 @@ pub async fn ask(
     let AskRequest { dialog_id, text_user } = body.value;
     let message = Incoming { user: user.0, dialogue: None, text: text_user, idempotency: key.0.zip(body.hash) };
     let dialogue = id(dialog_id)?;
-    let answer_ai = tokio::select! {
-        answer = context.run(app.hand_offs.ask(dialogue, message)) => answer?,
-        // A server that stops does not wait. The client asks another one.
-        () = shutdown => return Err(RequestError::Busy.into()),
+    let answer_ai = match context.run(app.hand_offs.ask(dialogue, message)).await? {
+        Reply::Answered(text) => text,
+        Reply::Awaited(answer) => tokio::select! {
+            answer = context.run(answer.answer()) => answer?,
+            // A server that stops does not wait. The client asks another one.
+            () = shutdown => return Err(RequestError::Busy.into()),
+        },
     };
     Ok(Json(AskResponse { server: "ok", answer_ai }))
 }
@@ -183,11 +196,12 @@ pub async fn answer(
     context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<AnswerResponse>, Problem> {
-    let AnswerRequest { user_id, dialog_id, text_user } = body.value;
+    let AnswerRequest { user_id, dialog_id, text_user, waits_until } = body.value;
     if user_id < 1 {
         return Err(RequestError::InvalidField("user_id".to_owned()).into());
     }
     let (dialogue, idempotency) = (id(dialog_id)?, key.0.zip(body.hash));
-    context.run(app.hand_offs.answer(UserId(user_id), dialogue, &text_user, idempotency)).await?;
+    let answer = OutsideAnswer { text: &text_user, until: waits_until };
+    context.run(app.hand_offs.answer(UserId(user_id), dialogue, answer, idempotency)).await?;
     Ok(Json(AnswerResponse { server: "ok", service_message: "Сообщение записано" }))
 }
