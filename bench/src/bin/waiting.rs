@@ -4,7 +4,8 @@
 //! - The rate of 32 other clients meanwhile, compared with the blocks before and after.
 //! - The time from storing an answer to the end of the request that waits for it, while the other clients go on.
 //!
-//! The embedded store, the demo bot, one machine for server and clients.
+//! The embedded store, the demo bot, one machine for server and clients. If the environment names external stores
+//! (`eval "$(make -s services-env)"`), a second server on them takes the answers, so that they travel over the bus.
 
 use std::{
     fs,
@@ -55,16 +56,25 @@ fn main() {
     let arguments = Arguments::parse();
     let folder = root().join(".cache/bench/waiting");
     let _ = fs::remove_dir_all(&folder);
-    let settings =
-        [("BANTER_HAND_OFF__KEY", KEY), ("BANTER_HAND_OFF__WAIT_SECONDS", "600"), ("BANTER_LOG__FILTER", "warn")];
+    let settings = [
+        ("BANTER_HAND_OFF__KEY", KEY),
+        ("BANTER_HAND_OFF__WAIT_SECONDS", "600"),
+        ("BANTER_LOG__FILTER", "warn"),
+        ("SECRET_KEY_JWT", "a secret of both servers, 0123456789"),
+    ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut server = Server::start_with(&folder, &settings);
     drop(server.wait());
+    let second = std::env::var_os("BANTER_STORES__POSTGRES").map(|_| {
+        let mut second = Server::start_with(&folder.join("second"), &settings);
+        drop(second.wait());
+        second
+    });
     let dialogues: Vec<Dialogue> = (0..USERS).flat_map(|user| create(&server, user)).collect();
     let tokens: Vec<String> = (0..CLIENTS).map(|client| log_in(&server, &format!("client{client}"))).collect();
     // The first block warms the caches.
     rate(&server, &tokens);
-    let rows = measure(&server, &dialogues, &tokens);
+    let rows = measure(&server, second.as_ref().unwrap_or(&server), &dialogues, &tokens);
     if arguments.json {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
         println!("{}", json!(rows));
@@ -74,11 +84,12 @@ fn main() {
     rows.iter().for_each(|row| println!("{row}"));
 }
 
-fn measure(server: &Server, dialogues: &[Dialogue], tokens: &[String]) -> [Row; 5] {
+/// Measures `server`; the answers come through `answering`.
+fn measure(server: &Server, answering: &Server, dialogues: &[Dialogue], tokens: &[String]) -> [Row; 6] {
     let before = rate(server, tokens);
     let (threads, memory) = (threads_of(server), server.resident_kib());
     let answered: Vec<Mutex<Option<Instant>>> = dialogues.iter().map(|_| Mutex::default()).collect();
-    let (mut delays, rates, held) = thread::scope(|scope| {
+    let (mut delays, rates, held, later) = thread::scope(|scope| {
         let asking: Vec<_> = dialogues
             .iter()
             .map(|dialogue| {
@@ -91,6 +102,8 @@ fn measure(server: &Server, dialogues: &[Dialogue], tokens: &[String]) -> [Row; 
             .collect();
         await_all(server);
         let held = (threads_of(server), server.resident_kib());
+        thread::sleep(Duration::from_secs(10));
+        let later = server.resident_kib();
         let during = rate(server, tokens);
         let stop = AtomicBool::new(false);
         let delays: Vec<f64> = thread::scope(|scope| {
@@ -99,13 +112,13 @@ fn measure(server: &Server, dialogues: &[Dialogue], tokens: &[String]) -> [Row; 
                     rate_for(server, tokens, Duration::from_millis(200));
                 }
             });
-            answer_all(server, dialogues, &answered);
+            answer_all(answering, dialogues, &answered);
             let ends: Vec<Instant> =
                 asking.into_iter().map(|one| one.join().unwrap_or_else(|_| fail("a wait failed"))).collect();
             stop.store(true, Ordering::SeqCst);
             ends.iter().zip(&answered).map(|(end, answered)| since(*end, answered)).collect()
         });
-        (delays, during, held)
+        (delays, during, held, later)
     });
     let after = rate(server, tokens);
     let row = |name, unit, ours, baseline, is| Row { name, unit, ours, baseline, is };
@@ -113,6 +126,7 @@ fn measure(server: &Server, dialogues: &[Dialogue], tokens: &[String]) -> [Row; 
     [
         row("threads, 500 requests wait", "", held.0 as f64, threads as f64, "before they wait"),
         row("memory, 500 requests wait", "MiB", mib(held.1), mib(memory), "before they wait"),
+        row("  10 s later", "MiB", mib(later), mib(held.1), "when they began to wait"),
         row("32 other clients meanwhile", "/s", rates, f64::midpoint(before, after), "before and after"),
         row("from an answer to its request", "ms", percentile(&mut delays, 0.5), 50.0, "allowed"),
         row("  the slowest of 500", "ms", percentile(&mut delays, 1.0), 1_000.0, "allowed"),
