@@ -174,21 +174,26 @@ fn answer_all(server: &Server, dialogues: &[Dialogue], answered: &[Mutex<Option<
     }
 }
 
-/// Asks, and waits for the answer; returns when it came.
+/// Asks, and waits for the answer; returns when it came. If too many ask at once, it asks again.
 fn ask(server: &Server, dialogue: &Dialogue) -> Instant {
-    let body = json!({ "dialog_id": dialogue.id, "text_user": QUESTION });
-    let request = posting("/send/message/ai", &dialogue.token, &body);
+    let body = json!({ "dialog_id": dialogue.id, "text_user": QUESTION }).to_string();
+    let (bearer, key) = (format!("Bearer {}", dialogue.token), dialogue.id.to_string());
+    let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", &key), ("Content-Type", "application/json")];
     let mut connection = connect(server);
     connection.wait_for(Duration::from_secs(300)).unwrap_or_else(|error| fail(&error.to_string()));
-    match connection.exchange(&request) {
-        Ok((200, _)) => Instant::now(),
-        other => fail(&format!("a question failed: {other:?}")),
+    loop {
+        match connection.send("POST", "/send/message/ai", &headers, body.as_bytes()) {
+            Ok((200, _)) => return Instant::now(),
+            Ok((503, _)) => thread::sleep(Duration::from_millis(50)),
+            other => fail(&format!("a question failed: {other:?}")),
+        }
     }
 }
 
 /// A user with all dialogues that a user may have.
 fn create(server: &Server, user: usize) -> Vec<Dialogue> {
-    let token = log_in(server, &format!("user{user}"));
+    // External stores may have the users of an earlier run.
+    let token = log_in(server, &format!("user{user}-of-{}", std::process::id()));
     let mut connection = connect(server);
     let mut call = |method: &str, path: &str, body: &str| {
         let bearer = format!("Bearer {token}");

@@ -91,6 +91,8 @@ fn slots_contexts_jumps_and_ends() {
     let turn = run("hand_off(\"A person comes.\")");
     assert!(turn.hand_off);
     assert_eq!(turn.text(), "A person comes.");
+    let turn = run("ask(\"city\").hand_off(\"A person comes.\")");
+    assert_eq!((turn.text().as_str(), turn.state.form), ("Where?\nA person comes.", None), "no form goes on");
     let mut talk =
         talk("if ctx.slots.city == () { ask(\"city\") } else { say(t(\"place\")).end() }", TestHost::default());
     talk.check(&[("run the script now", "Where?"), ("Лондон", "In london")]);
