@@ -120,6 +120,12 @@ async function dialogueClient(url, googleToken, otherwise) {
 }
 
 const url = (process.argv[2] ?? "http://127.0.0.1:8000").replace(/\/$/, "");
+try {
+  await fetch(`${url}/live`);
+} catch (error) {
+  console.error(`error: the server does not respond: ${error.cause?.code ?? error.cause?.message}\nhint: start it with make run, or name its address`);
+  process.exit(1);
+}
 const { EMAIL = `${randomUUID()}@mail.example`, PASSWORD = "tulip", GOOGLE_TOKEN } = process.env;
 const first = await passwordClient(url, EMAIL, PASSWORD);
 console.log("the password client is done");

@@ -143,4 +143,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except urllib.error.URLError as error:
+        sys.exit(f"error: the server does not respond: {error.reason}\nhint: start it with make run, or name its address")
