@@ -64,7 +64,9 @@ def check(banter, folder, work):
     # A bot that hands nothing off: a request that waits in vain is answered 504, as documented.
     subprocess.run([banter, "new", f"{work}/bot"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     limits = {"BANTER_AUTH__LOGINS_PER_EMAIL": "100000", "BANTER_AUTH__LOGINS_PER_ADDRESS": "100000"}
-    environment = {**os.environ, **keys, **limits, "BANTER_LOG__FILTER": "error,rocket=off,_=off"}
+    # The embedded store, whatever this shell is set up for.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BANTER_", "DATABASE_"))}
+    environment = {**inherited, **keys, **limits, "BANTER_LOG__FILTER": "error,rocket=off,_=off"}
     command = [banter, "serve", "--bot", f"{work}/bot", "--data-dir", f"{work}/data", "--port", "0"]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:

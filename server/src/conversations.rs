@@ -43,6 +43,8 @@ use crate::{
 const MAX_ATTEMPTS: usize = 20;
 /// The longest pause before a turn is run again.
 const COLLISION_PAUSE: Duration = Duration::from_millis(30);
+/// By then, a write that timed out is stored or never will be.
+const LATE_WRITE: Duration = Duration::from_secs(2);
 /// A turn that took longer checks, before it is stored, whether its user is still there.
 pub const FRESH: Duration = Duration::from_secs(1);
 
@@ -305,7 +307,7 @@ impl Conversations {
         let handed_in = Instant::now();
         let mut receipt = match self.stores.turns.submit(stored).await {
             Ok(receipt) => receipt,
-            Err(error) => return Err(self.perhaps_stored(dialogue, answered.seq, error).await),
+            Err(error) => return Err(self.perhaps_stored(dialogue, answered.seq, error)),
         };
         let last = Arc::new(LastTurn { seq: answered.seq, state: mem::take(&mut answered.turn.state) });
         let known = self.advance(dialogue, &last, &mut receipt);
@@ -320,7 +322,7 @@ impl Conversations {
         }
         let fate = match fate {
             Ok(fate) => fate,
-            Err(error) => return Err(self.perhaps_stored(dialogue, answered.seq, error).await),
+            Err(error) => return Err(self.perhaps_stored(dialogue, answered.seq, error)),
         };
         match fate {
             Appended::Duplicate => return Ok(Committed::Repeated),
@@ -343,13 +345,17 @@ impl Conversations {
         Ok(Committed::Stored)
     }
 
-    /// The store has not said whether the turn is stored. Whoever watches the dialogue looks.
-    async fn perhaps_stored(&self, dialogue: DialogueId, seq: i64, error: StoreError) -> ConversationError {
+    /// The store has not said whether the turn is stored. Whoever watches the dialogue looks, when the store has had time.
+    fn perhaps_stored(&self, dialogue: DialogueId, seq: i64, error: StoreError) -> ConversationError {
         self.known.forget_end(dialogue);
-        self.watchers.wake(dialogue);
-        if let Err(error) = self.stores.bus.publish(News::TurnStored { dialogue, seq }).await {
-            tracing::warn!(%error, "other servers do not hear of a turn that is perhaps stored");
-        }
+        let (watchers, bus) = (Arc::clone(&self.watchers), Arc::clone(&self.stores.bus));
+        tokio::spawn(async move {
+            tokio::time::sleep(LATE_WRITE).await;
+            watchers.wake(dialogue);
+            if let Err(error) = bus.publish(News::TurnStored { dialogue, seq }).await {
+                tracing::warn!(%error, "other servers do not hear of a turn that is perhaps stored");
+            }
+        });
         error.into()
     }
 

@@ -104,7 +104,11 @@ impl HandOffs {
             subject: Some(user),
             detail,
         };
-        Ok(self.stores.users.audit(&entry).await?)
+        if let Err(error) = self.stores.users.audit(&entry).await {
+            // The dialogue is given back all the same.
+            tracing::error!(%error, by = actor.name, dialogue = dialogue.0, "a line of the audit log is lost");
+        }
+        Ok(())
     }
 
     async fn add(&self, incoming: &Incoming, answer: OutsideAnswer<'_>) -> Result<(), ConversationError> {
@@ -159,7 +163,8 @@ impl Awaited<'_> {
                 let answered = text.is_empty() && !response.is_empty();
                 return if answered { Ok(response) } else { Err(ConversationError::GivenBack) };
             }
-            if stores.dialogues.owner(dialogue).await? != Some(self.user) {
+            // An outage of the store of dialogues is no reason to stop waiting.
+            if stores.dialogues.owner(dialogue).await.is_ok_and(|owner| owner != Some(self.user)) {
                 return Err(ConversationError::ForeignDialogue);
             }
             drop(permit);

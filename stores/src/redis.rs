@@ -142,7 +142,8 @@ impl RedisStore {
         tokio::spawn(async move {
             let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
             loop {
-                tokio::time::sleep(pauses.next().unwrap_or(PAUSES.1)).await;
+                // Everybody looks then, so not more often than this.
+                tokio::time::sleep(PAUSES.1 + pauses.next().unwrap_or(PAUSES.1)).await;
                 // What is lost from here on is told of by the next task.
                 store.missed.store(false, Ordering::SeqCst);
                 let mut connection = store.connection.clone();
@@ -306,7 +307,11 @@ impl RateLimits for RedisStore {
 impl Bus for RedisStore {
     async fn publish(&self, news: News) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        self.ask(async { connection.publish(self.channel(), news.encode()).await }).await
+        let told = self.ask(async { connection.publish(self.channel(), news.encode()).await }).await;
+        if told.is_err() {
+            self.tell_of_missed_news();
+        }
+        told
     }
 
     fn subscribe(&self, topic: Topic) -> broadcast::Receiver<BusEvent> {

@@ -7,6 +7,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ("a user could not be created", "не удалось создать пользователя"),
     ("the model does not answer", "модель не отвечает"),
     ("a handler failed", "сбой обработчика"),
+    ("a line of the audit log is lost", "потеряна строка журнала аудита"),
     ("too many collisions in one dialogue", "слишком много столкновений в одном диалоге"),
     (
         "a turn that is answered is still marked; who lists it next removes the mark",

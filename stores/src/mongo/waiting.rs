@@ -12,6 +12,9 @@ use crate::{
     waiting::{LATER_TEXTS, Lease, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
 };
 
+/// Leases written at a time.
+const LEASES_AT_ONCE: usize = 8;
+
 #[async_trait]
 impl WaitingTurns for MongoStore {
     async fn waiting(&self, now: Millis, lease: Option<Lease>) -> Result<Vec<WaitingDialogue>, StoreError> {
@@ -25,7 +28,11 @@ impl WaitingTurns for MongoStore {
             }
         }
         if let Some(lease) = lease {
-            let taken = try_join_all(waiting.iter().map(|turn| self.take(turn, now, lease))).await?;
+            // A few at a time: each is a write that a majority acknowledges.
+            let mut taken = Vec::with_capacity(waiting.len());
+            for some in waiting.chunks(LEASES_AT_ONCE) {
+                taken.extend(try_join_all(some.iter().map(|turn| self.take(turn, now, lease))).await?);
+            }
             let mut taken = taken.into_iter();
             waiting.retain(|_| taken.next().unwrap_or(false));
         }
