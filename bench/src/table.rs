@@ -30,3 +30,13 @@ impl fmt::Display for Row {
         write!(f, "{:<34} {ours:>12} {baseline:>12} {:>7.2}  {}", self.name, self.ours / self.baseline, self.is)
     }
 }
+
+/// Prints the rows for people, or as one JSON object.
+pub fn print(rows: &[Row], as_json: bool) {
+    if as_json {
+        println!("{}", json!(rows.iter().map(Row::json).collect::<Vec<_>>()));
+        return;
+    }
+    println!("{:<34} {:>12} {:>12} {:>7}  baseline is", "", "measured", "baseline", "ratio");
+    rows.iter().for_each(|row| println!("{row}"));
+}

@@ -156,8 +156,7 @@ pub fn play(
             speakers.clear();
         }
         let count = speakers.len() as i64;
-        let speaker: &mut Speaker =
-            speakers.entry(&step.speaker).or_insert_with(|| begin(fixture, &step.speaker, count));
+        let speaker = speakers.entry(&step.speaker).or_insert_with(|| begin(fixture, &step.speaker, count));
         if let Some(answer) = &step.answered {
             speaker.state.end_hand_off(answer);
         }

@@ -40,7 +40,7 @@ pub struct DialogueState {
     /// The unanswered question "did you mean".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clarify: Option<Clarify>,
-    /// Who speaks instead of the bot: a person or an external AI was asked.
+    /// The hand-off in progress: a person or an external AI is to answer, and the bot is silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hand_off: Option<HandOff>,
     /// The last exchanges, oldest first.

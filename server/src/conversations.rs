@@ -16,10 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banter_engine::{Engine, turn::Turn};
+use banter_engine::Engine;
 use banter_stores::{
-    Appended, BusEvent, DialogueId, HandOffChange, KEY_LIFE, LastTurn, Millis, News, Place, Recalled, Receipt,
-    Remembered, StoreError, StoredAnswer, Stores, Topic, UserId, clock::SharedClock,
+    Appended, BusEvent, DialogueId, HandOffChange, KEY_LIFE, LastTurn, News, Place, Recalled, Receipt, Remembered,
+    StoreError, StoredAnswer, Stores, Topic, UserId, clock::SharedClock,
 };
 use futures::FutureExt;
 use tokio::sync::broadcast::error::RecvError;
@@ -30,14 +30,11 @@ use answerer::{Answerer, Asked, EngineAnswerer};
 use known::Known;
 use message::again;
 pub use message::{Answer, ConversationError, Incoming, MAX_TEXT, check_text};
-use record::{new_turn, report};
+use record::{AnsweredTurn, new_turn, report};
 use watchers::Watchers;
 pub use watchers::{WATCHES_PER_USER, Watch};
 
-use crate::{
-    catalogs::{Catalogs, serving::Serving},
-    metrics::Metrics,
-};
+use crate::{catalogs::Catalogs, metrics::Metrics};
 
 /// Collisions with other servers, or failures of turns that this one was built on, before giving up.
 const MAX_ATTEMPTS: usize = 20;
@@ -65,17 +62,6 @@ struct Pending<'a> {
     dialogue: DialogueId,
     /// When the message came in.
     begun: Instant,
-}
-
-/// A turn that is made, and what it was made from.
-struct AnsweredTurn {
-    turn: Turn,
-    serving: Arc<Serving>,
-    seq: i64,
-    made: Millis,
-    /// The time that the answer took.
-    latency: Duration,
-    hand_off: HandOffChange,
 }
 
 enum Committed {
@@ -305,11 +291,10 @@ impl Conversations {
             self.check_still_there(incoming.user, dialogue).await?;
         }
         let handed_in = Instant::now();
-        let mut receipt = match self.stores.turns.submit(stored).await {
-            Ok(receipt) => receipt,
-            Err(error) => return Err(self.perhaps_stored(dialogue, answered.seq, error)),
-        };
-        let last = Arc::new(LastTurn { seq: answered.seq, state: mem::take(&mut answered.turn.state) });
+        let seq = answered.seq;
+        let perhaps_stored = |error| self.perhaps_stored(dialogue, seq, error);
+        let mut receipt = self.stores.turns.submit(stored).await.map_err(perhaps_stored)?;
+        let last = Arc::new(LastTurn { seq, state: mem::take(&mut answered.turn.state) });
         let known = self.advance(dialogue, &last, &mut receipt);
         drop(admitted);
 
@@ -320,11 +305,7 @@ impl Conversations {
         if !matches!(fate, Ok(Appended::Stored)) {
             self.known.forget_end(dialogue);
         }
-        let fate = match fate {
-            Ok(fate) => fate,
-            Err(error) => return Err(self.perhaps_stored(dialogue, answered.seq, error)),
-        };
-        match fate {
+        match fate.map_err(perhaps_stored)? {
             Appended::Duplicate => return Ok(Committed::Repeated),
             Appended::Conflict => return Ok(Committed::Collided),
             Appended::Gone => {
@@ -345,7 +326,8 @@ impl Conversations {
         Ok(Committed::Stored)
     }
 
-    /// The store has not said whether the turn is stored. Whoever watches the dialogue looks, when the store has had time.
+    /// The store has not said whether the turn is stored. Whoever watches the dialogue looks, when the store has had
+    /// time.
     fn perhaps_stored(&self, dialogue: DialogueId, seq: i64, error: StoreError) -> ConversationError {
         self.known.forget_end(dialogue);
         let (watchers, bus) = (Arc::clone(&self.watchers), Arc::clone(&self.stores.bus));

@@ -46,8 +46,8 @@ impl Feeds {
         Self { conversations, stores, clock }
     }
 
-    /// Opens the feed of a user's dialogue, the default one if none is named. It tells the turns after number `after`, or
-    /// only new ones.
+    /// Opens the feed of a user's dialogue, the default one if none is named. It tells the turns after number `after`,
+    /// or only new ones.
     ///
     /// # Errors
     /// [`ConversationError::UnknownDialogue`], [`ConversationError::TooManyWaiting`], [`ConversationError::Store`].

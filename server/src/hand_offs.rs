@@ -30,8 +30,8 @@ impl HandOffs {
         Self { conversations, stores, clock, limit }
     }
 
-    /// Answers a message in `dialogue`, or says where the answer from outside will be. A repeat with the same idempotency key
-    /// finds the same place.
+    /// Answers a message in `dialogue`, or says where the answer from outside will be. A repeat with the same
+    /// idempotency key finds the same place.
     ///
     /// # Errors
     /// [`ConversationError`].
@@ -145,8 +145,8 @@ impl Awaited<'_> {
     /// Waits for the answer.
     ///
     /// # Errors
-    /// [`ConversationError::NoAnswer`] after the time limit, [`ConversationError::GivenBack`] when the bot has the dialogue
-    /// again, [`ConversationError::ForeignDialogue`] when it is deleted, [`ConversationError::Store`].
+    /// [`ConversationError::NoAnswer`] after the time limit, [`ConversationError::GivenBack`] when the bot has the
+    /// dialogue again, [`ConversationError::ForeignDialogue`] when it is deleted, [`ConversationError::Store`].
     pub async fn answer(self) -> Result<String, ConversationError> {
         let waited = timeout(self.hand_offs.limit, self.look_until_answered()).await;
         waited.map_err(|_| ConversationError::NoAnswer)?

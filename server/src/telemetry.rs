@@ -1,5 +1,5 @@
-//! Logs: for people on a terminal, JSON for machines, and the lines of an earlier server. Never message texts or secrets
-//! at the default level.
+//! Logs: for people on a terminal, JSON for machines, and the lines of an earlier server. Never message texts or
+//! secrets at the default level.
 
 mod classic;
 mod russian;

@@ -114,12 +114,6 @@ impl MongoStore {
         found.map(position).transpose()
     }
 
-    /// Earlier turns of the dialogue no longer wait.
-    async fn end_earlier(&self, turn: &NewTurn) -> Result<(), Error> {
-        let earlier = doc! { "dialog_id": turn.dialogue.0, "seq": { "$lt": turn.seq }, WAITS: { "$exists": true } };
-        self.turns.update_many(earlier, doc! { "$unset": { WAITS: "" } }).await.map(drop)
-    }
-
     async fn insert(&self, turn: &NewTurn, document: &Document) -> Result<Appended, Error> {
         if turn.seq > 1 {
             let before = doc! { "dialog_id": turn.dialogue.0, "seq": turn.seq - 1 };
@@ -168,11 +162,8 @@ impl TurnStore for MongoStore {
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
         let document = to_document(&turn)?;
         let appended = self.ask(self.insert(&turn, &document)).await?;
-        if turn.hand_off.ends_earlier
-            && appended == Appended::Stored
-            && let Err(error) = self.ask(self.end_earlier(&turn)).await
-        {
-            tracing::warn!(%error, "a turn that is answered is still marked; who lists it next removes the mark");
+        if turn.hand_off.ends_earlier && appended == Appended::Stored {
+            self.end_earlier(&turn).await;
         }
         Ok(Box::pin(async move { Ok(appended) }))
     }

@@ -1,45 +1,33 @@
 //! Redis: sessions, the turn cache, rate limits, and the bus. Redis never holds the only copy of a text.
 
+mod bus;
+
 use std::{
     path::Path,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, LazyLock, atomic::AtomicBool},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use redis::{
     AsyncCommands, Client, IntoConnectionInfo, RedisError, Script, TlsCertificates,
-    aio::{ConnectionManager, ConnectionManagerConfig, PubSubSink, PubSubStream},
+    aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::broadcast,
-    task::JoinHandle,
-    time::{error::Elapsed, timeout},
-};
+use tokio::task::JoinHandle;
+
+use bus::listen;
 
 use super::{
-    Bus, DialogueId, KEY_LIFE, LastTurn, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
-    TurnCache, UserId,
-    breaker::{Breaker, Pauses},
-    bus::{BusEvent, News, Receivers, Topic},
+    DialogueId, KEY_LIFE, LastTurn, News, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
+    TurnCache, UserId, breaker::Breaker, bus::Receivers,
 };
 use crate::secret::Secret;
 
 const STORE: &str = "redis";
-/// On the bus: a server could not publish something.
-const MISSED_NEWS: &str = "missed";
 /// After this time without a message, the state of a dialogue is read from MongoDB again.
 const STATE_LIFE: Duration = Duration::from_secs(3_600);
 const WINDOW: Duration = Duration::from_secs(60);
-/// The first and the longest pause between attempts to reconnect to the bus.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// A silent bus connection is checked after this time.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Counts an event in a window that begins with the first event. Returns the count and the rest of the window in ms.
 static HIT: LazyLock<Script> = LazyLock::new(|| {
@@ -131,29 +119,6 @@ impl RedisStore {
 
     fn answer_key(&self, user: UserId, key: &str) -> String {
         format!("{}answer:{}:{key}", self.prefix, user.0)
-    }
-
-    /// Tells all servers, as soon as Redis responds, that they may have missed something.
-    fn tell_of_missed_news(&self) {
-        if self.missed.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let store = self.clone();
-        tokio::spawn(async move {
-            let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
-            loop {
-                // Everybody looks then, so not more often than this.
-                tokio::time::sleep(PAUSES.1 + pauses.next().unwrap_or(PAUSES.1)).await;
-                // What is lost from here on is told of by the next task.
-                store.missed.store(false, Ordering::SeqCst);
-                let mut connection = store.connection.clone();
-                let told: Result<(), _> =
-                    store.ask(async { connection.publish(store.channel(), MISSED_NEWS).await }).await;
-                if told.is_ok() || store.missed.swap(true, Ordering::SeqCst) {
-                    return;
-                }
-            }
-        });
     }
 
     async fn ask<T>(&self, work: impl Future<Output = Result<T, RedisError>>) -> Result<T, StoreError> {
@@ -300,83 +265,6 @@ impl RateLimits for RedisStore {
             self.ask(async { HIT.key(key).arg(millis(WINDOW)).invoke_async(&mut connection).await }).await?;
         let seconds = left.max(0).unsigned_abs().div_ceil(1_000).max(1);
         Ok((count > u64::from(limit)).then_some(seconds))
-    }
-}
-
-#[async_trait]
-impl Bus for RedisStore {
-    async fn publish(&self, news: News) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
-        let told = self.ask(async { connection.publish(self.channel(), news.encode()).await }).await;
-        if told.is_err() {
-            self.tell_of_missed_news();
-        }
-        told
-    }
-
-    fn subscribe(&self, topic: Topic) -> broadcast::Receiver<BusEvent> {
-        self.receivers.subscribe(topic)
-    }
-}
-
-/// Listens to the bus. Reconnects after pauses with jitter; never returns.
-async fn listen(client: Client, channel: String, receivers: Receivers, limit: Duration) {
-    let fresh = || Pauses::new(PAUSES.0, PAUSES.1);
-    let mut pauses = fresh();
-    // Whether messages may have been missed.
-    let mut missed = false;
-    loop {
-        match connect_to_bus(&client, &channel, limit).await {
-            Ok((sink, stream)) => {
-                pauses = fresh();
-                if std::mem::take(&mut missed) {
-                    receivers.tell_reconnected();
-                }
-                let error = pass_on(sink, stream, &receivers, limit).await;
-                tracing::warn!(%error, "lost the connection to the bus");
-            }
-            Err(error) => tracing::warn!(%error, "cannot connect to the bus"),
-        }
-        missed = true;
-        tokio::time::sleep(pauses.next().unwrap_or(PAUSES.1)).await;
-    }
-}
-
-fn late(_: Elapsed) -> StoreError {
-    StoreError::outage(STORE, "no answer in time")
-}
-
-async fn connect_to_bus(
-    client: &Client,
-    channel: &str,
-    limit: Duration,
-) -> Result<(PubSubSink, PubSubStream), StoreError> {
-    let pubsub = timeout(limit, client.get_async_pubsub()).await.map_err(late)?.map_err(failed)?;
-    let (mut sink, stream) = pubsub.split();
-    timeout(limit, sink.subscribe(channel)).await.map_err(late)?.map_err(failed)?;
-    Ok((sink, stream))
-}
-
-/// Forwards messages until the connection is lost; returns the error.
-async fn pass_on(mut sink: PubSubSink, mut stream: PubSubStream, receivers: &Receivers, limit: Duration) -> StoreError {
-    loop {
-        match timeout(HEARTBEAT, stream.next()).await {
-            Ok(Some(message)) => {
-                // A newer version may have news that this one does not know.
-                let text = String::from_utf8_lossy(message.get_payload_bytes());
-                match News::decode(&text) {
-                    Some(news) => receivers.tell(news),
-                    None if text == MISSED_NEWS => receivers.tell_reconnected(),
-                    None => {}
-                }
-            }
-            Ok(None) => return StoreError::outage(STORE, "the connection is lost"),
-            Err(_) => match timeout(limit, sink.ping::<redis::Value>()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return failed(error),
-                Err(elapsed) => return late(elapsed),
-            },
-        }
     }
 }
 

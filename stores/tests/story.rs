@@ -142,29 +142,6 @@ async fn mongodb_takes_no_other_documents_and_acknowledges_on_disk() {
     backend.close().await;
 }
 
-/// The second write of an answer is lost: whoever lists what waits finds the answer and removes the mark.
-#[tokio::test]
-async fn a_mark_that_is_left_behind_is_removed() {
-    let config = external_options().await;
-    let backend = open(&config).await;
-    let stores = backend.stores();
-    let client = mongodb::Client::with_uri_str(config.stores.mongo.as_ref().unwrap().text()).await.unwrap();
-    let turns = client.default_database().unwrap().collection::<Document>("turns");
-    let store = async |seq, hand_off| {
-        let turn = NewTurn { hand_off, ..turn(UserId(2), DialogueId(7), seq, "hello") };
-        assert_eq!(stores.turns.submit(turn).await.unwrap().await.unwrap(), Appended::Stored);
-    };
-    store(1, HandOffChange { waits_until: Some(100), ends_earlier: false }).await;
-    store(2, HandOffChange { waits_until: None, ends_earlier: true }).await;
-    turns
-        .update_one(doc! { "seq": 1_i64 }, doc! { "$set": { "waits": { "until": 100_i64, "leased_until": 0_i64 } } })
-        .await
-        .unwrap();
-    assert_eq!(stores.waiting.waiting(5, None).await.unwrap(), []);
-    assert_eq!(turns.count_documents(doc! { "waits": { "$exists": true } }).await.unwrap(), 0);
-    backend.close().await;
-}
-
 fn options(stores: StoresConfig, data_dir: &Path) -> BackendOptions {
     BackendOptions {
         urls: stores.urls().unwrap(),

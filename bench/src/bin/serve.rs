@@ -23,7 +23,7 @@ use banter_bench::{
     metrics::percentile,
     model_options, root,
     server::Server,
-    table::Row,
+    table::{self, Row},
     texts::new_texts,
 };
 use banter_engine::embedding::model::Model;
@@ -88,13 +88,7 @@ fn main() {
     if servers.len() == 2 {
         rows.extend(measured.rows_against());
     }
-    if arguments.json {
-        let rows: Vec<_> = rows.iter().map(Row::json).collect();
-        println!("{}", json!(rows));
-        return;
-    }
-    println!("{:<34} {:>12} {:>12} {:>7}  baseline is", "", "measured", "baseline", "ratio");
-    rows.iter().for_each(|row| println!("{row}"));
+    table::print(&rows, arguments.json);
 }
 
 /// What was measured; vectors have an element per server.

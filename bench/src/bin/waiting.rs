@@ -23,7 +23,7 @@ use banter_bench::{
     metrics::percentile,
     root,
     server::Server,
-    table::Row,
+    table::{self, Row},
 };
 use clap::Parser;
 use serde_json::{Value, json};
@@ -75,13 +75,7 @@ fn main() {
     // The first block warms the caches.
     rate(&server, &tokens);
     let rows = measure(&server, second.as_ref().unwrap_or(&server), &dialogues, &tokens);
-    if arguments.json {
-        let rows: Vec<_> = rows.iter().map(Row::json).collect();
-        println!("{}", json!(rows));
-        return;
-    }
-    println!("{:<34} {:>12} {:>12} {:>7}  baseline is", "", "measured", "baseline", "ratio");
-    rows.iter().for_each(|row| println!("{row}"));
+    table::print(&rows, arguments.json);
 }
 
 /// Measures `server`; the answers come through `answering`.

@@ -22,7 +22,7 @@ use super::{print, runtime};
 use crate::{failure::Failure, progress::BuildBar};
 use banter_server::{assembly, catalogs, config::Config, host::OutboundHttp};
 
-const HELP: &str = "/explain  explain the last reply\n/state    show the dialogue state\n/answer   answer as a person: /answer TEXT, in a dialogue that is handed off; without a text, give it back to the bot\n/reset    start a new dialogue\n/quit     leave (also Ctrl-D)";
+const HELP: &str = "/explain  explain the last reply\n/state    show the dialogue state\n/answer   in a dialogue that is handed off: answer as a person (/answer TEXT), or give it back to the bot\n/reset    start a new dialogue\n/quit     leave (also Ctrl-D)";
 
 /// Chats until the input ends.
 pub fn run(config: &Config, json: bool) -> Result<u8, Failure> {

@@ -1,4 +1,5 @@
-//! The clients of `examples/`, run as they are: both earlier clients' flows, on one account, with the external AI's worker.
+//! The clients of `examples/`, run as they are: both earlier clients' flows, on one account, with the external AI's
+//! worker.
 
 use std::{
     process::{Child, Command, Stdio},

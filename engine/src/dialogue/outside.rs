@@ -6,8 +6,8 @@ use crate::{
     turn::{AnsweredBy, Output, Turn, TurnKind},
 };
 
-/// A turn without a message that ends a hand-off: `answer` is what the external AI or a person says. If it is empty, the
-/// dialogue is given back to the bot.
+/// A turn without a message that ends a hand-off: `answer` is what the external AI or a person says. If it is empty,
+/// the dialogue is given back to the bot.
 pub fn outside_turn(catalogue: &Catalogue, state: &DialogueState, answer: &str) -> Turn {
     let mut state = state.clone();
     state.end_hand_off(answer);

@@ -258,7 +258,7 @@ impl FixtureReader<'_> {
             speaker: turn.speaker.unwrap_or_else(|| SOMEBODY.to_owned()),
             text: turn.user,
             after,
-            answered: turn.answered.clone(),
+            answered: turn.answered,
             location: self.location(document, &pointer),
             expectations: Vec::new(),
             events: None,

@@ -1,13 +1,24 @@
 //! What is written down of a turn: in the store, and in the log.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use banter_engine::turn::{Event, Turn, TurnKind};
 use serde_json::{Value, json};
 
-use super::{AnsweredTurn, ConversationError, Incoming};
-use crate::operations::Operation;
-use banter_stores::{DialogueId, NewTurn, UserId};
+use super::{ConversationError, Incoming};
+use crate::{catalogs::serving::Serving, operations::Operation};
+use banter_stores::{DialogueId, HandOffChange, Millis, NewTurn, UserId};
+
+/// A turn that is made, and what it was made from.
+pub struct AnsweredTurn {
+    pub turn: Turn,
+    pub serving: Arc<Serving>,
+    pub seq: i64,
+    pub made: Millis,
+    /// The time that the answer took.
+    pub latency: Duration,
+    pub hand_off: HandOffChange,
+}
 
 /// What is stored of a turn.
 ///

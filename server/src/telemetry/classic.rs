@@ -1,5 +1,5 @@
-//! The log lines of an earlier server: `2026-01-05 12:34:56 - INFO - dialogs - Пользователь id:7 создал диалог id:10`. The
-//! time is UTC.
+//! The log lines of an earlier server: `2026-01-05 12:34:56 - INFO - dialogs - Пользователь id:7 создал диалог id:10`.
+//! The time is UTC.
 
 use std::fmt::{self, Debug, Write};
 

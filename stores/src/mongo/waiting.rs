@@ -8,7 +8,7 @@ use mongodb::bson::{Bson, Document, doc};
 
 use super::{MongoStore, document::*};
 use crate::{
-    DialogueId, HistoryEntry, Millis, StoreError, UserId,
+    DialogueId, HistoryEntry, Millis, NewTurn, StoreError, UserId,
     waiting::{LATER_TEXTS, Lease, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
 };
 
@@ -51,6 +51,15 @@ impl WaitingTurns for MongoStore {
 }
 
 impl MongoStore {
+    /// Removes the marks of earlier turns of a dialogue. If this fails, whoever lists them does.
+    pub(super) async fn end_earlier(&self, turn: &NewTurn) {
+        let earlier = doc! { "dialog_id": turn.dialogue.0, "seq": { "$lt": turn.seq }, WAITS: { "$exists": true } };
+        let unset = doc! { "$unset": { WAITS: "" } };
+        if let Err(error) = self.ask(async { self.turns.update_many(earlier, unset).await }).await {
+            tracing::warn!(%error, "a turn that is answered is still marked; who lists it next removes the mark");
+        }
+    }
+
     /// Removes the mark of a turn that waits no longer.
     async fn stop_waiting(&self, turn: &Document) -> Result<(), StoreError> {
         let unset = doc! { "$unset": { WAITS: "" } };

@@ -4,9 +4,10 @@ use banter_stores::{
     Appended, DialogueId, HandOffChange, HistoryQuery, Lease, Millis, NewTurn, Place, Provider, Stores, UserId,
     WaitingDialogue,
 };
+use mongodb::bson::{Document, doc};
 use serde_json::json;
 
-use super::turn;
+use super::{external_options, open, turn};
 
 pub async fn story(stores: &Stores) {
     let user = stores.users.create_user(Provider::Channel, "of hand-offs", None, 1).await.unwrap().unwrap();
@@ -93,4 +94,27 @@ async fn answered(stores: &Stores, user: UserId, dialogue: DialogueId) {
     let told: Vec<(String, String)> = history.into_iter().map(|entry| (entry.text, entry.response)).collect();
     let pair = |text: &str, response: &str| (text.to_owned(), response.to_owned());
     assert_eq!(told, [pair("a person", "re a person"), pair("", "I am Olga"), pair("again", "re again")]);
+}
+
+/// The second write of an answer is lost: whoever lists what waits finds the answer and removes the mark.
+#[tokio::test]
+async fn a_mark_that_is_left_behind_is_removed() {
+    let config = external_options().await;
+    let backend = open(&config).await;
+    let stores = backend.stores();
+    let client = mongodb::Client::with_uri_str(config.stores.mongo.as_ref().unwrap().text()).await.unwrap();
+    let turns = client.default_database().unwrap().collection::<Document>("turns");
+    let store = async |seq, hand_off| {
+        let turn = NewTurn { hand_off, ..turn(UserId(2), DialogueId(7), seq, "hello") };
+        assert_eq!(stores.turns.submit(turn).await.unwrap().await.unwrap(), Appended::Stored);
+    };
+    store(1, HandOffChange { waits_until: Some(100), ends_earlier: false }).await;
+    store(2, HandOffChange { waits_until: None, ends_earlier: true }).await;
+    turns
+        .update_one(doc! { "seq": 1_i64 }, doc! { "$set": { "waits": { "until": 100_i64, "leased_until": 0_i64 } } })
+        .await
+        .unwrap();
+    assert_eq!(stores.waiting.waiting(5, None).await.unwrap(), []);
+    assert_eq!(turns.count_documents(doc! { "waits": { "$exists": true } }).await.unwrap(), 0);
+    backend.close().await;
 }

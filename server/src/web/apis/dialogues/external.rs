@@ -94,8 +94,8 @@ pub struct AnswerResponse {
 
 /// Ask the bot. If it hands the question off, wait for the answer of the external AI.
 ///
-/// After a 503 or a 504 with the code `no_answer`, the same request with the same `Idempotency-Key` goes on waiting for the
-/// same answer. After a 504 with the code `given_back`, ask with a new key.
+/// After a 503 or a 504 with the code `no_answer`, the same request with the same `Idempotency-Key` goes on waiting for
+/// the same answer. After a 504 with the code `given_back`, ask with a new key.
 #[utoipa::path(
     tag = "dialogues",
     security(("cookie" = []), ("bearer" = [])),

@@ -196,8 +196,8 @@ impl From<StreamEvent> for Event {
 
 /// Follow a dialogue and send messages into it, by WebSocket. All frames are JSON.
 ///
-/// The server sends `ServerMessage`, the client sends `ClientMessage`. The server answers messages one after another. It
-/// reads no further meanwhile.
+/// The server sends `ServerMessage`, the client sends `ClientMessage`. The server answers messages one after another.
+/// It reads no further meanwhile.
 #[utoipa::path(
     tag = "dialogues",
     security(("cookie" = []), ("bearer" = [])),
