@@ -6,30 +6,36 @@ PREFIX ?= $(HOME)/.local
 BUILD := cargo build --release --locked --workspace --bin banter
 RUN ?=
 
-.PHONY: help run install setup plugins test test-engine lint bench services-up services-down services-env faults clean
+.PHONY: help run install setup frontend plugins test test-engine lint bench services-up services-down services-env faults clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: ## Fetch dependencies, build, and serve the demo bot on 127.0.0.1:8000 (RUN="--port 8001" passes options)
 	@tools/setup.sh --build
+	@tools/frontend.sh
 	@$(BUILD)
 	@$(TARGET)/release/banter plugin build --available
 	@exec $(TARGET)/release/banter serve $(RUN)
 
 install: ## Put the program, the runtime, the model and the plugin tools under PREFIX (~/.local)
 	@tools/setup.sh --build
+	@tools/frontend.sh
 	@$(BUILD)
 	@tools/install.sh "$(TARGET)/release/banter" "$(PREFIX)"
 
 setup: ## Fetch ONNX Runtime and the model into .cache/
 	@tools/setup.sh
 
+frontend: ## Build the pages (chat, console, widget) into frontend/dist
+	@tools/frontend.sh --required
+
 test: ## Run everything that CI runs
 	@tools/test.sh
 
 plugins: ## Build the demo bot's plugins whose languages are available on this machine
 	@tools/setup.sh --build
+	@tools/frontend.sh
 	@$(BUILD)
 	@$(TARGET)/release/banter plugin build --available
 
@@ -55,4 +61,4 @@ faults: ## Break servers and stores under load, and count lost messages
 	@tools/setup.sh && cargo test -q --workspace --locked --test faults -- --nocapture --test-threads 1
 
 clean: ## Remove everything that was built or fetched
-	@services/services.sh reset; rm -rf target .cache .banter
+	@services/services.sh reset; rm -rf target .cache .banter frontend/dist frontend/node_modules

@@ -9,10 +9,10 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
-    config::AuthConfig,
+    config::{AuthConfig, GuestsConfig, Rules},
     operations::Operation,
     passwords::{PasswordError, Passwords, Verdict},
-    tokens::{TokenKind, Tokens, token_hash},
+    tokens::{Claims, Host, LogIn, TokenKind, Tokens, token_hash},
 };
 
 /// The longest password, in bytes. Hashing a longer one would waste time.
@@ -37,6 +37,9 @@ pub enum AccountError {
     Token,
     #[error("the refresh token is not valid")]
     RefreshToken,
+    /// A guest of one site asks from another, or guests are not welcome there.
+    #[error("no guests from this origin")]
+    Origin,
     /// Too many passwords wait to be hashed.
     #[error("too many log-ins at once")]
     Busy,
@@ -65,6 +68,8 @@ pub enum VerifiedIdentity {
     Password { user: UserId, email: String },
     /// By Google.
     Google(GoogleAccount),
+    /// Nobody known: a visitor without an account.
+    Guest(Host),
 }
 
 /// Where a client keeps its tokens, which decides how long they live.
@@ -78,13 +83,6 @@ pub enum Keeping {
 
 /// How long a cookie session lasts.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(86_400);
-
-/// A user who is proven by a token, and the log-in that the token came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProvenUser {
-    pub user: UserId,
-    family: String,
-}
 
 /// The tokens issued by a log-in or refresh.
 #[derive(Debug)]
@@ -104,10 +102,49 @@ pub struct Accounts {
     refresh_leeway: Millis,
     logins_per_email: u32,
     logins_per_address: u32,
+    guests: GuestRules,
+}
+
+/// Where visitors may chat without an account, and how much.
+pub struct GuestRules {
+    limits: GuestsConfig,
+    /// Whether this server's own page has guests.
+    on_page: bool,
+}
+
+impl GuestRules {
+    /// The own page has guests in `dev` only: there, nobody needs to sign in to try the bot.
+    pub fn of(limits: &GuestsConfig, rules: Rules) -> Self {
+        Self { limits: limits.clone(), on_page: rules == Rules::Dev }
+    }
+
+    /// Whether this server's own page has guests.
+    pub fn on_page(&self) -> bool {
+        self.on_page
+    }
+
+    /// Whether visitors of this site may chat through the widget.
+    pub fn allow(&self, origin: &str) -> bool {
+        self.limits.origins.iter().any(|allowed| allowed == origin)
+    }
+
+    fn welcome(&self, host: &Host) -> bool {
+        match host {
+            Host::Page => self.on_page,
+            Host::Site(origin) => self.allow(origin),
+        }
+    }
 }
 
 impl Accounts {
-    pub fn new(stores: Stores, tokens: Tokens, passwords: Passwords, clock: SharedClock, config: &AuthConfig) -> Self {
+    pub fn new(
+        stores: Stores,
+        tokens: Tokens,
+        passwords: Passwords,
+        clock: SharedClock,
+        config: &AuthConfig,
+        guests: GuestRules,
+    ) -> Self {
         Self {
             stores,
             tokens,
@@ -118,26 +155,60 @@ impl Accounts {
             refresh_leeway: Millis::from(config.refresh_leeway) * 1_000,
             logins_per_email: config.logins_per_email,
             logins_per_address: config.logins_per_address,
+            guests,
         }
+    }
+
+    /// Where visitors may chat without an account.
+    pub fn guests(&self) -> &GuestRules {
+        &self.guests
+    }
+
+    /// Opens an account for a visitor without credentials. `address` is the client's, for rate limits.
+    ///
+    /// # Errors
+    /// [`AccountError::Origin`], [`AccountError::TooMany`], [`AccountError::Store`].
+    pub async fn welcome(&self, host: Host, address: &str, keeping: Keeping) -> Result<TokenPair, AccountError> {
+        if !self.guests.welcome(&host) {
+            return Err(AccountError::Origin);
+        }
+        self.limit(&format!("guest:address:{address}"), self.guests.limits.per_address).await?;
+        self.issue(VerifiedIdentity::Guest(host), keeping).await
+    }
+
+    /// Counts a message of a guest. Other users have no such limit.
+    ///
+    /// # Errors
+    /// [`AccountError::TooMany`], [`AccountError::Store`].
+    pub async fn admit(&self, log_in: &LogIn) -> Result<(), AccountError> {
+        match &log_in.guest_of {
+            Some(_) => self.limit(&format!("guest:messages:{}", log_in.user.0), self.guests.limits.messages).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn limit(&self, key: &str, per_minute: u32) -> Result<(), AccountError> {
+        let wait = self.stores.limits.hit(key, per_minute).await?;
+        wait.map_or(Ok(()), |seconds| Err(AccountError::TooMany(seconds)))
     }
 
     /// Logs in with e-mail and password. An unknown e-mail address creates a user. `address` is the client's, for rate
     /// limits.
-    pub async fn log_in(&self, email: &str, password: String, address: &str) -> Result<TokenPair, AccountError> {
+    pub async fn log_in(
+        &self,
+        email: &str,
+        password: String,
+        address: &str,
+        keeping: Keeping,
+    ) -> Result<TokenPair, AccountError> {
         let email = parse_email(email).ok_or(AccountError::Email)?;
         if password.is_empty() || password.len() > MAX_PASSWORD {
             return Err(AccountError::Password);
         }
-        for (key, limit) in [
-            (format!("login:address:{address}"), self.logins_per_address),
-            (format!("login:email:{email}"), self.logins_per_email),
-        ] {
-            if let Some(seconds) = self.stores.limits.hit(&key, limit).await? {
-                return Err(AccountError::TooMany(seconds));
-            }
-        }
+        self.limit(&format!("login:address:{address}"), self.logins_per_address).await?;
+        self.limit(&format!("login:email:{email}"), self.logins_per_email).await?;
         let user = self.prove(&email, password).await?;
-        let issued = self.issue(VerifiedIdentity::Password { user, email }, Keeping::Pair).await;
+        let issued = self.issue(VerifiedIdentity::Password { user, email }, keeping).await;
         // The password was right, and has ended since.
         issued.map_err(|error| if matches!(error, AccountError::Token) { AccountError::WrongPassword } else { error })
     }
@@ -177,18 +248,27 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::Token`] if the proof has ended in the meantime: the user is deleted, or the password is.
     pub async fn issue(&self, identity: VerifiedIdentity, keeping: Keeping) -> Result<TokenPair, AccountError> {
-        let (user, proven_by) = match identity {
-            VerifiedIdentity::Password { user, email } => (user, Some(email)),
-            VerifiedIdentity::Google(account) => (self.google_user(&account).await?, None),
+        let (user, proven_by, guest_of) = match identity {
+            VerifiedIdentity::Password { user, email } => (user, Some(email), None),
+            VerifiedIdentity::Google(account) => (self.google_user(&account).await?, None, None),
+            VerifiedIdentity::Guest(host) => (self.new_guest().await?, None, Some(host)),
         };
-        let family = Uuid::new_v4().simple().to_string();
-        let (refresh, stored) = self.new_refresh(user, &family, keeping)?;
+        let log_in = LogIn { user, family: Uuid::new_v4().simple().to_string(), guest_of };
+        let (refresh, stored) = self.new_refresh(&log_in, keeping)?;
         if !self.stores.users.add_refresh_token(&stored, proven_by.as_deref()).await? {
             return Err(AccountError::Token);
         }
-        let access = self.listed_access(&stored, keeping).await?.ok_or(AccountError::Token)?;
+        let access = self.listed_access(&log_in, &stored, keeping).await?.ok_or(AccountError::Token)?;
         Operation::LoggedIn(user).log();
         Ok(TokenPair { access, refresh })
+    }
+
+    async fn new_guest(&self) -> Result<UserId, AccountError> {
+        let subject = Uuid::new_v4().simple().to_string();
+        let made = self.stores.users.create_user(Provider::Guest, &subject, None, self.clock.now()).await?;
+        let user = made.ok_or_else(|| AccountError::NotCreated("two guests drew the same number".to_owned()))?;
+        Operation::UserCreated(user).log();
+        Ok(user)
     }
 
     /// The user of a Google account. Whoever took its address with a password and did not verify it loses that password
@@ -212,7 +292,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::Store`].
-    pub async fn log_out(&self, proven: &ProvenUser) -> Result<(), AccountError> {
+    pub async fn log_out(&self, proven: &LogIn) -> Result<(), AccountError> {
         // First the refresh tokens: a refresh opens a session only if its token is still good afterwards.
         self.stores.users.spend_family(&proven.family, self.clock.now()).await?;
         self.stores.sessions.revoke_family(&proven.family).await?;
@@ -222,8 +302,13 @@ impl Accounts {
 
     /// Opens a session for the family of a stored refresh token; `None` if the family was revoked or deleted in the
     /// meantime.
-    async fn listed_access(&self, refresh: &RefreshToken, keeping: Keeping) -> Result<Option<String>, AccountError> {
-        let access = self.new_access(refresh.user, &refresh.family, keeping).await?;
+    async fn listed_access(
+        &self,
+        log_in: &LogIn,
+        refresh: &RefreshToken,
+        keeping: Keeping,
+    ) -> Result<Option<String>, AccountError> {
+        let access = self.new_access(log_in, keeping).await?;
         if self.stores.users.find_refresh_token(&refresh.hash, self.clock.now()).await?.is_none() {
             self.stores.sessions.revoke_family(&refresh.family).await?;
             return Ok(None);
@@ -235,18 +320,22 @@ impl Accounts {
     /// tabs refresh at the same moment, or an answer is lost. Later reuse revokes the whole family: either the token or
     /// its successor was stolen.
     ///
+    /// `origin` is the site that asks, if a browser tells it.
+    ///
     /// # Errors
-    /// [`AccountError::RefreshToken`] if the token is not valid.
-    pub async fn refresh(&self, token: &str) -> Result<TokenPair, AccountError> {
+    /// [`AccountError::RefreshToken`] if the token is not valid, [`AccountError::Origin`].
+    pub async fn refresh(&self, token: &str, origin: Option<&str>) -> Result<TokenPair, AccountError> {
         let claims = self.tokens.read(token, self.clock.now()).filter(|claims| claims.typ == TokenKind::Refresh);
         let claims = claims.ok_or(AccountError::RefreshToken)?;
-        let user = claims.user().ok_or(AccountError::RefreshToken)?;
-        let (refresh, stored) = self.new_refresh(user, &claims.fam, Keeping::Pair)?;
+        let log_in = claims.log_in().ok_or(AccountError::RefreshToken)?;
+        self.check_origin(&log_in, origin)?;
+        let (user, (refresh, stored)) = (log_in.user, self.new_refresh(&log_in, Keeping::Pair)?);
         // Listing a session reopens its family, which may be revoked; so spend the token first.
         let (hash, now) = (token_hash(token), self.clock.now());
         match self.stores.users.spend_refresh_token(&hash, &stored, now, self.refresh_leeway).await? {
             Spending::Spent => {
-                let access = self.listed_access(&stored, Keeping::Pair).await?.ok_or(AccountError::RefreshToken)?;
+                let access =
+                    self.listed_access(&log_in, &stored, Keeping::Pair).await?.ok_or(AccountError::RefreshToken)?;
                 Operation::TokensRefreshed(user).log();
                 Ok(TokenPair { access, refresh })
             }
@@ -263,7 +352,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::Token`] for a token that is unknown, expired, revoked, spent, or signed by another party.
-    pub async fn authenticate(&self, token: &str) -> Result<ProvenUser, AccountError> {
+    pub async fn authenticate(&self, token: &str) -> Result<LogIn, AccountError> {
         let proven = self.check_token(token).await;
         match &proven {
             Ok(proven) => Operation::TokenAccepted(proven.user).log(),
@@ -273,18 +362,33 @@ impl Accounts {
         proven
     }
 
-    async fn check_token(&self, token: &str) -> Result<ProvenUser, AccountError> {
+    /// Whether a guest asks from the site that the account belongs to, and that site still has guests.
+    ///
+    /// # Errors
+    /// [`AccountError::Origin`].
+    pub fn check_origin(&self, log_in: &LogIn, origin: Option<&str>) -> Result<(), AccountError> {
+        let good = match &log_in.guest_of {
+            None => true,
+            Some(host @ Host::Page) => self.guests.welcome(host),
+            Some(host @ Host::Site(site)) => self.guests.welcome(host) && origin == Some(site.as_str()),
+        };
+        if good { Ok(()) } else { Err(AccountError::Origin) }
+    }
+
+    async fn check_token(&self, token: &str) -> Result<LogIn, AccountError> {
         let now = self.clock.now();
         let claims = self.tokens.read(token, now).ok_or(AccountError::Token)?;
-        let user = claims.user().ok_or(AccountError::Token)?;
-        let alive = match claims.typ {
+        let log_in = claims.log_in().ok_or(AccountError::Token)?;
+        let user = log_in.user;
+        let Claims { typ, jti, .. } = &claims;
+        let alive = match typ {
             TokenKind::Access => {
-                let session = Session { user, family: claims.fam.clone() };
-                self.stores.sessions.is_alive(&claims.jti, &session).await?
+                let session = Session { user, family: log_in.family.clone() };
+                self.stores.sessions.is_alive(jti, &session).await?
             }
             TokenKind::Refresh => self.stores.users.find_refresh_token(&token_hash(token), now).await? == Some(user),
         };
-        if alive { Ok(ProvenUser { user, family: claims.fam }) } else { Err(AccountError::Token) }
+        if alive { Ok(log_in) } else { Err(AccountError::Token) }
     }
 
     /// Whether the user is an administrator.
@@ -318,28 +422,24 @@ impl Accounts {
         }
     }
 
-    async fn new_access(&self, user: UserId, family: &str, keeping: Keeping) -> Result<String, AccountError> {
+    async fn new_access(&self, log_in: &LogIn, keeping: Keeping) -> Result<String, AccountError> {
         let life = self.lives(keeping).0;
         let (token, claims) = self
             .tokens
-            .issue(TokenKind::Access, user, family, self.clock.now(), life)
+            .issue(TokenKind::Access, log_in, self.clock.now(), life)
             .map_err(|error| AccountError::Internal(format!("the token could not be signed: {error}")))?;
-        self.stores.sessions.put(&claims.jti, Session { user, family: family.to_owned() }, life).await?;
+        let session = Session { user: log_in.user, family: log_in.family.clone() };
+        self.stores.sessions.put(&claims.jti, session, life).await?;
         Ok(token)
     }
 
-    fn new_refresh(
-        &self,
-        user: UserId,
-        family: &str,
-        keeping: Keeping,
-    ) -> Result<(String, RefreshToken), AccountError> {
+    fn new_refresh(&self, log_in: &LogIn, keeping: Keeping) -> Result<(String, RefreshToken), AccountError> {
         let (token, claims) = self
             .tokens
-            .issue(TokenKind::Refresh, user, family, self.clock.now(), self.lives(keeping).1)
+            .issue(TokenKind::Refresh, log_in, self.clock.now(), self.lives(keeping).1)
             .map_err(|error| AccountError::Internal(format!("the token could not be signed: {error}")))?;
-        let stored =
-            RefreshToken { hash: token_hash(&token), family: family.to_owned(), user, expires_at: claims.exp * 1000 };
+        let LogIn { user, family, .. } = log_in.clone();
+        let stored = RefreshToken { hash: token_hash(&token), family, user, expires_at: claims.exp * 1000 };
         Ok((token, stored))
     }
 }

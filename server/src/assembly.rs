@@ -16,7 +16,7 @@ use banter_stores::{
 use tokio::runtime::Handle;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, GuestRules},
     catalogs::{
         BotError,
         follower::Follower,
@@ -184,7 +184,9 @@ pub fn application(
     let tokens = Tokens::new(&secret, config.auth.algorithm);
     let hashes = if config.auth.parallel_hashes == 0 { cores() } else { config.auth.parallel_hashes };
     let passwords = Passwords::new(hashes, config.auth.waiting_hashes);
-    let accounts = Arc::new(Accounts::new(stores.clone(), tokens, passwords, Arc::clone(&clock), &config.auth));
+    let guests = GuestRules::of(&config.guests, rules);
+    let accounts = Accounts::new(stores.clone(), tokens, passwords, Arc::clone(&clock), &config.auth, guests);
+    let accounts = Arc::new(accounts);
     let dialogues = Arc::new(Dialogues::new(stores.clone(), Arc::clone(&clock)));
     let google = GoogleSignIn::new(&config.google, Arc::clone(&clock));
     let (metrics, catalogs) = (Arc::new(metrics), versions.follower.catalogs());

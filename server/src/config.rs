@@ -64,6 +64,8 @@ pub struct Config {
     pub health: HealthConfig,
     /// Answers of the external AI.
     pub hand_off: HandOffConfig,
+    /// Visitors without an account.
+    pub guests: GuestsConfig,
     pub plugins: PluginsConfig,
     /// The keys that may change the bot.
     pub admin: AdminConfig,
@@ -71,6 +73,8 @@ pub struct Config {
     pub reload: ReloadConfig,
     /// The origin of the front-end that may use cookies, such as `https://shop.example`.
     pub front: Option<String>,
+    /// The sites that may show this server's pages in a frame.
+    pub frame_ancestors: Vec<String>,
     /// Networks of trusted proxies, whose `X-Forwarded-For` names the client.
     pub proxies: Vec<IpNet>,
     pub log: LogConfig,
@@ -187,6 +191,18 @@ pub struct HandOffConfig {
     pub wait_seconds: u32,
 }
 
+/// Visitors without an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestsConfig {
+    /// The origins of the sites that may show the widget, such as `https://shop.example`.
+    pub origins: Vec<String>,
+    /// New guests per minute from one network address.
+    pub per_address: u32,
+    /// Messages per minute of one guest.
+    pub messages: u32,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
@@ -256,10 +272,12 @@ impl Default for Config {
             channel: ChannelConfig::default(),
             health: HealthConfig::default(),
             hand_off: HandOffConfig { key: None, wait_seconds: 60 },
+            guests: GuestsConfig { origins: Vec::new(), per_address: 10, messages: 20 },
             plugins: PluginsConfig { tools: paths::TOOLS.into() },
             admin: AdminConfig::default(),
             reload: ReloadConfig::default(),
             front: None,
+            frame_ancestors: Vec::new(),
             proxies: Vec::new(),
             log: LogConfig {
                 format: LogFormat::Human,
@@ -317,6 +335,8 @@ impl Config {
         // An origin has no path: with a trailing slash, no `Origin` header would match it.
         config.front =
             config.front.map(|front| front.trim_end_matches('/').to_owned()).filter(|front| !front.is_empty());
+        let sites = config.guests.origins.iter_mut().chain(&mut config.frame_ancestors);
+        sites.for_each(|site| *site = site.trim_end_matches('/').to_owned());
         config.google.client_id = config.google.client_id.filter(|id| !id.is_empty());
         config.check_bounds()?;
         Ok((config, rules))

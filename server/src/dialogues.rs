@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banter_stores::{DialogueId, News, StoreError, Stores, UserId, clock::SharedClock};
+use banter_stores::{DialogueId, DialogueRecord, News, StoreError, Stores, UserId, clock::SharedClock};
 use futures::future::join_all;
 use thiserror::Error;
 
@@ -50,6 +50,18 @@ impl Dialogues {
         let dialogue = made.ok_or(DialogueError::Full)?;
         Operation::DialogueCreated(user, dialogue).log();
         Ok(dialogue)
+    }
+
+    /// A user's dialogues, the default one first.
+    ///
+    /// # Errors
+    /// [`DialogueError::Unknown`] when the user is gone, [`DialogueError::Store`].
+    pub async fn all(&self, user: UserId) -> Result<Vec<DialogueRecord>, DialogueError> {
+        let dialogues = &self.stores.dialogues;
+        dialogues.default_dialogue(user, self.clock.now()).await?.ok_or(DialogueError::Unknown)?;
+        let mut all = dialogues.of_user(user).await?;
+        all.sort_by_key(|dialogue| !dialogue.is_default);
+        Ok(all)
     }
 
     /// Renames a dialogue.

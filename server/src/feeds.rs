@@ -77,6 +77,32 @@ impl Feeds {
     }
 }
 
+impl Feeds {
+    /// The last `limit` turns of a user's dialogue, or those before turn number `before`, in order; and whether an
+    /// answer from outside is awaited.
+    ///
+    /// # Errors
+    /// [`ConversationError::UnknownDialogue`], [`ConversationError::Store`].
+    pub async fn page(
+        &self,
+        user: UserId,
+        dialogue: DialogueId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<(Vec<NewTurn>, bool), ConversationError> {
+        if self.stores.dialogues.owner(dialogue).await? != Some(user) {
+            return Err(ConversationError::UnknownDialogue);
+        }
+        let last = self.stores.turns.last(dialogue).await?;
+        // The numbers of a dialogue's turns have no gaps.
+        let end = before.map_or(last.seq, |before| (before - 1).min(last.seq));
+        let begin = (end - i64::from(limit)).max(0);
+        let wanted = u32::try_from(end - begin).unwrap_or(0);
+        let turns = self.stores.turns.of_dialogue(dialogue, begin, wanted).await?;
+        Ok((turns, last.state.waits(self.clock.now())))
+    }
+}
+
 impl Feed {
     /// What has happened since the last call, at least one thing; the first call tells the flag.
     ///

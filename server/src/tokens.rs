@@ -22,6 +22,26 @@ pub enum TokenKind {
     Refresh,
 }
 
+/// Who a guest is a guest of: somebody without credentials, whose account ends with the tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Host {
+    /// This server's own page.
+    Page,
+    /// A site that shows the widget, by its origin.
+    Site(String),
+}
+
+/// The log-in that tokens belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogIn {
+    pub user: UserId,
+    /// Shared by all tokens of the log-in.
+    pub family: String,
+    /// Only for guests.
+    pub guest_of: Option<Host>,
+}
+
 /// What a token says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
@@ -32,6 +52,9 @@ pub struct Claims {
     pub typ: TokenKind,
     /// The log-in that the token descends from.
     pub fam: String,
+    /// Only in a guest's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_of: Option<Host>,
     /// When it was made, in seconds since 1970.
     pub iat: i64,
     /// When it expires, in seconds since 1970.
@@ -39,9 +62,10 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The user, if `sub` is an id.
-    pub fn user(&self) -> Option<UserId> {
-        self.sub.parse().ok().map(UserId)
+    /// The log-in, if `sub` is an id.
+    pub fn log_in(&self) -> Option<LogIn> {
+        let user = self.sub.parse().ok().map(UserId)?;
+        Some(LogIn { user, family: self.fam.clone(), guest_of: self.guest_of.clone() })
     }
 }
 
@@ -82,17 +106,17 @@ impl Tokens {
     pub fn issue(
         &self,
         kind: TokenKind,
-        user: UserId,
-        family: &str,
+        log_in: &LogIn,
         now: Millis,
         life: Duration,
     ) -> Result<(String, Claims), jsonwebtoken::errors::Error> {
         let life = Millis::try_from(life.as_millis()).unwrap_or(Millis::MAX / 2);
         let claims = Claims {
-            sub: user.0.to_string(),
+            sub: log_in.user.0.to_string(),
             jti: Uuid::new_v4().simple().to_string(),
             typ: kind,
-            fam: family.to_owned(),
+            fam: log_in.family.clone(),
+            guest_of: log_in.guest_of.clone(),
             iat: now / 1000,
             exp: (now + life) / 1000,
         };
@@ -125,6 +149,10 @@ pub fn token_hash(token: &str) -> [u8; 32] {
 mod tests {
     use super::*;
 
+    fn log_in() -> LogIn {
+        LogIn { user: UserId(7), family: "family".to_owned(), guest_of: None }
+    }
+
     fn tokens(secrets: &str) -> Tokens {
         Tokens::new(&serde_json::from_str(secrets).unwrap(), Algorithm::HS256)
     }
@@ -133,8 +161,7 @@ mod tests {
     fn the_first_secret_signs_and_all_verify() {
         let (old, both, swapped, new) =
             (tokens(r#""old""#), tokens(r#"["old", "new"]"#), tokens(r#"["new", "old"]"#), tokens(r#""new""#));
-        let token =
-            |of: &Tokens| of.issue(TokenKind::Access, UserId(7), "family", 1_000, Duration::from_secs(60)).unwrap().0;
+        let token = |of: &Tokens| of.issue(TokenKind::Access, &log_in(), 1_000, Duration::from_secs(60)).unwrap().0;
         for (reader, reads_old, reads_new) in
             [(&old, true, false), (&both, true, true), (&swapped, true, true), (&new, false, true)]
         {
@@ -148,7 +175,7 @@ mod tests {
     #[test]
     fn tokens_that_name_no_secret_are_read() {
         let tokens = tokens(r#"["new", "old"]"#);
-        let (_, claims) = tokens.issue(TokenKind::Access, UserId(7), "family", 1_000, Duration::from_secs(60)).unwrap();
+        let (_, claims) = tokens.issue(TokenKind::Access, &log_in(), 1_000, Duration::from_secs(60)).unwrap();
         for (secret, expected) in [("old", true), ("new", true), ("other", false)] {
             let key = EncodingKey::from_secret(secret.as_bytes());
             let token = encode(&Header::new(jsonwebtoken::Algorithm::HS256), &claims, &key).unwrap();
@@ -160,11 +187,10 @@ mod tests {
     fn a_token_is_read_until_it_expires() {
         let tokens = tokens(r#""0123456789abcdef0123456789abcdef""#);
         let (made, life) = (1_000_000, 60_000);
-        let (token, claims) =
-            tokens.issue(TokenKind::Access, UserId(7), "family", made, Duration::from_secs(60)).unwrap();
+        let (token, claims) = tokens.issue(TokenKind::Access, &log_in(), made, Duration::from_secs(60)).unwrap();
         for later in [0, life - 1] {
             let read = tokens.read(&token, made + later).unwrap();
-            assert_eq!((read.user(), &read.jti), (Some(UserId(7)), &claims.jti), "{later}");
+            assert_eq!((read.log_in(), &read.jti), (Some(log_in()), &claims.jti), "{later}");
         }
         assert!(tokens.read(&token, made + life).is_none(), "expired");
         let (head, signature) = token.rsplit_once('.').unwrap();

@@ -5,8 +5,10 @@ pub mod app;
 pub mod body;
 pub mod catchers;
 pub mod context;
+pub mod cookie;
 pub mod cors;
 pub mod document;
+pub mod front;
 pub mod guard;
 pub mod headers;
 pub mod pages;
@@ -43,5 +45,6 @@ pub fn build(app: App, config: &Config) -> Rocket<Build> {
         .attach(cors::Cors)
         .mount("/", apis::all())
         .mount("/", pages::routes())
+        .mount("/", front::routes())
         .register("/", catchers::all())
 }

@@ -41,6 +41,8 @@ pub enum Provider {
     Channel,
     /// Google's id of an account.
     Google,
+    /// Nothing but the tokens: a visitor who chats without an account.
+    Guest,
 }
 
 impl Provider {
@@ -50,6 +52,7 @@ impl Provider {
             Self::Password => "password",
             Self::Channel => "channel",
             Self::Google => "google",
+            Self::Guest => "guest",
         }
     }
 }

@@ -5,12 +5,14 @@ pub mod dialogues;
 pub mod messages;
 pub mod rasa;
 pub mod service;
+pub mod visitors;
 
 use rocket::Route;
 
 /// All routes.
 pub fn all() -> Vec<Route> {
-    [messages::routes(), dialogues::routes(), rasa::routes(), service::routes(), admin::routes()].concat()
+    [messages::routes(), dialogues::routes(), rasa::routes(), service::routes(), admin::routes(), visitors::routes()]
+        .concat()
 }
 
 #[cfg(test)]

@@ -52,6 +52,10 @@ pub struct Access {
     pub answerer_key: Option<Secrets>,
     /// The origin of the front end that may use cookies from elsewhere.
     pub front: Option<String>,
+    /// This service at Google; without it, Google sign-in is off.
+    pub google_client_id: Option<String>,
+    /// The sites that may show the pages in a frame.
+    pub frame_ancestors: Vec<String>,
     /// Whether cookies are sent over HTTPS only.
     pub secure_cookies: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -97,6 +101,8 @@ impl Access {
             health_key: config.health.key.clone(),
             answerer_key: config.hand_off.key.clone(),
             front: config.front.clone(),
+            google_client_id: config.google.client_id.clone(),
+            frame_ancestors: config.frame_ancestors.clone(),
             secure_cookies: config.auth.secure_cookies,
             proxies: config.proxies.clone(),
         }

@@ -1,4 +1,4 @@
-//! CORS: allows the one configured front-end, with credentials, and no other origin.
+//! CORS: allows the one configured front end, with credentials, and the sites that show the widget, without.
 
 use std::sync::Arc;
 
@@ -20,13 +20,17 @@ impl Fairing for Cors {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        let Some(front) = request.rocket().state::<Arc<App>>().and_then(|app| app.access.front.clone()) else { return };
+        let Some(app) = request.rocket().state::<Arc<App>>() else { return };
         response.adjoin_header(Header::new("Vary", "Origin"));
-        if request.headers().get_one("Origin") != Some(front.as_str()) {
+        let Some(origin) = request.headers().get_one("Origin") else { return };
+        let is_front = app.access.front.as_deref() == Some(origin);
+        if !is_front && !app.accounts.guests().allow(origin) {
             return;
         }
-        response.set_header(Header::new("Access-Control-Allow-Origin", front));
-        response.set_header(Header::new("Access-Control-Allow-Credentials", "true"));
+        response.set_header(Header::new("Access-Control-Allow-Origin", origin.to_owned()));
+        if is_front {
+            response.set_header(Header::new("Access-Control-Allow-Credentials", "true"));
+        }
         response.set_header(Header::new("Access-Control-Expose-Headers", "ETag, X-Request-Id, Retry-After"));
         let preflight =
             request.method() == Method::Options && request.headers().contains("Access-Control-Request-Method");
@@ -36,7 +40,7 @@ impl Fairing for Cors {
             response.set_header(Header::new("Access-Control-Allow-Methods", "GET, POST"));
             response.set_header(Header::new(
                 "Access-Control-Allow-Headers",
-                "Authorization, Content-Type, Idempotency-Key, Accept-Language, If-Match, X-Admin-Key",
+                "Authorization, Content-Type, Idempotency-Key, Accept-Language, Last-Event-ID, If-Match, X-Admin-Key",
             ));
             response.set_header(Header::new("Access-Control-Max-Age", "600"));
         }

@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use super::apis::{admin, dialogues, messages, rasa, service};
+use super::apis::{admin, dialogues, messages, rasa, service, visitors};
 
 /// What all APIs share.
 #[derive(OpenApi)]
@@ -26,6 +26,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         rasa::ApiDescription::openapi(),
         admin::ApiDescription::openapi(),
         service::ApiDescription::openapi(),
+        visitors::ApiDescription::openapi(),
     ];
     let mut document = Shared::openapi();
     for api in apis {
@@ -83,5 +84,23 @@ fn meaning(status: u16) -> &'static str {
         504 => "Nobody has answered within the time limit.",
         503 => "A part of the service does not respond, or the server is busy.",
         _ => "Something went wrong on the server.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    /// The front end takes its types from a copy, so that it can be built before the server.
+    #[test]
+    fn the_front_end_knows_this_api() {
+        let copy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../frontend/openapi.json");
+        let current = super::json().unwrap();
+        if fs::read_to_string(&copy).is_ok_and(|text| text.trim_end() == current) {
+            return;
+        }
+        let new = copy.with_extension("json.new");
+        fs::write(&new, format!("{current}\n")).unwrap();
+        panic!("the API has changed; run: mv {} {}, then `make frontend`", new.display(), copy.display());
     }
 }

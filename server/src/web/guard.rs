@@ -27,7 +27,7 @@ use super::{
     document::problems,
     problem::{Problem, RequestError},
 };
-use crate::accounts::ProvenUser;
+use crate::{accounts::AccountError, tokens::LogIn};
 
 /// The cookie that holds a token.
 pub const COOKIE: &str = "access_token";
@@ -36,7 +36,7 @@ pub const COOKIE: &str = "access_token";
 pub struct User(pub UserId);
 
 /// Like [`User`], with the log-in that the token came from.
-pub struct LoggedIn(pub ProvenUser);
+pub struct LoggedIn(pub LogIn);
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for User {
@@ -52,18 +52,22 @@ impl<'r> FromRequest<'r> for User {
 
 /// Like [`User`], for connections that may outlive the log-in: the token can be checked again.
 pub struct Token {
-    user: UserId,
+    log_in: LogIn,
     text: String,
 }
 
 impl Token {
     pub fn user(&self) -> UserId {
-        self.user
+        self.log_in.user
+    }
+
+    pub fn log_in(&self) -> &LogIn {
+        &self.log_in
     }
 
     /// Whether the token still proves its user.
     pub async fn is_valid(&self, app: &App) -> bool {
-        app.accounts.authenticate(&self.text).await.is_ok_and(|proven| proven.user == self.user)
+        app.accounts.authenticate(&self.text).await.is_ok_and(|proven| proven.user == self.log_in.user)
     }
 }
 
@@ -73,7 +77,7 @@ impl<'r> FromRequest<'r> for Token {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
         let proven = prove(request).instrument(Trace::of(request).span()).await;
-        match proven.and_then(|proven| Ok(Self { user: proven.user, text: token_of(request)?.to_owned() })) {
+        match proven.and_then(|log_in| Ok(Self { log_in, text: token_of(request)?.to_owned() })) {
             Ok(token) => Outcome::Success(token),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
@@ -110,7 +114,7 @@ impl IntoResponses for User {
     }
 }
 
-async fn prove(request: &Request<'_>) -> Result<ProvenUser, Problem> {
+async fn prove(request: &Request<'_>) -> Result<LogIn, Problem> {
     let app = app(request)?;
     let proven = app.accounts.authenticate(token_of(request)?).await?;
     let by_cookie = !request.headers().contains("Authorization");
@@ -119,7 +123,68 @@ async fn prove(request: &Request<'_>) -> Result<ProvenUser, Problem> {
     if by_cookie && may_act && !is_own_origin(request, app) {
         return Err(RequestError::ForeignOrigin.into());
     }
+    app.accounts.check_origin(&proven, request.headers().get_one("Origin"))?;
     Ok(proven)
+}
+
+/// A POST of this server's own page, or of the configured front end.
+pub struct OwnPage;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for OwnPage {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        match app(request) {
+            Ok(app) if is_own_origin(request, app) => Outcome::Success(Self),
+            Ok(_) => Outcome::Error(refuse(request, RequestError::ForeignOrigin)),
+            Err(problem) => Outcome::Error(refuse(request, problem)),
+        }
+    }
+}
+
+impl IntoResponses for OwnPage {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems([403, 500])
+    }
+}
+
+/// The site that a browser asks for, by `Origin`.
+pub struct Site(pub Option<String>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Site {
+    type Error = std::convert::Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
+        Outcome::Success(Self(request.headers().get_one("Origin").map(str::to_owned)))
+    }
+}
+
+/// A user who sends a message. Guests may send only so many.
+pub struct Sender(pub UserId);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Sender {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        let admitted = async {
+            let log_in = prove(request).await?;
+            app(request)?.accounts.admit(&log_in).await?;
+            Ok::<_, Problem>(log_in.user)
+        };
+        match admitted.instrument(Trace::of(request).span()).await {
+            Ok(user) => Outcome::Success(Self(user)),
+            Err(problem) => Outcome::Error(refuse(request, problem)),
+        }
+    }
+}
+
+impl IntoResponses for Sender {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        AccountError::responses()
+    }
 }
 
 /// The token in `Authorization`, else in the cookie.

@@ -19,6 +19,9 @@ const SAFETY: [(&str, &str); 3] =
 /// The policy of responses that are no pages. A page brings its own.
 const POLICY: (&str, &str) = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
 
+/// How long browsers keep responses that say nothing themselves.
+const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
+
 /// Adds the request id and browser safety headers, and writes one access log line per response.
 pub struct ResponseHeaders;
 
@@ -40,14 +43,20 @@ impl Fairing for ResponseHeaders {
             // An idle keep-alive connection would delay the shutdown until the grace period ends.
             response.set_header(Header::new("Connection", "close"));
         }
-        response.set_header(Header::new("Cache-Control", "no-store"));
         for (name, value) in SAFETY {
             response.set_header(Header::new(name, value));
         }
-        if !response.headers().contains(POLICY.0) {
-            response.set_header(Header::new(POLICY.0, POLICY.1));
+        for (name, value) in [POLICY, NO_STORE] {
+            if !response.headers().contains(name) {
+                response.set_header(Header::new(name, value));
+            }
         }
-        if request.rocket().state::<Arc<App>>().is_some_and(|app| app.access.secure_cookies) {
+        let access = request.rocket().state::<Arc<App>>().map(|app| &app.access);
+        // This older header knows only nobody and everybody. A page's own policy says who may frame it.
+        if access.is_some_and(|access| !access.frame_ancestors.is_empty()) {
+            response.remove_header("X-Frame-Options");
+        }
+        if access.is_some_and(|access| access.secure_cookies) {
             response.set_header(Header::new("Strict-Transport-Security", "max-age=31536000"));
         }
         let (id, method, status) = (&trace.id, request.method(), response.status().code);

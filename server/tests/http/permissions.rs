@@ -72,6 +72,13 @@ fn table(dialog: i64, version: &str) -> Vec<Row> {
             json!({ "user_id": 1, "dialog_id": dialog, "text_user": "hi" }),
             answerer.map(|status| if status == 200 { 404 } else { status }),
         ),
+        ("GET", "/settings", json!(null), open),
+        ("GET", "/session", json!(null), users),
+        ("GET", "/dialogs/{id}/turns", json!(null), own),
+        // They come from no page.
+        ("POST", "/session/password", json!({ "email": "new@mail.example", "password": "tulip" }), [403; 7]),
+        ("POST", "/session/guest", json!({}), [403; 7]),
+        ("POST", "/widget/guest", json!({}), [403; 7]),
         ("GET", "/webhooks/rest", json!(null), open),
         ("POST", "/webhooks/rest/webhook", json!({ "sender": "s", "message": "hello there" }), open),
         ("GET", "/live", json!(null), open),

@@ -15,4 +15,5 @@ mod permissions;
 mod service;
 mod session;
 pub mod support;
+mod visitors;
 mod webhooks;

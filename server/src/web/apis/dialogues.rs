@@ -2,7 +2,7 @@
 
 mod external;
 mod list;
-mod live;
+pub mod live;
 mod session;
 
 use rocket::{Route, routes};

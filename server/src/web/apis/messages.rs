@@ -1,6 +1,6 @@
 //! The API of the first earlier back end: accounts by e-mail and password, messages, history.
 
-mod auth;
+pub mod auth;
 mod history;
 mod send;
 

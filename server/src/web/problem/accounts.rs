@@ -7,12 +7,12 @@ use utoipa::{
     openapi::{RefOr, Response},
 };
 
-use super::Problem;
+use super::{Problem, RequestError};
 use crate::{accounts::AccountError, web::document::problems};
 
 impl IntoResponses for AccountError {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems([401, 422, 429, 500, 503])
+        problems([401, 403, 422, 429, 500, 503])
     }
 }
 
@@ -38,6 +38,7 @@ impl From<AccountError> for Problem {
                 "Слишком много попыток; повторите позже.",
             )
             .with_retry_after(seconds),
+            AccountError::Origin => RequestError::ForeignOrigin.into(),
             AccountError::Token => Self::unauthorized(),
             AccountError::RefreshToken => Self::new(
                 401,

@@ -15,7 +15,7 @@ use crate::{
         app::App,
         body::Body,
         context::RequestContext,
-        guard::{AnswererClient, IdempotencyKey, User},
+        guard::{AnswererClient, IdempotencyKey, Sender, User},
         problem::{Problem, RequestError},
     },
 };
@@ -103,12 +103,12 @@ pub struct AnswerResponse {
     request_body = AskRequest,
     responses(
         (status = 200, description = "The answer", body = AskResponse),
-        User, IdempotencyKey, Body<AskRequest>, ConversationError,
+        Sender, IdempotencyKey, Body<AskRequest>, ConversationError,
     ),
 )]
 #[post("/send/message/ai", data = "<body>")]
 pub async fn ask(
-    user: User,
+    user: Sender,
     key: IdempotencyKey,
     body: Body<AskRequest>,
     shutdown: Shutdown,
@@ -138,7 +138,7 @@ pub async fn ask(
 )]
 #[get("/dialogs/flag/<id>")]
 pub async fn flag(
-    user: User,
+    user: Sender,
     id: &str,
     context: RequestContext,
     app: &State<Arc<App>>,

@@ -41,6 +41,8 @@ pub struct TurnMessage {
     dialog_id: i64,
     /// The turn's number in its dialogue, from 1. A client that connects again names the last one that it knows.
     seq: i64,
+    /// When the turn was made, in milliseconds since 1970.
+    at: i64,
     /// What the user said; empty if the bot began.
     text: String,
     /// What the bot says, as one text.
@@ -51,8 +53,8 @@ pub struct TurnMessage {
 
 impl From<NewTurn> for TurnMessage {
     fn from(turn: NewTurn) -> Self {
-        let NewTurn { id, dialogue, seq, text, response, outputs, .. } = turn;
-        Self { id, dialog_id: dialogue.0, seq, text, response, outputs }
+        let NewTurn { id, dialogue, seq, created_at: at, text, response, outputs, .. } = turn;
+        Self { id, dialog_id: dialogue.0, seq, at, text, response, outputs }
     }
 }
 
@@ -300,6 +302,7 @@ impl Connection {
         if key.as_ref().is_some_and(|key| !is_key(key)) {
             return Err(RequestError::InvalidIdempotencyKey.into());
         }
+        self.context.run(self.app.accounts.admit(self.token.log_in())).await?;
         let dialogue = self.feed.dialogue;
         let hash = Sha256::new_with_prefix(b"/ws\0").chain_update(dialogue.0.to_le_bytes()).chain_update(&text);
         let idempotency = key.map(|key| (key, hash.finalize().into()));

@@ -3,24 +3,19 @@
 use std::sync::Arc;
 
 use banter_stores::Profile;
-use rocket::{
-    State, get,
-    http::{Cookie, CookieJar, SameSite},
-    post,
-    serde::json::Json,
-    time,
-};
+use rocket::{State, get, http::CookieJar, post, serde::json::Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    accounts::{AccountError, COOKIE_LIFE, Keeping, VerifiedIdentity},
+    accounts::{AccountError, Keeping, VerifiedIdentity},
     google::GoogleError,
     web::{
         app::App,
         body::Body,
         context::RequestContext,
-        guard::{COOKIE, LoggedIn, User},
+        cookie,
+        guard::{LoggedIn, User},
         problem::{Problem, RequestError},
     },
 };
@@ -92,7 +87,7 @@ pub async fn sign_in(
     let (email, Profile { given_name, family_name, picture }) =
         (account.email.clone().unwrap_or_default(), account.profile.clone());
     let pair = context.run(app.accounts.issue(VerifiedIdentity::Google(account), Keeping::Cookie)).await?;
-    cookies.add(session_cookie(app, pair.access));
+    cookies.add(cookie::session(app, pair.access));
     Ok(Json(SignedIn { status: "successful", email, given_name, family_name, picture }))
 }
 
@@ -125,18 +120,6 @@ pub async fn log_out(
     app: &State<Arc<App>>,
 ) -> Result<Json<Done>, Problem> {
     context.run(app.accounts.log_out(&user.0)).await?;
-    cookies.add(ended(session_cookie(app, String::new())));
+    cookies.add(cookie::no_session(app));
     Ok(Json(Done { server: "ok" }))
-}
-
-fn session_cookie(app: &App, token: String) -> Cookie<'static> {
-    let cookie = Cookie::build((COOKIE, token)).path("/").http_only(true).same_site(SameSite::Lax);
-    let seconds = i64::try_from(COOKIE_LIFE.as_secs()).unwrap_or(i64::MAX);
-    cookie.secure(app.access.secure_cookies).max_age(time::Duration::seconds(seconds)).build()
-}
-
-/// The cookie that removes a cookie: same name and path, no life.
-fn ended(mut cookie: Cookie<'static>) -> Cookie<'static> {
-    cookie.set_max_age(time::Duration::ZERO);
-    cookie
 }

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    accounts::{AccountError, TokenPair},
-    web::{app::App, body::Body, context::RequestContext, problem::Problem},
+    accounts::{AccountError, Keeping, TokenPair},
+    web::{app::App, body::Body, context::RequestContext, guard::Site, problem::Problem},
 };
 
 #[derive(Deserialize, ToSchema)]
 pub struct LoginRequest {
-    email: String,
+    pub email: String,
     #[schema(min_length = 1, max_length = 1024)]
-    password: String,
+    pub password: String,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -51,7 +51,7 @@ pub async fn login(
     app: &State<Arc<App>>,
 ) -> Result<Json<TokenResponse>, Problem> {
     let LoginRequest { email, password } = body.value;
-    let pair = context.run(app.accounts.log_in(&email, password, &context.address)).await?;
+    let pair = context.run(app.accounts.log_in(&email, password, &context.address, Keeping::Pair)).await?;
     Ok(Json(pair.into()))
 }
 
@@ -65,8 +65,10 @@ pub async fn login(
 #[post("/auth/refresh", data = "<body>")]
 pub async fn refresh(
     body: Body<RefreshRequest>,
+    site: Site,
     context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<TokenResponse>, Problem> {
-    Ok(Json(context.run(app.accounts.refresh(&body.value.refresh_token)).await?.into()))
+    let refreshed = app.accounts.refresh(&body.value.refresh_token, site.0.as_deref());
+    Ok(Json(context.run(refreshed).await?.into()))
 }

@@ -14,7 +14,7 @@ use crate::{
         app::App,
         body::Body,
         context::RequestContext,
-        guard::{IdempotencyKey, User},
+        guard::{IdempotencyKey, Sender},
         problem::{Problem, RequestError},
     },
 };
@@ -49,12 +49,12 @@ pub struct SendResponse {
     request_body = SendRequest,
     responses(
         (status = 200, description = "The answer", body = SendResponse),
-        User, IdempotencyKey, Body<SendRequest>, ConversationError,
+        Sender, IdempotencyKey, Body<SendRequest>, ConversationError,
     ),
 )]
 #[post("/messages/send?<outputs>", data = "<body>")]
 pub async fn send(
-    user: User,
+    sender: Sender,
     key: IdempotencyKey,
     outputs: Option<&str>,
     body: Body<SendRequest>,
@@ -70,7 +70,7 @@ pub async fn send(
         return Err(RequestError::InvalidField("dialog_id".to_owned()).into());
     }
     let incoming = Incoming {
-        user: user.0,
+        user: sender.0,
         dialogue: body.value.dialog_id.map(DialogueId),
         text: body.value.text,
         idempotency: key.0.zip(body.hash),
