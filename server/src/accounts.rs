@@ -258,7 +258,7 @@ impl Accounts {
         if !self.stores.users.add_refresh_token(&stored, proven_by.as_deref()).await? {
             return Err(AccountError::Token);
         }
-        let access = self.listed_access(&log_in, &stored, keeping).await?.ok_or(AccountError::Token)?;
+        let access = self.listed_access(&log_in, keeping).await?.ok_or(AccountError::Token)?;
         Operation::LoggedIn(user).log();
         Ok(TokenPair { access, refresh })
     }
@@ -300,20 +300,32 @@ impl Accounts {
         Ok(())
     }
 
-    /// Opens a session for the family of a stored refresh token; `None` if the family was revoked or deleted in the
-    /// meantime.
-    async fn listed_access(
-        &self,
-        log_in: &LogIn,
-        refresh: &RefreshToken,
-        keeping: Keeping,
-    ) -> Result<Option<String>, AccountError> {
+    /// Opens a session for a log-in with a stored refresh token; `None` if the log-in has ended in the meantime.
+    async fn listed_access(&self, log_in: &LogIn, keeping: Keeping) -> Result<Option<String>, AccountError> {
         let access = self.new_access(log_in, keeping).await?;
-        if self.stores.users.find_refresh_token(&refresh.hash, self.clock.now()).await?.is_none() {
-            self.stores.sessions.revoke_family(&refresh.family).await?;
-            return Ok(None);
+        Ok(self.still_lives(log_in).await?.then_some(access))
+    }
+
+    /// Whether a log-in goes on after a session of it was listed. Listing reopens a family that was revoked just before.
+    async fn still_lives(&self, log_in: &LogIn) -> Result<bool, AccountError> {
+        let lives = self.stores.users.find_family(&log_in.family, self.clock.now()).await? == Some(log_in.user);
+        if !lives {
+            self.stores.sessions.revoke_family(&log_in.family).await?;
         }
-        Ok(Some(access))
+        Ok(lives)
+    }
+
+    /// Whether an access token is good that the sessions do not know: a store without sessions on disk has started
+    /// again, or the cache has lost them. It is, as long as its log-in goes on.
+    async fn relist(&self, claims: &Claims, log_in: &LogIn) -> Result<bool, AccountError> {
+        let now = self.clock.now();
+        if self.stores.users.find_family(&log_in.family, now).await? != Some(log_in.user) {
+            return Ok(false);
+        }
+        let left = u64::try_from(claims.exp * 1_000 - now).unwrap_or(0);
+        let session = Session { user: log_in.user, family: log_in.family.clone() };
+        self.stores.sessions.put(&claims.jti, session, Duration::from_millis(left)).await?;
+        self.still_lives(log_in).await
     }
 
     /// Spends a refresh token and issues new tokens. A token that was spent a moment ago gets other new tokens: two
@@ -334,8 +346,7 @@ impl Accounts {
         let (hash, now) = (token_hash(token), self.clock.now());
         match self.stores.users.spend_refresh_token(&hash, &stored, now, self.refresh_leeway).await? {
             Spending::Spent => {
-                let access =
-                    self.listed_access(&log_in, &stored, Keeping::Pair).await?.ok_or(AccountError::RefreshToken)?;
+                let access = self.listed_access(&log_in, Keeping::Pair).await?.ok_or(AccountError::RefreshToken)?;
                 Operation::TokensRefreshed(user).log();
                 Ok(TokenPair { access, refresh })
             }
@@ -384,7 +395,7 @@ impl Accounts {
         let alive = match typ {
             TokenKind::Access => {
                 let session = Session { user, family: log_in.family.clone() };
-                self.stores.sessions.is_alive(jti, &session).await?
+                self.stores.sessions.is_alive(jti, &session).await? || self.relist(&claims, &log_in).await?
             }
             TokenKind::Refresh => self.stores.users.find_refresh_token(&token_hash(token), now).await? == Some(user),
         };

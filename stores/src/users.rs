@@ -121,6 +121,9 @@ pub trait UserStore: Send + Sync {
     /// The user of a refresh token, if it is neither spent nor expired.
     async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError>;
 
+    /// The user of a family that has a refresh token which is neither spent nor expired: the log-in goes on.
+    async fn find_family(&self, family: &str, now: Millis) -> Result<Option<UserId>, StoreError>;
+
     /// Spends a token and stores its replacement, in one transaction. A token that was spent less than `leeway` ago
     /// gets another replacement, unless its family is revoked: two tabs refresh at the same moment, or an answer is
     /// lost.

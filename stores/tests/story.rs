@@ -276,6 +276,10 @@ async fn tokens(stores: &Stores, user: UserId) {
     users.add_refresh_token(&token(1, 100), None).await.unwrap();
     assert_eq!(users.find_refresh_token(&[1; 32], 50).await.unwrap(), Some(user));
     assert_eq!(users.find_refresh_token(&[1; 32], 100).await.unwrap(), None, "expired");
+    let family = token(1, 100).family;
+    for (name, now, expected) in [(family.as_str(), 50, Some(user)), (&family, 100, None), ("another", 50, None)] {
+        assert_eq!(users.find_family(name, now).await.unwrap(), expected, "{name} at {now}");
+    }
     let spend =
         async |old: u8, new: u8, now| users.spend_refresh_token(&[old; 32], &token(new, 100), now, 10).await.unwrap();
     assert_eq!(spend(9, 2, 50).await, Spending::Unknown);
@@ -287,6 +291,7 @@ async fn tokens(stores: &Stores, user: UserId) {
     assert_eq!(spend(1, 3, 60).await, Spending::Reused { family: "f".to_owned() }, "after the leeway");
     for n in 1..=3 {
         assert_eq!(users.find_refresh_token(&[n; 32], 50).await.unwrap(), None, "the family is spent");
+        assert_eq!(users.find_family(&family, 50).await.unwrap(), None);
     }
     let again = spend(2, 4, 60).await;
     assert_eq!(again, Spending::Reused { family: "f".to_owned() }, "a revoked family has no leeway");

@@ -81,7 +81,8 @@ export class Conversation {
   say(text: string): void {
     const said = text.trim();
     if (said === '') return;
-    this.entries.push({ key: crypto.randomUUID(), text: said, after: this.#lastSeq, state: 'sending' });
+    const state = this.#open.some((entry) => entry.state === 'retrying') ? 'retrying' : 'sending';
+    this.entries.push({ key: crypto.randomUUID(), text: said, after: this.#lastSeq, state });
     this.#keep();
     void this.#work();
   }
@@ -106,6 +107,11 @@ export class Conversation {
 
   get #lastSeq(): number {
     return this.turns.at(-1)?.seq ?? 0;
+  }
+
+  /// The messages that the server does not have yet.
+  get #open(): Entry[] {
+    return this.entries.filter(({ state }) => state === 'sending' || state === 'retrying');
   }
 
   get #place(): string {
@@ -154,7 +160,7 @@ export class Conversation {
     this.#sending = true;
     let wait = FIRST_WAIT;
     for (;;) {
-      const entry = this.entries.find(({ state }) => state === 'sending' || state === 'retrying');
+      const entry = this.#open[0];
       if (entry === undefined || this.#stop.signal.aborted) break;
       try {
         entry.state = 'sending';
@@ -172,7 +178,7 @@ export class Conversation {
           this.#keep();
           continue;
         }
-        entry.state = 'retrying';
+        for (const held of this.#open) held.state = 'retrying';
         const asked = error instanceof Refused ? (error.retryAfter ?? 0) * 1_000 : 0;
         await pause(Math.max(wait, asked), this.#stop.signal);
         wait = Math.min(wait * 2, LONGEST_WAIT);

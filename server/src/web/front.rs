@@ -48,18 +48,25 @@ struct Page {
     policy: Header<'static>,
 }
 
+#[derive(Responder)]
+enum Console {
+    Here(Page),
+    /// To the address from which the page's relative links lead to its files.
+    Elsewhere(Redirect),
+}
+
 #[get("/")]
 fn chat(context: RequestContext, app: &State<Arc<App>>) -> Page {
     page("index.html", &app.access, context.speech)
 }
 
 #[get("/console")]
-fn console(uri: &Origin<'_>, context: RequestContext, app: &State<Arc<App>>) -> Result<Page, Redirect> {
+fn console(uri: &Origin<'_>, context: RequestContext, app: &State<Arc<App>>) -> Console {
     // The page's links are relative to the folder above.
     if uri.path().ends_with('/') {
-        return Err(Redirect::permanent("../console"));
+        return Console::Elsewhere(Redirect::permanent("../console"));
     }
-    Ok(page("console.html", &app.access, context.speech))
+    Console::Here(page("console.html", &app.access, context.speech))
 }
 
 #[get("/widget.js")]

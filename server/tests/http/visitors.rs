@@ -65,6 +65,20 @@ async fn a_password_opens_a_session_in_a_cookie() {
     assert_eq!(server.submit("/session/password", "", wrong).await.code(), "wrong_password");
 }
 
+/// The embedded store keeps no sessions on disk, but a log-in goes on until it ends.
+#[rocket::async_test]
+async fn a_session_survives_a_restart_and_ends_with_the_log_out() {
+    let server = server().await;
+    let opened = server.submit("/session/guest", "", json!({})).await;
+    let cookie = cookie_of(&opened);
+    let restarted = server.with_the_same_stores().await;
+    assert_eq!(restarted.browse("/session", &cookie).await.status, 200);
+    assert_eq!(restarted.submit("/logout", &cookie, json!({})).await.status, 200);
+    assert_eq!(restarted.browse("/session", &cookie).await.status, 401);
+    let again = server.with_the_same_stores().await;
+    assert_eq!(again.browse("/session", &cookie).await.status, 401);
+}
+
 #[rocket::async_test]
 async fn the_page_has_guests_in_dev_only() {
     let server = server().await;

@@ -135,6 +135,14 @@ impl UserStore for PostgresStore {
         Ok(row.map(|(user,)| UserId(user)))
     }
 
+    async fn find_family(&self, family: &str, now: Millis) -> Result<Option<UserId>, StoreError> {
+        let find =
+            "SELECT user_id FROM refresh_tokens WHERE family = $1 AND spent_at IS NULL AND expires_at > $2 LIMIT 1";
+        let row: Option<(i64,)> =
+            self.ask(sqlx::query_as(find).bind(family).bind(now).fetch_optional(&self.pool)).await?;
+        Ok(row.map(|(user,)| UserId(user)))
+    }
+
     async fn spend_refresh_token(
         &self,
         hash: &[u8; 32],

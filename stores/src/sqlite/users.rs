@@ -129,6 +129,17 @@ impl UserStore for SqliteStore {
         .await
     }
 
+    async fn find_family(&self, family: &str, now: Millis) -> Result<Option<UserId>, StoreError> {
+        let family = family.to_owned();
+        self.read(move |connection| {
+            let find = "SELECT user_id FROM refresh_tokens WHERE family = ? AND spent_at IS NULL AND expires_at > ?
+                        LIMIT 1";
+            let user = |row: &rusqlite::Row<'_>| row.get(0).map(UserId);
+            connection.prepare_cached(find)?.query_row(params![family, now], user).optional()
+        })
+        .await
+    }
+
     async fn spend_refresh_token(
         &self,
         hash: &[u8; 32],

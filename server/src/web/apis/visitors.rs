@@ -221,7 +221,7 @@ async fn turns(
 #[utoipa::path(
     tag = "visitors",
     security(()),
-    params(("Origin" = String, Header, description = "The site; browsers add it")),
+    params(("Origin" = Option<String>, Header, description = "The site; browsers add it")),
     responses((status = 200, description = "The tokens of the guest", body = TokenResponse), AccountError),
 )]
 #[post("/widget/guest")]
