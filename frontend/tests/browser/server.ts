@@ -28,9 +28,11 @@ export class Server {
         filter: (path) => !/node_modules|target|\/sdk\b/.test(path.slice(REPOSITORY.length)),
       });
     }
-    // What an earlier step has trained for the same bot.
-    const trained = join(REPOSITORY, '.cache/check/index');
-    if (existsSync(trained)) cpSync(trained, join(this.folder, 'data/index'), { recursive: true });
+    // What an earlier step has trained and compiled for the same bot.
+    for (const part of ['index', 'plugins']) {
+      const made = join(REPOSITORY, '.cache/check', part);
+      if (existsSync(made)) cpSync(made, join(this.folder, 'data', part), { recursive: true });
+    }
   }
 
   static async start(settings: Record<string, string> = {}): Promise<Server> {
