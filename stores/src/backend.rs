@@ -86,6 +86,7 @@ impl Embedded {
             dialogues: store.clone(),
             turns: store.clone(),
             waiting: store.clone(),
+            reports: store.clone(),
             catalog: store.clone(),
             sessions: Arc::new(MemorySessions::new(store.clone(), Arc::clone(clock))),
             cache: Arc::new(NoCache { bus: Arc::clone(&bus) }),

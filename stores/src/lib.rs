@@ -16,6 +16,7 @@ pub mod mongo;
 pub mod passing;
 pub mod postgres;
 pub mod redis;
+pub mod reports;
 pub mod secret;
 pub mod sqlite;
 pub mod turns;
@@ -29,6 +30,7 @@ use thiserror::Error;
 
 pub use bus::{Bus, BusEvent, News, Topic};
 pub use passing::*;
+pub use reports::*;
 pub use turns::*;
 pub use users::*;
 pub use waiting::*;
@@ -78,6 +80,8 @@ pub struct Stores {
     pub turns: Arc<dyn TurnStore>,
     /// Those of the turns that wait for an answer from outside.
     pub waiting: Arc<dyn WaitingTurns>,
+    /// What consoles read of all turns.
+    pub reports: Arc<dyn TurnReports>,
     pub sessions: Arc<dyn SessionStore>,
     /// Speeds up messages; its content may vanish at any time.
     pub cache: Arc<dyn TurnCache>,

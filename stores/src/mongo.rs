@@ -5,6 +5,7 @@
 //! handlers keep are stored in the turn that kept them; the newest value is current.
 
 mod document;
+mod reports;
 mod waiting;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -4,6 +4,8 @@ mod catalog;
 mod dialogues;
 mod migrations;
 mod readers;
+mod reports;
+mod rows;
 mod turns;
 mod users;
 mod waiting;

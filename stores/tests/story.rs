@@ -32,6 +32,8 @@ mod google;
 mod passing;
 #[path = "story/records.rs"]
 mod records;
+#[path = "story/reports.rs"]
+mod reports;
 #[path = "services/mod.rs"]
 mod services;
 #[path = "story/waiting.rs"]
@@ -250,6 +252,7 @@ async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     records::exported(stores, ann).await;
     dialogue_removal::story(stores).await;
     waiting::story(stores).await;
+    reports::story(stores).await;
     records::removed(stores, bob).await;
     stores.ping().await.unwrap();
     (ann, bob)

@@ -55,6 +55,18 @@ pub(super) fn indexes() -> Vec<IndexModel> {
         index(doc! { "user_id": 1, "idempotency_key": 1 }, partial(unique(KEY_INDEX), "idempotency_key")),
         index(doc! { "user_id": 1, "kept.key": 1, "at": 1 }, partial(named("user_kept"), "kept.key")),
         index(doc! { "waits.until": 1 }, partial(named("waits"), "waits.until")),
+        index(doc! { "classification.intent": 1, "_id": 1 }, named("intents")),
+        index(doc! { "classification.type": 1, "_id": 1 }, named("outcomes")),
+        index(doc! { "classification.catalogue_version": 1, "_id": 1 }, named("versions")),
+        index(doc! { "created_at": 1 }, partial(named("failures"), "classification.events.0")),
+        // A period is counted from this index alone.
+        index(
+            doc! {
+                "created_at": 1, "classification.type": 1, "classification.hand_off": 1,
+                "classification.latency_ms": 1, "classification.intent": 1,
+            },
+            named("numbers"),
+        ),
         index(doc! { "dialog_id": 1, ENDS_HAND_OFF: 1, "seq": 1 }, partial(named("hand_off_endings"), ENDS_HAND_OFF)),
     ]
 }

@@ -11,6 +11,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("../../../migrations/sqlite/0004_identities.sql")),
     M::up(include_str!("../../../migrations/sqlite/0005_dialogues.sql")),
     M::up(include_str!("../../../migrations/sqlite/0006_hand_offs.sql")),
+    M::up(include_str!("../../../migrations/sqlite/0007_reports.sql")),
 ];
 
 /// Applies the migrations that the file lacks.

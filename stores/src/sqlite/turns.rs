@@ -7,10 +7,13 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{SqliteStore, damaged, parse};
+use super::{
+    SqliteStore, damaged, parse,
+    rows::{ReportColumns, StoredTurn, TurnRow},
+};
 use crate::{
-    ANCHOR_GONE, Appended, DialogueId, HandOffChange, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn,
-    Place, Receipt, SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances,
+    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Place, Receipt,
+    SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances,
 };
 
 /// A writer that takes longer counts as gone.
@@ -238,85 +241,14 @@ fn history_query(user: UserId, query: &HistoryQuery, before: Option<&Position>) 
     (sql, values)
 }
 
-/// A turn as an export reads it.
-struct StoredTurn {
-    id: String,
-    dialogue: i64,
-    seq: i64,
-    created_at: i64,
-    text: String,
-    response: String,
-    classification: String,
-    outputs: String,
-    state: String,
-    user: i64,
-}
-
-impl StoredTurn {
-    /// A row of [`PAGE`] or [`OF_DIALOGUE`].
-    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get(0)?,
-            dialogue: row.get(1)?,
-            seq: row.get(2)?,
-            created_at: row.get(3)?,
-            text: row.get(4)?,
-            response: row.get(5)?,
-            classification: row.get(6)?,
-            outputs: row.get(7)?,
-            state: row.get(8)?,
-            user: row.get(9)?,
-        })
-    }
-
-    fn into_turn(self) -> Result<NewTurn, StoreError> {
-        Ok(NewTurn {
-            id: self.id,
-            dialogue: DialogueId(self.dialogue),
-            user: UserId(self.user),
-            seq: self.seq,
-            created_at: self.created_at,
-            text: self.text,
-            response: self.response,
-            classification: parse(&self.classification)?,
-            outputs: parse(&self.outputs)?,
-            state: parse(&self.state)?,
-            idempotency: None,
-            hand_off: HandOffChange::default(),
-            kept: BTreeMap::new(),
-        })
-    }
-}
-
-/// A turn as its columns.
-struct TurnRow {
-    turn: NewTurn,
-    classification: String,
-    outputs: String,
-    state: String,
-    kept: Vec<(String, String)>,
-}
-
-impl TurnRow {
-    fn from_turn(turn: NewTurn) -> Result<Self, StoreError> {
-        let state = serde_json::to_string(&turn.state).map_err(|error| damaged(&error.to_string()))?;
-        let kept = turn.kept.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
-        Ok(Self {
-            classification: turn.classification.to_string(),
-            outputs: turn.outputs.to_string(),
-            state,
-            kept,
-            turn,
-        })
-    }
-}
-
 const FREE_KEY: &str =
     "UPDATE turns SET idempotency_key = NULL WHERE user_id = ? AND idempotency_key = ? AND created_at <= ?";
 const INSERT: &str =
     "INSERT INTO turns (id, dialog_id, user_id, seq, created_at, text, response, classification, outputs, state,
-                        idempotency_key, request_hash, waits_until, ends_hand_off)
-     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+                        idempotency_key, request_hash, waits_until, ends_hand_off,
+                        intent, outcome, language, catalogue, hands_off, latency, failures)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+            ?15, ?16, ?17, ?18, ?19, ?20, ?21
      WHERE ?4 = 1 + COALESCE((SELECT MAX(seq) FROM turns WHERE dialog_id = ?2), 0)
        AND EXISTS (SELECT 1 FROM users WHERE id = ?3 AND deleting_since IS NULL)
        AND EXISTS (SELECT 1 FROM dialogs WHERE id = ?2 AND deleting_since IS NULL)
@@ -332,7 +264,7 @@ const HAS_KEY: &str = "SELECT 1 FROM turns WHERE user_id = ? AND idempotency_key
 /// Stores a turn if it is the next one of its dialogue: no hole, no twin.
 fn append(connection: &Connection, row: &TurnRow) -> rusqlite::Result<Appended> {
     let turn = &row.turn;
-    let user = turn.user.0;
+    let (user, report) = (turn.user.0, ReportColumns::of(&turn.classification));
     let (key, hash) = turn.idempotency.as_ref().map(|(key, hash)| (key, &hash[..])).unzip();
     if let Some(key) = key {
         connection.prepare_cached(FREE_KEY)?.execute(params![user, key, turn.created_at - KEY_LIFE])?;
@@ -352,6 +284,13 @@ fn append(connection: &Connection, row: &TurnRow) -> rusqlite::Result<Appended> 
         hash,
         turn.hand_off.waits_until,
         turn.hand_off.ends_earlier,
+        report.intent,
+        report.outcome,
+        report.language,
+        report.catalogue,
+        report.hands_off,
+        report.latency,
+        report.failures,
     ])?;
     if inserted == 0 {
         return why_not(connection, user, turn.dialogue.0, key);
@@ -380,7 +319,7 @@ fn why_not(connection: &Connection, user: i64, dialogue: i64, key: Option<&Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::waiting;
+    use crate::sqlite::{migrations, waiting};
 
     /// Every step of the plan is a search by an index that gives the order too.
     fn check(connection: &Connection, sql: &str, index: &str) {
@@ -392,13 +331,8 @@ mod tests {
 
     #[test]
     fn no_query_grows_with_the_history() {
-        let connection = Connection::open_in_memory().unwrap();
-        for migration in [
-            include_str!("../../../migrations/sqlite/0001_init.sql"),
-            include_str!("../../../migrations/sqlite/0006_hand_offs.sql"),
-        ] {
-            connection.execute_batch(migration).unwrap();
-        }
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrations::run(&mut connection).unwrap();
         let before = Position { position: 9, dialogue: DialogueId(1), seq: 5 };
         let limited = HistoryQuery { limit: Some(50), ..HistoryQuery::default() };
         let of_dialogue = HistoryQuery { dialogue: Some(DialogueId(1)), ..limited.clone() };
