@@ -4,10 +4,7 @@
 pub mod files;
 pub mod junit;
 pub mod mutants;
-mod names;
 pub mod page;
-pub mod record;
-pub mod redactor;
 pub mod remote;
 pub mod report;
 pub mod show;

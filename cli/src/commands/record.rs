@@ -10,18 +10,19 @@ use std::{
 };
 
 use banter_engine::{
-    Engine, Request, Snapshot, handlers::script::Scripting, host::Host, state::DialogueState, turn::Message,
+    Engine, Request, Snapshot,
+    handlers::script::Scripting,
+    host::Host,
+    replay::record::{self, MAX_MESSAGES, RecordError, Said, Utterance},
+    state::DialogueState,
+    turn::Message,
 };
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::{chat::ChatHost, print, runtime, user};
-use crate::{
-    failure::Failure,
-    progress::BuildBar,
-    replays::record::{self, MAX_MESSAGES, Said, Utterance},
-};
+use crate::{failure::Failure, progress::BuildBar};
 use banter_server::{assembly, catalogs, config::Config};
 use banter_stores::{NewTurn, Stores, UserId};
 
@@ -221,7 +222,15 @@ impl Recorder {
 
     fn fixture(&self, said: &Said, common: &Common) -> Result<String, Failure> {
         let host: Arc<dyn Host> = self.outside.clone();
-        record::fixture(&self.engine, host, &self.snapshot, said, !common.no_redact)
+        record::record(&self.engine, host, &self.snapshot, said, !common.no_redact).map_err(|error| {
+            let hint = match &error {
+                RecordError::Engine(_) => "see the log",
+                RecordError::Empty => "record one with at least one message",
+                RecordError::Invalid(_) => "remove the message that causes the error",
+                RecordError::Unrepeatable => "record the conversation in shorter parts",
+            };
+            Failure::usage(error.to_string(), hint)
+        })
     }
 }
 

@@ -7,14 +7,12 @@ use std::{
     path::Path,
 };
 
+use banter_engine::replay::record::{MAX_MESSAGES, Said, Utterance};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::Value;
 
 use super::{Common, named, tell_cut};
-use crate::{
-    failure::Failure,
-    replays::record::{MAX_MESSAGES, Said, Utterance},
-};
+use crate::failure::Failure;
 use banter_server::conversations::MAX_TEXT;
 
 /// The maximum length of a line, in bytes.

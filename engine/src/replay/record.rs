@@ -7,30 +7,46 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use banter_engine::{
-    Engine, EngineError, Request, Snapshot,
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{
+    Outcome, Played, fixture, reader,
+    redactor::Redactor,
+    replay,
+    rewrite::{write, write_text},
+    seed_of,
+};
+use crate::{
     diagnostic::{Diagnostics, Severity},
+    dialogue::{Engine, EngineError, Request},
     host::{Host, HostError, HttpAnswer},
     policy::HttpPolicy,
-    replay::{
-        Outcome, Played, reader, replay,
-        rewrite::{write, write_text},
-        seed_of,
-    },
+    snapshot::Snapshot,
     state::DialogueState,
     turn::Message,
 };
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
-
-use super::redactor::Redactor;
-use crate::failure::Failure;
 
 /// The maximum number of messages in a recording.
 pub const MAX_MESSAGES: usize = 1_000;
 
 /// The shortest pause worth recording, in seconds; shorter ones are typing.
 const PAUSE: i64 = 60;
+
+/// Why there is no recording.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the conversation has no messages")]
+    Empty,
+    /// The diagnostics, as text.
+    #[error("the messages do not make a valid fixture:\n{0}")]
+    Invalid(String),
+    #[error("the bot replies differently when the recording is replayed")]
+    Unrepeatable,
+}
 
 /// The messages of one user.
 #[derive(Clone, Debug, Default)]
@@ -94,17 +110,16 @@ impl Host for RecordingHost {
 /// The fixture of a conversation, as YAML. `outside` is the host whose answers are recorded.
 ///
 /// # Errors
-/// The model fails, there are no messages, or the conversation cannot be repeated.
-pub fn fixture(
+/// [`RecordError`].
+pub fn record(
     engine: &Engine,
     outside: Arc<dyn Host>,
     snapshot: &Snapshot,
     said: &Said,
     redact: bool,
-) -> Result<String, Failure> {
-    let failed = |error: EngineError| Failure::usage(error.to_string(), "see the log");
+) -> Result<String, RecordError> {
     if said.messages.is_empty() {
-        return Err(Failure::usage("the conversation has no messages", "record one with at least one message"));
+        return Err(RecordError::Empty);
     }
     let mut redactor = Redactor::default();
     redactor.learn_names(said.slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
@@ -118,7 +133,7 @@ pub fn fixture(
     let pauses = pauses(spoken);
     let host = Arc::new(RecordingHost::new(outside));
     let live = engine.with_host(host.clone());
-    let usual = || Timestamp::from_second(banter_engine::replay::fixture::NOW).unwrap_or_default();
+    let usual = || Timestamp::from_second(fixture::NOW).unwrap_or_default();
     let begin = spoken[0].at.unwrap_or_else(usual);
     let (mut state, mut now) = (DialogueState::default(), begin);
     for (index, (text, pause)) in texts.iter().zip(&pauses).enumerate() {
@@ -127,7 +142,7 @@ pub fn fixture(
             state.end_hand_off(answer);
         }
         let message = Message { text, user: 2, dialogue: 1, seed: seed_of(said.seed, 1, index as u64) };
-        let turn = live.reply(snapshot, Request::new(snapshot, message, &state, now)).map_err(failed)?;
+        let turn = live.reply(snapshot, Request::new(snapshot, message, &state, now))?;
         host.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(turn.kept.clone());
         state = turn.state;
     }
@@ -140,10 +155,7 @@ pub fn fixture(
         played.turns.iter().zip(&heads).map(|(played, head)| format!("{head}{}", expected(played))).collect();
     let text = format!("{head}{turns}");
     if !play(engine, snapshot, &text)?.passed() {
-        return Err(Failure::usage(
-            "the bot replies differently when the recording is replayed",
-            "record the conversation in shorter parts",
-        ));
+        return Err(RecordError::Unrepeatable);
     }
     Ok(text)
 }
@@ -173,18 +185,14 @@ fn message(text: &str, pause: SignedDuration, answered: &Option<String>) -> Stri
     out
 }
 
-fn play(engine: &Engine, snapshot: &Snapshot, yaml: &str) -> Result<Outcome, Failure> {
+fn play(engine: &Engine, snapshot: &Snapshot, yaml: &str) -> Result<Outcome, RecordError> {
     let files = BTreeMap::from([("recorded.yaml".to_owned(), yaml.as_bytes().to_vec())]);
     let mut diagnostics = Diagnostics::default();
     let fixtures = reader::read(&files, &snapshot.catalogue, &mut diagnostics);
     let Some(fixture) = fixtures.first().filter(|_| diagnostics.count(Severity::Error) == 0) else {
-        let told = diagnostics.render(false);
-        return Err(Failure::usage(
-            format!("the messages do not make a valid fixture:\n{told}"),
-            "remove the message that causes the error",
-        ));
+        return Err(RecordError::Invalid(diagnostics.render(false)));
     };
-    replay(engine, snapshot, fixture).map_err(|error| Failure::usage(error.to_string(), "see the log"))
+    Ok(replay(engine, snapshot, fixture)?)
 }
 
 fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut redactor: Option<&mut Redactor>) -> String {
