@@ -31,6 +31,8 @@ const ENGINE: &[&str] = &[
     "dialogue",
     "replay",
     "forecast",
+    "review",
+    "lesson",
 ];
 
 /// The server: what all need, the use cases, HTTP, and the assembly of all.
@@ -55,6 +57,7 @@ const SERVER: &[&str] = &[
     "channel",
     "user_data",
     "queries",
+    "console",
     "web",
     "assembly",
 ];

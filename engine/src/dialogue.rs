@@ -67,6 +67,11 @@ impl Engine {
         &self.scripting
     }
 
+    /// Where handlers reach the outside world.
+    pub fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+
     /// The same model and script engine with another host.
     pub fn with_host(&self, host: Arc<dyn Host>) -> Self {
         Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }

@@ -313,13 +313,14 @@ impl Event {
 }
 
 /// Explains a turn.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explain {
     /// The rule that decided, as text.
     pub rule: String,
     /// The likeliest intents, best first; empty if the message was not classified.
     pub candidates: Vec<Candidate>,
     /// The probability that the message is about anything the bot knows.
+    #[schema(required)]
     pub in_scope: Option<f32>,
     /// The nearest examples, nearest first.
     pub neighbours: Vec<NearExample>,
@@ -329,29 +330,32 @@ pub struct Explain {
     pub operations: u64,
     /// Fuel that plugins consumed.
     #[serde(default)]
+    #[schema(required)]
     pub fuel: u64,
 }
 
 /// An intent and its probability.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Candidate {
+    #[schema(value_type = String)]
     pub intent: IntentId,
     /// From 0 to 1; the probabilities of all intents sum to [`Explain::in_scope`].
     pub probability: f32,
 }
 
 /// An example near the message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NearExample {
     /// The example.
     pub text: String,
+    #[schema(value_type = String)]
     pub intent: IntentId,
     /// Cosine similarity of the centred vectors.
     pub similarity: f32,
 }
 
 /// Duration of each stage, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
     /// From text to vector.
     pub embed_us: u64,

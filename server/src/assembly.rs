@@ -26,6 +26,7 @@ use crate::{
     },
     channel::Channel,
     config::{Config, Rules, cores},
+    console::{Console, ConsoleParts},
     conversations::Conversations,
     dialogues::Dialogues,
     feeds::Feeds,
@@ -191,11 +192,19 @@ pub fn application(
     let google = GoogleSignIn::new(&config.google, Arc::clone(&clock));
     let (metrics, catalogs) = (Arc::new(metrics), versions.follower.catalogs());
     let parallel = config.limits.parallel_turns;
+    let limit = Duration::from_secs(config.hand_off.wait_seconds.into());
+    let console = ConsoleParts {
+        source: Arc::clone(&versions.source),
+        follower: Arc::clone(&versions.follower),
+        releases: Arc::clone(&versions.releases),
+        engine: Arc::clone(&engine),
+        folder: watches(config, rules).then(|| config.bot.clone()),
+    };
     let conversations =
         Conversations::new(engine, catalogs, stores.clone(), Arc::clone(&metrics), Arc::clone(&clock), parallel);
     let conversations = Arc::new(conversations);
-    let limit = Duration::from_secs(config.hand_off.wait_seconds.into());
     Ok(App {
+        console: Console::new(console, stores.clone()),
         channel: Channel::new(Arc::clone(&accounts), Arc::clone(&conversations)),
         feeds: Feeds::new(Arc::clone(&conversations), stores.clone(), Arc::clone(&clock)),
         hand_offs: HandOffs::new(Arc::clone(&conversations), stores, clock, limit),

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use banter_stores::{
-    AuditEntry, DialogueId, HistoryEntry, Lease, Place, Stores, UserId, WaitingDialogue, clock::SharedClock,
+    AuditEntry, DialogueId, HistoryEntry, Listed, Millis, Place, Stores, UserId, WaitingDialogue, clock::SharedClock,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -16,6 +16,9 @@ use crate::{
 
 /// Seconds of a lease.
 pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 1..=3_600;
+
+/// How long a person at the console has a dialogue, in milliseconds.
+const CLAIM: Millis = 10 * 60 * 1_000;
 
 pub struct HandOffs {
     conversations: Arc<Conversations>,
@@ -63,8 +66,52 @@ impl HandOffs {
     pub async fn waiting(&self, lease: Option<Duration>) -> Result<Vec<WaitingDialogue>, ConversationError> {
         let now = self.clock.now();
         let millis = |lease: Duration| i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-        let lease = lease.map(|lease| Lease { until: now.saturating_add(millis(lease)) });
-        Ok(self.stores.waiting.waiting(now, lease).await?)
+        let leased = |lease: Duration| Listed::Leased { until: now.saturating_add(millis(lease)) };
+        Ok(self.stores.waiting.waiting(now, lease.map_or(Listed::Free, leased)).await?)
+    }
+
+    /// All dialogues that wait, the oldest first, also those that somebody has.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn inbox(&self) -> Result<Vec<WaitingDialogue>, ConversationError> {
+        Ok(self.stores.waiting.waiting(self.clock.now(), Listed::All).await?)
+    }
+
+    /// Takes a dialogue for [`CLAIM`], so that nobody else works on it.
+    ///
+    /// # Errors
+    /// [`ConversationError::Claimed`], [`ConversationError::NothingWaits`], [`ConversationError::Store`].
+    pub async fn claim(&self, dialogue: DialogueId) -> Result<Millis, ConversationError> {
+        let now = self.clock.now();
+        let until = now + CLAIM;
+        if self.stores.waiting.lease(dialogue, now, until).await? {
+            return Ok(until);
+        }
+        let waits = self.stores.turns.last(dialogue).await?.state.waits(now);
+        Err(if waits { ConversationError::Claimed } else { ConversationError::NothingWaits })
+    }
+
+    /// Lets others take a dialogue.
+    ///
+    /// # Errors
+    /// [`ConversationError::Store`].
+    pub async fn release(&self, dialogue: DialogueId) -> Result<(), ConversationError> {
+        Ok(self.stores.waiting.end_lease(dialogue).await?)
+    }
+
+    /// Like [`HandOffs::answer`], by somebody who knows the dialogue and not its user.
+    ///
+    /// # Errors
+    /// Those of [`HandOffs::answer`].
+    pub async fn answer_in(
+        &self,
+        dialogue: DialogueId,
+        answer: OutsideAnswer<'_>,
+        idempotency: Option<(String, [u8; 32])>,
+    ) -> Result<(), ConversationError> {
+        let owner = self.stores.dialogues.owner(dialogue).await?;
+        self.answer(owner.ok_or(ConversationError::UnknownDialogue)?, dialogue, answer, idempotency).await
     }
 
     /// Stores an answer from outside, and wakes the request that waits for it, on whichever server it does. An

@@ -7,6 +7,7 @@ pub mod assembly;
 pub mod catalogs;
 pub mod channel;
 pub mod config;
+pub mod console;
 pub mod conversations;
 pub mod dialogues;
 pub mod feeds;

@@ -37,21 +37,52 @@ pub struct WaitingDialogue {
     pub dialogue: DialogueId,
     /// Until when it waits; different for each hand-off of a dialogue.
     pub until: Millis,
+    /// Until when somebody has it; 0 if nobody ever had.
+    pub leased_until: Millis,
     /// The message that was handed off, then what the user has said since, at most [`LATER_TEXTS`].
     pub texts: Vec<String>,
 }
 
-/// A lease, so that two workers do not answer the same dialogue.
+/// Which of the dialogues that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pub until: Millis,
+pub enum Listed {
+    /// Also those that somebody has.
+    All,
+    /// Those that nobody has.
+    Free,
+    /// Those that nobody has; the caller has them until then, so that two workers do not answer the same dialogue.
+    Leased { until: Millis },
+}
+
+impl Listed {
+    /// The greatest end of a lease that is listed.
+    pub(crate) fn latest_lease(self, now: Millis) -> Millis {
+        match self {
+            Self::All => Millis::MAX,
+            Self::Free | Self::Leased { .. } => now,
+        }
+    }
+
+    /// The lease that the caller takes.
+    pub(crate) fn lease(self) -> Option<Millis> {
+        match self {
+            Self::Leased { until } => Some(until),
+            Self::All | Self::Free => None,
+        }
+    }
 }
 
 #[async_trait]
 pub trait WaitingTurns: Send + Sync {
-    /// At most [`WAITING_AT_ONCE`] dialogues that wait at `now`, in the order in which they were handed off, without
-    /// those that are leased. With a lease, each is leased to one caller.
-    async fn waiting(&self, now: Millis, lease: Option<Lease>) -> Result<Vec<WaitingDialogue>, StoreError>;
+    /// At most [`WAITING_AT_ONCE`] dialogues that wait at `now`, in the order in which they were handed off. Each is
+    /// leased to one caller.
+    async fn waiting(&self, now: Millis, listed: Listed) -> Result<Vec<WaitingDialogue>, StoreError>;
+
+    /// Leases a dialogue that waits at `now`. Returns `false` if somebody has it, or if it does not wait.
+    async fn lease(&self, dialogue: DialogueId, now: Millis, until: Millis) -> Result<bool, StoreError>;
+
+    /// Ends the lease of a dialogue. Does nothing if there is none.
+    async fn end_lease(&self, dialogue: DialogueId) -> Result<(), StoreError>;
 
     /// The first turn of a dialogue after turn `seq` that ended a hand-off. An answer has a response and no text.
     async fn ending_after(&self, dialogue: DialogueId, seq: i64) -> Result<Option<HistoryEntry>, StoreError>;

@@ -296,25 +296,10 @@ fn stored(
     }
     Ok(Said {
         name: named(common, "a dialogue from the stores"),
-        messages: utterances(turns),
+        messages: Utterance::of(turns.iter().map(|turn| (turn.created_at, turn.text.as_str(), turn.response.as_str()))),
         slots: turns.iter().flat_map(|turn| names(&turn.state)).collect(),
         seed: 0,
     })
-}
-
-/// What the user said. An answer from outside is a turn without a message; it goes before the next message.
-fn utterances(turns: &[NewTurn]) -> Vec<Utterance> {
-    let mut answered = None;
-    let mut all = Vec::new();
-    for turn in turns {
-        if turn.text.is_empty() {
-            answered = Some(turn.response.clone());
-            continue;
-        }
-        let at = jiff::Timestamp::from_millisecond(turn.created_at).ok();
-        all.push(Utterance { text: turn.text.clone(), at, answered: answered.take() });
-    }
-    all
 }
 
 async fn all_turns(stores: &Stores, user: UserId, dialogue: Option<i64>) -> Result<Vec<NewTurn>, Failure> {

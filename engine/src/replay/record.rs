@@ -69,6 +69,24 @@ pub struct Utterance {
     pub answered: Option<String>,
 }
 
+impl Utterance {
+    /// What the user said in turns, each with its time in milliseconds since 1970, its message and its response. An
+    /// answer from outside is a turn without a message; it goes before the next message.
+    pub fn of<'a>(turns: impl Iterator<Item = (i64, &'a str, &'a str)>) -> Vec<Self> {
+        let mut answered = None;
+        let mut all = Vec::new();
+        for (at, text, response) in turns {
+            if text.is_empty() {
+                answered = Some(response.to_owned());
+                continue;
+            }
+            let at = Timestamp::from_millisecond(at).ok();
+            all.push(Self { text: text.to_owned(), at, answered: answered.take() });
+        }
+        all
+    }
+}
+
 /// The pages that handlers fetched, by URL.
 pub type Pages = BTreeMap<String, Result<HttpAnswer, String>>;
 

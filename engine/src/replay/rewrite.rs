@@ -36,6 +36,26 @@ pub fn rewrite(file: &str, text: &str, replacements: &[(String, Value)]) -> Opti
     (Document::parse(file, out.as_bytes()).ok()?.value == wanted).then_some(out)
 }
 
+/// Adds a text at the end of the list at a JSON pointer and changes nothing else. Returns `None` if that is impossible:
+/// there is no such list, or it is empty or shared through an alias.
+pub fn append(file: &str, text: &str, pointer: &str, item: &str) -> Option<String> {
+    let document = Document::parse(file, text.as_bytes()).ok()?;
+    let (mark, body) = text.split_at(text.len() - text.strip_prefix('\u{FEFF}').unwrap_or(text).len());
+    let last = document.value.pointer(pointer)?.as_array()?.len().checked_sub(1)?;
+    let extent = document.extent(&format!("{pointer}/{last}"), body)?;
+    let line = body.get(..extent.start)?.rfind('\n').map_or(0, |end| end + 1);
+    let before = body.get(line..extent.start)?;
+    let item_text = Value::from(item).to_string();
+    let added = match before.trim_start().strip_prefix('-') {
+        Some(gap) if gap.trim().is_empty() => format!("\n{before}{item_text}"),
+        _ => format!(", {item_text}"),
+    };
+    let out = format!("{mark}{}{added}{}", body.get(..extent.end)?, body.get(extent.end..)?);
+    let mut wanted = document.value.clone();
+    wanted.pointer_mut(pointer)?.as_array_mut()?.push(item.into());
+    (Document::parse(file, out.as_bytes()).ok()?.value == wanted).then_some(out)
+}
+
 /// Whether a value contains a comment: a `#` after white space, outside quotes and block scalars.
 fn has_comment(value: &str) -> bool {
     let in_line = |line: &str| {
@@ -115,6 +135,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_list_grows_at_its_end() {
+        for (text, expected) in [
+            ("a:\n  en: [x, y] # two\nb: 1\n", Some("a:\n  en: [x, y, \"new: one\"] # two\nb: 1\n")),
+            (
+                "a:\n  en:\n    - x\n    - 'y' # last\n  ru: [z]\n",
+                Some("a:\n  en:\n    - x\n    - 'y'\n    - \"new: one\" # last\n  ru: [z]\n"),
+            ),
+            ("a: { en: [\n  x,\n  y\n] }\n", Some("a: { en: [\n  x,\n  y, \"new: one\"\n] }\n")),
+            ("\u{FEFF}a: { en: [x] }", Some("\u{FEFF}a: { en: [x, \"new: one\"] }")),
+            ("a: { en: [] }", None),
+            ("a: { ru: [x] }", None),
+            ("a: { en: x }", None),
+        ] {
+            assert_eq!(append("f.yaml", text, "/a/en", "new: one").as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn only_the_value_changes() {

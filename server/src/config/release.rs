@@ -1,6 +1,7 @@
 //! Settings of the keys that may change the bot, and of how new versions are published.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use banter_stores::secret::Secret;
 
@@ -26,20 +27,20 @@ pub struct AdminKey {
 }
 
 /// What an administrator may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// View versions, differences and servers.
+    /// View versions, differences, servers, numbers, and conversations without personal data.
     Read,
     /// Upload, try and publish versions.
     Publish,
     /// Activate stored versions, roll back, and start and end canaries.
     Activate,
-    /// Read users' utterances in forecasts.
+    /// Read what users say: in forecasts, and at the console with personal data.
     Utterances,
     /// Read the audit log.
     Audit,
-    /// Give dialogues that are handed off back to the bot.
+    /// Answer in dialogues that are handed off, and give them back to the bot.
     Answer,
 }
 

@@ -29,6 +29,9 @@ pub enum ConversationError {
     /// The dialogue is not handed off.
     #[error("the dialogue does not wait for an answer")]
     NothingWaits,
+    /// Somebody else is about to answer in the dialogue.
+    #[error("somebody else has the dialogue")]
+    Claimed,
     /// Nobody has answered in time. A repeat waits again.
     #[error("nobody has answered in time")]
     NoAnswer,

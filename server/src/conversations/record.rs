@@ -60,6 +60,9 @@ fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::E
         "events": serde_json::to_value(&turn.events)?,
         "catalogue_version": turn.catalogue_version,
         "latency_ms": latency.as_secs_f64() * 1e3,
+        // Why it was answered so, for the console.
+        "explain": serde_json::to_value(&turn.explain)?,
+        "timings": serde_json::to_value(turn.timings)?,
     }))
 }
 

@@ -2,6 +2,10 @@
 
 /// A message, and what it says in Russian.
 const MESSAGES: &[(&str, &str)] = &[
+    (
+        "what was taught is published, but not written into the bot's folder",
+        "новый пример опубликован, но не записан в папку бота",
+    ),
     ("a store does not respond", "хранилище не отвечает"),
     ("internal error", "внутренняя ошибка"),
     ("a user could not be created", "не удалось создать пользователя"),

@@ -1,6 +1,7 @@
 //! One module for each HTTP API: its routes and its wire types.
 
 pub mod admin;
+pub mod console;
 pub mod dialogues;
 pub mod messages;
 pub mod rasa;
@@ -11,8 +12,16 @@ use rocket::Route;
 
 /// All routes.
 pub fn all() -> Vec<Route> {
-    [messages::routes(), dialogues::routes(), rasa::routes(), service::routes(), admin::routes(), visitors::routes()]
-        .concat()
+    [
+        messages::routes(),
+        dialogues::routes(),
+        rasa::routes(),
+        service::routes(),
+        admin::routes(),
+        console::routes(),
+        visitors::routes(),
+    ]
+    .concat()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use super::apis::{admin, dialogues, messages, rasa, service, visitors};
+use super::apis::{admin, console, dialogues, messages, rasa, service, visitors};
 
 /// What all APIs share.
 #[derive(OpenApi)]
@@ -26,6 +26,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         rasa::ApiDescription::openapi(),
         admin::ApiDescription::openapi(),
         service::ApiDescription::openapi(),
+        console::ApiDescription::openapi(),
         visitors::ApiDescription::openapi(),
     ];
     let mut document = Shared::openapi();

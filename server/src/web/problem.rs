@@ -1,6 +1,7 @@
 //! Errors as problem documents (RFC 9457). Each use case has its own table from its errors to documents.
 
 mod accounts;
+mod console;
 mod conversations;
 mod dialogues;
 mod google;

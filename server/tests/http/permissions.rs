@@ -116,6 +116,26 @@ fn of_visitors() -> Vec<Row> {
     ]
 }
 
+/// What the console asks for.
+fn of_console() -> Vec<Row> {
+    let admins = [401, 403, 403, 200, 200, 401, 401];
+    let with = |status: u16| admins.map(|usual| if usual == 200 { status } else { usual });
+    let lesson = json!({ "intent": "greet", "language": "en", "example": "hi", "said": "hi", "dry_run": true });
+    vec![
+        ("GET", "/admin/me", json!(null), admins),
+        ("GET", "/admin/conversations", json!(null), admins),
+        ("GET", "/admin/conversations/{id}", json!(null), with(404)),
+        ("GET", "/admin/conversations/{id}/fixture", json!(null), with(404)),
+        ("GET", "/admin/review", json!(null), admins),
+        ("POST", "/admin/examples", lesson, admins),
+        ("GET", "/admin/inbox", json!(null), admins),
+        ("POST", "/admin/inbox/{id}/claim", json!({}), with(404)),
+        ("POST", "/admin/inbox/{id}/release", json!({}), with(404)),
+        ("POST", "/admin/inbox/{id}/answer", json!({ "text": "hi" }), with(404)),
+        ("GET", "/admin/numbers", json!(null), admins),
+    ]
+}
+
 /// An administrator may, but there is nothing to do.
 fn unchanged(status: u16) -> u16 {
     if status == 200 { 409 } else { status }
@@ -143,10 +163,14 @@ async fn every_route_knows_who_may_use_it() {
     let versions = server.get("/admin/versions", &[("X-Admin-Key", &key)]).await;
     let version = versions.body["versions"][0]["id"].as_str().unwrap().to_owned();
 
-    let table = [of_visitors(), table(dialog, &version)].concat();
+    let table = [of_visitors(), of_console(), table(dialog, &version)].concat();
     for (method, path, body, expected) in &table {
         let id = if path.starts_with("/admin") { version.clone() } else { dialog.to_string() };
-        let query = if *path == "/admin/diff" { format!("?from={version}&to={version}") } else { String::new() };
+        let query = match *path {
+            "/admin/diff" => format!("?from={version}&to={version}"),
+            "/admin/numbers" => "?since=0&until=9000&step=1000".to_owned(),
+            _ => String::new(),
+        };
         let asked = format!("{}{query}", path.replace("{id}", &id));
         for (caller, expected) in CALLERS.into_iter().zip(expected) {
             let header = match caller {

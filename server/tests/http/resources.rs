@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod console;
 pub mod contract;
 mod dialogues;
 mod errors;

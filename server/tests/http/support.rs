@@ -136,6 +136,8 @@ pub async fn server_with(rules: Rules, change: impl FnOnce(&mut Config)) -> Serv
     config.auth.secret = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()).into());
     config.health.key = Some(Secret::new("health".to_owned()).into());
     config.auth.logins_per_email = 6;
+    // The folder of the configuration is not the test's bot.
+    config.reload.watch = Some(false);
     if crate::EXTERNAL {
         config.stores = services::fresh().await;
     }

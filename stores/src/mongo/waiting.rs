@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, Document, doc};
 use super::{MongoStore, document::*};
 use crate::{
     DialogueId, HistoryEntry, Millis, NewTurn, StoreError, UserId,
-    waiting::{LATER_TEXTS, Lease, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
+    waiting::{LATER_TEXTS, Listed, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
 };
 
 /// Leases written at a time.
@@ -17,9 +17,9 @@ const LEASES_AT_ONCE: usize = 8;
 
 #[async_trait]
 impl WaitingTurns for MongoStore {
-    async fn waiting(&self, now: Millis, lease: Option<Lease>) -> Result<Vec<WaitingDialogue>, StoreError> {
+    async fn waiting(&self, now: Millis, listed: Listed) -> Result<Vec<WaitingDialogue>, StoreError> {
         let marked: Vec<Document> =
-            self.ask(async { self.turns.aggregate(marked_turns(now)).await?.try_collect().await }).await?;
+            self.ask(async { self.turns.aggregate(marked_turns(now, listed)).await?.try_collect().await }).await?;
         let mut waiting = Vec::with_capacity(marked.len());
         for turn in marked {
             match turn.get_array("ending").is_ok_and(Vec::is_empty) {
@@ -27,16 +27,31 @@ impl WaitingTurns for MongoStore {
                 false => self.stop_waiting(&turn).await?,
             }
         }
-        if let Some(lease) = lease {
+        if let Some(until) = listed.lease() {
             // A few at a time: each is a write that a majority acknowledges.
             let mut taken = Vec::with_capacity(waiting.len());
             for some in waiting.chunks(LEASES_AT_ONCE) {
-                taken.extend(try_join_all(some.iter().map(|turn| self.take(turn, now, lease))).await?);
+                taken.extend(try_join_all(some.iter().map(|turn| self.take(turn, now, until))).await?);
             }
             let mut taken = taken.into_iter();
             waiting.retain(|_| taken.next().unwrap_or(false));
         }
         waiting.iter().map(dialogue).collect()
+    }
+
+    async fn lease(&self, dialogue: DialogueId, now: Millis, until: Millis) -> Result<bool, StoreError> {
+        let free = doc! {
+            "dialog_id": dialogue.0, "waits.until": { "$gt": now }, "waits.leased_until": { "$lte": now },
+        };
+        let leased = doc! { "$set": { "waits.leased_until": until } };
+        let updated = self.ask(async { self.turns.update_one(free, leased).await }).await?;
+        Ok(updated.matched_count == 1)
+    }
+
+    async fn end_lease(&self, dialogue: DialogueId) -> Result<(), StoreError> {
+        let waiting = doc! { "dialog_id": dialogue.0, WAITS: { "$exists": true } };
+        let free = doc! { "$set": { "waits.leased_until": 0_i64 } };
+        self.ask(async { self.turns.update_many(waiting, free).await }).await.map(drop)
     }
 
     async fn ending_after(&self, dialogue: DialogueId, seq: i64) -> Result<Option<HistoryEntry>, StoreError> {
@@ -67,10 +82,10 @@ impl MongoStore {
     }
 
     /// Leases a turn, unless somebody else has it.
-    async fn take(&self, turn: &Document, now: Millis, lease: Lease) -> Result<bool, StoreError> {
+    async fn take(&self, turn: &Document, now: Millis, until: Millis) -> Result<bool, StoreError> {
         let free =
             doc! { "_id": turn.get("_id"), "waits.until": { "$gt": now }, "waits.leased_until": { "$lte": now } };
-        let leased = doc! { "$set": { "waits.leased_until": lease.until } };
+        let leased = doc! { "$set": { "waits.leased_until": until } };
         let updated = self.ask(async { self.turns.update_one(free, leased).await }).await?;
         Ok(updated.matched_count == 1)
     }
@@ -85,13 +100,14 @@ fn dialogue(turn: &Document) -> Result<WaitingDialogue, StoreError> {
         user: UserId(integer(turn, "user_id")?),
         dialogue: DialogueId(integer(turn, "dialog_id")?),
         until: integer(waits, "until")?,
+        leased_until: integer(waits, "leased_until")?,
         texts: texts.collect::<Result<_, _>>()?,
     })
 }
 
 /// The turns with a mark, the oldest first, each with the newest messages after it, and with the turn that ended the
 /// hand-off, if there is one.
-fn marked_turns(now: Millis) -> [Document; 6] {
+fn marked_turns(now: Millis, listed: Listed) -> [Document; 6] {
     let after = || {
         doc! { "$expr": { "$and": [{ "$eq": ["$dialog_id", "$$dialogue"] }, { "$gt": ["$seq", "$$seq"] }] } }
     };
@@ -111,7 +127,9 @@ fn marked_turns(now: Millis) -> [Document; 6] {
         } }
     };
     [
-        doc! { "$match": { "waits.until": { "$gt": now }, "waits.leased_until": { "$lte": now } } },
+        doc! { "$match": {
+            "waits.until": { "$gt": now }, "waits.leased_until": { "$lte": listed.latest_lease(now) },
+        } },
         doc! { "$sort": { "at": 1 } },
         doc! { "$limit": WAITING_AT_ONCE as i64 },
         doc! { "$project": { "user_id": 1, "dialog_id": 1, "seq": 1, "text": 1, WAITS: 1 } },

@@ -345,10 +345,13 @@ mod tests {
         check(&connection, FIND_ANSWER, "turns_by_idempotency_key");
         check(&connection, OF_DIALOGUE, "(dialog_id=? AND seq>?)");
         check(&connection, END_EARLIER, "turns_that_wait");
+        for sql in [waiting::LEASE_ONE, waiting::END_LEASE] {
+            check(&connection, sql, "turns_that_wait");
+        }
         check(&connection, waiting::LATER, "(dialog_id=? AND seq>?)");
         check(&connection, waiting::ENDING, "(dialog_id=? AND seq>?)");
         let plan = format!("EXPLAIN QUERY PLAN {}", waiting::WAITING);
-        let step: String = connection.query_row(&plan, rusqlite::params![1, 1], |row| row.get(3)).unwrap();
+        let step: String = connection.query_row(&plan, rusqlite::params![1, 1, 1], |row| row.get(3)).unwrap();
         assert!(step.contains("USING INDEX turns_that_wait"), "only turns that wait are read: {step}");
     }
 }

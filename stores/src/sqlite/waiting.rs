@@ -6,12 +6,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::SqliteStore;
 use crate::{
     DialogueId, HistoryEntry, Millis, StoreError, UserId,
-    waiting::{LATER_TEXTS, Lease, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
+    waiting::{LATER_TEXTS, Listed, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
 };
 
 /// `+position`: the few turns that wait are sorted, so that the index over them is used.
-pub(super) const WAITING: &str = "SELECT position, user_id, dialog_id, seq, waits_until, text FROM turns
-     WHERE waits_until > ?1 AND COALESCE(leased_until, 0) <= ?1 ORDER BY +position LIMIT ?2";
+pub(super) const WAITING: &str =
+    "SELECT position, user_id, dialog_id, seq, waits_until, text, COALESCE(leased_until, 0)
+     FROM turns WHERE waits_until > ?1 AND COALESCE(leased_until, 0) <= ?3 ORDER BY +position LIMIT ?2";
+pub(super) const LEASE_ONE: &str = "UPDATE turns SET leased_until = ?3
+     WHERE dialog_id = ?1 AND waits_until > ?2 AND COALESCE(leased_until, 0) <= ?2";
+pub(super) const END_LEASE: &str =
+    "UPDATE turns SET leased_until = NULL WHERE dialog_id = ? AND waits_until IS NOT NULL";
 const LEASE: &str = "UPDATE turns SET leased_until = ? WHERE position = ?";
 /// Nobody has come back to these dialogues since their time was over.
 const FORGET_EXPIRED: &str = "UPDATE turns SET waits_until = NULL WHERE waits_until <= ?";
@@ -22,12 +27,24 @@ pub(super) const ENDING: &str = "SELECT id, text, response FROM turns
 
 #[async_trait]
 impl WaitingTurns for SqliteStore {
-    async fn waiting(&self, now: Millis, lease: Option<Lease>) -> Result<Vec<WaitingDialogue>, StoreError> {
-        match lease {
-            None => self.read(move |connection| list(connection, now, None)).await,
+    async fn waiting(&self, now: Millis, listed: Listed) -> Result<Vec<WaitingDialogue>, StoreError> {
+        match listed {
+            Listed::All | Listed::Free => self.read(move |connection| list(connection, now, listed)).await,
             // One connection writes, so no two callers lease the same turn.
-            Some(lease) => self.write(move |connection| list(connection, now, Some(lease))).await,
+            Listed::Leased { .. } => self.write(move |connection| list(connection, now, listed)).await,
         }
+    }
+
+    async fn lease(&self, dialogue: DialogueId, now: Millis, until: Millis) -> Result<bool, StoreError> {
+        let lease = move |connection: &Connection| {
+            let leased = connection.prepare_cached(LEASE_ONE)?.execute(params![dialogue.0, now, until])?;
+            Ok(leased > 0)
+        };
+        self.write(lease).await
+    }
+
+    async fn end_lease(&self, dialogue: DialogueId) -> Result<(), StoreError> {
+        self.write(move |connection| connection.prepare_cached(END_LEASE)?.execute([dialogue.0]).map(drop)).await
     }
 
     async fn ending_after(&self, dialogue: DialogueId, seq: i64) -> Result<Option<HistoryEntry>, StoreError> {
@@ -41,16 +58,17 @@ impl WaitingTurns for SqliteStore {
     }
 }
 
-fn list(connection: &Connection, now: Millis, lease: Option<Lease>) -> rusqlite::Result<Vec<WaitingDialogue>> {
+fn list(connection: &Connection, now: Millis, listed: Listed) -> rusqlite::Result<Vec<WaitingDialogue>> {
+    let lease = listed.lease();
     if lease.is_some() {
         connection.prepare_cached(FORGET_EXPIRED)?.execute([now])?;
     }
     let mut waiting = connection.prepare_cached(WAITING)?;
-    let turns = waiting.query_map(params![now, WAITING_AT_ONCE as i64], Marked::read)?;
+    let turns = waiting.query_map(params![now, WAITING_AT_ONCE as i64, listed.latest_lease(now)], Marked::read)?;
     let turns = turns.collect::<rusqlite::Result<Vec<_>>>()?;
     let dialogue = |turn: Marked| {
-        if let Some(lease) = lease {
-            connection.prepare_cached(LEASE)?.execute(params![lease.until, turn.position])?;
+        if let Some(until) = lease {
+            connection.prepare_cached(LEASE)?.execute(params![until, turn.position])?;
         }
         let mut later = connection.prepare_cached(LATER)?;
         let later = later.query_map(params![turn.dialogue, turn.seq, LATER_TEXTS as i64], |row| row.get(0))?;
@@ -58,7 +76,7 @@ fn list(connection: &Connection, now: Millis, lease: Option<Lease>) -> rusqlite:
         texts.push(turn.text);
         texts.reverse();
         let (user, dialogue) = (UserId(turn.user), DialogueId(turn.dialogue));
-        Ok(WaitingDialogue { user, dialogue, until: turn.until, texts })
+        Ok(WaitingDialogue { user, dialogue, until: turn.until, leased_until: turn.leased_until, texts })
     };
     turns.into_iter().map(dialogue).collect()
 }
@@ -71,6 +89,7 @@ struct Marked {
     seq: i64,
     until: i64,
     text: String,
+    leased_until: i64,
 }
 
 impl Marked {
@@ -83,6 +102,7 @@ impl Marked {
             seq: row.get(3)?,
             until: row.get(4)?,
             text: row.get(5)?,
+            leased_until: row.get(6)?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Turns that wait for an answer from outside.
 
 use banter_stores::{
-    Appended, DialogueId, HandOffChange, HistoryQuery, Lease, Millis, NewTurn, Place, Provider, Stores, UserId,
+    Appended, DialogueId, HandOffChange, HistoryQuery, Listed, Millis, NewTurn, Place, Provider, Stores, UserId,
     WaitingDialogue,
 };
 use mongodb::bson::{Document, doc};
@@ -37,31 +37,42 @@ const UNCHANGED: HandOffChange = HandOffChange { waits_until: None, ends_earlier
 const ENDS: HandOffChange = HandOffChange { waits_until: None, ends_earlier: true };
 
 async fn listed_and_leased(stores: &Stores, user: UserId, first: DialogueId, second: DialogueId) {
-    let list = async |now, lease| stores.waiting.waiting(now, lease).await.unwrap();
+    use Listed::Free;
+    let list = async |now, listed| stores.waiting.waiting(now, listed).await.unwrap();
     let one = |dialogue, until, texts: &[&str]| WaitingDialogue {
         user,
         dialogue,
         until,
+        leased_until: 0,
         texts: texts.iter().map(|text| (*text).to_owned()).collect(),
     };
-    assert_eq!(list(0, None).await, []);
+    assert_eq!(list(0, Free).await, []);
     store(stores, changing(user, second, 1, "help", waits(1_000))).await;
     let mut keyed = changing(user, first, 1, "a person", waits(2_000));
     keyed.idempotency = Some(("waits".to_owned(), [9; 32]));
     store(stores, keyed).await;
     store(stores, changing(user, second, 2, "are you there", UNCHANGED)).await;
     let both = [one(second, 1_000, &["help", "are you there"]), one(first, 2_000, &["a person"])];
-    assert_eq!(list(999, None).await, both, "the oldest first, with what was said since");
-    assert_eq!(list(1_000, None).await, both[1..], "the first one's time is over");
-    assert_eq!(list(2_000, None).await, []);
+    assert_eq!(list(999, Free).await, both, "the oldest first, with what was said since");
+    assert_eq!(list(1_000, Free).await, both[1..], "the first one's time is over");
+    assert_eq!(list(2_000, Free).await, []);
 
-    let lease = Some(Lease { until: 50 });
+    let lease = Listed::Leased { until: 50 };
     let leased = futures::future::join_all((0..6).map(|_| list(20, lease))).await;
     let mut leased: Vec<WaitingDialogue> = leased.into_iter().flatten().collect();
     leased.sort_by_key(|waiting| waiting.dialogue != second);
     assert_eq!(leased, both, "each is leased once, whatever races");
-    assert_eq!(list(49, None).await, []);
-    assert_eq!(list(50, None).await, both, "the lease is over");
+    assert_eq!(list(49, Free).await, []);
+    let after = both.map(|waiting| WaitingDialogue { leased_until: 50, ..waiting });
+    assert_eq!(list(49, Listed::All).await, after, "they are there for whoever asks for all");
+    assert_eq!(list(50, Free).await, after, "the lease is over");
+
+    let leases = futures::future::join_all((0..6).map(|_| stores.waiting.lease(second, 60, 90))).await;
+    assert_eq!(leases.into_iter().filter(|leased| *leased.as_ref().unwrap()).count(), 1, "one gets it");
+    assert_eq!(list(60, Free).await, after[1..]);
+    stores.waiting.end_lease(second).await.unwrap();
+    assert_eq!(list(60, Free).await.len(), 2);
+    assert!(!stores.waiting.lease(second, 1_000, 2_000).await.unwrap(), "it waits no longer");
 }
 
 async fn answered(stores: &Stores, user: UserId, dialogue: DialogueId) {
@@ -75,7 +86,7 @@ async fn answered(stores: &Stores, user: UserId, dialogue: DialogueId) {
     store(stores, changing(user, dialogue, 3, "again", waits(5_000))).await;
     let ending = stores.waiting.ending_after(dialogue, 1).await.unwrap().unwrap();
     assert_eq!((ending.text.as_str(), ending.response.as_str()), ("", "I am Olga"));
-    let waiting = stores.waiting.waiting(60, None).await.unwrap();
+    let waiting = stores.waiting.waiting(60, Listed::Free).await.unwrap();
     let of_dialogue: Vec<_> = waiting.iter().filter(|waiting| waiting.dialogue == dialogue).collect();
     assert_eq!(of_dialogue.len(), 1, "the answered turn waits no longer");
     assert_eq!(of_dialogue[0].texts, ["again"]);
@@ -114,7 +125,7 @@ async fn a_mark_that_is_left_behind_is_removed() {
         .update_one(doc! { "seq": 1_i64 }, doc! { "$set": { "waits": { "until": 100_i64, "leased_until": 0_i64 } } })
         .await
         .unwrap();
-    assert_eq!(stores.waiting.waiting(5, None).await.unwrap(), []);
+    assert_eq!(stores.waiting.waiting(5, Listed::Free).await.unwrap(), []);
     assert_eq!(turns.count_documents(doc! { "waits": { "$exists": true } }).await.unwrap(), 0);
     backend.close().await;
 }

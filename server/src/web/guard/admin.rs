@@ -74,6 +74,30 @@ impl<S> Admin<S> {
     }
 }
 
+/// An administrator with any scopes.
+pub struct AnyAdmin {
+    pub actor: Actor,
+    pub scopes: Vec<Scope>,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for AnyAdmin {
+    type Error = Problem;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Problem> {
+        match find(request).instrument(Trace::of(request).span()).await {
+            Ok((actor, scopes)) => Outcome::Success(Self { actor, scopes }),
+            Err(error) => Outcome::Error(refuse(request, error)),
+        }
+    }
+}
+
+impl IntoResponses for AnyAdmin {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        Admin::<Read>::responses()
+    }
+}
+
 #[rocket::async_trait]
 impl<'r, S: Needs> FromRequest<'r> for Admin<S> {
     type Error = Problem;

@@ -46,6 +46,9 @@ impl From<ConversationError> for Problem {
                 "This dialogue does not wait for an answer.",
                 "Этот диалог не ждёт ответа.",
             ),
+            ConversationError::Claimed => {
+                Self::new(409, "claimed", "Somebody else is answering here.", "Здесь уже отвечает другой сотрудник.")
+            }
             ConversationError::NoAnswer => Self::new(
                 504,
                 "no_answer",
