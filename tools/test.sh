@@ -140,6 +140,7 @@ trap '[ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || true; services/s
 trap end INT TERM HUP
 
 step "runtime and model" tools/setup.sh --build
+step "pages" tools/frontend.sh ${CI:+--required}
 step "scripts" check_shell
 step "python" check_python
 step "deployment" check_deploy
@@ -154,6 +155,7 @@ step "faults" cargo test --quiet --workspace --locked --test faults -- --nocaptu
 step "API" check_api
 step "demo bot" "$banter" check --data-dir .cache/check ${CI:+--deny-warnings}
 step "its fixtures" replay_demo
+step "pages in a browser" env PROGRAM="$banter" tools/browser_tests.sh
 step "mutations" "$banter" replay --data-dir .cache/check --mutate 200 --seed 1 --at-least 90
 
 printf '\n== time\n'

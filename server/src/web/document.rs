@@ -92,6 +92,19 @@ fn meaning(status: u16) -> &'static str {
 mod tests {
     use std::{fs, path::Path};
 
+    /// Generators of clients name their functions by it.
+    #[test]
+    fn each_operation_has_a_name_of_its_own() {
+        let document: serde_json::Value = serde_json::from_str(super::json().unwrap()).unwrap();
+        let operations =
+            document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+        let mut names: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all, "{names:?}");
+    }
+
     /// The front end takes its types from a copy, so that it can be built before the server.
     #[test]
     fn the_front_end_knows_this_api() {

@@ -61,6 +61,7 @@ struct Administrator {
 
 /// Show who is at the console, and what they may do.
 #[utoipa::path(
+    operation_id = "administrator",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "The administrator", body = Administrator), AnyAdmin),

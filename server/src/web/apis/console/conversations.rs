@@ -95,6 +95,7 @@ fn wanted(request: &Request<'_>) -> Result<Wanted, RequestError> {
 ///
 /// Needs the scope `read`. Personal data is masked without the scope `utterances`.
 #[utoipa::path(
+    operation_id = "search_conversations",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(
@@ -126,6 +127,7 @@ pub async fn search(
 ///
 /// Needs the scope `read`. Personal data is masked without the scope `utterances`.
 #[utoipa::path(
+    operation_id = "read_conversation",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(
@@ -156,6 +158,7 @@ pub async fn read(
 ///
 /// Needs the scope `read`. Personal data is masked without the scope `utterances`.
 #[utoipa::path(
+    operation_id = "export_conversation",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(("id" = i64, Path, minimum = 1, description = "The dialogue")),

@@ -78,6 +78,7 @@ fn dialogue(id: &str) -> Result<DialogueId, ConversationError> {
 ///
 /// Needs the scope `answer`.
 #[utoipa::path(
+    operation_id = "list_inbox",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "The dialogues", body = Inbox), Admin<admin::Answer>),
@@ -96,6 +97,7 @@ pub async fn list(
 ///
 /// Needs the scope `answer`.
 #[utoipa::path(
+    operation_id = "claim_dialogue",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(("id" = i64, Path, minimum = 1, description = "The dialogue")),
@@ -116,6 +118,7 @@ pub async fn claim(
 ///
 /// Needs the scope `answer`.
 #[utoipa::path(
+    operation_id = "release_dialogue",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(("id" = i64, Path, minimum = 1, description = "The dialogue")),
@@ -137,6 +140,7 @@ pub async fn release(
 ///
 /// Needs the scope `answer`.
 #[utoipa::path(
+    operation_id = "answer_dialogue",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(IdempotencyKey, ("id" = i64, Path, minimum = 1, description = "The dialogue")),

@@ -58,6 +58,7 @@ pub struct TeachResponse {
 ///
 /// Needs the scope `read`. Personal data is masked without the scope `utterances`.
 #[utoipa::path(
+    operation_id = "review",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(("since" = Option<i64>, Query, minimum = 0, description = "Not older than this, in milliseconds since 1970")),
@@ -81,6 +82,7 @@ pub async fn list(
 ///
 /// Needs the scope `publish`. The texts of users in a forecast need `utterances` too.
 #[utoipa::path(
+    operation_id = "teach",
     tag = "console",
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     request_body = TeachRequest,

@@ -1,0 +1,23 @@
+/// Times and numbers in the language of the page.
+import { Refused } from '../../api/client';
+
+export function time(milliseconds: number): string {
+  return new Date(milliseconds).toLocaleString(document.documentElement.lang, { dateStyle: 'short', timeStyle: 'short' });
+}
+
+export function percent(share: number): string {
+  return share.toLocaleString(document.documentElement.lang, { style: 'percent', maximumFractionDigits: 1 });
+}
+
+export function milliseconds(value: number): string {
+  return `${value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} ms`;
+}
+
+/// The first digits of a version are enough to know it.
+export function short(version: string | null | undefined): string {
+  return (version ?? '').slice(0, 12);
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Refused ? error.message : String(error);
+}

@@ -1,0 +1,152 @@
+/// The console as administrators use it, beside the visitors whom it is about.
+import { readFileSync } from 'node:fs';
+
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { openBrowser, Visitor } from './browser';
+import { Server } from './server';
+
+let server: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  [server, browser] = await Promise.all([Server.start(), openBrowser()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.remove();
+});
+
+async function openChat(): Promise<Visitor> {
+  const visitor = await Visitor.open(browser, server.url);
+  await visitor.page.getByRole('button', { name: 'Chat without an account' }).click();
+  await visitor.page.getByRole('log').waitFor();
+  return visitor;
+}
+
+async function openConsole(section: string, options = {}): Promise<Visitor> {
+  const admin = await Visitor.open(browser, `${server.url}/console#/${section}`, options);
+  await admin.page.locator('input[type=password]').fill(server.adminKey());
+  await admin.page.keyboard.press('Enter');
+  await admin.page.locator('header nav').waitFor();
+  return admin;
+}
+
+async function say({ page }: Visitor, text: string, answer: string | RegExp): Promise<void> {
+  await page.getByRole('textbox', { name: 'Message' }).fill(text);
+  await page.keyboard.press('Enter');
+  await page.locator('.message .text', { hasText: answer }).last().waitFor();
+}
+
+const rows = (page: Page) => page.getByRole('list', { name: 'Conversations' }).getByRole('link');
+
+test('a wrong key opens nothing', async () => {
+  const admin = await Visitor.open(browser, `${server.url}/console`);
+  await admin.page.getByLabel('Administrator key').fill('guessed');
+  await admin.page.keyboard.press('Enter');
+  await admin.page.getByText('The key is missing or wrong.').waitFor();
+  await admin.checkAccess();
+  await admin.close();
+});
+
+test('conversations are searched, explained and exported', async () => {
+  const visitor = await openChat();
+  await say(visitor, 'where is my order', 'What is the order number?');
+  await say(visitor, 'A-1042', /on its way/);
+  await say(visitor, '<b onmouseover=alert(1)>как приготовить борщ</b>', /Простите|Не уверен/);
+  const admin = await openConsole('conversations');
+  const { page } = admin;
+  await expect.poll(() => rows(page).count()).toBe(3);
+  await page.getByLabel('Outcome').selectOption('unknown');
+  await page.getByRole('button', { name: 'Search' }).click();
+  await expect.poll(() => rows(page).count()).toBe(1);
+  expect(await rows(page).locator('strong').innerText()).toBe('<b onmouseover=alert(1)>как приготовить борщ</b>');
+  await page.getByLabel('Outcome').selectOption('');
+  await page.getByLabel('Said').fill('ON ITS WAY');
+  await page.keyboard.press('Enter');
+  await expect.poll(() => rows(page).locator('strong').allInnerTexts()).toEqual(['A-1042']);
+  await rows(page).first().click();
+  const detail = page.locator('.detail');
+  await detail.getByText('Nearest examples').first().waitFor();
+  await detail.getByText('order_status.rhai').first().waitFor();
+  await admin.checkAccess();
+  await admin.picture('console');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export as a fixture' }).click()]);
+  const fixture = readFileSync(await download.path(), 'utf8');
+  expect(fixture).toContain('user: A-1042');
+  expect(fixture).toContain('intent: order_status');
+  await Promise.all([visitor.close(), admin.close()]);
+});
+
+test('an unknown message becomes a published example, all by clicks', async () => {
+  const question = 'recommend me a book about dragons';
+  const visitor = await openChat();
+  await say(visitor, question, /did not get that|not sure/);
+  const admin = await openConsole('review');
+  const { page } = admin;
+  const item = page.locator('.groups li li', { hasText: question });
+  await item.getByRole('button', { name: 'Add to this intent…' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Intent').selectOption('product_availability');
+  await dialog.getByRole('button', { name: 'Show what would change' }).click();
+  await dialog.getByText(/fixtures pass/).waitFor({ timeout: 60_000 });
+  await admin.checkAccess();
+  await admin.picture('review');
+  await dialog.getByRole('button', { name: 'Publish' }).click();
+  await page.getByText('Published. The bot knows it now.').waitFor({ timeout: 60_000 });
+  await expect.poll(() => page.locator('.groups li li', { hasText: question }).count()).toBe(0);
+  await say(visitor, question, /Which product/);
+  await Promise.all([visitor.close(), admin.close()]);
+}, 180_000);
+
+test('a hand-off goes from the chat to the inbox and back, and one person has it', async () => {
+  const visitor = await openChat();
+  await say(visitor, 'I want to talk to a human', /A colleague will be with you/);
+  await visitor.page.getByText('A person has been asked.').waitFor();
+  await say(visitor, 'hello?', 'A colleague will answer you here.');
+  const [olga, ivan] = [await openConsole('inbox'), await openConsole('inbox')];
+  await ivan.page.getByRole('button', { name: 'Take it' }).waitFor();
+  await olga.page.getByRole('button', { name: 'Take it' }).click();
+  await olga.page.locator('.detail').getByText('hello?').waitFor();
+  await ivan.page.getByText('Somebody has it').waitFor();
+  await olga.checkAccess();
+  await olga.picture('inbox');
+  await olga.page.getByRole('textbox', { name: 'Answer' }).fill('Olga here: how can I help?');
+  await olga.page.getByRole('button', { name: 'Send the answer' }).click();
+  await visitor.page.getByText('Olga here: how can I help?').waitFor();
+  await expect.poll(() => visitor.page.getByText('A person has been asked.').count()).toBe(0);
+  await olga.page.getByText('Nobody waits.').waitFor();
+  await say(visitor, 'where is my order', 'What is the order number?');
+  // Given back without an answer.
+  await say(visitor, 'cancel', /./);
+  await say(visitor, 'I want to talk to a human', /A colleague will be with you/);
+  await olga.page.getByRole('button', { name: 'Take it' }).click();
+  await olga.page.getByRole('button', { name: 'Give back to the bot' }).click();
+  await expect.poll(() => visitor.page.getByText('A person has been asked.').count()).toBe(0);
+  await Promise.all([visitor.close(), olga.close(), ivan.close()]);
+});
+
+test('versions, the fleet and numbers are shown', async () => {
+  const admin = await openConsole('versions');
+  const { page } = admin;
+  await page.getByRole('table', { name: 'Versions' }).getByText('in use', { exact: true }).waitFor();
+  await page.getByRole('table', { name: 'Servers' }).getByText('current', { exact: true }).waitFor();
+  await admin.checkAccess();
+  await admin.picture('versions');
+  await page.getByRole('link', { name: 'Numbers' }).click();
+  await page.getByRole('img', { name: /^Messages/ }).locator('canvas').waitFor();
+  await page.getByRole('table', { name: 'Most frequent intents' }).getByText('order_status').waitFor();
+  await admin.checkAccess();
+  await admin.picture('numbers');
+  await admin.close();
+});
+
+test('the console speaks Russian, and fits a phone', async () => {
+  const admin = await openConsole('conversations', { locale: 'ru-RU', viewport: { width: 360, height: 640 } });
+  await admin.page.getByRole('heading', { name: 'Консоль' }).waitFor();
+  await admin.page.getByRole('list', { name: 'Разговоры' }).getByRole('link').first().waitFor();
+  await admin.checkAccess();
+  expect(await admin.page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+  await admin.close();
+});
