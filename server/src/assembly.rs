@@ -198,6 +198,8 @@ pub fn application(
         follower: Arc::clone(&versions.follower),
         releases: Arc::clone(&versions.releases),
         engine: Arc::clone(&engine),
+        clock: Arc::clone(&clock),
+        data_dir: config.data_dir.clone(),
         folder: watches(config, rules).then(|| config.bot.clone()),
     };
     let conversations =

@@ -1,7 +1,9 @@
 //! What people do at the console with conversations: read, search, count, export, and teach the bot.
 
+mod candidate;
 mod numbers;
 mod review;
+mod users;
 mod view;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -11,19 +13,22 @@ use banter_engine::{
     lesson::{self, Lesson, LessonError},
     replay::record::{self, MAX_MESSAGES, RecordError, Said, Utterance},
 };
-use banter_stores::{DialogueId, NewTurn, StoreError, Stores, TurnFilter};
+use banter_stores::{DialogueId, NewTurn, StoreError, Stores, TurnFilter, clock::SharedClock};
 use serde_json::Value;
 use thiserror::Error;
-use tokio::task::block_in_place;
+use tokio::{sync::Mutex, task::block_in_place};
 
 use crate::catalogs::{
     follower::Follower,
     releases::Releases,
+    serving::Serving,
     source::Source,
     terms::{Actor, Published, ReleaseError, Wish},
 };
+pub use candidate::Tried;
 pub use numbers::{Numbers, STEPS};
 pub use review::{ReviewGroup, ReviewedText};
+pub use users::UserSummary;
 pub use view::{ConsoleTurn, Texts};
 
 /// Turns read at a time.
@@ -34,6 +39,11 @@ const PAGE: u32 = 200;
 pub enum ConsoleError {
     #[error("there is no such dialogue")]
     UnknownDialogue,
+    #[error("there is no such user")]
+    UnknownUser,
+    /// Empty or too long.
+    #[error("the text is empty or too long")]
+    Text,
     #[error(transparent)]
     Lesson(#[from] LessonError),
     #[error(transparent)]
@@ -52,8 +62,13 @@ pub struct Console {
     follower: Arc<Follower>,
     releases: Arc<Releases>,
     engine: Arc<Engine>,
+    clock: SharedClock,
     /// The bot's folder, if the server follows it: what is taught is written there, too.
     folder: Option<PathBuf>,
+    /// Where exports lie until they are sent.
+    data_dir: PathBuf,
+    /// The last version that was tried and is not in use.
+    candidate: Mutex<Option<Arc<Serving>>>,
 }
 
 /// What the console works on.
@@ -62,7 +77,9 @@ pub struct ConsoleParts {
     pub follower: Arc<Follower>,
     pub releases: Arc<Releases>,
     pub engine: Arc<Engine>,
+    pub clock: SharedClock,
     pub folder: Option<PathBuf>,
+    pub data_dir: PathBuf,
 }
 
 /// Turns of a search, or of a conversation.
@@ -81,8 +98,8 @@ pub struct Taught {
 
 impl Console {
     pub fn new(parts: ConsoleParts, stores: Stores) -> Self {
-        let ConsoleParts { source, follower, releases, engine, folder } = parts;
-        Self { stores, source, follower, releases, engine, folder }
+        let ConsoleParts { source, follower, releases, engine, clock, folder, data_dir } = parts;
+        Self { stores, source, follower, releases, engine, clock, folder, data_dir, candidate: Mutex::default() }
     }
 
     /// The newest turns that a filter takes, before the turn with id `before`.

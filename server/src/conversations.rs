@@ -7,7 +7,7 @@ mod admission;
 mod answerer;
 mod known;
 mod message;
-mod record;
+pub(crate) mod record;
 mod watchers;
 
 use std::{

@@ -98,7 +98,10 @@ impl Feeds {
         let end = before.map_or(last.seq, |before| (before - 1).min(last.seq));
         let begin = (end - i64::from(limit)).max(0);
         let wanted = u32::try_from(end - begin).unwrap_or(0);
-        let turns = self.stores.turns.of_dialogue(dialogue, begin, wanted).await?;
+        let turns = match wanted {
+            0 => Vec::new(),
+            _ => self.stores.turns.of_dialogue(dialogue, begin, wanted).await?,
+        };
         Ok((turns, last.state.waits(self.clock.now())))
     }
 }

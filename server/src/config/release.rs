@@ -42,10 +42,13 @@ pub enum Scope {
     Audit,
     /// Answer in dialogues that are handed off, and give them back to the bot.
     Answer,
+    /// See, export and delete users, and grant the administrator role.
+    Users,
 }
 
 impl Scope {
-    pub const ALL: [Self; 6] = [Self::Read, Self::Publish, Self::Activate, Self::Utterances, Self::Audit, Self::Answer];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Publish, Self::Activate, Self::Utterances, Self::Audit, Self::Answer, Self::Users];
 }
 
 /// How new versions are published.

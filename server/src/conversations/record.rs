@@ -48,7 +48,11 @@ pub fn new_turn(
     })
 }
 
-fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::Error> {
+/// What is stored of how a message was answered.
+///
+/// # Errors
+/// When a value cannot be written as JSON.
+pub fn classification(turn: &Turn, latency: Duration) -> Result<Value, serde_json::Error> {
     Ok(json!({
         "type": serde_json::to_value(turn.kind)?,
         "intent": turn.intent.as_ref().map(|intent| intent.as_str()),

@@ -203,6 +203,59 @@ async fn people_share_an_inbox_and_nobody_answers_twice() {
 }
 
 #[rocket::async_test]
+async fn a_version_is_tried_and_nothing_is_stored() {
+    let server = with_keys().await;
+    let version = ask(&server, "/admin/versions").await.body["versions"][0]["id"].as_str().unwrap().to_owned();
+    let say = async |version: &str, turn: i64, text: &str, state: Value| {
+        let body = json!({ "version": version, "text": text, "turn": turn, "state": state });
+        server.post("/admin/candidate", &[ALL], body.to_string()).await
+    };
+    let asked = say(&version[..8], 1, "where is my order", Value::Null).await;
+    assert_eq!((asked.status, &asked.body["turn"]["response"]), (200, &json!("Which order?")), "{}", asked.body);
+    assert_eq!(asked.body["version"], json!(version));
+    assert_eq!(asked.body["turn"]["explain"]["candidates"][0]["intent"], json!("status"));
+    let state = asked.body["state"].clone();
+    for _ in 0..2 {
+        let answered = say(&version, 2, "A-1042", state.clone()).await;
+        assert_eq!(
+            answered.body["turn"]["response"].as_str().unwrap().lines().next(),
+            Some("A-1042 is fine, asked 1 times")
+        );
+    }
+    assert_eq!(ask(&server, "/admin/conversations").await.body["turns"], json!([]));
+    for (version, text, code) in [("none", "hi", "unknown_version"), (&version, " ", "invalid_text")] {
+        assert_eq!(say(version, 1, text, Value::Null).await.code(), code);
+    }
+    assert_eq!(say(&version, 1, "hi", json!({ "slots": 7 })).await.status, 422);
+}
+
+#[rocket::async_test]
+async fn users_are_shown_promoted_exported_and_deleted() {
+    let server = with_keys().await;
+    said(&server, &["hello there"]).await;
+    let user = ask(&server, "/admin/users/ANN@mail.example").await.body;
+    assert_eq!(user["identities"], json!([{ "provider": "password", "subject": "ann@mail.example" }]));
+    assert_eq!((&user["admin"], &user["dialogs"]), (&json!(false), &json!(1)));
+    let path = format!("/admin/users/{}", user["user_id"]);
+    let act =
+        async |action: &str, body: Value| server.post(&format!("{path}/{action}"), &[ALL], body.to_string()).await;
+    assert_eq!(act("role", json!({ "admin": true })).await.status, 200);
+    assert_eq!(ask(&server, &path).await.body["admin"], json!(true));
+    let export = ask(&server, &format!("{path}/export")).await;
+    assert_eq!(export.header("content-type"), "application/x-ndjson");
+    assert!(export.body.as_str().unwrap().contains("hello there"), "{}", export.body);
+    assert_eq!(act("delete", json!({})).await.status, 200);
+    for path in [path.as_str(), "/admin/users/ann@mail.example", "/admin/users/1"] {
+        assert_eq!(server.get(path, &[ALL]).await.code(), "unknown_user", "{path}");
+    }
+    assert_eq!(act("role", json!({ "admin": true })).await.code(), "unknown_user");
+    let audit = ask(&server, "/admin/audit").await.body.to_string();
+    for action in ["admin_granted", "user_exported_at_console", "deletion_begun_at_console", "user_deleted"] {
+        assert!(audit.contains(action), "no {action} in {audit}");
+    }
+}
+
+#[rocket::async_test]
 async fn numbers_come_from_the_stores() {
     let server = with_keys().await;
     said(&server, &["hello there", "how to cook borscht", "track order Z-0000"]).await;

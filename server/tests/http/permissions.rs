@@ -133,6 +133,11 @@ fn of_console() -> Vec<Row> {
         ("POST", "/admin/inbox/{id}/release", json!({}), with(404)),
         ("POST", "/admin/inbox/{id}/answer", json!({ "text": "hi" }), with(404)),
         ("GET", "/admin/numbers", json!(null), admins),
+        ("POST", "/admin/candidate", json!({ "version": "none", "text": "hi", "turn": 1 }), with(404)),
+        ("GET", "/admin/users/{who}", json!(null), with(404)),
+        ("POST", "/admin/users/{id}/role", json!({ "admin": true }), with(404)),
+        ("GET", "/admin/users/{id}/export", json!(null), with(404)),
+        ("POST", "/admin/users/{id}/delete", json!({}), with(404)),
     ]
 }
 
@@ -171,7 +176,7 @@ async fn every_route_knows_who_may_use_it() {
             "/admin/numbers" => "?since=0&until=9000&step=1000".to_owned(),
             _ => String::new(),
         };
-        let asked = format!("{}{query}", path.replace("{id}", &id));
+        let asked = format!("{}{query}", path.replace("{id}", &id).replace("{who}", "nobody@mail.example"));
         for (caller, expected) in CALLERS.into_iter().zip(expected) {
             let header = match caller {
                 Caller::Nobody => None,

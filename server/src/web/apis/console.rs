@@ -1,9 +1,11 @@
 //! What the console reads and does with conversations. Versions and the fleet are in the API for administrators.
 
+mod candidate;
 mod conversations;
 mod inbox;
 mod numbers;
 mod review;
+mod users;
 
 use rocket::{Route, get, routes, serde::json::Json};
 use serde::Serialize;
@@ -30,7 +32,12 @@ pub fn routes() -> Vec<Route> {
         inbox::claim,
         inbox::release,
         inbox::answer,
-        numbers::numbers
+        numbers::numbers,
+        candidate::try_out,
+        users::show,
+        users::role,
+        users::export,
+        users::delete
     ]
 }
 
@@ -47,7 +54,12 @@ pub fn routes() -> Vec<Route> {
     inbox::claim,
     inbox::release,
     inbox::answer,
-    numbers::numbers
+    numbers::numbers,
+    candidate::try_out,
+    users::show,
+    users::role,
+    users::export,
+    users::delete
 ))]
 pub struct ApiDescription;
 

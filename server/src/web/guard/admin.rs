@@ -58,7 +58,7 @@ macro_rules! scopes {
         }
     )*};
 }
-scopes!(Read, Publish, Activate, Audit, Answer);
+scopes!(Read, Publish, Activate, Audit, Answer, Users);
 
 /// An administrator with scope `S`.
 pub struct Admin<S> {

@@ -9,7 +9,7 @@ use utoipa::{
 };
 
 use super::Problem;
-use crate::{console::ConsoleError, web::document::problems};
+use crate::{console::ConsoleError, conversations::ConversationError, web::document::problems};
 
 impl IntoResponses for ConsoleError {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
@@ -23,6 +23,10 @@ impl From<ConsoleError> for Problem {
             ConsoleError::UnknownDialogue => {
                 Self::new(404, "unknown_dialog", "There is no such dialogue.", "Такого диалога нет.")
             }
+            ConsoleError::UnknownUser => {
+                Self::new(404, "unknown_user", "There is no such user.", "Такого пользователя нет.")
+            }
+            ConsoleError::Text => ConversationError::Text.into(),
             ConsoleError::Lesson(error) => lesson(&error),
             ConsoleError::Record(RecordError::Engine(error)) => Self::internal(&error.to_string()),
             ConsoleError::Record(RecordError::Empty) => Self::new(
