@@ -142,6 +142,60 @@ test('versions, the fleet and numbers are shown', async () => {
   await admin.close();
 });
 
+test('a version that is not in use is tried in a side pane, compared, and rolled back to', async () => {
+  const admin = await openConsole('versions');
+  const { page } = admin;
+  const versions = page.getByRole('table', { name: 'Versions' }).getByRole('row');
+  const earlier = versions.nth(2);
+  await earlier.getByRole('button', { name: 'Chat with it' }).click();
+  const pane = page.getByRole('region', { name: /^Chat with version/ });
+  for (const [said, answer] of [['where is my order', 'What is the order number?'], ['A-1042', /on its way/]] as const) {
+    await pane.getByLabel('Message').fill(said);
+    await page.keyboard.press('Enter');
+    await pane.getByText(answer).waitFor({ timeout: 60_000 });
+  }
+  await pane.getByText('order_status.rhai').first().waitFor();
+  await admin.checkAccess();
+  await admin.picture('candidate');
+  await pane.getByRole('button', { name: 'Close' }).click();
+  await earlier.getByRole('button', { name: 'Compare with the one in use' }).click();
+  await page.locator('pre', { hasText: 'recommend me a book about dragons' }).waitFor();
+  await page.getByRole('button', { name: 'Roll back' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click();
+  await earlier.getByText('in use', { exact: true }).waitFor({ timeout: 60_000 });
+  await admin.close();
+}, 180_000);
+
+test('a user is made an administrator, exported, and deleted with a confirmation', async () => {
+  const visitor = await Visitor.open(browser, server.url);
+  await visitor.page.getByLabel('E-mail').fill('erin@mail.example');
+  await visitor.page.getByLabel('Password').fill('tulip');
+  await visitor.page.getByRole('button', { name: 'Sign in' }).click();
+  await say(visitor, 'where is my order', 'What is the order number?');
+  const admin = await openConsole('users');
+  const { page } = admin;
+  await page.getByLabel('Number or e-mail address').fill('erin@mail.example');
+  await page.getByRole('button', { name: 'Find' }).click();
+  await page.getByRole('button', { name: 'Make an administrator' }).click();
+  await page.getByText('administrator', { exact: true }).waitFor();
+  // The role opens the console without a key.
+  await visitor.page.goto(`${server.url}/console`);
+  await visitor.page.getByRole('link', { name: 'Conversations' }).waitFor();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export all data' }).click()]);
+  expect(readFileSync(await download.path(), 'utf8')).toContain('where is my order');
+  await page.getByRole('button', { name: 'Delete the user' }).click();
+  const dialog = page.getByRole('dialog', { name: /^Delete user/ });
+  const remove = dialog.getByRole('button', { name: 'Delete the user' });
+  expect(await remove.isDisabled()).toBe(true);
+  await dialog.getByLabel('Type erin@mail.example to confirm').fill('erin@mail.example');
+  await admin.checkAccess();
+  await remove.click();
+  await page.getByText(/^User \d+ is deleted\.$/).waitFor();
+  await visitor.page.goto(server.url);
+  await visitor.page.getByLabel('E-mail').waitFor();
+  await Promise.all([visitor.close(), admin.close()]);
+});
+
 test('the console speaks Russian, and fits a phone', async () => {
   const admin = await openConsole('conversations', { locale: 'ru-RU', viewport: { width: 360, height: 640 } });
   await admin.page.getByRole('heading', { name: 'Консоль' }).waitFor();

@@ -1,6 +1,4 @@
 /// Times and numbers in the language of the page.
-import { Refused } from '../../api/client';
-
 export function time(milliseconds: number): string {
   return new Date(milliseconds).toLocaleString(document.documentElement.lang, { dateStyle: 'short', timeStyle: 'short' });
 }
@@ -19,5 +17,5 @@ export function short(version: string | null | undefined): string {
 }
 
 export function messageOf(error: unknown): string {
-  return error instanceof Refused ? error.message : String(error);
+  return error instanceof Error ? error.message : String(error);
 }
