@@ -2,7 +2,7 @@
 # Another bot: mount it and set BANTER_BOT to the folder.
 FROM node:20-bookworm-slim AS node
 FROM rust:1.95-bookworm AS build
-# Debian's own Node.js is too old for plugins in JavaScript.
+# Debian's own Node.js is too old for the pages and for plugins in JavaScript.
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=node /usr/local/lib/node_modules /usr/local/lib/node_modules
 RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
@@ -13,6 +13,8 @@ WORKDIR /src
 # What is fetched depends on these alone, and is not fetched again when the code changes.
 COPY tools tools
 RUN tools/setup.sh
+COPY frontend frontend
+RUN tools/frontend.sh --required
 COPY . .
 RUN cargo build --release --locked --workspace --bin banter \
  && target/release/banter plugin build --available --data-dir /tmp/build

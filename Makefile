@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 BUILD := cargo build --release --locked --workspace --bin banter
 RUN ?=
 
-.PHONY: help run install setup frontend plugins test test-engine lint bench services-up services-down services-env faults clean
+.PHONY: help run install setup frontend pictures plugins test test-engine lint bench services-up services-down services-env faults clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ setup: ## Fetch ONNX Runtime and the model into .cache/
 frontend: ## Build the pages (chat, console, widget) into frontend/dist
 	@tools/frontend.sh --required
 
+pictures: ## Test the pages in Chromium, and take the README's pictures of them
+	@PROGRAM=$(TARGET)/debug/banter tools/browser_tests.sh && cp .cache/pictures/chat.png .cache/pictures/console.png docs/pictures/
+
 test: ## Run everything that CI runs
 	@tools/test.sh
 
@@ -46,7 +49,7 @@ lint: ## Check formatting and run clippy
 	@cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings
 
 bench: ## Run all benchmarks and compare with their baselines
-	@for bench in accuracy index serve memory waiting fleet plugins replay reload; do echo "== $$bench"; bench/$$bench || exit 1; done
+	@for bench in accuracy index serve memory waiting reports pages fleet plugins replay reload; do echo "== $$bench"; bench/$$bench || exit 1; done
 
 services-up: ## Start PostgreSQL, MongoDB and Redis on spare ports, and print their URLs
 	@services/services.sh up

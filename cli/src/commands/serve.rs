@@ -108,6 +108,7 @@ fn greet(address: &str, catalogue: &Catalogue, open_channel: bool) {
         );
     }
     print(format!("banter is listening on {address} with {} intents", catalogue.intents.len()));
+    print("open it in a browser to chat; /console is for administrators");
     if open_channel {
         let example = example(catalogue);
         print("try it:");

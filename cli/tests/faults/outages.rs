@@ -191,13 +191,15 @@ fn with_redis_flushed() {
     let message = |token: &str| fleet.ask("/messages/send", token, Some(&json!({ "text": "hello" }))).0;
     assert_eq!(message(&before.access), 200);
     let client = redis::Client::open(fleet.stores.redis.as_ref().unwrap().text()).unwrap();
-    redis::cmd("FLUSHALL").exec(&mut client.get_connection().unwrap()).unwrap();
-    assert_eq!((message(&before.access), fleet.ask("/session/history", &before.access, None).0), (401, 401));
-    let (status, after) = fleet.ask("/auth/refresh", "", Some(&json!({ "refresh_token": before.refresh })));
-    let access = after["access_token"].as_str().unwrap();
-    assert_eq!((status, message(access)), (200, 200), "a refresh restores access");
-    let history = fleet.ask("/session/history", access, None).1;
+    let flush = || redis::cmd("FLUSHALL").exec(&mut client.get_connection().unwrap()).unwrap();
+    flush();
+    assert_eq!(message(&before.access), 200, "PostgreSQL knows that the log-in goes on");
+    let history = fleet.ask("/session/history", &before.access, None).1;
     assert_eq!(history["history"].as_array().unwrap().len(), 2, "no text was lost");
+    assert_eq!(fleet.ask("/logout", &before.access, Some(&json!({}))).0, 200);
+    flush();
+    let after = (message(&before.access), fleet.ask("/session/history", &before.access, None).0);
+    assert_eq!(after, (401, 401), "a log-in that has ended does not come back");
 }
 
 /// A revoked family stays revoked, whatever fails during a refresh.

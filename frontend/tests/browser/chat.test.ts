@@ -1,4 +1,7 @@
 /// The chat page as visitors use it.
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -132,12 +135,12 @@ test('dialogues are created, renamed, deleted, and never more than five', async 
   await list.getByRole('link', { name: 'Order 1', exact: true }).click();
   await shows(page, []);
   await list.getByRole('button', { name: 'Rename: Order 5' }).click();
-  await page.getByRole('textbox', { name: 'Name' }).fill('Мой заказ');
+  await page.getByRole('textbox', { name: 'Name' }).fill('<b>Мой заказ</b>');
   await page.getByRole('button', { name: 'Save' }).click();
-  await list.getByRole('link', { name: 'Мой заказ' }).click();
+  await list.getByRole('link', { name: '<b>Мой заказ</b>' }).click();
   await shows(page, ['hello', /assistant|Hello|Hi/]);
   await visitor.picture('dialogues');
-  await list.getByRole('button', { name: 'Delete: Мой заказ' }).click();
+  await list.getByRole('button', { name: 'Delete: <b>Мой заказ</b>' }).click();
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   await expect.poll(() => list.getByRole('link').count()).toBe(5);
   await shows(page, []);
@@ -202,6 +205,37 @@ test('everything works by keyboard, and at the width of a phone', async () => {
   // Nothing is wider than the phone.
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
   await visitor.close();
+});
+
+test('everything works below a path prefix', async () => {
+  // As a proxy does that serves the bot at /bot/.
+  const proxy = createServer((incoming, outgoing) => {
+    if (!incoming.url?.startsWith('/bot/')) {
+      outgoing.writeHead(404).end();
+      return;
+    }
+    const { method = 'GET', headers } = incoming;
+    const forward = request(new URL(incoming.url.slice('/bot'.length), server.url), { method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    forward.on('error', () => outgoing.destroy());
+    incoming.pipe(forward);
+  });
+  await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done));
+  const url = `http://localhost:${(proxy.address() as AddressInfo).port}/bot/`;
+  const visitor = await Visitor.open(browser, url);
+  const { page } = visitor;
+  await enterAsGuest(visitor);
+  await say(page, 'where is my order');
+  await shows(page, ['where is my order', 'What is the order number?']);
+  await page.reload();
+  await shows(page, ['where is my order', 'What is the order number?']);
+  await page.goto(`${url}console`);
+  await page.getByRole('heading', { name: 'Administrators only' }).waitFor();
+  await visitor.close();
+  proxy.closeAllConnections();
+  proxy.close();
 });
 
 test('a message that is refused is marked, and what users write is text', async () => {

@@ -1,5 +1,7 @@
 /// The console as administrators use it, beside the visitors whom it is about.
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, cpSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -165,6 +167,24 @@ test('a version that is not in use is tried in a side pane, compared, and rolled
   await earlier.getByText('in use', { exact: true }).waitFor({ timeout: 60_000 });
   await admin.close();
 }, 180_000);
+
+test('a bot is published by an upload, and the reason is text', async () => {
+  const reason = '<img src=x onerror="document.title=\'owned\'">';
+  // A copy: the server follows its own folder.
+  const copy = join(server.folder, 'copy');
+  cpSync(join(server.folder, 'bot'), copy, { recursive: true });
+  appendFileSync(join(copy, 'bot.yaml'), '# published at the console\n');
+  const archive = join(server.folder, 'bot.tar');
+  execFileSync('tar', ['-cf', archive, '--exclude', '.gitkeep', '-C', copy, '.']);
+  const admin = await openConsole('versions');
+  const { page } = admin;
+  await page.locator('input[type=file]').setInputFiles(archive);
+  await page.getByLabel('Reason').fill(reason);
+  await page.getByRole('button', { name: 'Publish' }).click();
+  await page.getByRole('table', { name: 'Versions' }).getByText(reason).waitFor({ timeout: 60_000 });
+  expect(await page.title()).toContain('Console');
+  await admin.close();
+}, 120_000);
 
 test('a user is made an administrator, exported, and deleted with a confirmation', async () => {
   const visitor = await Visitor.open(browser, server.url);

@@ -1,6 +1,6 @@
 /// A server of its own for a test: the program that was built, the demo bot, an empty data folder.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -23,10 +23,10 @@ export class Server {
     this.url = `http://localhost:${port}`;
     // A copy, because the bot's folder is followed.
     for (const part of ['bot.yaml', 'intents', 'scripts', 'texts', 'fixtures', 'plugins']) {
-      cpSync(join(REPOSITORY, part), join(this.folder, 'bot', part), {
-        recursive: true,
-        filter: (path) => !/node_modules|target|\/sdk\b/.test(path.slice(REPOSITORY.length)),
-      });
+      // The sources of plugins are no part of a bot.
+      const isSource = (path: string) => statSync(path).isDirectory() && path !== join(REPOSITORY, part);
+      const filter = (path: string) => part !== 'plugins' || !isSource(path);
+      cpSync(join(REPOSITORY, part), join(this.folder, 'bot', part), { recursive: true, filter });
     }
     // What an earlier step has trained and compiled for the same bot.
     for (const part of ['index', 'plugins']) {
