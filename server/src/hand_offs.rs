@@ -78,7 +78,7 @@ impl HandOffs {
         Ok(self.stores.waiting.waiting(self.clock.now(), Listed::All).await?)
     }
 
-    /// Takes a dialogue for [`CLAIM`], so that nobody else works on it.
+    /// Takes a dialogue for ten minutes, so that nobody else works on it.
     ///
     /// # Errors
     /// [`ConversationError::Claimed`], [`ConversationError::NothingWaits`], [`ConversationError::Store`].

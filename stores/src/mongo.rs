@@ -39,6 +39,8 @@ const PAGE: i64 = 1_000;
 /// Types of turns whose message was not classified.
 const UNCLASSIFIED: [&str; 4] = ["form", "waiting", "answer", "given_back"];
 const DUPLICATE_KEY: i32 = 11_000;
+/// A report that takes longer is given up.
+const REPORT_TIME: Duration = Duration::from_secs(30);
 
 /// `TurnStore` of the external backend.
 #[derive(Clone)]
@@ -46,6 +48,8 @@ pub struct MongoStore {
     client: Client,
     turns: Collection<Document>,
     breaker: Breaker,
+    /// Of reports, which may read a million turns: their time does not say that the store is gone.
+    patient: Breaker,
 }
 
 impl MongoStore {
@@ -71,7 +75,8 @@ impl MongoStore {
         let name = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         let client = Client::with_options(options).map_err(failed)?;
         let turns = client.database(&name).collection(TURNS);
-        Ok(Self { client, turns, breaker: Breaker::new(STORE, limit) })
+        let (breaker, patient) = (Breaker::new(STORE, limit), Breaker::new(STORE, REPORT_TIME));
+        Ok(Self { client, turns, breaker, patient })
     }
 
     /// Creates the collection, its validator, and its indexes if they are missing. Many servers may run this at once.
@@ -101,6 +106,10 @@ impl MongoStore {
 
     async fn ask<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         self.breaker.call(async { work.await.map_err(failed) }).await
+    }
+
+    async fn report<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        self.patient.call(async { work.await.map_err(failed) }).await
     }
 
     /// The position of a user's turn in all orders; `None` when the user has no turn with this id.

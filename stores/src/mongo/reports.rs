@@ -14,7 +14,7 @@ impl TurnReports for MongoStore {
     async fn search(&self, filter: &TurnFilter, before: Option<&str>, limit: u32) -> Result<FoundTurns, StoreError> {
         let chosen = chosen(filter, before)?;
         let found: Vec<Document> = self
-            .ask(async {
+            .report(async {
                 let steps = [
                     doc! { "$match": chosen.clone() },
                     doc! { "$sort": { "_id": -1 } },
@@ -65,7 +65,7 @@ impl TurnReports for MongoStore {
                 self.turns.aggregate([failed, unwind, of_failure]).await?.try_collect().await?;
             Ok((turns, intents, failures))
         };
-        let (turns, intents, failures) = self.ask(read).await?;
+        let (turns, intents, failures) = self.report(read).await?;
         let turns = turns.iter().map(|group| {
             let key = key(group)?;
             Ok(Tally {
@@ -96,7 +96,7 @@ impl MongoStore {
     /// The oldest turn that a search has read, if it had to stop there.
     async fn last_scanned(&self, chosen: Document) -> Result<Option<String>, StoreError> {
         let find = self.turns.find_one(chosen).sort(doc! { "_id": -1 }).skip(u64::from(SCANNED) - 1);
-        let last = self.ask(async { find.projection(doc! { "_id": 1 }).await }).await?;
+        let last = self.report(async { find.projection(doc! { "_id": 1 }).await }).await?;
         last.map(|last| id(&last)).transpose()
     }
 }
