@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use banter_engine::{
     Engine,
+    catalogue::bundle::Bundle,
     lesson::{self, Lesson, LessonError},
     replay::record::{self, MAX_MESSAGES, RecordError, Said, Utterance},
 };
@@ -23,7 +24,7 @@ use crate::catalogs::{
     releases::Releases,
     serving::Serving,
     source::Source,
-    terms::{Actor, Published, ReleaseError, Wish},
+    terms::{Actor, NothingToDo, Published, ReleaseError, Wish},
 };
 pub use candidate::Tried;
 pub use numbers::{Numbers, STEPS};
@@ -172,25 +173,34 @@ impl Console {
     /// # Errors
     /// [`ConsoleError::Lesson`], [`ConsoleError::Release`].
     pub async fn teach(&self, lesson: &Lesson, wish: &Wish, actor: &Actor) -> Result<Taught, ConsoleError> {
-        let stable = self.follower.line().stable.id.clone();
-        let mut bundle = self.source.bundle(&self.source.record(&stable).await?).await?;
+        // Not what this server serves: another one may have published since.
+        let activation = self.stores.catalog.activation().await?;
+        let activation = activation.ok_or(ReleaseError::Nothing(NothingToDo::NothingPublished))?;
+        let base = self.source.bundle(&self.source.record(&activation.version).await?).await?;
+        let mut bundle = base.clone();
         let files = lesson::files(&bundle, lesson)?;
         for (path, bytes) in &files {
             bundle.files.insert(path.clone(), bytes.clone());
         }
         let diagnostics = banter_engine::diagnostic::Diagnostics::default();
-        let published = self.releases.publish(bundle, diagnostics, wish, actor, &|_| {}).await?;
+        let wish = Wish { expected: Some(activation.generation), ..wish.clone() };
+        let published = self.releases.publish(bundle, diagnostics, &wish, actor, &|_| {}).await?;
         if published.activated {
-            self.write_down(&files);
+            self.write_down(&base, &files);
         }
         Ok(Taught { published, files: files.map(|(path, _)| path).to_vec() })
     }
 
     /// Writes files into the bot's folder that the server follows: its next change would undo what was taught.
-    fn write_down(&self, files: &[(String, Vec<u8>)]) {
+    /// A file that somebody is editing stays as it is.
+    fn write_down(&self, base: &Bundle, files: &[(String, Vec<u8>)]) {
         let Some(folder) = &self.folder else { return };
         for (path, bytes) in files {
             let target = folder.join(path);
+            if std::fs::read(&target).ok().as_ref() != base.files.get(path) {
+                tracing::warn!(path, "what was taught is not written into the bot's folder: the file there is another");
+                continue;
+            }
             let made = target.parent().map_or(Ok(()), std::fs::create_dir_all);
             if let Err(error) = made.and_then(|()| std::fs::write(&target, bytes)) {
                 tracing::error!(%error, path, "what was taught is published, but not written into the bot's folder");

@@ -1,7 +1,7 @@
 /// One dialogue as the page shows it: its turns, the messages on their way, and whether the bot or a person is to answer.
 import { type Api, type Fetch, type Turn, expect, Refused } from '../api/client';
 import { follow, pause } from '../api/stream';
-import { type Entry, store, stored, unseen } from './outbox';
+import { type Entry, forget, KEY_LIFE, newKey, store, stored, unseen } from './outbox';
 
 /// Turns that are loaded at a time.
 const PAGE = 30;
@@ -16,6 +16,8 @@ export interface Line {
   root: URL;
   send: Fetch;
   storage: Storage;
+  /// Why a message of an earlier day is not sent on its own.
+  tooOld: string;
   /// Nobody is signed in any more.
   onSignedOut: () => void;
 }
@@ -48,7 +50,7 @@ export class Conversation {
 
   /// Loads the last turns, sends what an earlier page has left, and follows what happens.
   async open(): Promise<void> {
-    this.entries = stored(this.line.storage, this.#place);
+    this.entries = stored(this.line.storage, this.dialogue);
     this.failed = false;
     try {
       await this.#load();
@@ -56,6 +58,7 @@ export class Conversation {
       this.failed = !this.#ends(error);
       return;
     }
+    this.#retire();
     this.loaded = true;
     void this.#work();
     const { root, send } = this.line;
@@ -82,15 +85,32 @@ export class Conversation {
     const said = text.trim();
     if (said === '') return;
     const state = this.#open.some((entry) => entry.state === 'retrying') ? 'retrying' : 'sending';
-    this.entries.push({ key: crypto.randomUUID(), text: said, after: this.#lastSeq, state });
-    this.#keep();
+    const entry: Entry = { key: newKey(), text: said, after: this.#lastSeq, at: Date.now(), state };
+    this.entries.push(entry);
+    store(this.line.storage, this.dialogue, entry);
     void this.#work();
   }
 
-  /// Forgets a message that the server refuses.
+  /// Forgets a message that is not sent.
   discard(key: string): void {
     this.entries = this.entries.filter((entry) => entry.key !== key);
-    this.#keep();
+    forget(this.line.storage, this.dialogue, key);
+  }
+
+  /// What the server does not have yet, the oldest first.
+  get unsent(): string[] {
+    return this.#open.map(({ text }) => text);
+  }
+
+  /// Does not send what is so old that the server may have forgotten its key: it may be there already.
+  #retire(): void {
+    const missing = new Set(this.pending.map(({ key }) => key));
+    for (const { key, at } of [...this.entries]) {
+      if (at > Date.now() - KEY_LIFE) continue;
+      const entry = this.entries.find((one) => one.key === key);
+      if (!missing.has(key)) this.discard(key);
+      else if (entry) Object.assign(entry, { state: 'refused', reason: this.line.tooOld });
+    }
   }
 
   async loadEarlier(): Promise<void> {
@@ -112,10 +132,6 @@ export class Conversation {
   /// The messages that the server does not have yet.
   get #open(): Entry[] {
     return this.entries.filter(({ state }) => state === 'sending' || state === 'retrying');
-  }
-
-  get #place(): string {
-    return `banter.outbox.${this.dialogue}`;
   }
 
   #page(before?: number) {
@@ -150,10 +166,6 @@ export class Conversation {
     if (missing && !this.#stop.signal.aborted) this.#load().catch(() => undefined);
   }
 
-  #keep(): void {
-    store(this.line.storage, this.#place, this.entries);
-  }
-
   /// Sends the messages one after another, in their order. One that cannot be sent holds up those behind it.
   async #work(): Promise<void> {
     if (this.#sending) return;
@@ -167,7 +179,7 @@ export class Conversation {
         await this.#post(entry);
         entry.state = 'sent';
         wait = FIRST_WAIT;
-        this.#keep();
+        forget(this.line.storage, this.dialogue, entry.key);
         // The turn comes by the stream. If it does not, it is fetched.
         setTimeout(() => this.#fetchIfUnseen(entry.key), this.connected ? STREAM_WAIT : 0);
       } catch (error) {
@@ -175,7 +187,7 @@ export class Conversation {
         if (error instanceof Refused && !error.passes) {
           entry.state = 'refused';
           entry.reason = error.message;
-          this.#keep();
+          forget(this.line.storage, this.dialogue, entry.key);
           continue;
         }
         for (const held of this.#open) held.state = 'retrying';

@@ -1,37 +1,46 @@
 import { describe, expect, test } from 'vitest';
 
-import { type Entry, store, stored, unseen } from './outbox';
+import { type Entry, forget, newKey, store, stored, unseen } from './outbox';
 
-const entry = (key: string, text: string, after: number, state: Entry['state'] = 'sending'): Entry => ({
-  key,
-  text,
-  after,
-  state,
-});
+const entry = (key: string, text: string, after: number, at = 0): Entry => ({ key, text, after, at, state: 'retrying' });
 
-function memory() {
+function memory(): Storage {
   const values = new Map<string, string>();
   return {
-    getItem: (key: string) => values.get(key) ?? null,
-    setItem: (key: string, value: string) => void values.set(key, value),
-    removeItem: (key: string) => void values.delete(key),
+    get length() {
+      return values.size;
+    },
+    key: (index) => [...values.keys()][index] ?? null,
+    getItem: (key) => values.get(key) ?? null,
+    setItem: (key, value) => void values.set(key, value),
+    removeItem: (key) => void values.delete(key),
+    clear: () => values.clear(),
   };
 }
 
 describe('storage', () => {
-  test('keeps what the server does not have', () => {
+  test('keeps each message until it is forgotten, whatever other windows and dialogues keep', () => {
     const storage = memory();
-    store(storage, 'outbox', [entry('a', 'one', 1), entry('b', 'two', 1, 'sent'), entry('c', 'three', 1, 'retrying')]);
-    expect(stored(storage, 'outbox')).toEqual([entry('a', 'one', 1, 'retrying'), entry('c', 'three', 1, 'retrying')]);
-    store(storage, 'outbox', [entry('a', 'one', 1, 'sent')]);
-    expect(storage.getItem('outbox')).toBeNull();
+    store(storage, 7, entry('b', 'two', 1, 20));
+    store(storage, 7, entry('a', 'one', 1, 10));
+    store(storage, 70, entry('c', 'elsewhere', 1, 30));
+    expect(stored(storage, 7)).toEqual([entry('a', 'one', 1, 10), entry('b', 'two', 1, 20)]);
+    forget(storage, 7, 'a');
+    expect(stored(storage, 7)).toEqual([entry('b', 'two', 1, 20)]);
+    expect(stored(storage, 70)).toEqual([entry('c', 'elsewhere', 1, 30)]);
   });
 
-  test.each(['', '{', '{}', '[1, null, {"key": 1}]'])('reads %j as nothing', (text) => {
+  test.each(['', '{', '[]', '7', '{"text": 1}'])('reads %j as nothing', (text) => {
     const storage = memory();
-    storage.setItem('outbox', text);
-    expect(stored(storage, 'outbox')).toEqual([]);
+    storage.setItem('banter.outbox.7.a', text);
+    expect(stored(storage, 7)).toEqual([]);
   });
+});
+
+test('keys differ, and are what the server takes', () => {
+  const [one, other] = [newKey(), newKey()];
+  expect(one).toMatch(/^[0-9a-f]{32}$/);
+  expect(one).not.toBe(other);
 });
 
 describe('what is not shown yet', () => {

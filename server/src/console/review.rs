@@ -8,10 +8,10 @@ use serde::Serialize;
 use tokio::task::block_in_place;
 use utoipa::ToSchema;
 
-use super::{Console, ConsoleError, Texts};
+use super::{Console, ConsoleError, Texts, text_slots};
 
-/// Distinct utterances that a review looks at, at most: the model sees each.
-const UTTERANCES: usize = 200;
+/// Distinct utterances of each outcome that a review looks at, at most: the model sees each.
+const UTTERANCES: usize = 100;
 /// Turns read at a time.
 const PAGE: u32 = 200;
 /// Pages read at most.
@@ -52,6 +52,10 @@ impl Console {
         let groups = block_in_place(|| review(&self.engine, &snapshot, &distinct));
         let groups = groups.map_err(|error| ConsoleError::Internal(error.to_string()))?;
         let mut redactor = Redactor::default();
+        for (turn, _) in &said {
+            let slots = text_slots(&turn.state.slots);
+            redactor.learn_names(slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
+        }
         let mut shown = |text: &str| if texts == Texts::Masked { redactor.redact(text) } else { text.to_owned() };
         let mut group = |group: Vec<banter_engine::review::Doubtful>| ReviewGroup {
             utterances: group
@@ -78,13 +82,13 @@ impl Console {
         let mut places: BTreeMap<String, usize> = BTreeMap::new();
         for outcome in OUTCOMES {
             let filter = TurnFilter { outcome: Some(outcome.to_owned()), since: Some(since), ..TurnFilter::default() };
-            let mut before = None;
+            let (mut before, room) = (None, found.len() + UTTERANCES);
             for _ in 0..PAGES {
                 let page = self.stores.reports.search(&filter, before.as_deref(), PAGE).await?;
                 for turn in page.turns {
                     match places.get(&turn.text) {
                         Some(place) => found[*place].1 += 1,
-                        None if found.len() < UTTERANCES => {
+                        None if found.len() < room => {
                             places.insert(turn.text.clone(), found.len());
                             found.push((turn, 1));
                         }

@@ -3,6 +3,10 @@
 /// A message, and what it says in Russian.
 const MESSAGES: &[(&str, &str)] = &[
     (
+        "what was taught is not written into the bot's folder: the file there is another",
+        "новый пример не записан в папку бота: файл в ней другой",
+    ),
+    (
         "what was taught is published, but not written into the bot's folder",
         "новый пример опубликован, но не записан в папку бота",
     ),

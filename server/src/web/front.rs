@@ -57,7 +57,7 @@ enum Console {
 
 #[get("/")]
 fn chat(context: RequestContext, app: &State<Arc<App>>) -> Page {
-    page("index.html", &app.access, context.speech)
+    page("index.html", &app.access, &app.access.frame_ancestors, context.speech)
 }
 
 #[get("/console")]
@@ -66,7 +66,8 @@ fn console(uri: &Origin<'_>, context: RequestContext, app: &State<Arc<App>>) -> 
     if uri.path().ends_with('/') {
         return Console::Elsewhere(Redirect::permanent("../console"));
     }
-    Console::Here(page("console.html", &app.access, context.speech))
+    // Never in a frame: a site that may show the chat must not lead an administrator's clicks.
+    Console::Here(page("console.html", &app.access, &[], context.speech))
 }
 
 #[get("/widget.js")]
@@ -83,8 +84,8 @@ fn asset(name: &str) -> Result<File, Problem> {
     file(&format!("assets/{name}"), FOREVER)
 }
 
-fn page(name: &str, access: &Access, speech: Speech) -> Page {
-    let policy = Header::new("Content-Security-Policy", policy(access));
+fn page(name: &str, access: &Access, ancestors: &[String], speech: Speech) -> Page {
+    let policy = Header::new("Content-Security-Policy", policy(access, ancestors));
     let content = Files::get(name).map_or_else(|| Cow::Borrowed(missing(speech).as_bytes()), |file| file.data);
     Page { content, kind: ContentType::HTML, policy }
 }
@@ -97,13 +98,12 @@ fn file(path: &str, cache: &'static str) -> Result<File, Problem> {
 }
 
 /// What the pages may load: their own files, this server's API, and the images of messages. Nothing inline.
-fn policy(access: &Access) -> String {
+fn policy(access: &Access, ancestors: &[String]) -> String {
     let (google, script) = match access.google_client_id {
         Some(_) => (format!(" {GOOGLE}"), format!(" {GOOGLE}client")),
         None => (String::new(), String::new()),
     };
-    let ancestors =
-        if access.frame_ancestors.is_empty() { "'none'".to_owned() } else { access.frame_ancestors.join(" ") };
+    let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };
     format!(
         "default-src 'none'; script-src 'self'{script}; style-src 'self'{google}; img-src 'self' data: https:; \
          connect-src 'self'{google}; frame-src{frames}; base-uri 'none'; form-action 'self'; \

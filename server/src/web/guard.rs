@@ -123,7 +123,13 @@ async fn prove(request: &Request<'_>) -> Result<LogIn, Problem> {
     if by_cookie && may_act && !is_own_origin(request, app) {
         return Err(RequestError::ForeignOrigin.into());
     }
-    app.accounts.check_origin(&proven, request.headers().get_one("Origin"))?;
+    // Browsers add no origin when a page reads from its own server.
+    let own = host_of(request).filter(|_| request.method() == Method::Get).map(|host| {
+        let scheme = if app.access.secure_cookies { "https" } else { "http" };
+        format!("{scheme}://{host}")
+    });
+    let origin = request.headers().get_one("Origin").or(own.as_deref());
+    app.accounts.check_origin(&proven, origin)?;
     Ok(proven)
 }
 

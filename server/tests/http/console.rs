@@ -11,6 +11,7 @@ use crate::support::{Answer, Server, server_with};
 
 const ALL: (&str, &str) = ("X-Admin-Key", "all-scopes");
 const READ: (&str, &str) = ("X-Admin-Key", "only-read");
+const AUTHOR: (&str, &str) = ("X-Admin-Key", "read-and-publish");
 const ANSWER: (&str, &str) = ("X-Admin-Key", "only-answer");
 
 async fn with_keys() -> Server {
@@ -23,6 +24,7 @@ async fn with_keys() -> Server {
         config.admin.keys = vec![
             key("all", ALL.1, &Scope::ALL),
             key("reader", READ.1, &[Scope::Read]),
+            key("author", AUTHOR.1, &[Scope::Read, Scope::Publish]),
             key("clerk", ANSWER.1, &[Scope::Answer]),
         ];
     })
@@ -108,7 +110,7 @@ async fn personal_data_is_masked_without_the_scope() {
     assert!(whole.contains("ann@mail.example") && whole.contains("345-67-89"), "{whole}");
     let fixture = format!("{path}/fixture");
     for path in [path.as_str(), "/admin/conversations", &fixture] {
-        let masked = server.get(path, &[READ]).await;
+        let masked = server.get(path, &[AUTHOR]).await;
         let text = masked.body.to_string();
         assert_eq!(masked.status, 200, "{text}");
         assert!(
@@ -116,6 +118,9 @@ async fn personal_data_is_masked_without_the_scope() {
             "{path}: {text}"
         );
     }
+    let guessed = server.get("/admin/conversations?text=345-67", &[AUTHOR]).await;
+    assert_eq!(guessed.code(), "not_allowed", "a search would tell what is masked");
+    assert_eq!(server.get(&fixture, &[READ]).await.code(), "not_allowed");
 }
 
 #[rocket::async_test]

@@ -107,6 +107,13 @@ async fn a_guest_of_a_site_is_good_for_that_site_alone() {
         let refused = say(&server, token, origin, "hello there").await;
         assert_eq!((refused.status, refused.code()), (403, "foreign_origin"), "{origin:?}");
     }
+    // A page reads from its own server without an origin.
+    let bearer = format!("Bearer {token}");
+    for (host, expected) in [("shop.example", 200), ("other.example", 403)] {
+        let session = server.changed(|config| config.auth.secure_cookies = true).await;
+        let session = session.get("/session", &[("Authorization", &bearer), ("Host", host)]).await;
+        assert_eq!(session.status, expected, "{host}");
+    }
     let refresh = guest.body["refresh_token"].as_str().unwrap();
     let body = json!({ "refresh_token": refresh }).to_string();
     assert_eq!(server.post("/auth/refresh", &[], &body).await.code(), "foreign_origin");
@@ -200,7 +207,8 @@ async fn the_pages_have_a_strict_policy() {
         assert!(page.body.as_str().unwrap().contains("<title>banter"), "{path}");
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
-        assert!(policy.ends_with("frame-ancestors https://shop.example"), "{policy}");
+        let ancestors = if path == "/" { SHOP } else { "'none'" };
+        assert!(policy.ends_with(&format!("frame-ancestors {ancestors}")), "the console is never framed: {policy}");
         assert!(!policy.contains("unsafe") && !policy.contains("google"), "{policy}");
         assert_eq!(page.header("x-frame-options"), "", "it would forbid what the policy allows");
     }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{number, texts};
 use crate::{
-    console::{ConsoleError, ConsoleTurn},
+    console::{ConsoleError, ConsoleTurn, Texts},
     message_id,
     web::{
         app::App,
@@ -103,7 +103,7 @@ fn wanted(request: &Request<'_>) -> Result<Wanted, RequestError> {
         ("language" = Option<String>, Query, description = "Only turns in this language"),
         ("outcome" = Option<String>, Query, description = "Only turns that were classified so: matched, ambiguous, unknown, form, waiting, answer, given_back"),
         ("version" = Option<String>, Query, description = "Only turns of this version of the catalogue"),
-        ("text" = Option<String>, Query, description = "Only turns in which this was said, in any case"),
+        ("text" = Option<String>, Query, description = "Only turns in which this was said, in any case; needs the scope `utterances`"),
         ("since" = Option<i64>, Query, minimum = 0, description = "Not older than this, in milliseconds since 1970"),
         ("until" = Option<i64>, Query, minimum = 0, description = "Older than this, in milliseconds since 1970"),
         ("before" = Option<String>, Query, description = "Only turns before the one with this id"),
@@ -119,6 +119,10 @@ pub async fn search(
     app: &State<Arc<App>>,
 ) -> Result<Json<FoundConversations>, Problem> {
     let Wanted { filter, before, limit } = wanted;
+    // Whoever may not see personal data could otherwise guess it, digit by digit.
+    if filter.text.is_some() && texts(&admin) == Texts::Masked {
+        return Err(RequestError::NotAllowed.into());
+    }
     let found = context.run(app.console.search(&filter, before.as_deref(), limit, texts(&admin))).await?;
     Ok(Json(FoundConversations { turns: found.turns, next: found.next }))
 }
@@ -156,7 +160,8 @@ pub async fn read(
 
 /// Export a conversation as a fixture. It passes with the version in use.
 ///
-/// Needs the scope `read`. Personal data is masked without the scope `utterances`.
+/// Needs the scope `publish`: the handlers of the version in use run. Personal data is masked without the scope
+/// `utterances`.
 #[utoipa::path(
     operation_id = "export_conversation",
     tag = "console",
@@ -164,12 +169,12 @@ pub async fn read(
     params(("id" = i64, Path, minimum = 1, description = "The dialogue")),
     responses(
         (status = 200, description = "The fixture", body = String, content_type = "application/yaml"),
-        Admin<admin::Read>, ConsoleError,
+        Admin<admin::Publish>, ConsoleError,
     ),
 )]
 #[get("/admin/conversations/<id>/fixture")]
 pub async fn fixture(
-    admin: Admin<admin::Read>,
+    admin: Admin<admin::Publish>,
     id: &str,
     context: RequestContext,
     app: &State<Arc<App>>,

@@ -138,7 +138,7 @@ pub async fn ask(
 )]
 #[get("/dialogs/flag/<id>")]
 pub async fn flag(
-    user: Sender,
+    user: User,
     id: &str,
     context: RequestContext,
     app: &State<Arc<App>>,
