@@ -220,7 +220,11 @@ test('the console speaks Russian, and fits a phone', async () => {
   const admin = await openConsole('conversations', { locale: 'ru-RU', viewport: { width: 360, height: 640 } });
   await admin.page.getByRole('heading', { name: 'Консоль' }).waitFor();
   await admin.page.getByRole('list', { name: 'Разговоры' }).getByRole('link').first().waitFor();
-  await admin.checkAccess();
-  expect(await admin.page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+  for (const section of ['Разбор', 'Входящие', 'Версии', 'Числа', 'Пользователи', 'Разговоры']) {
+    await admin.page.getByRole('link', { name: section, exact: true }).click();
+    await admin.page.waitForLoadState('networkidle');
+    await admin.checkAccess();
+    expect(await admin.page.evaluate(() => document.documentElement.scrollWidth), section).toBe(360);
+  }
   await admin.close();
-});
+}, 120_000);

@@ -10,6 +10,7 @@ use rocket::{
     serde::json::Json,
 };
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{number, texts};
@@ -168,7 +169,7 @@ pub async fn read(
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(("id" = i64, Path, minimum = 1, description = "The dialogue")),
     responses(
-        (status = 200, description = "The fixture", body = String, content_type = "application/yaml"),
+        (status = 200, description = "The fixture", body = Value, content_type = "application/yaml"),
         Admin<admin::Publish>, ConsoleError,
     ),
 )]
