@@ -10,7 +10,6 @@ use rocket::{
     serde::json::Json,
 };
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{number, texts};
@@ -169,7 +168,7 @@ pub async fn read(
     security(("adminKey" = []), ("bearer" = []), ("cookie" = [])),
     params(("id" = i64, Path, minimum = 1, description = "The dialogue")),
     responses(
-        (status = 200, description = "The fixture", body = Value, content_type = "application/yaml"),
+        (status = 200, description = "The fixture", body = serde_json::Value, content_type = "application/yaml"),
         Admin<admin::Publish>, ConsoleError,
     ),
 )]
