@@ -30,7 +30,7 @@ test('the budgets of the pages', async () => {
     const ready = await median(() => chatReady(context, server.url));
     const rows: Row[] = [
       { name: 'first paint', unit: 'ms', measured: first, budget: 1_000 },
-      { name: 'the conversation is there', unit: 'ms', measured: ready, budget: 1_000 },
+      { name: 'the conversation is there', unit: 'ms', measured: ready, budget: 1_500 },
       { name: 'script of the chat, gzip', unit: 'KiB', measured: chatScript(), budget: 90 },
       { name: 'script of the widget, gzip', unit: 'KiB', measured: size('widget.js'), budget: 40 },
     ];
@@ -74,7 +74,7 @@ async function enter(context: BrowserContext, url: string): Promise<void> {
   const page = await context.newPage();
   await page.goto(url);
   await page.getByRole('button', { name: 'Chat without an account' }).click();
-  await page.getByRole('textbox').fill('hello');
+  await page.getByRole('textbox', { name: 'Message' }).fill('hello');
   await page.keyboard.press('Enter');
   await page.locator('.message').nth(1).waitFor();
   await page.close();
