@@ -6,16 +6,15 @@ mod review;
 mod users;
 mod view;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use banter_engine::{
     Engine,
     catalogue::bundle::Bundle,
     lesson::{self, Lesson, LessonError},
-    replay::record::{self, MAX_MESSAGES, RecordError, Said, Utterance},
+    replay::record::{self, MAX_MESSAGES, RecordError, Said, Utterance, text_slots},
 };
 use banter_stores::{DialogueId, NewTurn, StoreError, Stores, TurnFilter, clock::SharedClock};
-use serde_json::Value;
 use thiserror::Error;
 use tokio::{sync::Mutex, task::block_in_place};
 
@@ -186,7 +185,7 @@ impl Console {
         let wish = Wish { expected: Some(activation.generation), ..wish.clone() };
         let published = self.releases.publish(bundle, diagnostics, &wish, actor, &|_| {}).await?;
         if published.activated {
-            self.write_down(&base, &files);
+            block_in_place(|| self.write_down(&base, &files));
         }
         Ok(Taught { published, files: files.map(|(path, _)| path).to_vec() })
     }
@@ -207,9 +206,4 @@ impl Console {
             }
         }
     }
-}
-
-/// The slots with texts, for finding names.
-fn text_slots(slots: &BTreeMap<String, Value>) -> Vec<(String, String)> {
-    slots.iter().filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned()))).collect()
 }

@@ -75,9 +75,7 @@ impl Feeds {
         let seq = after.unwrap_or(last.seq).clamp(0, last.seq);
         Ok(Feed { stores, clock, watch, user, dialogue, seq, due: true, waits_until, flag: None })
     }
-}
 
-impl Feeds {
     /// The last `limit` turns of a user's dialogue, or those before turn number `before`, in order; and whether an
     /// answer from outside is awaited.
     ///

@@ -22,7 +22,7 @@ pub enum TokenKind {
     Refresh,
 }
 
-/// Who a guest is a guest of: somebody without credentials, whose account ends with the tokens.
+/// Whose guest somebody is who has no credentials. When the tokens have expired, nobody can come back to the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Host {

@@ -81,6 +81,14 @@ pub trait TurnReports: Send + Sync {
     async fn tally(&self, period: Period) -> Result<Tallies, StoreError>;
 }
 
+/// A condition with an index of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Indexed {
+    Intent,
+    Outcome,
+    Version,
+}
+
 /// The first id of a second. Ids begin with their second, as 8 hex digits.
 pub(crate) fn first_id(at: Millis) -> String {
     let seconds = u32::try_from(at.div_euclid(1_000)).unwrap_or(if at < 0 { 0 } else { u32::MAX });
@@ -96,9 +104,10 @@ pub(crate) fn id_range(filter: &TurnFilter, before: Option<&str>) -> (String, St
 }
 
 impl TurnFilter {
-    /// The indexed condition, as the name of a column and its value. The rarest comes first.
-    pub(crate) fn indexed(&self) -> Option<(&'static str, &str)> {
-        let conditions = [("intent", &self.intent), ("outcome", &self.outcome), ("catalogue", &self.version)];
-        conditions.into_iter().find_map(|(column, value)| Some((column, value.as_deref()?)))
+    /// The condition that an index serves, and its value. The rarest comes first.
+    pub(crate) fn indexed(&self) -> Option<(Indexed, &str)> {
+        let conditions =
+            [(Indexed::Intent, &self.intent), (Indexed::Outcome, &self.outcome), (Indexed::Version, &self.version)];
+        conditions.into_iter().find_map(|(condition, value)| Some((condition, value.as_deref()?)))
     }
 }

@@ -74,8 +74,8 @@ impl Listed {
 
 #[async_trait]
 pub trait WaitingTurns: Send + Sync {
-    /// At most [`WAITING_AT_ONCE`] dialogues that wait at `now`, in the order in which they were handed off. Each is
-    /// leased to one caller.
+    /// At most [`WAITING_AT_ONCE`] dialogues that wait at `now`, in the order in which they were handed off. With
+    /// [`Listed::Leased`], each goes to one caller.
     async fn waiting(&self, now: Millis, listed: Listed) -> Result<Vec<WaitingDialogue>, StoreError>;
 
     /// Leases a dialogue that waits at `now`. Returns `false` if somebody has it, or if it does not wait.

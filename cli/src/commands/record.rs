@@ -18,7 +18,6 @@ use banter_engine::{
     turn::Message,
 };
 use clap::{Args, Subcommand};
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::{chat::ChatHost, print, runtime, user};
@@ -209,7 +208,7 @@ impl Recorder {
             if interactive {
                 eprintln!("{}", turn.text());
             }
-            said.slots.extend(names(&turn.state));
+            said.slots.extend(record::text_slots(&turn.state.slots));
             state = turn.state;
             said.messages.push(Utterance { text: line, at: Some(now), answered: None });
         }
@@ -268,11 +267,6 @@ fn named(common: &Common, otherwise: &str) -> String {
     common.name.clone().unwrap_or_else(|| otherwise.to_owned())
 }
 
-fn names(state: &DialogueState) -> Vec<(String, String)> {
-    let text = |(slot, value): (&String, &Value)| Some((slot.clone(), value.as_str()?.to_owned()));
-    state.slots.iter().filter_map(text).collect()
-}
-
 fn stored(
     config: &Config,
     who: &str,
@@ -297,7 +291,7 @@ fn stored(
     Ok(Said {
         name: named(common, "a dialogue from the stores"),
         messages: Utterance::of(turns.iter().map(|turn| (turn.created_at, turn.text.as_str(), turn.response.as_str()))),
-        slots: turns.iter().flat_map(|turn| names(&turn.state)).collect(),
+        slots: turns.iter().flat_map(|turn| record::text_slots(&turn.state.slots)).collect(),
         seed: 0,
     })
 }

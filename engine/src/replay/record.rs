@@ -87,6 +87,11 @@ impl Utterance {
     }
 }
 
+/// The slots with texts, for finding names.
+pub fn text_slots(slots: &BTreeMap<String, Value>) -> impl Iterator<Item = (String, String)> {
+    slots.iter().filter_map(|(slot, value)| Some((slot.clone(), value.as_str()?.to_owned())))
+}
+
 /// The pages that handlers fetched, by URL.
 pub type Pages = BTreeMap<String, Result<HttpAnswer, String>>;
 
@@ -241,7 +246,7 @@ fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut redacto
                     Err(_) => ("body", Value::from(page.body.as_str())),
                 };
                 if let Some(redactor) = redactor.as_deref_mut() {
-                    redact_texts(&mut page.1, redactor);
+                    redactor.redact_json(&mut page.1);
                 }
                 let _ = writeln!(out, "      {}: {}", page.0, page.1);
             }
@@ -250,16 +255,6 @@ fn head(name: &str, now: Timestamp, seed: u64, host: &RecordingHost, mut redacto
     }
     out.push_str("turns:\n");
     out
-}
-
-/// Redacts the texts in JSON, at any depth. Numbers stay.
-fn redact_texts(value: &mut Value, redactor: &mut Redactor) {
-    match value {
-        Value::String(text) => *text = redactor.redact(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact_texts(item, redactor)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| redact_texts(field, redactor)),
-        _ => {}
-    }
 }
 
 fn expected(played: &Played) -> String {

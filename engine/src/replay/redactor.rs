@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use regex::{Captures, Regex};
+use serde_json::Value;
 
 use super::names::Names;
 
@@ -35,6 +36,16 @@ impl Redactor {
         };
         for (_, value) in slots.into_iter().filter(|(slot, _)| about_names(slot)) {
             self.names.learn(value);
+        }
+    }
+
+    /// Redacts the texts in JSON, at any depth. Numbers stay.
+    pub fn redact_json(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.redact(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| self.redact_json(field)),
+            _ => {}
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 use super::{Console, ConsoleError, ConsoleTurn, Texts};
 use crate::{
     catalogs::{serving::Serving, terms::ReleaseError, timestamp},
-    conversations::{MAX_TEXT, record::classification},
+    conversations::{check_text, record::classification},
 };
 
 /// The user and the dialogue that handlers see. Nobody has them, so handlers find nothing that was kept.
@@ -40,9 +40,7 @@ impl Console {
         state: &DialogueState,
         turn: i64,
     ) -> Result<Tried, ConsoleError> {
-        if text.trim().is_empty() || text.chars().count() > MAX_TEXT || text.contains('\0') {
-            return Err(ConsoleError::Text);
-        }
+        check_text(text).map_err(|_| ConsoleError::Text)?;
         let serving = self.candidate(version).await?;
         let now = self.clock.now();
         let message = Message { text, user: NOBODY, dialogue: NOBODY, seed: turn.unsigned_abs() };

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use banter_engine::{replay::redactor::Redactor, review::review, turn::Candidate};
+use banter_engine::{
+    review::{Doubtful, review},
+    turn::Candidate,
+};
 use banter_stores::{Millis, NewTurn, TurnFilter};
 use serde::Serialize;
 use tokio::task::block_in_place;
 use utoipa::ToSchema;
 
-use super::{Console, ConsoleError, Texts, text_slots};
+use super::{Console, ConsoleError, Texts};
 
 /// Distinct utterances of each outcome that a review looks at, at most: the model sees each.
 const UTTERANCES: usize = 100;
@@ -51,13 +54,9 @@ impl Console {
         let snapshot = self.follower.line().stable.snapshot.clone();
         let groups = block_in_place(|| review(&self.engine, &snapshot, &distinct));
         let groups = groups.map_err(|error| ConsoleError::Internal(error.to_string()))?;
-        let mut redactor = Redactor::default();
-        for (turn, _) in &said {
-            let slots = text_slots(&turn.state.slots);
-            redactor.learn_names(slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
-        }
-        let mut shown = |text: &str| if texts == Texts::Masked { redactor.redact(text) } else { text.to_owned() };
-        let mut group = |group: Vec<banter_engine::review::Doubtful>| ReviewGroup {
+        let mut mask = texts.mask(said.iter().map(|(turn, _)| turn));
+        let mut shown = |text: &str| mask.as_mut().map_or_else(|| text.to_owned(), |mask| mask.redact(text));
+        let mut group = |group: Vec<Doubtful>| ReviewGroup {
             utterances: group
                 .into_iter()
                 .map(|doubtful| {

@@ -4,6 +4,7 @@ use std::{fs, io::Seek, path::Path};
 
 use banter_stores::{AuditEntry, Millis, Provider, UserId};
 use serde_json::json;
+use tokio::task::block_in_place;
 use uuid::Uuid;
 
 use super::{Console, ConsoleError};
@@ -67,7 +68,8 @@ impl Console {
     /// # Errors
     /// [`ConsoleError::UnknownUser`], [`ConsoleError::Store`], [`ConsoleError::Internal`].
     pub async fn export(&self, user: UserId, actor: &Actor) -> Result<fs::File, ConsoleError> {
-        let mut file = nameless(&self.data_dir).map_err(|error| ConsoleError::Internal(error.to_string()))?;
+        let mut file =
+            block_in_place(|| nameless(&self.data_dir)).map_err(|error| ConsoleError::Internal(error.to_string()))?;
         user_data::export(&self.stores, &*self.clock, user, &mut file, &|_| {}).await?;
         self.stores.users.audit(&self.entry("user_exported_at_console", user, actor)).await?;
         file.rewind().map_err(|error| ConsoleError::Internal(error.to_string()))?;

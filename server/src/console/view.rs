@@ -1,15 +1,13 @@
 //! Turns as the console shows them.
 
 use banter_engine::{
-    replay::redactor::Redactor,
+    replay::{record::text_slots, redactor::Redactor},
     turn::{Explain, Timings},
 };
 use banter_stores::{Millis, NewTurn};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-
-use super::text_slots;
 
 /// How much of what people wrote is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +72,20 @@ pub struct ConsoleTurn {
 impl Texts {
     /// The turns as they are shown.
     pub fn view(self, turns: Vec<NewTurn>) -> Vec<ConsoleTurn> {
-        let mut redactor = Redactor::default();
-        for turn in &turns {
-            let slots = text_slots(&turn.state.slots);
-            redactor.learn_names(slots.iter().map(|(slot, value)| (slot.as_str(), value.as_str())));
+        let mut mask = self.mask(&turns);
+        turns.into_iter().map(|turn| view(turn, mask.as_mut())).collect()
+    }
+
+    /// What masks the texts of these turns, if they must be masked.
+    pub(super) fn mask<'a>(self, turns: impl IntoIterator<Item = &'a NewTurn>) -> Option<Redactor> {
+        if self == Self::Whole {
+            return None;
         }
-        let mask = (self == Self::Masked).then_some(&mut redactor);
-        let mut mask = mask;
-        turns.into_iter().map(|turn| view(turn, mask.as_deref_mut())).collect()
+        let mut redactor = Redactor::default();
+        for (slot, value) in turns.into_iter().flat_map(|turn| text_slots(&turn.state.slots)) {
+            redactor.learn_names([(slot.as_str(), value.as_str())]);
+        }
+        Some(redactor)
     }
 }
 
@@ -114,21 +118,11 @@ fn view(turn: NewTurn, mask: Option<&mut Redactor>) -> ConsoleTurn {
     if let Some(redactor) = mask {
         shown.text = redactor.redact(&shown.text);
         shown.response = redactor.redact(&shown.response);
-        shown.events.iter_mut().chain(&mut shown.entities).for_each(|value| redact(value, redactor));
-        redact(&mut shown.slots, redactor);
+        shown.events.iter_mut().chain(&mut shown.entities).for_each(|value| redactor.redact_json(value));
+        redactor.redact_json(&mut shown.slots);
         for step in shown.explain.iter_mut().flat_map(|explain| &mut explain.trace) {
             *step = redactor.redact(step);
         }
     }
     shown
-}
-
-/// Redacts the texts in JSON, at any depth.
-fn redact(value: &mut Value, redactor: &mut Redactor) {
-    match value {
-        Value::String(text) => *text = redactor.redact(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, redactor)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| redact(field, redactor)),
-        _ => {}
-    }
 }

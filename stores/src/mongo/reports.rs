@@ -6,7 +6,8 @@ use mongodb::bson::{Bson, Document, doc, oid::ObjectId};
 
 use super::{MongoStore, damaged, document::*};
 use crate::{
-    FoundTurns, LATENCY_BOUNDS, Period, SCANNED, StoreError, Tallies, Tally, TurnFilter, TurnReports, reports::id_range,
+    FoundTurns, LATENCY_BOUNDS, Period, SCANNED, StoreError, Tallies, Tally, TurnFilter, TurnReports,
+    reports::{Indexed, id_range},
 };
 
 #[async_trait]
@@ -115,11 +116,11 @@ fn chosen(filter: &TurnFilter, before: Option<&str>) -> Result<Document, StoreEr
         range.insert("$lt", end);
     }
     let mut chosen = doc! { "_id": range, "removed": { "$exists": false } };
-    if let Some((column, value)) = filter.indexed() {
-        let field = match column {
-            "outcome" => "classification.type",
-            "catalogue" => "classification.catalogue_version",
-            _ => "classification.intent",
+    if let Some((condition, value)) = filter.indexed() {
+        let field = match condition {
+            Indexed::Intent => "classification.intent",
+            Indexed::Outcome => "classification.type",
+            Indexed::Version => "classification.catalogue_version",
         };
         chosen.insert(field, value);
     }

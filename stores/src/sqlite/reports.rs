@@ -8,7 +8,8 @@ use super::{
     rows::{COLUMNS, StoredTurn},
 };
 use crate::{
-    FoundTurns, LATENCY_BOUNDS, Period, SCANNED, StoreError, Tallies, Tally, TurnFilter, TurnReports, reports::id_range,
+    FoundTurns, LATENCY_BOUNDS, Period, SCANNED, StoreError, Tallies, Tally, TurnFilter, TurnReports,
+    reports::{Indexed, id_range},
 };
 
 #[async_trait]
@@ -32,7 +33,7 @@ fn search(
     limit: u32,
 ) -> rusqlite::Result<(Vec<StoredTurn>, Option<String>)> {
     let indexed = filter.indexed();
-    let sql = search_sql(indexed.map(|(column, _)| column));
+    let sql = search_sql(indexed.map(|(condition, _)| condition));
     let value = indexed.map(|(_, value)| value);
     let mut values: Vec<&dyn ToSql> = vec![first, end, &SCANNED];
     values.extend(value.iter().map(|value| value as &dyn ToSql));
@@ -53,8 +54,13 @@ fn search(
 }
 
 /// The turns of a range of ids, the newest first; ids, conditions and texts, and the rest of a turn.
-fn search_sql(indexed: Option<&str>) -> String {
-    let condition = indexed.map_or(String::new(), |column| format!("{column} = ?4 AND"));
+fn search_sql(indexed: Option<Indexed>) -> String {
+    let condition = match indexed {
+        None => "",
+        Some(Indexed::Intent) => "intent = ?4 AND",
+        Some(Indexed::Outcome) => "outcome = ?4 AND",
+        Some(Indexed::Version) => "catalogue = ?4 AND",
+    };
     format!(
         "SELECT {COLUMNS}, intent, outcome, language, catalogue FROM turns
          WHERE {condition} id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"
@@ -134,10 +140,16 @@ mod tests {
         let intents = INTENTS.to_owned();
         for (sql, index) in [
             (search_sql(None), "SEARCH turns USING INDEX sqlite_autoindex_turns_1 (id>? AND id<?)"),
-            (search_sql(Some("intent")), "SEARCH turns USING INDEX turns_by_intent (intent=? AND id>? AND id<?)"),
-            (search_sql(Some("outcome")), "SEARCH turns USING INDEX turns_by_outcome (outcome=? AND id>? AND id<?)"),
             (
-                search_sql(Some("catalogue")),
+                search_sql(Some(Indexed::Intent)),
+                "SEARCH turns USING INDEX turns_by_intent (intent=? AND id>? AND id<?)",
+            ),
+            (
+                search_sql(Some(Indexed::Outcome)),
+                "SEARCH turns USING INDEX turns_by_outcome (outcome=? AND id>? AND id<?)",
+            ),
+            (
+                search_sql(Some(Indexed::Version)),
                 "SEARCH turns USING INDEX turns_by_catalogue (catalogue=? AND id>? AND id<?)",
             ),
             (tally_sql(), "SEARCH turns USING COVERING INDEX turns_in_numbers (created_at>? AND created_at<?)"),

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// The end of the year 9999, in milliseconds since 1970.
+const LATEST: i64 = 253_402_300_799_999;
+
 pub fn routes() -> Vec<Route> {
     routes![
         me,

@@ -57,7 +57,7 @@ struct Settings {
 #[derive(Serialize, ToSchema)]
 struct SessionState {
     user_id: i64,
-    /// Whether the account ends with the session.
+    /// Whether the user has no credentials, and so cannot come back after the session.
     guest: bool,
     /// Whether the user may open the console.
     admin: bool,
@@ -83,7 +83,7 @@ impl From<DialogueRecord> for OwnDialogue {
 
 #[derive(Serialize, ToSchema)]
 struct Opened {
-    /// Whether the account ends with the session.
+    /// Whether the user has no credentials, and so cannot come back after the session.
     guest: bool,
 }
 

@@ -12,7 +12,7 @@ use rocket::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{number, texts};
+use super::{LATEST, number, texts};
 use crate::{
     console::{ConsoleError, ConsoleTurn, Texts},
     message_id,
@@ -29,8 +29,6 @@ use crate::{
 const ROWS: (i64, i64) = (30, 100);
 /// Characters of a condition, at most.
 const LONGEST: usize = 200;
-/// The year 9999, in milliseconds.
-const LATEST: i64 = 253_402_300_799_999;
 
 #[derive(Serialize, ToSchema)]
 pub struct FoundConversations {

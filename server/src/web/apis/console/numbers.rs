@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rocket::{State, get, serde::json::Json};
 
-use super::number;
+use super::{LATEST, number};
 use crate::{
     console::{ConsoleError, Numbers, STEPS},
     web::{
@@ -14,9 +14,6 @@ use crate::{
         problem::{Problem, RequestError},
     },
 };
-
-/// The year 9999, in milliseconds.
-const LATEST: i64 = 253_402_300_799_999;
 
 /// Count messages, what was understood, hand-offs, latencies, intents and failures over a period.
 ///

@@ -12,7 +12,7 @@ use crate::{
     catalogs::terms::{Published, Wish},
     config::release::Scope,
     console::{ConsoleError, ReviewGroup},
-    conversations::MAX_TEXT,
+    conversations::check_text,
     web::{
         app::App,
         body::Body,
@@ -100,10 +100,7 @@ pub async fn teach(
 ) -> Result<Json<TeachResponse>, Problem> {
     let TeachRequest { intent, language, example, said, dry_run } = body.value;
     for (name, text) in [("example", &example), ("said", &said)] {
-        let good = !text.trim().is_empty() && text.chars().count() <= MAX_TEXT && !text.contains('\0');
-        if !good {
-            return Err(RequestError::InvalidField(name.to_owned()).into());
-        }
+        check_text(text).map_err(|_| RequestError::InvalidField(name.to_owned()))?;
     }
     let message = format!("an example of {}", intent.chars().filter(|c| !c.is_control()).take(100).collect::<String>());
     let wish = Wish { message, dry_run, utterances: admin.may(Scope::Utterances), ..Wish::default() };
