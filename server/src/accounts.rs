@@ -1,5 +1,7 @@
 //! Accounts: log-in, refresh, and authentication by token.
 
+mod guests;
+
 use std::time::Duration;
 
 use banter_stores::{
@@ -9,11 +11,13 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
-    config::{AuthConfig, GuestsConfig, Rules},
+    config::AuthConfig,
     operations::Operation,
     passwords::{PasswordError, Passwords, Verdict},
     tokens::{Claims, Host, LogIn, TokenKind, Tokens, token_hash},
 };
+
+pub use guests::GuestRules;
 
 /// The longest password, in bytes. Hashing a longer one would waste time.
 pub const MAX_PASSWORD: usize = 1_024;
@@ -105,37 +109,6 @@ pub struct Accounts {
     guests: GuestRules,
 }
 
-/// Where visitors may chat without an account, and how much.
-pub struct GuestRules {
-    limits: GuestsConfig,
-    /// Whether this server's own page has guests.
-    on_page: bool,
-}
-
-impl GuestRules {
-    /// The own page has guests in `dev` only: there, nobody needs to sign in to try the bot.
-    pub fn of(limits: &GuestsConfig, rules: Rules) -> Self {
-        Self { limits: limits.clone(), on_page: rules == Rules::Dev }
-    }
-
-    /// Whether this server's own page has guests.
-    pub fn on_page(&self) -> bool {
-        self.on_page
-    }
-
-    /// Whether visitors of this site may chat through the widget.
-    pub fn allow(&self, origin: &str) -> bool {
-        self.limits.origins.iter().any(|allowed| allowed == origin)
-    }
-
-    fn welcome(&self, host: &Host) -> bool {
-        match host {
-            Host::Page => self.on_page,
-            Host::Site(origin) => self.allow(origin),
-        }
-    }
-}
-
 impl Accounts {
     pub fn new(
         stores: Stores,
@@ -156,34 +129,6 @@ impl Accounts {
             logins_per_email: config.logins_per_email,
             logins_per_address: config.logins_per_address,
             guests,
-        }
-    }
-
-    /// Where visitors may chat without an account.
-    pub fn guests(&self) -> &GuestRules {
-        &self.guests
-    }
-
-    /// Opens an account for a visitor without credentials. `address` is the client's, for rate limits.
-    ///
-    /// # Errors
-    /// [`AccountError::Origin`], [`AccountError::TooMany`], [`AccountError::Store`].
-    pub async fn welcome(&self, host: Host, address: &str, keeping: Keeping) -> Result<TokenPair, AccountError> {
-        if !self.guests.welcome(&host) {
-            return Err(AccountError::Origin);
-        }
-        self.limit(&format!("guest:address:{address}"), self.guests.limits.per_address).await?;
-        self.issue(VerifiedIdentity::Guest(host), keeping).await
-    }
-
-    /// Counts a message of a guest. Other users have no such limit.
-    ///
-    /// # Errors
-    /// [`AccountError::TooMany`], [`AccountError::Store`].
-    pub async fn admit(&self, log_in: &LogIn) -> Result<(), AccountError> {
-        match &log_in.guest_of {
-            Some(_) => self.limit(&format!("guest:messages:{}", log_in.user.0), self.guests.limits.messages).await,
-            None => Ok(()),
         }
     }
 
@@ -261,14 +206,6 @@ impl Accounts {
         let access = self.listed_access(&log_in, keeping).await?.ok_or(AccountError::Token)?;
         Operation::LoggedIn(user).log();
         Ok(TokenPair { access, refresh })
-    }
-
-    async fn new_guest(&self) -> Result<UserId, AccountError> {
-        let subject = Uuid::new_v4().simple().to_string();
-        let made = self.stores.users.create_user(Provider::Guest, &subject, None, self.clock.now()).await?;
-        let user = made.ok_or_else(|| AccountError::NotCreated("two guests drew the same number".to_owned()))?;
-        Operation::UserCreated(user).log();
-        Ok(user)
     }
 
     /// The user of a Google account. Whoever took its address with a password and did not verify it loses that password
@@ -371,19 +308,6 @@ impl Accounts {
             Err(_) => {}
         }
         proven
-    }
-
-    /// Whether a guest asks from the site that the account belongs to, and that site still has guests.
-    ///
-    /// # Errors
-    /// [`AccountError::Origin`].
-    pub fn check_origin(&self, log_in: &LogIn, origin: Option<&str>) -> Result<(), AccountError> {
-        let good = match &log_in.guest_of {
-            None => true,
-            Some(host @ Host::Page) => self.guests.welcome(host),
-            Some(host @ Host::Site(site)) => self.guests.welcome(host) && origin == Some(site.as_str()),
-        };
-        if good { Ok(()) } else { Err(AccountError::Origin) }
     }
 
     async fn check_token(&self, token: &str) -> Result<LogIn, AccountError> {

@@ -5,6 +5,7 @@
 //! handlers keep are stored in the turn that kept them; the newest value is current.
 
 mod document;
+mod errors;
 mod reports;
 mod waiting;
 
@@ -15,12 +16,13 @@ use futures::TryStreamExt;
 use mongodb::{
     Client, Collection, Database,
     bson::{Bson, Document, Timestamp, doc, oid::ObjectId},
-    error::{Error, ErrorKind, WriteFailure},
+    error::Error,
     options::{Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern},
 };
 use serde_json::Value;
 
 use document::*;
+use errors::{Unique, duplicate, failed, is_command_error};
 
 use super::{
     ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Place, Receipt,
@@ -38,7 +40,6 @@ const REMOVED_AT_ONCE: i64 = 1_000;
 const PAGE: i64 = 1_000;
 /// Types of turns whose message was not classified.
 const UNCLASSIFIED: [&str; 4] = ["form", "waiting", "answer", "given_back"];
-const DUPLICATE_KEY: i32 = 11_000;
 /// A report that takes longer is given up.
 const REPORT_TIME: Duration = Duration::from_secs(30);
 
@@ -381,29 +382,4 @@ struct Position {
     at: Timestamp,
     dialogue: DialogueId,
     seq: i64,
-}
-
-/// The unique index that rejected a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unique {
-    Key,
-    Other,
-}
-
-fn duplicate(error: &Error) -> Option<Unique> {
-    let ErrorKind::Write(WriteFailure::WriteError(cause)) = error.kind.as_ref() else { return None };
-    let of_key = cause.message.contains(KEY_INDEX);
-    (cause.code == DUPLICATE_KEY).then_some(if of_key { Unique::Key } else { Unique::Other })
-}
-
-fn is_command_error(error: &Error, name: &str) -> bool {
-    matches!(error.kind.as_ref(), ErrorKind::Command(cause) if cause.code_name == name)
-}
-
-fn failed(error: Error) -> StoreError {
-    let ours = matches!(
-        error.kind.as_ref(),
-        ErrorKind::InvalidArgument { .. } | ErrorKind::BsonDeserialization(_) | ErrorKind::BsonSerialization(_)
-    );
-    StoreError { store: STORE, message: error.to_string(), outage: !ours }
 }

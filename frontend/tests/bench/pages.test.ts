@@ -1,5 +1,5 @@
 /// How soon the chat appears on a slow computer, and how much script it takes. Prints rows with ratios to the budgets.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
@@ -96,14 +96,22 @@ function chatScript(): number {
   return all.filter((name) => !name.startsWith('console')).reduce((sum, name) => sum + size(join('assets', name)), 0);
 }
 
+/// Into the file OUT: what the runner of tests prints is no report.
 function print(rows: Row[]): void {
-  if (process.env['JSON'] !== undefined) {
-    console.log(JSON.stringify(rows.map((row) => ({ ...row, ratio: row.measured / row.budget }))));
-    return;
-  }
-  console.log(`${''.padEnd(28)} ${'measured'.padStart(12)} ${'budget'.padStart(12)} ${'ratio'.padStart(7)}`);
-  for (const { name, unit, measured, budget } of rows) {
+  const out = process.env['OUT'];
+  if (out === undefined) throw new Error('OUT names no file; run bench/pages');
+  writeFileSync(out, process.env['JSON'] === undefined ? table(rows) : json(rows));
+}
+
+function json(rows: Row[]): string {
+  return `${JSON.stringify(rows.map((row) => ({ ...row, ratio: row.measured / row.budget })))}\n`;
+}
+
+function table(rows: Row[]): string {
+  const head = `${''.padEnd(32)} ${'measured'.padStart(12)} ${'budget'.padStart(12)} ${'ratio'.padStart(7)}`;
+  const lines = rows.map(({ name, unit, measured, budget }) => {
     const shown = (value: number) => `${value.toFixed(0)} ${unit}`.padStart(12);
-    console.log(`${name.padEnd(28)} ${shown(measured)} ${shown(budget)} ${(measured / budget).toFixed(2).padStart(7)}`);
-  }
+    return `${name.padEnd(32)} ${shown(measured)} ${shown(budget)} ${(measured / budget).toFixed(2).padStart(7)}`;
+  });
+  return `${[head, ...lines].join('\n')}\n`;
 }

@@ -1,5 +1,6 @@
 import '../../base.css';
 import '../../chat/chat.css';
+import '../forms.css';
 import './console.css';
 
 import { mount } from 'svelte';
