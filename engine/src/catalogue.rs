@@ -104,6 +104,19 @@ pub struct Intent {
     pub handler_location: Location,
 }
 
+impl Intent {
+    /// What the bot calls it in a language: the variants of its title or, without one, its first example.
+    pub fn names(&self, language: &Language) -> Vec<String> {
+        let titles: Vec<String> = self.title.iter().flat_map(|title| title.in_language(language)).collect();
+        if !titles.is_empty() {
+            return titles;
+        }
+        let example = self.examples.iter().find(|example| &example.language == language);
+        let example = example.or(self.examples.first());
+        vec![example.map_or_else(|| self.id.to_string(), |example| example.text.clone())]
+    }
+}
+
 /// A value that a handler needs.
 #[derive(Debug)]
 pub struct SlotSpec {

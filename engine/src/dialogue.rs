@@ -1,215 +1,200 @@
-//! From a message to a turn: a form or the classifier decides, handlers run, and their effects are applied.
+//! The conversation: from a state and an utterance to the next state and what is to be done.
 //!
-//! [`Engine::reply`] is deterministic: equal snapshots, states, messages and times give equal turns.
+//! [`step`] is pure. It neither runs handlers nor draws random numbers: it returns [`Action`]s, and [`crate::engine`]
+//! performs them. What a handler returns comes back through [`apply`], and [`proceed`] goes on with what waits.
+//! Each policy is a file of its own.
 
-mod classify;
+mod clarify;
+mod effects;
+mod fallback;
 mod form;
+mod hand_off;
 mod outside;
-mod reading;
-mod respond;
-
-use std::{sync::Arc, time::Instant};
-
-use thiserror::Error;
+mod slots;
 
 use crate::{
     catalogue::{Catalogue, Intent},
-    decide::Decision,
-    embedding::{Embedder, EmbeddingError},
-    handlers::{plugin::Plugins, script::Scripting},
-    host::{Host, TurnHost},
-    language::{Language, detect},
-    random::Random,
-    snapshot::Snapshot,
-    state::{DialogueState, HandOff},
+    decide::{Decision, decide},
+    handlers::effect::Effect,
+    ids::IntentId,
+    language::Language,
+    state::DialogueState,
     template::Text,
-    text::normalize,
-    turn::{AnsweredBy, Event, Message, Output, Turn, TurnKind},
+    turn::{AnsweredBy, Event, Output, TurnKind},
+    understanding::{Reading, Understanding},
 };
+pub use effects::failed;
 pub use outside::outside_turn;
-use reading::Reading;
 
-/// Why there is no turn. Mistakes of authors or users never cause one of these errors; they give a turn.
-#[derive(Debug, Error)]
-pub enum EngineError {
-    /// The text could not be embedded.
-    #[error(transparent)]
-    Embedding(#[from] EmbeddingError),
-    /// A store that a handler needs is unavailable.
-    #[error("{reason}")]
-    Outside {
-        /// The store.
-        part: &'static str,
-        reason: String,
-    },
+/// The decision depends on the model, and [`Understanding::meaning`] is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unclassified;
+
+/// What a policy decides.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// The state after it.
+    pub state: DialogueState,
+    /// The language of the reply.
+    pub language: Language,
+    /// How the utterance is classified.
+    pub kind: TurnKind,
+    /// The intent that answers, if it is known before a handler runs.
+    pub intent: Option<IntentId>,
+    /// Who answers, if no handler does.
+    pub handler: Option<AnsweredBy>,
+    /// The rule that decided, as text.
+    pub rule: String,
+    /// Further steps of the decision, as text.
+    pub trace: Vec<String>,
+    /// What went wrong.
+    pub events: Vec<Event>,
+    /// An earlier utterance whose entities count instead: the one before "did you mean".
+    pub meant: Option<Reading>,
+    /// What is to be done, in order.
+    pub actions: Vec<Action<'a>>,
 }
 
-/// What all turns share: the model, the script engine and the host.
-pub struct Engine {
-    embedder: Arc<dyn Embedder>,
-    scripting: Arc<Scripting>,
-    host: Arc<dyn Host>,
+/// One thing to be done.
+#[derive(Debug)]
+pub enum Action<'a> {
+    /// Show something that a handler made.
+    Show(Output),
+    /// Say one of the author's texts.
+    Say(Saying<'a>),
+    /// Run the handler of this intent, whose slots are filled; then [`apply`] its effects.
+    Run(&'a Intent),
+    /// Start the intent with this name, because a handler jumps to it.
+    Jump(String),
+    /// Hand the dialogue off to a person.
+    HandOff,
 }
 
-impl Engine {
-    /// Creates an engine from its parts.
-    pub fn new(embedder: Arc<dyn Embedder>, scripting: Arc<Scripting>, host: Arc<dyn Host>) -> Self {
-        Self { embedder, scripting, host }
-    }
-
-    /// The embedding model.
-    pub fn embedder(&self) -> &Arc<dyn Embedder> {
-        &self.embedder
-    }
-
-    /// The script engine, for loading catalogues.
-    pub fn scripting(&self) -> &Scripting {
-        &self.scripting
-    }
-
-    /// Where handlers reach the outside world.
-    pub fn host(&self) -> &Arc<dyn Host> {
-        &self.host
-    }
-
-    /// The same model and script engine with another host.
-    pub fn with_host(&self, host: Arc<dyn Host>) -> Self {
-        Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }
-    }
-
-    /// Whether a text needs no run of the model: its vector is remembered.
-    pub fn knows(&self, text: &str) -> bool {
-        self.embedder.remembers(&normalize(text))
-    }
-
-    /// Answers one message. Blocks: on the model, unless it [knows](Self::knows) the text, and on what handlers fetch.
-    ///
-    /// # Errors
-    /// [`EngineError::Embedding`] if the model is busy or broken; [`EngineError::Outside`] if a store that a handler
-    /// needs is unavailable.
-    pub fn reply(&self, snapshot: &Snapshot, request: Request<'_>) -> Result<Turn, EngineError> {
-        let mut work = Work::new(self, snapshot, request);
-        work.run()?;
-        match work.outside.away() {
-            Some((part, reason)) => Err(EngineError::Outside { part, reason: reason.to_owned() }),
-            None => Ok(work.finish()),
-        }
-    }
+/// One of the author's texts, with what it needs.
+#[derive(Debug)]
+pub struct Saying<'a> {
+    pub text: &'a Text,
+    /// Quick replies.
+    pub suggestions: Vec<Phrase<'a>>,
+    /// Values of the text beside the slots.
+    pub values: Vec<(&'static str, Phrase<'a>)>,
 }
 
-/// A message, and what it is answered with.
-pub struct Request<'a> {
-    pub message: Message<'a>,
-    /// The state before it.
-    pub state: &'a DialogueState,
-    /// The turn's clock, in the time zone of the reply.
-    pub now: jiff::Zoned,
-    /// The plugins that may be called.
-    pub plugins: Plugins,
+/// A few words inside a text.
+#[derive(Clone, Debug)]
+pub enum Phrase<'a> {
+    /// What the bot calls an intent.
+    Title(&'a Intent),
+    /// These words.
+    Plain(String),
 }
 
-impl<'a> Request<'a> {
-    /// A message at a time, with the bot's own time zone and plugins.
-    pub fn new(snapshot: &Snapshot, message: Message<'a>, state: &'a DialogueState, now: jiff::Timestamp) -> Self {
-        let now = now.to_zoned(snapshot.catalogue.time_zone.clone());
-        Self { message, state, now, plugins: Arc::clone(&snapshot.catalogue.library.plugins) }
+/// Decides what an utterance leads to.
+///
+/// # Errors
+/// [`Unclassified`] if the model is needed first.
+pub fn step<'a>(
+    state: &DialogueState,
+    said: &Understanding,
+    catalogue: &'a Catalogue,
+) -> Result<Step<'a>, Unclassified> {
+    let mut state = state.clone();
+    if !state.waits(said.at) {
+        state.hand_off = None;
+        state.age_contexts();
     }
+    let mut draft = Draft::new(state, said, catalogue);
+    draft.speak();
+    draft.decide()?;
+    Ok(draft.step)
 }
 
-/// A turn in progress.
-struct Work<'a> {
-    engine: &'a Engine,
-    snapshot: &'a Snapshot,
-    message: Message<'a>,
-    now: jiff::Zoned,
-    plugins: Plugins,
-    outside: Arc<TurnHost>,
-    /// This message.
-    heard: Reading,
-    /// The message that entities come from, if it is an earlier one: the one before "did you mean".
-    meant: Option<Reading>,
-    random: Random,
-    turn: Turn,
+/// Applies what the handler of `intent` returned. `by` is that handler.
+pub fn apply<'a>(
+    state: DialogueState,
+    said: &Understanding,
+    catalogue: &'a Catalogue,
+    (intent, by): (&'a Intent, &AnsweredBy),
+    effects: Vec<Effect>,
+) -> Step<'a> {
+    let mut draft = Draft::new(state, said, catalogue);
+    draft.apply(intent, by, effects);
+    draft.step
 }
 
-impl<'a> Work<'a> {
-    fn new(engine: &'a Engine, snapshot: &'a Snapshot, request: Request<'a>) -> Self {
-        let Request { message, state, now, plugins } = request;
-        let mut state = state.clone();
-        let waits = state.waits(now.timestamp().as_millisecond());
-        if !waits {
-            state.hand_off = None;
-            state.age_contexts();
-        }
-        let heard = Reading::of(snapshot, message.text);
-        let language = speak(&snapshot.catalogue, &mut state, &heard);
-        Self {
-            engine,
-            snapshot,
-            message,
-            now,
-            plugins,
-            outside: Arc::new(TurnHost::new(engine.host.clone())),
-            heard,
+/// Starts an intent that a handler jumps to: asks for its first missing slot, or runs its handler.
+pub fn begin<'a>(state: DialogueState, said: &Understanding, catalogue: &'a Catalogue, intent: &'a Intent) -> Step<'a> {
+    let mut draft = Draft::new(state, said, catalogue);
+    draft.ask_or_run(intent);
+    draft.step
+}
+
+/// A step that is being decided.
+struct Draft<'a, 's> {
+    said: &'s Understanding,
+    catalogue: &'a Catalogue,
+    step: Step<'a>,
+}
+
+impl<'a, 's> Draft<'a, 's> {
+    fn new(state: DialogueState, said: &'s Understanding, catalogue: &'a Catalogue) -> Self {
+        let language = state.language.clone().unwrap_or_else(|| catalogue.default_language().clone());
+        let step = Step {
+            state,
+            language,
+            kind: TurnKind::Unknown,
+            intent: None,
+            handler: None,
+            rule: String::new(),
+            trace: Vec::new(),
+            events: Vec::new(),
             meant: None,
-            random: Random::new(message.seed),
-            turn: Turn::begin(state, language, snapshot.catalogue.version.clone()),
-        }
+            actions: Vec::new(),
+        };
+        Self { said, catalogue, step }
     }
 
-    /// The message that entities come from.
-    fn reading(&self) -> &Reading {
-        self.meant.as_ref().unwrap_or(&self.heard)
-    }
-
-    fn catalogue(&self) -> &'a Arc<Catalogue> {
-        &self.snapshot.catalogue
-    }
-
-    fn run(&mut self) -> Result<(), EngineError> {
-        if self.turn.state.hand_off.is_some() {
+    fn decide(&mut self) -> Result<(), Unclassified> {
+        if self.step.state.hand_off.is_some() {
             self.keep_waiting();
             return Ok(());
         }
-        if let Some(form) = self.turn.state.form.take() {
+        if let Some(form) = self.step.state.form.take() {
             return self.go_on_with_form(form);
         }
-        let clarify = self.turn.state.clarify.take();
-        for id in clarify.iter().flat_map(|clarify| [&clarify.first, &clarify.second]) {
-            if self.catalogue().intent(id).is_none() {
-                self.turn.events.push(Event::StateDropped { name: id.to_string() });
-            }
-        }
-        if let Some(clarify) = clarify
-            && let Some(intent) = self.chosen(&clarify)
+        if let Some(clarify) = self.step.state.clarify.take()
+            && self.answer_clarify(clarify)
         {
-            self.rule(format!("the answer to \"did you mean\" was `{}`", intent.id));
-            self.turn.kind = TurnKind::Matched;
-            self.meant = Some(Reading::of(self.snapshot, &clarify.text));
-            self.start_intent(intent);
             return Ok(());
         }
-        let decision = self.classify()?;
+        let decision = self.decision()?;
         self.act(decision);
         Ok(())
     }
 
-    /// Says what the author lets the bot say while somebody else is to answer: nothing by default.
-    fn keep_waiting(&mut self) {
-        self.rule("the dialogue is handed off".to_owned());
-        self.turn.kind = TurnKind::Waiting;
-        self.turn.handler = AnsweredBy::Waiting;
-        if let Some(text) = &self.catalogue().waiting.text {
-            self.say(text, Vec::new(), &[]);
-        }
+    /// What the model makes of the utterance, by the author's thresholds.
+    fn decision(&mut self) -> Result<Decision, Unclassified> {
+        let meaning = self.said.meaning.as_ref().ok_or(Unclassified)?;
+        let Some(whole) = &meaning.whole else {
+            self.rule("the message contains no text".to_owned());
+            return Ok(Decision::Unknown);
+        };
+        let (decision, rule) = decide(whole, self.catalogue);
+        self.rule(rule);
+        Ok(decision)
+    }
+
+    /// The probability of the likeliest intent, if the utterance is classified.
+    fn best_probability(&self) -> Option<f32> {
+        Some(self.said.meaning.as_ref()?.whole.as_ref()?.candidates.first()?.probability)
     }
 
     fn act(&mut self, decision: Decision) {
         match decision {
-            Decision::Matched(id) => match self.catalogue().intent(&id) {
+            Decision::Matched(id) => match self.catalogue.intent(&id) {
                 Some(intent) => {
-                    self.turn.kind = TurnKind::Matched;
-                    self.start_intent(intent);
+                    self.step.kind = TurnKind::Matched;
+                    self.start(intent);
                 }
                 None => self.not_understood(),
             },
@@ -218,87 +203,59 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Starts an intent. The message, and earlier values where the author allows them, fill its slots; then the handler
-    /// runs or the first question is asked.
-    fn start_intent(&mut self, intent: &'a Intent) {
-        self.turn.state.fallbacks = 0;
-        self.fill_from_message(intent);
-        self.go_on_with_intent(intent);
+    /// Starts an intent. The utterance, and earlier values where the author allows them, fill its slots; then the
+    /// handler runs or the first question is asked.
+    fn start(&mut self, intent: &'a Intent) {
+        self.step.state.fallbacks = 0;
+        self.fill_from(intent, &self.said.reading);
+        self.ask_or_run(intent);
     }
 
-    fn rule(&mut self, rule: String) {
-        self.turn.explain.rule = rule;
-    }
-
-    fn trace(&mut self, step: String) {
-        self.turn.explain.trace.push(step);
-    }
-
-    /// Says a variant of a text. If that fails, records an event and says the fallback text instead.
-    fn say(&mut self, text: &Text, suggestions: Vec<String>, extra: &[(&str, String)]) {
-        match self.render(text, extra) {
-            Ok(text) => self.turn.outputs.push(Output::Text { text, suggestions }),
-            Err(message) => {
-                self.turn.events.push(Event::TextFailed { message });
-                self.say_fallback();
+    /// Asks the next question or, if no slot is missing, runs the handler.
+    fn ask_or_run(&mut self, intent: &'a Intent) {
+        self.step.intent = Some(intent.id.clone());
+        match self.missing_slot(intent) {
+            Some(slot) => self.ask_for(intent, slot, None),
+            None => {
+                self.step.state.form = None;
+                self.step.actions.push(Action::Run(intent));
             }
         }
     }
 
-    fn say_fallback(&mut self) {
-        match self.render(&self.catalogue().fallback.text, &[]) {
-            Ok(text) => self.turn.outputs.push(Output::Text { text, suggestions: Vec::new() }),
-            Err(message) => self.turn.events.push(Event::TextFailed { message }),
-        }
-    }
-
-    fn render(&mut self, text: &Text, extra: &[(&str, String)]) -> Result<String, String> {
-        let template = text
-            .pick(&self.turn.language, &mut self.random)
-            .ok_or_else(|| format!("a text is missing in `{}`", self.turn.language))?;
-        let slots = &self.turn.state.slots;
-        let value = |name: &str| {
-            let given = extra.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-            given.or_else(|| slots.get(name).map(crate::handlers::api::value::plain))
+    /// Chooses the language of the reply. An answer to a form's question that is just an entity ("Moscow") does not
+    /// indicate a language.
+    fn speak(&mut self) {
+        let state = &mut self.step.state;
+        let known = state.language.clone().filter(|language| self.catalogue.languages.contains(language));
+        let language = match known {
+            Some(language) if state.language_pinned => language,
+            known => {
+                let reading = &self.said.reading;
+                let bare = reading.text().trim_matches(|c: char| !c.is_alphanumeric());
+                let only_entity = state.form.is_some() && reading.entities().iter().any(|entity| entity.text == bare);
+                let heard = self.said.language.clone().filter(|_| !only_entity);
+                let language = heard.or(known).unwrap_or_else(|| self.catalogue.default_language().clone());
+                state.language = Some(language.clone());
+                language
+            }
         };
-        template.render(&value).map_err(|name| format!("a text needs a value for {{{name}}}"))
+        self.step.language = language;
     }
 
-    fn finish(self) -> Turn {
-        let entities = self.reading().entities().to_vec();
-        let chance = self.random != Random::new(self.message.seed);
-        let Self { heard, mut turn, snapshot, now, .. } = self;
-        turn.entities = entities;
-        turn.footprint.chance = chance;
-        let said = turn.text();
-        turn.state.remember(heard.text(), &said, turn.intent.as_ref());
-        if turn.hand_off {
-            let until = now.timestamp().as_millisecond().saturating_add(snapshot.catalogue.waiting.limit);
-            turn.state.hand_off = Some(HandOff { until });
-            // Whoever answers does not ask the form's question, so the next message is not its answer.
-            turn.state.form = None;
-            turn.state.clarify = None;
-        }
-        turn
+    fn say(&mut self, text: &'a Text) {
+        self.say_with(text, Vec::new(), Vec::new());
     }
-}
 
-/// Chooses the language of the reply. An answer to a form's question that is just an entity ("Moscow") does not
-/// indicate a language.
-fn speak(catalogue: &Catalogue, state: &mut DialogueState, reading: &Reading) -> Language {
-    let text = reading.text();
-    let known = state.language.clone().filter(|language| catalogue.languages.contains(language));
-    if let Some(language) = known.clone().filter(|_| state.language_pinned) {
-        return language;
+    fn say_with(&mut self, text: &'a Text, suggestions: Vec<Phrase<'a>>, values: Vec<(&'static str, Phrase<'a>)>) {
+        self.step.actions.push(Action::Say(Saying { text, suggestions, values }));
     }
-    let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
-    let only_entity = state.form.is_some() && reading.entities().iter().any(|entity| entity.text == bare);
-    let heard = if only_entity { None } else { detect(text, &catalogue.languages) };
-    let language = heard.or(known).unwrap_or_else(|| catalogue.default_language().clone());
-    state.language = Some(language.clone());
-    language
-}
 
-fn micros(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    fn rule(&mut self, rule: String) {
+        self.step.rule = rule;
+    }
+
+    fn trace(&mut self, step: String) {
+        self.step.trace.push(step);
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    dialogue::{Engine, EngineError, Request},
+    engine::{Engine, EngineError, Request},
     handlers::plugin::replayed,
     replay::{self, fixture::Fixture},
     snapshot::Snapshot,

@@ -11,6 +11,7 @@ pub mod decide;
 pub mod diagnostic;
 pub mod dialogue;
 pub mod embedding;
+pub mod engine;
 pub mod entities;
 pub mod forecast;
 pub mod handlers;
@@ -29,7 +30,8 @@ mod storage;
 pub mod template;
 pub mod text;
 pub mod turn;
+pub mod understanding;
 
-pub use dialogue::{Engine, EngineError, Request};
+pub use engine::{Engine, EngineError, Request};
 pub use snapshot::Snapshot;
 pub use storage::write_atomically;

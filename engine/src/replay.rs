@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    dialogue::{Engine, EngineError, Request},
+    engine::{Engine, EngineError, Request},
     snapshot::Snapshot,
     state::DialogueState,
     turn::{Message, Turn},

@@ -2,7 +2,7 @@
 
 use crate::{
     decide::{Decision, decide},
-    dialogue::{Engine, EngineError},
+    engine::{Engine, EngineError},
     snapshot::Snapshot,
     text::normalize,
     turn::Candidate,

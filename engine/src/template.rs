@@ -147,6 +147,11 @@ impl Text {
         }
     }
 
+    /// The variants as written in one language.
+    pub fn in_language(&self, language: &Language) -> Vec<String> {
+        self.by_language.get(language).unwrap_or(&self.neutral).iter().map(Template::to_string).collect()
+    }
+
     /// The variants as written, by language; those for all languages are under `None`.
     pub fn variants(&self) -> BTreeMap<Option<&Language>, Vec<String>> {
         let written = |variants: &[Template]| variants.iter().map(Template::to_string).collect();

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostics, Severity},
-    dialogue::{Engine, EngineError, Request},
+    engine::{Engine, EngineError, Request},
     host::{Host, HostError, HttpAnswer},
     policy::HttpPolicy,
     snapshot::Snapshot,

@@ -1,14 +1,15 @@
-//! What the text of a message says by itself, without the model and without the dialogue.
+//! A text and what is found in it without the model.
 
 use std::sync::Arc;
 
 use crate::{
+    catalogue::Catalogue,
     entities::{Entity, find_all},
-    snapshot::Snapshot,
     text::normalize,
 };
 
 /// A text and its entities.
+#[derive(Debug)]
 pub struct Reading {
     text: String,
     entities: Arc<[Entity]>,
@@ -16,9 +17,9 @@ pub struct Reading {
 
 impl Reading {
     /// Reads a text as it came, by one version of a bot.
-    pub fn of(snapshot: &Snapshot, text: &str) -> Self {
+    pub fn of(catalogue: &Catalogue, text: &str) -> Self {
         let text = normalize(text);
-        let entities = find_all(&snapshot.catalogue.entities, &text).into();
+        let entities = find_all(&catalogue.entities, &text).into();
         Self { text, entities }
     }
 

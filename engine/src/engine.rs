@@ -1,0 +1,230 @@
+//! From a message to a turn: the dialogue decides, and its actions are performed.
+//!
+//! [`Engine::reply`] is deterministic: equal snapshots, states, messages and times give equal turns.
+
+mod actions;
+mod handler;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use thiserror::Error;
+
+use crate::{
+    catalogue::Catalogue,
+    dialogue::{Action, Step, Unclassified, step},
+    embedding::{Embedder, EmbeddingError},
+    handlers::{plugin::Plugins, script::Scripting},
+    host::{Host, TurnHost},
+    random::Random,
+    snapshot::Snapshot,
+    state::{DialogueState, HandOff},
+    text::normalize,
+    turn::{Message, Turn},
+    understanding::{Meaning, MeaningTimes, Reading, Understanding},
+};
+
+/// Why there is no turn. Mistakes of authors or users never cause one of these errors; they give a turn.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The text could not be embedded.
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
+    /// A store that a handler needs is unavailable.
+    #[error("{reason}")]
+    Outside {
+        /// The store.
+        part: &'static str,
+        reason: String,
+    },
+}
+
+/// What all turns share: the model, the script engine and the host.
+pub struct Engine {
+    embedder: Arc<dyn Embedder>,
+    scripting: Arc<Scripting>,
+    host: Arc<dyn Host>,
+}
+
+impl Engine {
+    /// Creates an engine from its parts.
+    pub fn new(embedder: Arc<dyn Embedder>, scripting: Arc<Scripting>, host: Arc<dyn Host>) -> Self {
+        Self { embedder, scripting, host }
+    }
+
+    /// The embedding model.
+    pub fn embedder(&self) -> &Arc<dyn Embedder> {
+        &self.embedder
+    }
+
+    /// The script engine, for loading catalogues.
+    pub fn scripting(&self) -> &Scripting {
+        &self.scripting
+    }
+
+    /// Where handlers reach the outside world.
+    pub fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+
+    /// The same model and script engine with another host.
+    pub fn with_host(&self, host: Arc<dyn Host>) -> Self {
+        Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }
+    }
+
+    /// Whether a text needs no run of the model: its vector is remembered.
+    pub fn knows(&self, text: &str) -> bool {
+        self.embedder.remembers(&normalize(text))
+    }
+
+    /// Answers one message. Blocks: on the model, unless it [knows](Self::knows) the text, and on what handlers fetch.
+    ///
+    /// # Errors
+    /// [`EngineError::Embedding`] if the model is busy or broken; [`EngineError::Outside`] if a store that a handler
+    /// needs is unavailable.
+    pub fn reply(&self, snapshot: &Snapshot, request: Request<'_>) -> Result<Turn, EngineError> {
+        let state = request.state;
+        let mut work = Work::new(self, snapshot, request);
+        work.run(state)?;
+        match work.outside.away() {
+            Some((part, reason)) => Err(EngineError::Outside { part, reason: reason.to_owned() }),
+            None => Ok(work.finish()),
+        }
+    }
+}
+
+/// A message, and what it is answered with.
+pub struct Request<'a> {
+    pub message: Message<'a>,
+    /// The state before it.
+    pub state: &'a DialogueState,
+    /// The turn's clock, in the time zone of the reply.
+    pub now: jiff::Zoned,
+    /// The plugins that may be called.
+    pub plugins: Plugins,
+}
+
+impl<'a> Request<'a> {
+    /// A message at a time, with the bot's own time zone and plugins.
+    pub fn new(snapshot: &Snapshot, message: Message<'a>, state: &'a DialogueState, now: jiff::Timestamp) -> Self {
+        let now = now.to_zoned(snapshot.catalogue.time_zone.clone());
+        Self { message, state, now, plugins: Arc::clone(&snapshot.catalogue.library.plugins) }
+    }
+}
+
+/// A turn in progress.
+struct Work<'a> {
+    engine: &'a Engine,
+    snapshot: &'a Snapshot,
+    message: Message<'a>,
+    now: jiff::Zoned,
+    plugins: Plugins,
+    outside: Arc<TurnHost>,
+    said: Understanding,
+    /// An earlier utterance whose entities count instead.
+    meant: Option<Reading>,
+    random: Random,
+    /// Whether a handler ran.
+    ran: bool,
+    /// What is still to be done.
+    actions: VecDeque<Action<'a>>,
+    turn: Turn,
+}
+
+impl<'a> Work<'a> {
+    fn new(engine: &'a Engine, snapshot: &'a Snapshot, request: Request<'a>) -> Self {
+        let Request { message, state, now, plugins } = request;
+        let said = Understanding::of(&snapshot.catalogue, message.text, now.timestamp().as_millisecond());
+        let language = snapshot.catalogue.default_language().clone();
+        Self {
+            engine,
+            snapshot,
+            message,
+            now,
+            plugins,
+            outside: Arc::new(TurnHost::new(engine.host.clone())),
+            said,
+            meant: None,
+            random: Random::new(message.seed),
+            ran: false,
+            actions: VecDeque::new(),
+            turn: Turn::begin(state.clone(), language, snapshot.catalogue.version.clone()),
+        }
+    }
+
+    /// The utterance that entities come from.
+    fn reading(&self) -> &Reading {
+        self.meant.as_ref().unwrap_or(&self.said.reading)
+    }
+
+    fn catalogue(&self) -> &'a Arc<Catalogue> {
+        &self.snapshot.catalogue
+    }
+
+    fn run(&mut self, state: &DialogueState) -> Result<(), EngineError> {
+        let decided = match step(state, &self.said, self.catalogue()) {
+            Ok(decided) => decided,
+            Err(Unclassified) => {
+                self.classify()?;
+                let again = step(state, &self.said, self.catalogue());
+                again.unwrap_or_else(|Unclassified| unreachable!("the utterance is classified"))
+            }
+        };
+        self.turn.kind = decided.kind;
+        self.turn.explain.rule.clone_from(&decided.rule);
+        self.take(decided);
+        self.perform();
+        Ok(())
+    }
+
+    /// Runs the model on the utterance.
+    fn classify(&mut self) -> Result<(), EngineError> {
+        let (meaning, times) = Meaning::of(self.snapshot, &*self.engine.embedder, &self.said.reading)?;
+        let MeaningTimes { embed_us, decide_us } = times;
+        self.turn.timings.embed_us = embed_us;
+        self.turn.timings.decide_us = decide_us;
+        if let Some(whole) = &meaning.whole {
+            self.turn.probability = whole.candidates.first().map(|best| best.probability);
+            self.turn.explain.neighbours = self.snapshot.near_examples(&whole.neighbours);
+            self.turn.explain.in_scope = Some(whole.in_scope);
+            self.turn.explain.candidates.clone_from(&whole.candidates);
+        }
+        self.said.meaning = Some(meaning);
+        Ok(())
+    }
+
+    /// Takes over what the dialogue decided. Its actions come before those that are still to be done.
+    fn take(&mut self, decided: Step<'a>) {
+        self.turn.state = decided.state;
+        self.turn.language = decided.language;
+        if let Some(intent) = decided.intent {
+            self.turn.intent = Some(intent);
+        }
+        if let Some(handler) = decided.handler {
+            self.turn.handler = handler;
+        }
+        self.turn.explain.trace.extend(decided.trace);
+        self.turn.events.extend(decided.events);
+        self.meant = decided.meant.or(self.meant.take());
+        for action in decided.actions.into_iter().rev() {
+            self.actions.push_front(action);
+        }
+    }
+
+    fn finish(self) -> Turn {
+        let entities = self.reading().entities().to_vec();
+        let chance = self.random != Random::new(self.message.seed);
+        let Self { said, mut turn, snapshot, now, .. } = self;
+        turn.entities = entities;
+        turn.footprint.chance = chance;
+        let reply = turn.text();
+        turn.state.remember(said.reading.text(), &reply, turn.intent.as_ref());
+        if turn.hand_off {
+            let until = now.timestamp().as_millisecond().saturating_add(snapshot.catalogue.waiting.limit);
+            turn.state.hand_off = Some(HandOff { until });
+            // Whoever answers does not ask the form's question, so the next message is not its answer.
+            turn.state.form = None;
+            turn.state.clarify = None;
+        }
+        turn
+    }
+}

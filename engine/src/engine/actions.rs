@@ -1,0 +1,116 @@
+//! Performs what the dialogue decides.
+
+use std::time::Instant;
+
+use super::Work;
+use crate::{
+    catalogue::Intent,
+    dialogue::{Action, Phrase, Saying, apply, begin, failed},
+    ids::IntentId,
+    template::Text,
+    turn::{AnsweredBy, Event, Output},
+};
+
+/// Limit on the number of jumps in one turn.
+const MAX_JUMPS: usize = 8;
+
+impl<'a> Work<'a> {
+    /// Performs all actions, and those that they lead to.
+    pub(super) fn perform(&mut self) {
+        let mut jumps = 0;
+        while let Some(action) = self.actions.pop_front() {
+            match action {
+                Action::Show(output) => self.turn.outputs.push(output),
+                Action::Say(saying) => self.say(&saying),
+                Action::HandOff => self.turn.hand_off = true,
+                Action::Run(intent) => self.run_intent(intent),
+                Action::Jump(target) => {
+                    jumps += 1;
+                    self.jump(&target, jumps);
+                }
+            }
+        }
+        if self.ran && self.turn.outputs.is_empty() && !self.turn.hand_off {
+            self.say_fallback();
+        }
+    }
+
+    /// Runs an intent's handler and applies what it returns.
+    fn run_intent(&mut self, intent: &'a Intent) {
+        let start = Instant::now();
+        self.ran = true;
+        self.turn.intent = Some(intent.id.clone());
+        let effects = self.run_handler(intent);
+        let state = std::mem::take(&mut self.turn.state);
+        let applied = apply(state, &self.said, self.catalogue(), (intent, &self.turn.handler), effects);
+        self.take(applied);
+        self.turn.timings.handle_us += micros(start);
+    }
+
+    fn jump(&mut self, target: &str, jumps: usize) {
+        self.trace(format!("jump to {target}"));
+        let found = self.catalogue().intent(&IntentId::new(target));
+        let message = match found {
+            Some(intent) if jumps <= MAX_JUMPS => {
+                let state = std::mem::take(&mut self.turn.state);
+                let begun = begin(state, &self.said, self.catalogue(), intent);
+                return self.take(begun);
+            }
+            Some(_) => format!("there are more than {MAX_JUMPS} jumps in one turn"),
+            None => "there is no such intent".to_owned(),
+        };
+        // A plugin's failed jump is reported under the plugin's name.
+        self.turn.events.push(match &self.turn.handler {
+            by @ AnsweredBy::Plugin(_) => failed(by, format!("jump to `{target}`: {message}")),
+            _ => Event::JumpFailed { intent: target.to_owned(), message },
+        });
+    }
+
+    /// Says a variant of a text. If that fails, records an event and says the fallback text instead.
+    pub(super) fn say(&mut self, saying: &Saying<'a>) {
+        let suggestions = saying.suggestions.iter().map(|phrase| self.phrase(phrase)).collect();
+        let values: Vec<(&str, String)> =
+            saying.values.iter().map(|(name, phrase)| (*name, self.phrase(phrase))).collect();
+        match self.render(saying.text, &values) {
+            Ok(text) => self.turn.outputs.push(Output::Text { text, suggestions }),
+            Err(message) => {
+                self.turn.events.push(Event::TextFailed { message });
+                self.say_fallback();
+            }
+        }
+    }
+
+    pub(super) fn say_fallback(&mut self) {
+        match self.render(&self.catalogue().fallback.text, &[]) {
+            Ok(text) => self.turn.outputs.push(Output::Text { text, suggestions: Vec::new() }),
+            Err(message) => self.turn.events.push(Event::TextFailed { message }),
+        }
+    }
+
+    fn phrase(&self, phrase: &Phrase<'a>) -> String {
+        match phrase {
+            Phrase::Title(intent) => intent.names(&self.turn.language).into_iter().next().unwrap_or_default(),
+            Phrase::Plain(words) => words.clone(),
+        }
+    }
+
+    fn render(&mut self, text: &Text, extra: &[(&str, String)]) -> Result<String, String> {
+        let template = text
+            .pick(&self.turn.language, &mut self.random)
+            .ok_or_else(|| format!("a text is missing in `{}`", self.turn.language))?;
+        let slots = &self.turn.state.slots;
+        let value = |name: &str| {
+            let given = extra.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+            given.or_else(|| slots.get(name).map(crate::handlers::api::value::plain))
+        };
+        template.render(&value).map_err(|name| format!("a text needs a value for {{{name}}}"))
+    }
+
+    pub(super) fn trace(&mut self, step: String) {
+        self.turn.explain.trace.push(step);
+    }
+}
+
+fn micros(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

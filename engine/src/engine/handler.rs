@@ -1,0 +1,133 @@
+//! Runs the handlers of intents: replies, scripts, plugins, hand-offs and jumps.
+
+use std::sync::Arc;
+
+use super::Work;
+use crate::{
+    catalogue::{Handler, Intent},
+    dialogue::{Phrase, Saying},
+    handlers::{
+        call::{CallInput, Library},
+        context::Context,
+        effect::Effect,
+        plugin::{FailureKind, PluginCall, PluginFailure},
+        script::{Ran, Script},
+    },
+    host::Host,
+    turn::{AnsweredBy, Event, Output},
+};
+
+impl<'a> Work<'a> {
+    /// Runs an intent's handler, and returns what it asks the dialogue to do.
+    pub(super) fn run_handler(&mut self, intent: &'a Intent) -> Vec<Effect> {
+        match &intent.handler {
+            Handler::Reply { text, suggest } => {
+                self.turn.handler = AnsweredBy::Reply;
+                let replies = suggest.get(&self.turn.language).into_iter().flatten();
+                let suggestions = replies.cloned().map(Phrase::Plain).collect();
+                self.say(&Saying { text, suggestions, values: Vec::new() });
+                Vec::new()
+            }
+            Handler::HandOff { text } => {
+                self.turn.handler = AnsweredBy::HandOff;
+                self.turn.hand_off = true;
+                self.say(&Saying { text, suggestions: Vec::new(), values: Vec::new() });
+                Vec::new()
+            }
+            Handler::Jump(target) => vec![Effect::Jump(target.to_string())],
+            Handler::Script { script, function } => self.run_script(intent, script, function),
+            Handler::Plugin(name) => self.run_plugin(intent, name),
+        }
+    }
+
+    fn run_script(&mut self, intent: &Intent, script: &Script, function: &str) -> Vec<Effect> {
+        self.turn.handler = AnsweredBy::script(script.path());
+        let context = self.context(intent);
+        let host: Arc<dyn Host> = self.outside.clone();
+        let input = CallInput {
+            library: Library { plugins: Arc::clone(&self.plugins), ..self.catalogue().library.clone() },
+            host: &host,
+            context,
+            now: self.now.clone(),
+            random: &mut self.random,
+            kept: &mut self.turn.kept,
+            events: &mut self.turn.events,
+            footprint: &mut self.turn.footprint,
+        };
+        match self.engine.scripting.call(script, function, input) {
+            Ok(Ran { effects, operations, fuel }) => {
+                self.turn.explain.operations += operations;
+                self.turn.explain.fuel += fuel;
+                self.trace(format!("{} {function}: {} effects, {operations} operations", script.path(), effects.len()));
+                effects
+            }
+            Err(error) => {
+                self.trace(format!("{}:{}: {}", script.path(), error.line, error.message));
+                self.turn.events.push(Event::ScriptFailed {
+                    file: script.path().to_owned(),
+                    line: error.line,
+                    message: error.message,
+                });
+                self.say_fallback();
+                Vec::new()
+            }
+        }
+    }
+
+    fn run_plugin(&mut self, intent: &Intent, name: &str) -> Vec<Effect> {
+        self.turn.handler = AnsweredBy::Plugin(name.to_owned());
+        let context = self.context(intent);
+        let host: Arc<dyn Host> = self.outside.clone();
+        let call = PluginCall {
+            context: &context,
+            arguments: None,
+            host: &host,
+            now: self.now.clone(),
+            random: &mut self.random,
+            kept: &mut self.turn.kept,
+            replayed: false,
+        };
+        let replied = match self.plugins.get(name) {
+            Some(plugin) => {
+                self.turn.footprint.clock |= plugin.reads_clock();
+                plugin.call(call)
+            }
+            None => Err(PluginFailure::new(FailureKind::Missing, "bot.yaml does not name it")),
+        };
+        match replied {
+            Ok(reply) => {
+                self.turn.explain.fuel += reply.fuel;
+                self.trace(format!("plugin:{name}: {} effects, {} fuel", reply.effects.len(), reply.fuel));
+                reply.effects
+            }
+            Err(failure) => {
+                self.trace(format!("plugin:{name}: {}: {failure}", failure.kind.as_str()));
+                match &failure.user_text {
+                    Some(text) => self.turn.outputs.push(Output::Text { text: text.clone(), suggestions: Vec::new() }),
+                    None => self.say_fallback(),
+                }
+                self.turn.events.push(failure.event(name));
+                Vec::new()
+            }
+        }
+    }
+
+    fn context(&self, intent: &Intent) -> Context {
+        let mut slots = self.turn.state.slots.clone();
+        for slot in &intent.slots {
+            slots.entry(slot.name.clone()).or_insert(serde_json::Value::Null);
+        }
+        Context {
+            text: self.said.reading.text().to_owned(),
+            language: self.turn.language.clone(),
+            intent: intent.id.clone(),
+            probability: self.turn.probability.unwrap_or(1.0),
+            entities: self.reading().entities().to_vec(),
+            slots,
+            contexts: self.turn.state.contexts.keys().cloned().collect(),
+            user: self.message.user,
+            dialogue: self.message.dialogue,
+            history: self.turn.state.recent.iter().cloned().collect(),
+        }
+    }
+}
