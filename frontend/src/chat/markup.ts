@@ -24,7 +24,7 @@ export function parts(outputs: Turn['outputs']): Part[] {
       case 'text':
         return [{ kind: 'text', text: string(text) ?? '', suggestions: strings(suggestions) }];
       case 'image': {
-        const safe = webAddress(url);
+        const safe = pictureAddress(url);
         return safe === undefined ? [] : [{ kind: 'image', url: safe }];
       }
       case 'payload': {
@@ -50,7 +50,7 @@ function cardsOf(payload: unknown): Card[] {
       {
         title,
         ...optional('text', string(fields['text'])),
-        ...optional('image', webAddress(fields['image'])),
+        ...optional('image', pictureAddress(fields['image'])),
         ...optional('url', webAddress(fields['url'])),
         buttons: buttons.flatMap((button: unknown) => {
           const { title, say, url } = record(button);
@@ -90,6 +90,12 @@ export function webAddress(value: unknown): string | undefined {
   if (typeof value !== 'string' || !URL.canParse(value)) return undefined;
   const { protocol, href } = new URL(value);
   return protocol === 'https:' || protocol === 'http:' ? href : undefined;
+}
+
+/// The address of a picture. The page loads pictures by HTTPS alone.
+export function pictureAddress(value: unknown): string | undefined {
+  const address = webAddress(value);
+  return address?.startsWith('https:') ? address : undefined;
 }
 
 function record(value: unknown): Record<string, unknown> {

@@ -2,6 +2,7 @@
 import type { Language } from './language';
 
 const en = {
+  failed: 'The page cannot reach the server.',
   signIn: 'Sign in',
   signInHelp: 'A new e-mail address creates an account.',
   email: 'E-mail',
@@ -31,6 +32,7 @@ const en = {
 export type PageTexts = typeof en;
 
 const ru: PageTexts = {
+  failed: 'Страница не может связаться с сервером.',
   signIn: 'Войти',
   signInHelp: 'Новый адрес создаёт учётную запись.',
   email: 'Электронная почта',

@@ -50,7 +50,13 @@ export class Guest {
         // The account has ended. A new one begins.
       }
     }
-    this.#keep(await expect(api.POST('/widget/guest')));
+    try {
+      this.#keep(await expect(api.POST('/widget/guest')));
+    } catch (error) {
+      // The browser tells scripts no more than that; whoever owns the site needs to know where to look.
+      if (error instanceof TypeError) console.warn(`banter: ${this.root.origin} cannot be reached, or does not allow ${location.origin}: see guests.origins`);
+      throw error;
+    }
   }
 
   get #place(): string {

@@ -169,6 +169,26 @@ test('history loads by pages', async () => {
   await visitor.close();
 });
 
+test('cards keep their height in a long conversation on a phone', async () => {
+  const visitor = await Visitor.open(browser, server.url, { viewport: { width: 375, height: 667 } });
+  const { page } = visitor;
+  const cards = [1, 2].map((number) => ({ title: `Kettle ${number}`, text: '1.7 litres', buttons: [{ title: 'Take it', say: 'take it' }] }));
+  await page.route('**/turns*', async (route) => {
+    const response = await route.fetch();
+    const body = await response.json();
+    for (const turn of body.turns) turn.outputs.push({ type: 'payload', value: { cards } });
+    await route.fulfill({ response, json: body });
+  });
+  await enterAsGuest(visitor);
+  for (const text of ['hello', 'thanks', 'hello']) await say(page, text);
+  await expect.poll(async () => (await messages(page)).length).toBe(6);
+  await page.reload();
+  await expect.poll(() => page.locator('.cards').count()).toBe(3);
+  const cut = await page.locator('.card').evaluateAll((all) => all.filter((card) => card.getBoundingClientRect().bottom > card.parentElement!.getBoundingClientRect().bottom + 1).length);
+  expect(cut).toBe(0);
+  await visitor.close();
+});
+
 test('everything works by keyboard, and at the width of a phone', async () => {
   const visitor = await Visitor.open(browser, server.url, { viewport: { width: 360, height: 640 } });
   const { page } = visitor;

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { openBrowser, Visitor } from './browser';
@@ -43,6 +43,13 @@ async function say({ page }: Visitor, text: string, answer: string | RegExp): Pr
 
 const rows = (page: Page) => page.getByRole('list', { name: 'Conversations' }).getByRole('link');
 
+/// Whether the top of an element is in the window.
+const inSight = (place: Locator) =>
+  place.evaluate((element) => {
+    const { top } = element.getBoundingClientRect();
+    return top >= 0 && top < innerHeight;
+  });
+
 test('a wrong key opens nothing', async () => {
   const admin = await Visitor.open(browser, `${server.url}/console`);
   await admin.page.getByLabel('Administrator key').fill('guessed');
@@ -60,6 +67,11 @@ test('conversations are searched, explained and exported', async () => {
   const admin = await openConsole('conversations');
   const { page } = admin;
   await expect.poll(() => rows(page).count()).toBe(3);
+  // A version has the name that the section of versions gives it.
+  await page.getByLabel('Version').selectOption({ index: 1 });
+  await page.getByRole('button', { name: 'Search' }).click();
+  await expect.poll(() => rows(page).count()).toBe(3);
+  await page.getByLabel('Version').selectOption('');
   await page.getByLabel('Outcome').selectOption('unknown');
   await page.getByRole('button', { name: 'Search' }).click();
   await expect.poll(() => rows(page).count()).toBe(1);
@@ -72,6 +84,9 @@ test('conversations are searched, explained and exported', async () => {
   const detail = page.locator('.detail');
   await detail.getByText('Nearest examples').first().waitFor();
   await detail.getByText('order_status.rhai').first().waitFor();
+  // The chosen turn is marked and in sight.
+  expect(await detail.locator('[aria-current] .mine').innerText()).toBe('A-1042');
+  await expect.poll(() => inSight(detail.locator('[aria-current]'))).toBe(true);
   await admin.checkAccess();
   await admin.picture('console');
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export as a fixture' }).click()]);
@@ -90,6 +105,12 @@ test('an unknown message becomes a published example, all by clicks', async () =
   const item = page.locator('.groups li li', { hasText: question });
   await item.getByRole('button', { name: 'Add to this intent…' }).click();
   const dialog = page.getByRole('dialog');
+  // What another intent has already is refused, with its place.
+  await dialog.getByLabel('Intent').selectOption('joke');
+  await dialog.getByLabel('Example').fill('where is my order');
+  await dialog.getByRole('button', { name: 'Show what would change' }).click();
+  await dialog.getByText(/intents\/order_status\.yaml:\d+/).waitFor({ timeout: 60_000 });
+  await dialog.getByLabel('Example').fill(question);
   await dialog.getByLabel('Intent').selectOption('product_availability');
   await dialog.getByRole('button', { name: 'Show what would change' }).click();
   await dialog.getByText(/fixtures pass/).waitFor({ timeout: 60_000 });
@@ -217,6 +238,9 @@ test('a user is made an administrator, exported, and deleted with a confirmation
 });
 
 test('the console speaks Russian, and fits a phone', async () => {
+  const visitor = await openChat();
+  await say(visitor, 'x'.repeat(400), /did not get that|not sure|Простите|Не уверен/);
+  await visitor.close();
   const admin = await openConsole('conversations', { locale: 'ru-RU', viewport: { width: 360, height: 640 } });
   await admin.page.getByRole('heading', { name: 'Консоль' }).waitFor();
   await admin.page.getByRole('list', { name: 'Разговоры' }).getByRole('link').first().waitFor();
@@ -226,5 +250,11 @@ test('the console speaks Russian, and fits a phone', async () => {
     await admin.checkAccess();
     expect(await admin.page.evaluate(() => document.documentElement.scrollWidth), section).toBe(360);
   }
+  // Of a list and what is chosen in it, a phone shows one.
+  await admin.page.getByRole('list', { name: 'Разговоры' }).getByRole('link').first().click();
+  await admin.page.locator('.detail [aria-current]').waitFor();
+  await expect.poll(() => inSight(admin.page.locator('.detail [aria-current]'))).toBe(true);
+  await admin.page.getByRole('link', { name: '← Разговоры' }).click();
+  await admin.page.getByRole('list', { name: 'Разговоры' }).waitFor();
   await admin.close();
 }, 120_000);

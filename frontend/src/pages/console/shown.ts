@@ -16,6 +16,8 @@ export function short(version: string | null | undefined): string {
   return (version ?? '').slice(0, 12);
 }
 
-export function messageOf(error: unknown): string {
+/// What went wrong, for people. `fetch` throws a `TypeError` if there is no connection.
+export function messageOf(error: unknown, texts: { failed: string }): string {
+  if (error instanceof TypeError) return texts.failed;
   return error instanceof Error ? error.message : String(error);
 }

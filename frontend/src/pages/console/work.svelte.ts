@@ -2,6 +2,8 @@
 import { messageOf } from './shown';
 
 export class Work {
+  constructor(readonly texts: () => { failed: string }) {}
+
   busy = $state(false);
   /// Why the last one failed.
   problem = $state('');
@@ -14,7 +16,7 @@ export class Work {
     try {
       await work();
     } catch (error) {
-      this.problem = messageOf(error);
+      this.problem = messageOf(error, this.texts());
     } finally {
       this.busy = false;
     }
