@@ -18,6 +18,8 @@ const ENGINE: &[&str] = &[
     "diagnostic",
     "template",
     "entities",
+    "lexicon",
+    "pattern",
     "embedding",
     "index",
     "cache",

@@ -9,22 +9,26 @@ pub mod lint;
 pub mod loader;
 pub mod manifest;
 pub mod shape;
+pub mod vocabulary;
 pub mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
     diagnostic::Location,
-    entities::EntitySpec,
+    entities::{EntitySpec, Word, words},
     handlers::{call::Library, script::Script},
     ids::IntentId,
     language::Language,
+    pattern::Pattern,
     template::Text,
+    text::stem,
 };
 use example::Example;
+use vocabulary::Vocabulary;
 
 /// A complete bot.
 #[derive(Debug)]
@@ -53,6 +57,8 @@ pub struct Catalogue {
     pub handoff: Text,
     /// What happens while a dialogue is handed off.
     pub waiting: Waiting,
+    /// What the author says, or does, at a conversation pattern.
+    pub patterns: BTreeMap<Pattern, PatternAnswer>,
     /// Said when the user cancels a form and no intent has the `cancel` role.
     pub cancelled: Text,
     /// Said when the intent of a form in progress no longer exists in the new version.
@@ -62,6 +68,7 @@ pub struct Catalogue {
     /// The bot's time zone, for `now()`.
     pub time_zone: jiff::tz::TimeZone,
     by_name: HashMap<IntentId, usize>,
+    words: OnceLock<KnownWords>,
 }
 
 impl Catalogue {
@@ -75,9 +82,38 @@ impl Catalogue {
         self.by_name.get(id).map(|index| &self.intents[*index])
     }
 
+    /// The words of all examples.
+    pub fn words(&self) -> &KnownWords {
+        self.words.get_or_init(|| {
+            let examples = self.intents.iter().flat_map(|intent| &intent.examples);
+            let forms: HashSet<String> =
+                examples.flat_map(|example| words(&example.text)).map(|word| word.plain().to_owned()).collect();
+            KnownWords { stems: forms.iter().map(|form| stem(form)).collect(), forms }
+        })
+    }
+
     /// The language with this code, if it is one of the bot's.
     pub fn language(&self, code: &str) -> Option<&Language> {
         self.languages.iter().find(|language| language.code() == code)
+    }
+}
+
+/// The words of a bot's examples, in lower case.
+#[derive(Debug)]
+pub struct KnownWords {
+    /// As they are written.
+    pub forms: HashSet<String>,
+    /// Their stems.
+    pub stems: HashSet<String>,
+}
+
+impl KnownWords {
+    /// Whether one of the words that are longer than two letters is known, whatever its ending; `None` if no word is that
+    /// long.
+    pub fn know_any(&self, words: &[Word]) -> Option<bool> {
+        let mut long = words.iter().filter(|word| word.plain().chars().count() > 2).peekable();
+        long.peek()?;
+        Some(long.any(|word| self.stems.contains(&stem(word.plain()))))
     }
 }
 
@@ -98,13 +134,51 @@ pub struct Intent {
     pub threshold: Option<f32>,
     /// Whether it cancels a form (`role: cancel`).
     pub cancels: bool,
+    /// Whether it is small talk: beside another wish, or during a form, it changes nothing.
+    pub small_talk: bool,
+    /// How a form that it interrupts goes on.
+    pub resume: ResumePolicy,
+    /// The question for yes or no before the handler runs.
+    pub confirm: Option<Text>,
+    /// The intent that answers if the user does not want this one.
+    pub negated: Option<IntentId>,
+    /// The contexts of which one must be active; none if it may always be started.
+    pub only_in: Vec<String>,
+    /// The words of its examples.
+    pub(crate) vocabulary: OnceLock<Vocabulary>,
     /// Location of the intent's name.
     pub location: Location,
     /// Location of the value that names the handler.
     pub handler_location: Location,
 }
 
+/// How a form that was interrupted goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResumePolicy {
+    /// After the bot has asked.
+    Ask,
+    /// At once.
+    #[default]
+    AtOnce,
+    /// It does not.
+    Never,
+}
+
+/// What happens at a conversation pattern, instead of the engine's own text.
+#[derive(Debug)]
+pub enum PatternAnswer {
+    /// The bot says this.
+    Text(Text),
+    /// This intent is started.
+    Jump(IntentId),
+}
+
 impl Intent {
+    /// The words of its examples, title and slots.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        self.vocabulary.get_or_init(|| Vocabulary::of(self))
+    }
+
     /// What the bot calls it in a language: the variants of its title or, without one, its first example.
     pub fn names(&self, language: &Language) -> Vec<String> {
         let titles: Vec<String> = self.title.iter().flat_map(|title| title.in_language(language)).collect();
@@ -122,6 +196,12 @@ impl Intent {
 pub struct SlotSpec {
     /// The slot's name.
     pub name: String,
+    /// What the bot and the users call it.
+    pub title: Option<Text>,
+    /// Said when the user asks for help at this question.
+    pub help: Option<Text>,
+    /// The slot is asked for only if these slots have one of these values; `None`: any value.
+    pub when: BTreeMap<String, Option<Vec<String>>>,
     /// The entity that fills it; `None`: the whole message does.
     pub entity: Option<String>,
     /// The question; required slots always have one.
@@ -179,4 +259,6 @@ pub struct Fallback {
     pub then_hand_off: bool,
     /// The fallback text.
     pub text: Text,
+    /// Quick replies offered with it, by language.
+    pub suggest: BTreeMap<Language, Vec<String>>,
 }

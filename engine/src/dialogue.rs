@@ -4,20 +4,27 @@
 //! performs them. What a handler returns comes back through [`apply`], and [`proceed`] goes on with what waits.
 //! Each policy is a file of its own.
 
+mod agenda;
 mod clarify;
+mod confirmation;
+mod correction;
 mod effects;
 mod fallback;
 mod form;
 mod hand_off;
+mod negation;
 mod outside;
+mod remainder;
+mod repair;
 mod slots;
 
 use crate::{
-    catalogue::{Catalogue, Intent},
-    decide::{Decision, decide},
+    catalogue::{Catalogue, Intent, PatternAnswer},
+    decide::{Decision, decide_among},
     handlers::effect::Effect,
     ids::IntentId,
     language::Language,
+    pattern::Pattern,
     state::DialogueState,
     template::Text,
     turn::{AnsweredBy, Event, Output, TurnKind},
@@ -68,6 +75,11 @@ pub enum Action<'a> {
     Jump(String),
     /// Hand the dialogue off to a person.
     HandOff,
+    /// [`proceed`] with what waits, unless something was asked or the dialogue was handed off.
+    Proceed {
+        /// Whether a form was in progress before the utterance.
+        was_form: bool,
+    },
 }
 
 /// One of the author's texts, with what it needs.
@@ -85,6 +97,10 @@ pub struct Saying<'a> {
 pub enum Phrase<'a> {
     /// What the bot calls an intent.
     Title(&'a Intent),
+    /// What the bot calls several intents, one numbered line each.
+    Numbered(Vec<&'a Intent>),
+    /// A text without values.
+    Words(&'a Text),
     /// These words.
     Plain(String),
 }
@@ -99,13 +115,18 @@ pub fn step<'a>(
     catalogue: &'a Catalogue,
 ) -> Result<Step<'a>, Unclassified> {
     let mut state = state.clone();
-    if !state.waits(said.at) {
+    let waits = state.waits(said.at);
+    if !waits {
         state.hand_off = None;
-        state.age_contexts();
+        state.age();
     }
+    let was_form = state.form.is_some();
     let mut draft = Draft::new(state, said, catalogue);
     draft.speak();
     draft.decide()?;
+    if !waits {
+        draft.step.actions.push(Action::Proceed { was_form });
+    }
     Ok(draft.step)
 }
 
@@ -126,6 +147,16 @@ pub fn apply<'a>(
 pub fn begin<'a>(state: DialogueState, said: &Understanding, catalogue: &'a Catalogue, intent: &'a Intent) -> Step<'a> {
     let mut draft = Draft::new(state, said, catalogue);
     draft.ask_or_run(intent);
+    draft.step
+}
+
+/// Goes on with what waits: a further wish of the message, then a form that was interrupted.
+pub fn proceed<'a>(state: DialogueState, said: &Understanding, catalogue: &'a Catalogue, was_form: bool) -> Step<'a> {
+    let mut draft = Draft::new(state, said, catalogue);
+    draft.proceed(was_form);
+    if !draft.step.actions.is_empty() {
+        draft.step.actions.push(Action::Proceed { was_form });
+    }
     draft.step
 }
 
@@ -163,13 +194,38 @@ impl<'a, 's> Draft<'a, 's> {
             return self.go_on_with_form(form);
         }
         if let Some(clarify) = self.step.state.clarify.take()
-            && self.answer_clarify(clarify)
+            && self.answer_clarify(&clarify)?
         {
             return Ok(());
         }
+        if self.said.reading.text().is_empty() {
+            self.rule("the message contains no text".to_owned());
+            self.say_nothing_was_said();
+            return Ok(());
+        }
+        if self.correct_last()? {
+            return Ok(());
+        }
         let decision = self.decision()?;
-        self.act(decision);
+        if !matches!(decision, Decision::Matched(_)) && self.repair_outside() {
+            return Ok(());
+        }
+        if let Some(intent) = self.unwanted() {
+            self.step.kind = TurnKind::Matched;
+            self.do_not(intent);
+            return Ok(());
+        }
+        if !self.take_wishes() {
+            self.act(decision);
+        }
         Ok(())
+    }
+
+    fn say_nothing_was_said(&mut self) {
+        match self.catalogue.patterns.get(&Pattern::Empty) {
+            Some(_) => self.say_pattern(Pattern::Empty, Vec::new()),
+            None => self.not_understood(),
+        }
     }
 
     /// What the model makes of the utterance, by the author's thresholds.
@@ -179,7 +235,7 @@ impl<'a, 's> Draft<'a, 's> {
             self.rule("the message contains no text".to_owned());
             return Ok(Decision::Unknown);
         };
-        let (decision, rule) = decide(whole, self.catalogue);
+        let (decision, rule) = decide_among(whole, self.catalogue, |intent| self.may_start(intent));
         self.rule(rule);
         Ok(decision)
     }
@@ -198,7 +254,7 @@ impl<'a, 's> Draft<'a, 's> {
                 }
                 None => self.not_understood(),
             },
-            Decision::Ambiguous(first, second) => self.ask_which(&first, &second),
+            Decision::Ambiguous(likely) => self.ask_which(&likely),
             Decision::Unknown => self.not_understood(),
         }
     }
@@ -207,16 +263,24 @@ impl<'a, 's> Draft<'a, 's> {
     /// handler runs or the first question is asked.
     fn start(&mut self, intent: &'a Intent) {
         self.step.state.fallbacks = 0;
-        self.fill_from(intent, &self.said.reading);
+        self.step.state.denied = None;
+        self.fill_from(intent, &self.remainder(intent).values);
         self.ask_or_run(intent);
     }
 
-    /// Asks the next question or, if no slot is missing, runs the handler.
+    /// Whether one of the contexts in which an intent lives is active.
+    fn may_start(&self, intent: &Intent) -> bool {
+        let contexts = &self.step.state.contexts;
+        intent.only_in.is_empty() || intent.only_in.iter().any(|name| contexts.contains_key(name))
+    }
+
+    /// Asks the next question or, if no slot is missing, for a confirmation; else runs the handler.
     fn ask_or_run(&mut self, intent: &'a Intent) {
         self.step.intent = Some(intent.id.clone());
-        match self.missing_slot(intent) {
-            Some(slot) => self.ask_for(intent, slot, None),
-            None => {
+        match (self.missing_slot(intent), &intent.confirm) {
+            (Some(slot), _) => self.ask_for(intent, slot, None),
+            (None, Some(confirm)) => self.ask_to_confirm(intent, confirm),
+            (None, None) => {
                 self.step.state.form = None;
                 self.step.actions.push(Action::Run(intent));
             }
@@ -249,6 +313,42 @@ impl<'a, 's> Draft<'a, 's> {
 
     fn say_with(&mut self, text: &'a Text, suggestions: Vec<Phrase<'a>>, values: Vec<(&'static str, Phrase<'a>)>) {
         self.step.actions.push(Action::Say(Saying { text, suggestions, values }));
+    }
+
+    /// What the author says or does at a pattern, which answers the turn.
+    fn say_pattern(&mut self, pattern: Pattern, values: Vec<(&'static str, Phrase<'a>)>) {
+        self.say_pattern_with(pattern, Vec::new(), values);
+    }
+
+    fn say_pattern_with(
+        &mut self,
+        pattern: Pattern,
+        suggestions: Vec<Phrase<'a>>,
+        values: Vec<(&'static str, Phrase<'a>)>,
+    ) {
+        match self.catalogue.patterns.get(&pattern) {
+            Some(PatternAnswer::Text(text)) => {
+                self.step.handler = Some(AnsweredBy::Pattern(pattern));
+                self.say_with(text, suggestions, values);
+            }
+            Some(PatternAnswer::Jump(intent)) => self.step.actions.push(Action::Jump(intent.to_string())),
+            None => {}
+        }
+    }
+
+    /// A pattern that asks for a yes or a no.
+    fn ask_pattern(&mut self, pattern: Pattern, values: Vec<(&'static str, Phrase<'a>)>) {
+        match self.catalogue.patterns.get(&pattern) {
+            Some(PatternAnswer::Text(text)) => self.say_yes_or_no(text, values),
+            _ => self.say_pattern(pattern, values),
+        }
+    }
+
+    /// A pattern that is said beside the answer.
+    fn say_pattern_beside(&mut self, pattern: Pattern, values: Vec<(&'static str, Phrase<'a>)>) {
+        let handler = self.step.handler.take();
+        self.say_pattern(pattern, values);
+        self.step.handler = handler;
     }
 
     fn rule(&mut self, rule: String) {

@@ -20,7 +20,7 @@ use crate::{
     state::{DialogueState, HandOff},
     text::normalize,
     turn::{Message, Turn},
-    understanding::{Meaning, MeaningTimes, Reading, Understanding},
+    understanding::{Classifying, MeaningTimes, Reading, Reread, Understanding},
 };
 
 /// Why there is no turn. Mistakes of authors or users never cause one of these errors; they give a turn.
@@ -125,6 +125,8 @@ struct Work<'a> {
     random: Random,
     /// Whether a handler ran.
     ran: bool,
+    /// Whether the turn has its answer; what follows is said beside it.
+    answered: bool,
     /// What is still to be done.
     actions: VecDeque<Action<'a>>,
     turn: Turn,
@@ -146,6 +148,7 @@ impl<'a> Work<'a> {
             meant: None,
             random: Random::new(message.seed),
             ran: false,
+            answered: false,
             actions: VecDeque::new(),
             turn: Turn::begin(state.clone(), language, snapshot.catalogue.version.clone()),
         }
@@ -178,8 +181,14 @@ impl<'a> Work<'a> {
 
     /// Runs the model on the utterance.
     fn classify(&mut self) -> Result<(), EngineError> {
-        let (meaning, times) = Meaning::of(self.snapshot, &*self.engine.embedder, &self.said.reading)?;
-        let MeaningTimes { embed_us, decide_us } = times;
+        let embedder = &*self.engine.embedder;
+        let mut model = Classifying { snapshot: self.snapshot, embedder, times: MeaningTimes::default() };
+        let (meaning, reread) = model.meaning(&self.said.reading)?;
+        let MeaningTimes { embed_us, decide_us } = model.times;
+        if let Some(Reread { reading, how }) = reread {
+            self.turn.explain.trace.push(format!("read as \"{}\" ({})", reading.text(), how.name()));
+            self.said = Understanding::read(self.catalogue(), reading, self.said.at);
+        }
         self.turn.timings.embed_us = embed_us;
         self.turn.timings.decide_us = decide_us;
         if let Some(whole) = &meaning.whole {
@@ -196,11 +205,9 @@ impl<'a> Work<'a> {
     fn take(&mut self, decided: Step<'a>) {
         self.turn.state = decided.state;
         self.turn.language = decided.language;
-        if let Some(intent) = decided.intent {
-            self.turn.intent = Some(intent);
-        }
-        if let Some(handler) = decided.handler {
-            self.turn.handler = handler;
+        if !self.answered {
+            self.turn.intent = decided.intent.or(self.turn.intent.take());
+            self.turn.handler = decided.handler.unwrap_or_else(|| self.turn.handler.clone());
         }
         self.turn.explain.trace.extend(decided.trace);
         self.turn.events.extend(decided.events);
@@ -213,17 +220,19 @@ impl<'a> Work<'a> {
     fn finish(self) -> Turn {
         let entities = self.reading().entities().to_vec();
         let chance = self.random != Random::new(self.message.seed);
-        let Self { said, mut turn, snapshot, now, .. } = self;
+        let Self { message, mut turn, snapshot, now, .. } = self;
         turn.entities = entities;
         turn.footprint.chance = chance;
         let reply = turn.text();
-        turn.state.remember(said.reading.text(), &reply, turn.intent.as_ref());
+        turn.state.remember(&normalize(message.text), &reply, turn.intent.as_ref());
         if turn.hand_off {
             let until = now.timestamp().as_millisecond().saturating_add(snapshot.catalogue.waiting.limit);
             turn.state.hand_off = Some(HandOff { until });
             // Whoever answers does not ask the form's question, so the next message is not its answer.
             turn.state.form = None;
             turn.state.clarify = None;
+            turn.state.suspended.clear();
+            turn.state.wishes.clear();
         }
         turn
     }

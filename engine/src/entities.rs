@@ -142,15 +142,25 @@ impl<'t> ScannedText<'t> {
     }
 }
 
-/// All entities of a text. Of overlapping ones, the longest wins, then the earliest.
-pub fn find_all(specs: &BTreeMap<String, EntitySpec>, text: &str) -> Vec<Entity> {
+/// The words of a text, and everything in it that is a value of an entity. Values may overlap.
+pub fn scan(specs: &BTreeMap<String, EntitySpec>, text: &str) -> (Vec<Word>, Vec<Entity>) {
     let utterance = ScannedText::new(text);
-    let mut found: Vec<Entity> = specs.iter().flat_map(|(name, spec)| spec.find_in(name, &utterance)).collect();
-    found.sort_by_key(|entity| (std::cmp::Reverse(entity.end - entity.start), entity.start));
+    let found = specs.iter().flat_map(|(name, spec)| spec.find_in(name, &utterance)).collect();
+    let words = utterance.words.into_inner().unwrap_or_else(|| words(text));
+    (words, found)
+}
+
+/// Of overlapping entities, those that are `wanted` stay first, then the longest, then the earliest, then the first by
+/// name.
+pub fn without_overlaps(found: &[Entity], wanted: impl Fn(&str) -> bool) -> Vec<Entity> {
+    let mut found: Vec<&Entity> = found.iter().collect();
+    found.sort_by_key(|entity| {
+        (!wanted(&entity.entity), std::cmp::Reverse(entity.end - entity.start), entity.start, &entity.entity)
+    });
     let mut kept: Vec<Entity> = Vec::new();
     for entity in found {
         if kept.iter().all(|other| entity.end <= other.start || entity.start >= other.end) {
-            kept.push(entity);
+            kept.push(entity.clone());
         }
     }
     kept.sort_by_key(|entity| entity.start);
@@ -257,13 +267,34 @@ pub fn phrase_words(phrase: &str) -> Vec<String> {
     words(&normalize(phrase)).into_iter().map(|word| word.folded.text).collect()
 }
 
-struct Word {
+/// A word of a text.
+#[derive(Debug)]
+pub struct Word {
     folded: Folded,
-    start: usize,
-    end: usize,
+    /// In lower case, with `е` for `ё` and the straight apostrophe, if that differs from `folded`.
+    plain: Option<String>,
+    /// Start, in bytes of the text.
+    pub start: usize,
+    /// End, in bytes of the text.
+    pub end: usize,
 }
 
-fn words(text: &str) -> Vec<Word> {
+impl Word {
+    fn new(text: &str, start: usize, end: usize) -> Self {
+        let folded = Folded::new(text[start..end].to_lowercase());
+        let differs = folded.text.contains(['ё', '’']);
+        let plain = differs.then(|| folded.text.replace('ё', "е").replace('’', "'"));
+        Self { folded, plain, start, end }
+    }
+
+    /// The word in lower case, with `е` for `ё` and the straight apostrophe.
+    pub fn plain(&self) -> &str {
+        self.plain.as_deref().unwrap_or(&self.folded.text)
+    }
+}
+
+/// The words of a normalised text; at most the first 400.
+pub fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
     let mut start = None;
     for (at, character) in text.char_indices().chain([(text.len(), ' ')]) {
@@ -271,7 +302,7 @@ fn words(text: &str) -> Vec<Word> {
         match (start, inside) {
             (None, true) => start = Some(at),
             (Some(begin), false) => {
-                words.push(Word { folded: Folded::new(text[begin..at].to_lowercase()), start: begin, end: at });
+                words.push(Word::new(text, begin, at));
                 start = None;
             }
             _ => {}
@@ -350,8 +381,12 @@ mod tests {
             ("digits".to_owned(), EntitySpec::pattern(r"\d+").unwrap()),
             ("order".to_owned(), EntitySpec::pattern(r"[A-Z]-\d{4}").unwrap()),
         ]);
-        let names: Vec<_> = find_all(&specs, "A-1042 and 7").into_iter().map(|e| e.entity).collect();
-        assert_eq!(names, ["order", "digits"]);
+        let (_, found) = scan(&specs, "A-1042 and 7");
+        let names = |wanted: &str| {
+            without_overlaps(&found, |name| name == wanted).into_iter().map(|e| e.entity).collect::<Vec<_>>()
+        };
+        assert_eq!(names(""), ["order", "digits"]);
+        assert_eq!(names("digits"), ["digits", "digits"], "what is wanted comes first");
     }
 
     proptest! {

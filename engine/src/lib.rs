@@ -20,6 +20,8 @@ pub mod ids;
 pub mod index;
 pub mod language;
 pub mod lesson;
+pub mod lexicon;
+pub mod pattern;
 pub mod policy;
 pub mod random;
 pub mod replay;

@@ -10,6 +10,8 @@ use crate::{ids::IntentId, language::Language, text::shorten};
 
 /// Number of exchanges that handlers can look back on.
 const MAX_RECENT: usize = 5;
+/// After so many turns, nothing is a follow-up to an intent any more.
+const MAX_LAST: u32 = 5;
 /// Number of characters kept of each text in them.
 const MAX_RECENT_TEXT: usize = 300;
 
@@ -28,6 +30,18 @@ pub struct DialogueState {
     /// The form in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub form: Option<Form>,
+    /// Forms that were interrupted and go on later, the outermost first; at most three.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suspended: Vec<Form>,
+    /// Wishes that were said and are answered after the form in progress, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wishes: Vec<PendingWish>,
+    /// The last intent with slots that was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Answered>,
+    /// What the user has refused since the last intent was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denied>,
     /// Slot values of all forms so far.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<String, Value>,
@@ -55,6 +69,10 @@ impl Default for DialogueState {
             language: None,
             language_pinned: false,
             form: None,
+            suspended: Vec::new(),
+            wishes: Vec::new(),
+            last: None,
+            denied: None,
             slots: BTreeMap::new(),
             contexts: BTreeMap::new(),
             fallbacks: 0,
@@ -92,8 +110,17 @@ impl DialogueState {
         }
     }
 
-    /// Shortens the life of each context by one turn and removes expired ones.
-    pub fn age_contexts(&mut self) {
+    /// The state of a dialogue that starts over. Its language and what was said stay.
+    pub fn renewed(&self) -> Self {
+        let Self { language, language_pinned, recent, .. } = self.clone();
+        Self { language, language_pinned, recent, ..Self::default() }
+    }
+
+    /// Lets a turn pass: shortens the life of each context and removes expired ones, and forgets what was answered long
+    /// ago.
+    pub fn age(&mut self) {
+        self.last = self.last.take().map(|last| Answered { turns: last.turns + 1, ..last });
+        self.last = self.last.take().filter(|last| last.turns <= MAX_LAST);
         self.contexts.retain(|_, turns| {
             *turns = turns.saturating_sub(1);
             *turns > 0
@@ -102,7 +129,7 @@ impl DialogueState {
 }
 
 /// A form in progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Form {
     /// The intent whose slots the form asks for.
     pub intent: IntentId,
@@ -115,6 +142,97 @@ pub struct Form {
     #[serde(default)]
     #[serde(rename = "misses")]
     pub unanswered: u32,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Stage::is_default")]
+    pub stage: Stage,
+    /// While it is suspended: the values of its slots.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
+    /// While it is suspended: how it goes on.
+    #[serde(default, skip_serializing_if = "Resume::is_default")]
+    pub resume: Resume,
+}
+
+impl Form {
+    /// A form that asks for a slot.
+    pub fn asking(intent: &IntentId, slot: &str) -> Self {
+        Self {
+            intent: intent.clone(),
+            slot: slot.to_owned(),
+            filled: Vec::new(),
+            unanswered: 0,
+            stage: Stage::default(),
+            values: BTreeMap::new(),
+            resume: Resume::default(),
+        }
+    }
+}
+
+/// What a form waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The value of its slot.
+    #[default]
+    Slot,
+    /// A yes or a no to its summary.
+    Confirm,
+    /// What to change in its summary.
+    Change,
+    /// A yes or a no to whether it goes on.
+    Resume,
+}
+
+impl Stage {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a suspended form goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resume {
+    /// The bot says so, and asks the question again.
+    #[default]
+    AtOnce,
+    /// The bot asks whether to go on.
+    Ask,
+    /// The bot only asks the question again.
+    Quiet,
+}
+
+impl Resume {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A wish that waits for its turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingWish {
+    pub intent: IntentId,
+    /// The slots that its words fill.
+    #[serde(default)]
+    pub slots: BTreeMap<String, Value>,
+}
+
+/// An intent that was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    pub intent: IntentId,
+    /// Number of turns since.
+    #[serde(default)]
+    pub turns: u32,
+}
+
+/// What the user has refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// Number of refusals.
+    pub times: u32,
+    /// The intents that were offered and not meant.
+    pub intents: Vec<IntentId>,
 }
 
 /// A dialogue that was handed off, and is not answered yet.
@@ -124,13 +242,16 @@ pub struct HandOff {
     pub until: i64,
 }
 
-/// Two intents that were about equally likely, and the message.
+/// Intents that were about equally likely, and the message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clarify {
     /// The likelier intent.
     pub first: IntentId,
-    /// The other intent.
+    /// The second likeliest intent.
     pub second: IntentId,
+    /// Further intents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<IntentId>,
     /// The message; its entities fill slots once the user has chosen.
     pub text: String,
 }

@@ -1,5 +1,6 @@
 //! Normalises what people type. Pure functions on strings that know nothing about intents or languages.
 
+use rust_stemmers::{Algorithm, Stemmer};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// The form in which a text is embedded, compared and searched for entities: invisible and control characters are
@@ -36,6 +37,14 @@ fn tidy(characters: impl Iterator<Item = char>, length: usize) -> String {
 /// [`normalize`], in lower case: two examples or values are equal if these forms are.
 pub fn fold(text: &str) -> String {
     normalize(text).to_lowercase()
+}
+
+/// The stem of a word in lower case: Snowball's, for Russian if it is written in Cyrillic, else for English
+/// (Porter, "Snowball: A language for stemming algorithms", 2001).
+pub fn stem(word: &str) -> String {
+    let cyrillic = word.chars().any(|c| matches!(c, 'а'..='я'));
+    let algorithm = if cyrillic { Algorithm::Russian } else { Algorithm::English };
+    Stemmer::create(algorithm).stem(word).into_owned()
 }
 
 /// The first `limit` characters of a text, with an ellipsis if anything was cut.

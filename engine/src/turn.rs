@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{entities::Entity, ids::IntentId, language::Language, state::DialogueState};
+use crate::{entities::Entity, ids::IntentId, language::Language, pattern::Pattern, state::DialogueState};
 
 /// A message to answer.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +156,8 @@ pub enum AnsweredBy {
     Waiting,
     /// The external AI or a person.
     Outside,
+    /// A conversation pattern.
+    Pattern(Pattern),
     /// A script's file below `scripts/`.
     Script(String),
     /// A plugin's name in bot.yaml.
@@ -164,17 +166,20 @@ pub enum AnsweredBy {
 
 impl AnsweredBy {
     /// Those that every bot has.
-    pub const OWN: [Self; 9] = [
-        Self::Reply,
-        Self::Form,
-        Self::Fallback,
-        Self::Clarify,
-        Self::HandOff,
-        Self::Cancelled,
-        Self::Dropped,
-        Self::Waiting,
-        Self::Outside,
-    ];
+    pub fn own() -> impl Iterator<Item = Self> {
+        let fixed = [
+            Self::Reply,
+            Self::Form,
+            Self::Fallback,
+            Self::Clarify,
+            Self::HandOff,
+            Self::Cancelled,
+            Self::Dropped,
+            Self::Waiting,
+            Self::Outside,
+        ];
+        fixed.into_iter().chain(Pattern::ALL.map(Self::Pattern))
+    }
 
     /// A script by its path in the bot's folder.
     pub fn script(path: &str) -> Self {
@@ -194,6 +199,7 @@ impl fmt::Display for AnsweredBy {
             Self::Dropped => f.write_str("dropped"),
             Self::Waiting => f.write_str("waiting"),
             Self::Outside => f.write_str("outside"),
+            Self::Pattern(pattern) => pattern.fmt(f),
             Self::Script(file) => f.write_str(file),
             Self::Plugin(name) => write!(f, "plugin:{name}"),
         }
@@ -206,7 +212,7 @@ impl From<String> for AnsweredBy {
         if let Some(plugin) = text.strip_prefix("plugin:") {
             return Self::Plugin(plugin.to_owned());
         }
-        Self::OWN.into_iter().find(|own| own.to_string() == text).unwrap_or(Self::Script(text))
+        Self::own().find(|own| own.to_string() == text).unwrap_or(Self::Script(text))
     }
 }
 
@@ -372,7 +378,7 @@ mod tests {
     #[test]
     fn who_answered_is_read_as_it_is_written() {
         let others = [AnsweredBy::script("scripts/shop/order.rhai"), AnsweredBy::Plugin("tax".to_owned())];
-        for handler in AnsweredBy::OWN.into_iter().chain(others) {
+        for handler in AnsweredBy::own().chain(others) {
             let written = serde_json::to_string(&handler).unwrap();
             assert_eq!(serde_json::from_str::<AnsweredBy>(&written).unwrap(), handler, "{written}");
         }

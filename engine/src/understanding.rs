@@ -1,12 +1,16 @@
 //! What one utterance says by itself, whatever the dialogue is about.
 //!
-//! [`Understanding::of`] reads the text; [`Meaning::of`] runs the model. Most answers to a form's question need no model,
+//! [`Understanding::of`] reads the text; [`Classifying::meaning`] runs the model. Most answers to a form's question need no model,
 //! so the meaning is found only when a policy of [`crate::dialogue`] asks for it.
 
+mod clauses;
+mod cue;
 mod meaning;
 mod reading;
+mod typing;
 
-pub use meaning::{Meaning, MeaningTimes};
+pub use cue::{Consent, Cue};
+pub use meaning::{Classifying, Meaning, MeaningTimes, Reread, Wish};
 pub use reading::Reading;
 
 use crate::{
@@ -16,8 +20,10 @@ use crate::{
 
 /// An utterance, read.
 pub struct Understanding {
-    /// Its text and entities.
+    /// Its text, words and entities.
     pub reading: Reading,
+    /// What it says about the conversation itself.
+    pub cue: Option<Cue>,
     /// The language that its words indicate, among those of the bot.
     pub language: Option<Language>,
     /// When it was said, in milliseconds since 1970.
@@ -29,8 +35,13 @@ pub struct Understanding {
 impl Understanding {
     /// Reads an utterance without the model.
     pub fn of(catalogue: &Catalogue, text: &str, at: i64) -> Self {
-        let reading = Reading::of(catalogue, text);
+        Self::read(catalogue, Reading::of(catalogue, text), at)
+    }
+
+    /// An utterance that is read already.
+    pub fn read(catalogue: &Catalogue, reading: Reading, at: i64) -> Self {
         let language = detect(reading.text(), &catalogue.languages);
-        Self { reading, language, at, meaning: None }
+        let cue = Cue::of(reading.words());
+        Self { reading, cue, language, at, meaning: None }
     }
 }

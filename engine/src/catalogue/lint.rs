@@ -52,6 +52,7 @@ pub fn check(
     }
     check_examples(catalogue, gaps, diagnostics);
     check_jumps(catalogue, gaps, diagnostics);
+    check_negated(catalogue, gaps, diagnostics);
     for script in scripts.values() {
         check_references(script, catalogue, plugins, gaps, diagnostics);
     }
@@ -160,6 +161,17 @@ fn check_jumps(catalogue: &Catalogue, gaps: &Gaps, diagnostics: &mut Diagnostics
             diagnostics.push(diagnostic.hint("in one of these intents, replace `jump` with a reply or a script"));
             told.extend(cycle);
         }
+    }
+}
+
+/// Reports intents that are to answer a negated wish and do not exist.
+fn check_negated(catalogue: &Catalogue, gaps: &Gaps, diagnostics: &mut Diagnostics) {
+    let known: Vec<&str> = catalogue.intents.iter().map(|intent| intent.id.as_str()).collect();
+    for intent in catalogue.intents.iter().filter(|_| !gaps.intents) {
+        let Some(instead) = intent.negated.as_ref().filter(|id| catalogue.intent(id).is_none()) else { continue };
+        let message = format!("`negated` of `{}` names an unknown intent `{instead}`", intent.id);
+        let diagnostic = Diagnostic::error(intent.location.clone(), message);
+        diagnostics.push(diagnostic.hint(choose_hint(instead.as_str(), known.iter().copied())));
     }
 }
 

@@ -3,23 +3,23 @@
 mod defaults;
 mod intents;
 mod plugins;
+mod texts;
 
 pub use plugins::{SaidOf, said_of, ungranted_spec};
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::{
-    Catalogue, Fallback, Waiting,
+    Catalogue, Waiting,
     bundle::Bundle,
     document::{Document, child, decode},
     lint::{self, AllowedNames, Gaps},
-    shape::Shape,
-    wire::{BotFile, EntityFile, TextFile, TextsFile, ThenFile},
+    wire::{BotFile, EntityFile, TextFile},
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
@@ -31,7 +31,6 @@ use crate::{
     },
     language::Language,
     policy::HttpPolicy,
-    template::{Template, Text},
 };
 use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HAND_OFF, bot_shape, default_text};
 
@@ -100,11 +99,8 @@ impl Loader<'_> {
             limit: i64::from(bot.waiting.minutes) * 60_000,
             text: waiting_text.map(|text| self.text(text, &document, "/waiting/text", AllowedNames::Only(&[]))),
         };
-        let fallback = Fallback {
-            tries: bot.fallback.tries,
-            then_hand_off: bot.fallback.then == ThenFile::Handoff,
-            text: self.text(bot.fallback.text.clone(), &document, "/fallback/text", AllowedNames::Only(&[])),
-        };
+        let patterns = self.patterns(bot.patterns, &document, &intents);
+        let fallback = self.fallback(bot.fallback, &document);
         let catalogue = Catalogue {
             name: bot.name,
             version: version(self.bundle),
@@ -122,11 +118,13 @@ impl Loader<'_> {
             clarify,
             handoff,
             waiting,
+            patterns,
             cancelled,
             dropped,
             absent_plugins: std::mem::take(&mut self.absent_plugins),
             time_zone,
             by_name,
+            words: OnceLock::new(),
         };
         lint::check(&catalogue, &self.scripts, &self.bot.plugins, &self.gaps, self.diagnostics);
         Some(catalogue)
@@ -220,32 +218,6 @@ impl Loader<'_> {
         entities
     }
 
-    fn texts(&mut self) -> BTreeMap<String, Text> {
-        let shape = Shape::<TextsFile>::lenient(serde_json::Map::new());
-        let mut texts = BTreeMap::new();
-        for path in self.paths("texts/") {
-            let document = self.document(&path);
-            let read = document.and_then(|mut document| Some((shape.read(&mut document, self.diagnostics)?, document)));
-            let Some((file, document)) = read else {
-                self.gaps.texts = true;
-                continue;
-            };
-            self.gaps.texts |= document.lacks("");
-            for (key, text) in file.texts {
-                let pointer = child("", &key);
-                let text = self.text(text, &document, &pointer, AllowedNames::Any);
-                if texts.insert(key.clone(), text).is_some() {
-                    let diagnostic = Diagnostic::error(
-                        document.key_location(&pointer),
-                        format!("the text `{key}` is also defined in another file"),
-                    );
-                    self.diagnostics.push(diagnostic.hint("rename or remove one of them"));
-                }
-            }
-        }
-        texts
-    }
-
     fn compile_scripts(&mut self, scripting: &Scripting) {
         for path in self.paths("scripts/") {
             let Some(bytes) = self.bundle.files.get(&path) else { continue };
@@ -258,67 +230,6 @@ impl Loader<'_> {
                 Err(diagnostics) => diagnostics.into_iter().for_each(|diagnostic| self.diagnostics.push(diagnostic)),
             }
         }
-    }
-
-    /// A text with variants in each language of the bot. Only `names` may appear in its braces.
-    fn text(&mut self, file: TextFile, document: &Document, pointer: &str, names: AllowedNames<'_>) -> Text {
-        let map = match file {
-            TextFile::One(text) => return Text::neutral(self.templates(vec![text], document, pointer, names)),
-            TextFile::Many(texts) => return Text::neutral(self.templates(texts, document, pointer, names)),
-            TextFile::ByLanguage(map) => map,
-        };
-        let mut by_language = BTreeMap::new();
-        for (code, variants) in map {
-            let pointer = child(pointer, &code);
-            let language = self.language(&code, document, &pointer);
-            let templates = self.templates(variants.into_list(), document, &pointer, names);
-            by_language.extend(language.map(|language| (language, templates)));
-        }
-        for language in self.languages.clone() {
-            if !by_language.contains_key(&language) && !document.lacks(pointer) {
-                let diagnostic =
-                    Diagnostic::error(document.key_location(pointer), format!("the text is missing in `{language}`"));
-                self.diagnostics.push(diagnostic.hint(format!("add `{language}: …`")));
-            }
-        }
-        Text::by_language(by_language)
-    }
-
-    fn templates(
-        &mut self,
-        list: Vec<String>,
-        document: &Document,
-        pointer: &str,
-        names: AllowedNames<'_>,
-    ) -> Vec<Template> {
-        if list.is_empty() {
-            self.diagnostics.push(
-                Diagnostic::error(document.location(pointer), "the text has no variants").hint("write at least one"),
-            );
-        }
-        let is_list = document.value.pointer(pointer).is_some_and(serde_json::Value::is_array);
-        let mut templates = Vec::new();
-        for (index, text) in list.into_iter().enumerate() {
-            let pointer = if is_list { child(pointer, index) } else { pointer.to_owned() };
-            if text.trim().is_empty() {
-                let diagnostic = Diagnostic::error(document.location(&pointer), "the text is empty");
-                self.diagnostics.push(diagnostic.hint("write what the bot says, or remove the variant"));
-            }
-            let bytes = self.bundle.files.get(&document.file).map_or(&[][..], Vec::as_slice);
-            let location = |part: std::ops::Range<usize>| document.place_inside(&pointer, &text, part, bytes);
-            match Template::parse(&text) {
-                Ok(template) => {
-                    names.check(&template, location, self.diagnostics);
-                    templates.push(template);
-                }
-                Err(error) => {
-                    let diagnostic = Diagnostic::error(location(error.span), error.message);
-                    self.diagnostics
-                        .push(diagnostic.hint("write {name} for a value, and {{ or }} for a literal brace"));
-                }
-            }
-        }
-        templates
     }
 
     fn language(&mut self, code: &str, document: &Document, pointer: &str) -> Option<Language> {

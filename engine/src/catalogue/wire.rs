@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use crate::policy::HttpPolicy;
+use crate::{pattern::Pattern, policy::HttpPolicy};
 
 /// bot.yaml: settings of the bot as a whole.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -33,6 +33,10 @@ pub struct BotFile {
     /// What happens while a dialogue is handed off.
     #[serde(default)]
     pub waiting: WaitingFile,
+    /// What the bot says, or the intent that it starts, at a conversation pattern, in place of its own words.
+    #[serde(default)]
+    #[schemars(schema_with = "patterns")]
+    pub patterns: BTreeMap<Pattern, PatternFile>,
     /// Said when the user cancels a form.
     pub cancelled: Option<TextFile>,
     /// Said when the intent of a form in progress no longer exists after an update of the bot.
@@ -127,6 +131,9 @@ pub struct FallbackFile {
     pub then: ThenFile,
     /// Said at each fallback, and when a script fails.
     pub text: TextFile,
+    /// Quick replies offered with the text, by language.
+    #[serde(default)]
+    pub suggest: BTreeMap<String, Vec<String>>,
 }
 
 /// What happens while a dialogue is handed off: the bot is silent until somebody answers.
@@ -244,6 +251,51 @@ pub struct IntentFile {
     pub threshold: Option<f32>,
     /// The intent's role in every form.
     pub role: Option<RoleFile>,
+    /// Whether it is small talk (greetings, thanks): beside another wish it is not answered, and a form that it
+    /// interrupts goes on without a word.
+    #[serde(default)]
+    pub small_talk: bool,
+    /// How a form that this intent interrupts goes on afterwards.
+    #[serde(default)]
+    pub resume: ResumeFile,
+    /// The question for yes or no before the handler runs; it may contain `{slot}`.
+    pub confirm: Option<TextFile>,
+    /// The intent that answers if the user says that this one is not wanted; without it, the pattern `negated`.
+    pub negated: Option<String>,
+    /// The intent can only be started while one of these contexts is active.
+    #[serde(default)]
+    pub only_in: Vec<String>,
+}
+
+/// How an interrupted form goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResumeFile {
+    /// The bot asks whether to go on.
+    Ask,
+    /// The bot asks the form's question again.
+    #[default]
+    AtOnce,
+    /// The form ends.
+    Never,
+}
+
+/// What happens at a conversation pattern.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PatternFile {
+    /// An intent is started.
+    Jump(JumpFile),
+    /// The bot says this.
+    Text(TextFile),
+}
+
+/// An intent that is started.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JumpFile {
+    /// The intent's name.
+    pub jump: String,
 }
 
 /// The role of an intent in every form.
@@ -255,7 +307,7 @@ pub enum RoleFile {
 }
 
 /// A value that the handler needs.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlotFile {
     /// The entity that fills the slot; without one, the whole message does.
@@ -264,12 +316,29 @@ pub struct SlotFile {
     pub ask: Option<TextFile>,
     /// Said before asking again, when the answer did not contain the entity; default `ask`.
     pub retry: Option<TextFile>,
+    /// What the bot and the users call the value: "change the city".
+    pub title: Option<TextFile>,
+    /// Said when the user asks for help at this question.
+    pub help: Option<TextFile>,
+    /// Ask only if these slots have a value (`any`) or one of these values.
+    #[serde(default)]
+    pub when: BTreeMap<String, WhenFile>,
     /// Whether the handler needs a value; if so, the bot asks for it.
     #[serde(default = "yes")]
     pub required: bool,
     /// Whether a value from earlier in the dialogue fills the slot.
     #[serde(default)]
     pub remember: bool,
+}
+
+/// The values of another slot with which a slot is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum WhenFile {
+    /// This value; `any` for every value.
+    One(String),
+    /// One of these values.
+    Many(Vec<String>),
 }
 
 /// How the bot answers.
@@ -330,6 +399,14 @@ impl VariantsFile {
 pub struct TextsFile {
     /// Texts by key.
     pub texts: BTreeMap<String, TextFile>,
+}
+
+/// A key for each pattern, so that a misspelt one is found with its place.
+fn patterns(generator: &mut SchemaGenerator) -> Schema {
+    let answer = generator.subschema_for::<PatternFile>();
+    let properties: serde_json::Map<String, serde_json::Value> =
+        Pattern::ALL.iter().map(|pattern| (pattern.name().to_owned(), answer.clone().to_value())).collect();
+    json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 fn two() -> u32 {

@@ -4,7 +4,7 @@ use super::{Action, Draft};
 use crate::{
     catalogue::Intent,
     handlers::{effect::Effect, plugin::FailureKind},
-    state::DialogueState,
+    state::Answered,
     turn::{AnsweredBy, Event, Output},
 };
 
@@ -15,6 +15,9 @@ impl<'a> Draft<'a, '_> {
     /// Applies effects in order. A jump comes last.
     pub(super) fn apply(&mut self, intent: &'a Intent, by: &AnsweredBy, effects: Vec<Effect>) {
         let mut target = None;
+        if !intent.slots.is_empty() && !intent.small_talk {
+            self.step.state.last = Some(Answered { intent: intent.id.clone(), turns: 0 });
+        }
         for effect in effects {
             if let Err(message) = self.apply_one(intent, effect, &mut target) {
                 self.step.events.push(failed(by, message));
@@ -52,11 +55,7 @@ impl<'a> Draft<'a, '_> {
             Effect::SetLanguage(code) => return self.set_language(&code),
             Effect::Jump(intent) => *target = Some(intent),
             Effect::HandOff(text) => self.call_person(text),
-            Effect::End => {
-                let old = std::mem::take(state);
-                let DialogueState { language, language_pinned, recent, .. } = old;
-                *state = DialogueState { language, language_pinned, recent, ..DialogueState::default() };
-            }
+            Effect::End => *state = state.renewed(),
         }
         Ok(())
     }

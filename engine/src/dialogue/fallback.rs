@@ -1,20 +1,38 @@
-//! What happens when no intent is likely enough.
+//! What happens when no intent is likely enough: first other words, then suggestions, then a person.
 
-use super::Draft;
-use crate::turn::AnsweredBy;
+use super::{Draft, Phrase};
+use crate::{catalogue::Intent, turn::AnsweredBy};
 
-impl Draft<'_, '_> {
-    /// Says the fallback text or, after the author's number of tries, hands off.
+/// Intents that are suggested at a repeated fallback, at most.
+const MAX_SUGGESTED: usize = 3;
+/// What is less likely than this is no suggestion.
+const MIN_SUGGESTED: f32 = 0.05;
+
+impl<'a> Draft<'a, '_> {
+    /// Says the fallback text, with the nearest intents from the second time on; or, after the author's number of tries,
+    /// hands off.
     pub(super) fn not_understood(&mut self) {
         self.step.state.fallbacks += 1;
         self.step.handler = Some(AnsweredBy::Fallback);
-        let fallback = &self.catalogue.fallback;
-        if fallback.then_hand_off && self.step.state.fallbacks >= fallback.tries {
-            self.trace(format!("{} consecutive fallbacks: hand-off", self.step.state.fallbacks));
+        let (fallback, fallbacks) = (&self.catalogue.fallback, self.step.state.fallbacks);
+        if fallback.then_hand_off && fallbacks >= fallback.tries {
+            self.trace(format!("{fallbacks} consecutive fallbacks: hand-off"));
             self.step.state.fallbacks = 0;
-            self.call_person(None);
-        } else {
-            self.say(&fallback.text);
+            return self.call_person(None);
         }
+        let own = fallback.suggest.get(&self.step.language).into_iter().flatten().cloned().map(Phrase::Plain);
+        let near = if fallbacks > 1 { self.near_intents() } else { Vec::new() };
+        let suggestions = own.chain(near.into_iter().map(Phrase::Title)).collect();
+        self.say_with(&fallback.text, suggestions, Vec::new());
+    }
+
+    fn near_intents(&self) -> Vec<&'a Intent> {
+        let whole = self.said.meaning.as_ref().and_then(|meaning| meaning.whole.as_ref());
+        let candidates = whole.into_iter().flat_map(|whole| &whole.candidates);
+        let near = candidates.filter(|candidate| candidate.probability >= MIN_SUGGESTED);
+        near.filter_map(|candidate| self.catalogue.intent(&candidate.intent))
+            .filter(|intent| intent.title.is_some() && self.may_start(intent))
+            .take(MAX_SUGGESTED)
+            .collect()
     }
 }

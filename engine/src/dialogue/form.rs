@@ -1,4 +1,4 @@
-//! Forms: messages fill an intent's slots, and the bot asks for missing ones one by one.
+//! Forms: utterances fill an intent's slots, and the bot asks for missing ones one by one.
 
 use serde_json::Value;
 
@@ -6,57 +6,56 @@ use super::{Draft, Unclassified};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
-    entities::{EntitySpec, phrase_words},
+    entities::EntitySpec,
     ids::IntentId,
-    state::Form,
-    text::fold,
+    state::{Form, Stage},
     turn::{AnsweredBy, Event, TurnKind},
+    understanding::Cue,
 };
 
-/// Words that can only mean leaving a form, whatever the bot's intents are.
-const CANCEL_WORDS: [&str; 16] = [
-    "cancel",
-    "cancel it",
-    "stop",
-    "quit",
-    "exit",
-    "never mind",
-    "nevermind",
-    "forget it",
-    "отмена",
-    "отмени",
-    "отменить",
-    "отмени это",
-    "стоп",
-    "хватит",
-    "не надо",
-    "выход",
-];
-/// A slot without an entity accepts any message, except one that matches another intent with at least this probability.
+/// A slot without an entity accepts any utterance, except one that matches another intent with at least this probability.
 const CERTAIN: f32 = 0.95;
+/// A value inside a longer utterance answers the question, unless the utterance matches another intent with at least
+/// this probability.
+const ANOTHER: f32 = 0.7;
 
 impl<'a> Draft<'a, '_> {
-    /// Handles a message during a form: an answer, a cancellation, or another request.
+    /// Handles an utterance during a form, by what the form waits for.
     pub(super) fn go_on_with_form(&mut self, form: Form) -> Result<(), Unclassified> {
-        let Some((intent, slot)) = self.form_parts(&form) else { return self.drop_form(form) };
-        if self.is_plain_cancel(slot) {
-            self.rule(format!("the form of `{}` is cancelled", intent.id));
-            self.cancel();
+        let Some(intent) = self.catalogue.intent(&form.intent) else { return self.drop_form(form) };
+        match form.stage {
+            Stage::Confirm | Stage::Change => self.go_on_with_summary(form, intent),
+            Stage::Resume => self.go_on_after_question(form, intent),
+            Stage::Slot => self.go_on_with_slot(form, intent),
+        }
+    }
+
+    /// Handles an answer to a question, a repair, or another request.
+    pub(super) fn go_on_with_slot(&mut self, form: Form, intent: &'a Intent) -> Result<(), Unclassified> {
+        let Some(slot) = intent.slots.iter().find(|slot| slot.name == form.slot) else { return self.drop_form(form) };
+        let cue = self.said.cue.filter(|cue| *cue != Cue::None && !self.is_value(slot));
+        self.step.state.form = Some(form);
+        if let Some(cue) = cue {
+            self.repair(cue, intent, slot);
             return Ok(());
         }
-        self.step.state.form = Some(form);
-        if let Some(value) = self.answer(slot) {
+        if self.correct_in_form(intent, slot) {
+            return Ok(());
+        }
+        if let Some(value) = self.answer(intent, slot)
+            && (self.is_about(intent) || self.other_request(intent, ANOTHER)?.is_none())
+        {
             self.step.kind = TurnKind::Form;
             self.rule(format!("the message answers the question for `{}`", slot.name));
             self.fill(&slot.name, value);
-            self.fill_from(intent, &self.said.reading);
+            self.fill_from(intent, &self.remainder(intent).values);
             self.ask_or_run(intent);
             return Ok(());
         }
         match self.decision()? {
             Decision::Matched(id) => self.leave_form(&id, intent, slot),
-            Decision::Ambiguous(..) | Decision::Unknown if slot.entity.is_none() => self.take_whole(intent, slot),
-            Decision::Ambiguous(..) | Decision::Unknown => self.ask_again(intent, slot),
+            Decision::Ambiguous(_) | Decision::Unknown if slot.entity.is_none() => self.take_whole(intent, slot),
+            Decision::Ambiguous(_) | Decision::Unknown => self.ask_again(intent, slot),
         }
         Ok(())
     }
@@ -69,7 +68,7 @@ impl<'a> Draft<'a, '_> {
             self.step.kind = TurnKind::Form;
             self.rule(format!("the form no longer has the slot `{}`", form.slot));
             self.step.state.form = Some(form);
-            self.fill_from(intent, &self.said.reading);
+            self.fill_from(intent, &self.said.reading.entities_for(intent));
             self.ask_or_run(intent);
             return Ok(());
         }
@@ -84,36 +83,23 @@ impl<'a> Draft<'a, '_> {
         Ok(())
     }
 
-    /// Whether the message is a word that cancels every form. It is not if the author lists that word among the slot's
-    /// values.
-    fn is_plain_cancel(&self, slot: &SlotSpec) -> bool {
-        if !CANCEL_WORDS.contains(&phrase_words(self.said.reading.text()).join(" ").as_str()) {
-            return false;
-        }
-        let spec = slot.entity.as_ref().and_then(|entity| self.catalogue.entities.get(entity));
-        !matches!(spec, Some(EntitySpec::Values { .. })) || self.answer(slot).is_none()
+    /// Whether the utterance is one of the values that the author lists for a slot, whatever else it could mean.
+    fn is_value(&self, slot: &SlotSpec) -> bool {
+        let Some(name) = &slot.entity else { return false };
+        let Some(spec @ EntitySpec::Values { .. }) = self.catalogue.entities.get(name) else { return false };
+        !spec.find(name, self.said.reading.text()).is_empty()
     }
 
-    /// Cancels a form through the bot's own `cancel` intent, if it has one. Of several, the one with the word as an
-    /// example, or the first.
-    fn cancel(&mut self) {
-        self.step.kind = TurnKind::Matched;
-        let word = fold(self.said.reading.text());
-        let has_word = |intent: &&Intent| intent.examples.iter().any(|example| fold(&example.text) == word);
-        let mut own = self.catalogue.intents.iter().filter(|intent| intent.cancels);
-        match own.clone().find(has_word).or_else(|| own.next()) {
-            Some(own) => self.start(own),
-            None => {
-                self.step.handler = Some(AnsweredBy::Cancelled);
-                self.say(&self.catalogue.cancelled);
-            }
-        }
+    /// Whether the utterance says nothing beside values and the words of an intent.
+    fn is_about(&self, intent: &Intent) -> bool {
+        self.remainder(intent).is_empty()
     }
 
-    fn form_parts(&self, form: &Form) -> Option<(&'a Intent, &'a SlotSpec)> {
-        let intent = self.catalogue.intent(&form.intent)?;
-        let slot = intent.slots.iter().find(|slot| slot.name == form.slot)?;
-        Some((intent, slot))
+    /// The other intent that the utterance matches with at least this probability.
+    pub(super) fn other_request(&mut self, intent: &Intent, certain: f32) -> Result<Option<&'a Intent>, Unclassified> {
+        let Decision::Matched(id) = self.decision()? else { return Ok(None) };
+        let other = self.catalogue.intent(&id).filter(|other| other.id != intent.id && !other.small_talk);
+        Ok(other.filter(|_| self.best_probability().is_some_and(|best| best >= certain)))
     }
 
     /// Handles a message that matches an intent during a form. A slot without an entity accepts any message that
@@ -121,10 +107,10 @@ impl<'a> Draft<'a, '_> {
     fn leave_form(&mut self, wanted: &IntentId, intent: &'a Intent, slot: &'a SlotSpec) {
         let Some(other) = self.catalogue.intent(wanted) else { return self.ask_again(intent, slot) };
         if other.cancels {
-            self.step.state.form = None;
-            self.trace(format!("the form of `{}` is cancelled", intent.id));
-            self.step.kind = TurnKind::Matched;
-            return self.start(other);
+            return self.cancel_with(intent, other);
+        }
+        if other.id == intent.id && self.negates(intent) {
+            return self.cancel(intent);
         }
         let certain = other.id != intent.id && self.best_probability().is_some_and(|best| best >= CERTAIN);
         if slot.entity.is_none() && !certain {
@@ -133,10 +119,7 @@ impl<'a> Draft<'a, '_> {
         if other.id == intent.id {
             return self.ask_again(intent, slot);
         }
-        self.step.state.form = None;
-        self.trace(format!("the form of `{}` is left for `{}`", intent.id, other.id));
-        self.step.kind = TurnKind::Matched;
-        self.start(other);
+        self.interrupt(intent, other);
     }
 
     fn take_whole(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
@@ -147,34 +130,45 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// The value for a slot's entity, if the message contains one.
-    fn answer(&self, slot: &SlotSpec) -> Option<Value> {
+    fn answer(&self, intent: &Intent, slot: &SlotSpec) -> Option<Value> {
         let wanted = slot.entity.as_ref()?;
-        let found = self.said.reading.entities().iter().find(|entity| &entity.entity == wanted);
-        // `find_all` may have given an overlap to another entity; in a form the slot's entity has priority.
-        let found = found
-            .cloned()
-            .or_else(|| self.catalogue.entities.get(wanted)?.find(wanted, self.said.reading.text()).into_iter().next());
+        let rest = self.remainder(intent);
+        if rest.values.is_empty() && !rest.refused.is_empty() {
+            return None;
+        }
+        let found = rest.values.into_iter().find(|entity| &entity.entity == wanted);
+        // Another slot of the intent may have taken an overlap; the slot that is asked for has priority.
+        let text = self.said.reading.text();
+        let found = found.or_else(|| self.catalogue.entities.get(wanted)?.find(wanted, text).into_iter().next());
         found.map(|entity| Value::String(entity.value))
     }
 
     fn ask_again(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
-        self.step.kind = TurnKind::Form;
-        self.step.intent = Some(intent.id.clone());
-        let unanswered = self.step.state.form.as_ref().map_or(0, |form| form.unanswered) + 1;
-        if unanswered > self.catalogue.fallback.tries {
-            self.rule(format!("`{}` was not answered {unanswered} times: the form ends", slot.name));
-            self.step.state.form = None;
-            return self.not_understood();
+        if !self.counts_unanswered(intent) {
+            return;
         }
         self.rule(format!("the message has no answer for `{}`", slot.name));
+        match &slot.retry {
+            Some(retry) => self.say(retry),
+            None => self.say_question(slot),
+        }
+    }
+
+    /// Counts an utterance that does not answer a form's question. After the author's number of tries the form ends, and
+    /// false is returned.
+    pub(super) fn counts_unanswered(&mut self, intent: &Intent) -> bool {
+        self.step.kind = TurnKind::Form;
+        self.step.intent = Some(intent.id.clone());
         self.step.handler = Some(AnsweredBy::Form);
-        if let Some(form) = &mut self.step.state.form {
-            form.unanswered = unanswered;
+        let Some(form) = &mut self.step.state.form else { return true };
+        form.unanswered += 1;
+        let (unanswered, slot) = (form.unanswered, form.slot.clone());
+        if unanswered <= self.catalogue.fallback.tries {
+            return true;
         }
-        match slot.retry.as_ref().or(slot.ask.as_ref()) {
-            Some(text) => self.say(text),
-            // A script may ask for a slot with a text of its own, which the form does not keep.
-            None => self.say(&self.catalogue.fallback.text),
-        }
+        self.rule(format!("`{slot}` was not answered {unanswered} times: the form ends"));
+        self.step.state.form = None;
+        self.not_understood();
+        false
     }
 }

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::Work;
 use crate::{
-    catalogue::Intent,
-    dialogue::{Action, Phrase, Saying, apply, begin, failed},
+    catalogue::{Intent, PatternAnswer},
+    dialogue::{Action, Phrase, Saying, apply, begin, failed, proceed},
     ids::IntentId,
+    pattern::Pattern,
     template::Text,
     turn::{AnsweredBy, Event, Output},
 };
@@ -23,6 +24,7 @@ impl<'a> Work<'a> {
                 Action::Show(output) => self.turn.outputs.push(output),
                 Action::Say(saying) => self.say(&saying),
                 Action::HandOff => self.turn.hand_off = true,
+                Action::Proceed { was_form } => self.proceed(was_form),
                 Action::Run(intent) => self.run_intent(intent),
                 Action::Jump(target) => {
                     jumps += 1;
@@ -35,14 +37,33 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Goes on with what waits.
+    fn proceed(&mut self, was_form: bool) {
+        self.answered = true;
+        if self.turn.hand_off {
+            return;
+        }
+        if self.turn.outputs.is_empty() && self.ran {
+            self.say_fallback();
+        }
+        let state = std::mem::take(&mut self.turn.state);
+        let next = proceed(state, &self.said, self.catalogue(), was_form);
+        self.take(next);
+    }
+
     /// Runs an intent's handler and applies what it returns.
     fn run_intent(&mut self, intent: &'a Intent) {
         let start = Instant::now();
         self.ran = true;
-        self.turn.intent = Some(intent.id.clone());
-        let effects = self.run_handler(intent);
+        if !self.answered {
+            self.turn.intent = Some(intent.id.clone());
+        }
+        let (by, effects) = self.run_handler(intent);
+        if !self.answered {
+            self.turn.handler = by.clone();
+        }
         let state = std::mem::take(&mut self.turn.state);
-        let applied = apply(state, &self.said, self.catalogue(), (intent, &self.turn.handler), effects);
+        let applied = apply(state, &self.said, self.catalogue(), (intent, &by), effects);
         self.take(applied);
         self.turn.timings.handle_us += micros(start);
     }
@@ -87,11 +108,29 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Says what the author says when a handler fails; without that, the fallback text.
+    pub(super) fn say_failure(&mut self) {
+        match self.catalogue().patterns.get(&Pattern::InternalError) {
+            Some(PatternAnswer::Text(text)) => self.say(&Saying { text, suggestions: Vec::new(), values: Vec::new() }),
+            Some(PatternAnswer::Jump(_)) | None => self.say_fallback(),
+        }
+    }
+
     fn phrase(&self, phrase: &Phrase<'a>) -> String {
         match phrase {
-            Phrase::Title(intent) => intent.names(&self.turn.language).into_iter().next().unwrap_or_default(),
+            Phrase::Title(intent) => self.title(intent),
+            Phrase::Numbered(intents) => {
+                let lines =
+                    intents.iter().enumerate().map(|(at, intent)| format!("{}. {}", at + 1, self.title(intent)));
+                lines.collect::<Vec<_>>().join("\n")
+            }
+            Phrase::Words(text) => text.in_language(&self.turn.language).into_iter().next().unwrap_or_default(),
             Phrase::Plain(words) => words.clone(),
         }
+    }
+
+    fn title(&self, intent: &Intent) -> String {
+        intent.names(&self.turn.language).into_iter().next().unwrap_or_default()
     }
 
     fn render(&mut self, text: &Text, extra: &[(&str, String)]) -> Result<String, String> {

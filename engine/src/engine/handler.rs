@@ -18,30 +18,29 @@ use crate::{
 };
 
 impl<'a> Work<'a> {
-    /// Runs an intent's handler, and returns what it asks the dialogue to do.
-    pub(super) fn run_handler(&mut self, intent: &'a Intent) -> Vec<Effect> {
+    /// Runs an intent's handler; returns it, and what it asks the dialogue to do.
+    pub(super) fn run_handler(&mut self, intent: &'a Intent) -> (AnsweredBy, Vec<Effect>) {
         match &intent.handler {
             Handler::Reply { text, suggest } => {
-                self.turn.handler = AnsweredBy::Reply;
                 let replies = suggest.get(&self.turn.language).into_iter().flatten();
                 let suggestions = replies.cloned().map(Phrase::Plain).collect();
                 self.say(&Saying { text, suggestions, values: Vec::new() });
-                Vec::new()
+                (AnsweredBy::Reply, Vec::new())
             }
             Handler::HandOff { text } => {
-                self.turn.handler = AnsweredBy::HandOff;
                 self.turn.hand_off = true;
                 self.say(&Saying { text, suggestions: Vec::new(), values: Vec::new() });
-                Vec::new()
+                (AnsweredBy::HandOff, Vec::new())
             }
-            Handler::Jump(target) => vec![Effect::Jump(target.to_string())],
-            Handler::Script { script, function } => self.run_script(intent, script, function),
-            Handler::Plugin(name) => self.run_plugin(intent, name),
+            Handler::Jump(target) => (self.turn.handler.clone(), vec![Effect::Jump(target.to_string())]),
+            Handler::Script { script, function } => {
+                (AnsweredBy::script(script.path()), self.run_script(intent, script, function))
+            }
+            Handler::Plugin(name) => (AnsweredBy::Plugin(name.clone()), self.run_plugin(intent, name)),
         }
     }
 
     fn run_script(&mut self, intent: &Intent, script: &Script, function: &str) -> Vec<Effect> {
-        self.turn.handler = AnsweredBy::script(script.path());
         let context = self.context(intent);
         let host: Arc<dyn Host> = self.outside.clone();
         let input = CallInput {
@@ -68,14 +67,13 @@ impl<'a> Work<'a> {
                     line: error.line,
                     message: error.message,
                 });
-                self.say_fallback();
+                self.say_failure();
                 Vec::new()
             }
         }
     }
 
     fn run_plugin(&mut self, intent: &Intent, name: &str) -> Vec<Effect> {
-        self.turn.handler = AnsweredBy::Plugin(name.to_owned());
         let context = self.context(intent);
         let host: Arc<dyn Host> = self.outside.clone();
         let call = PluginCall {
@@ -104,7 +102,7 @@ impl<'a> Work<'a> {
                 self.trace(format!("plugin:{name}: {}: {failure}", failure.kind.as_str()));
                 match &failure.user_text {
                     Some(text) => self.turn.outputs.push(Output::Text { text: text.clone(), suggestions: Vec::new() }),
-                    None => self.say_fallback(),
+                    None => self.say_failure(),
                 }
                 self.turn.events.push(failure.event(name));
                 Vec::new()

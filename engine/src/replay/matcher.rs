@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::{catalogue::Catalogue, template::Template};
+use crate::{
+    catalogue::{Catalogue, PatternAnswer},
+    pattern::Pattern,
+    template::Template,
+};
 
 /// Keys of a matcher written as a map.
 pub const KEYS: [&str; 10] =
@@ -316,7 +320,7 @@ fn variants<'a>(catalogue: &'a Catalogue, key: &str) -> Box<dyn Iterator<Item = 
         "waiting" => catalogue.waiting.text.as_ref(),
         "cancelled" => Some(&catalogue.cancelled),
         "dropped" => Some(&catalogue.dropped),
-        _ => catalogue.library.texts.get(key).or_else(|| reply_of(catalogue, key)),
+        _ => catalogue.library.texts.get(key).or_else(|| reply_of(catalogue, key)).or_else(|| said_at(catalogue, key)),
     };
     match text {
         Some(text) => Box::new(text.templates()),
@@ -330,6 +334,15 @@ fn reply_of<'a>(catalogue: &'a Catalogue, key: &str) -> Option<&'a crate::templa
     match &catalogue.intent(&id)?.handler {
         crate::catalogue::Handler::Reply { text, .. } | crate::catalogue::Handler::HandOff { text } => Some(text),
         _ => None,
+    }
+}
+
+/// The text of the conversation pattern with this name.
+fn said_at<'a>(catalogue: &'a Catalogue, name: &str) -> Option<&'a crate::template::Text> {
+    let pattern = Pattern::ALL.into_iter().find(|pattern| pattern.name() == name)?;
+    match catalogue.patterns.get(&pattern)? {
+        PatternAnswer::Text(text) => Some(text),
+        PatternAnswer::Jump(_) => None,
     }
 }
 

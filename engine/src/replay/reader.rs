@@ -137,7 +137,7 @@ impl FixtureReader<'_> {
                 _ => None,
             });
             // The answer of a person is not that of a message.
-            let own = AnsweredBy::OWN.into_iter().filter(|handler| *handler != AnsweredBy::Outside);
+            let own = AnsweredBy::own().filter(|handler| *handler != AnsweredBy::Outside);
             others.chain(own).map(|handler| handler.to_string()).collect()
         })
     }

@@ -6,7 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::{state::DialogueState, turn::TurnKind};
+use crate::{
+    ids::IntentId,
+    state::{DialogueState, Form},
+    turn::TurnKind,
+};
 
 /// Limit on the number of messages in a fixture.
 pub const MAX_TURNS: usize = 1_000;
@@ -80,12 +84,7 @@ impl StateFile {
             slots: self.slots.clone(),
             // The first turn ages contexts before anything sees them.
             contexts: self.contexts.iter().map(|(name, turns)| (name.clone(), turns.saturating_add(1))).collect(),
-            form: self.form.as_ref().map(|form| crate::state::Form {
-                intent: crate::ids::IntentId::new(&form.intent),
-                slot: form.slot.clone(),
-                filled: Vec::new(),
-                unanswered: 0,
-            }),
+            form: self.form.as_ref().map(|form| Form::asking(&IntentId::new(&form.intent), &form.slot)),
             fallbacks: self.fallbacks,
             ..DialogueState::default()
         }

@@ -2,17 +2,50 @@
 
 use std::time::Instant;
 
-use super::Reading;
+use super::{
+    Cue, Reading,
+    clauses::pairs,
+    typing::{TypedAs, readings},
+};
 use crate::{
-    decide::Classification,
-    embedding::{Embedder, EmbeddingError},
+    catalogue::{Catalogue, vocabulary::affirmed},
+    decide::{Classification, Decision, decide},
+    embedding::{Embedder, EmbeddingError, Vector},
+    ids::IntentId,
+    lexicon::REQUEST,
     snapshot::Snapshot,
 };
 
+/// A part of a message is a wish of its own with at least this probability.
+const OWN_WISH: f32 = 0.7;
+/// With at least this probability, the whole message is about one intent, and a part that is about none explains it.
+const WHOLE: f32 = 0.8;
+/// At most so many words may need another reading: the readings of a long text cost too much.
+const MAX_REREAD: usize = 30;
+
 /// The classified utterance.
+#[derive(Default)]
 pub struct Meaning {
     /// The likeliest intents of the whole text; `None` if it contains no text.
     pub whole: Option<Classification>,
+    /// The wishes in it, in order, if it holds two.
+    pub wishes: Vec<Wish>,
+    /// The intent that the text would match without its negation: "don't send me an invoice".
+    pub unwanted: Option<IntentId>,
+    /// The part that asks for something that the bot does not know, beside the only wish in `wishes`.
+    pub left_out: Option<String>,
+}
+
+/// A part of an utterance that is about an intent of its own.
+pub struct Wish {
+    pub reading: Reading,
+    pub intent: IntentId,
+}
+
+/// A text that is read in another way than it was typed.
+pub struct Reread {
+    pub reading: Reading,
+    pub how: TypedAs,
 }
 
 /// How long the parts took, in microseconds.
@@ -24,26 +57,134 @@ pub struct MeaningTimes {
     pub decide_us: u64,
 }
 
-impl Meaning {
-    /// Embeds and classifies an utterance.
+/// The model, and the bot that it classifies for.
+pub struct Classifying<'a> {
+    pub snapshot: &'a Snapshot,
+    pub embedder: &'a dyn Embedder,
+    pub times: MeaningTimes,
+}
+
+impl Classifying<'_> {
+    /// Embeds and classifies an utterance. If it makes no sense as it was typed, returns the other reading that does.
     ///
     /// # Errors
     /// If the model is busy or broken.
-    pub fn of(
-        snapshot: &Snapshot,
-        embedder: &dyn Embedder,
-        reading: &Reading,
-    ) -> Result<(Self, MeaningTimes), EmbeddingError> {
+    pub fn meaning(&mut self, reading: &Reading) -> Result<(Meaning, Option<Reread>), EmbeddingError> {
         if reading.text().is_empty() {
-            return Ok((Self { whole: None }, MeaningTimes::default()));
+            return Ok((Meaning::default(), None));
         }
-        let start = Instant::now();
-        let vectors = embedder.embed(&[reading.text().to_owned()])?;
-        let embed_us = micros(start);
-        let start = Instant::now();
-        let whole = vectors.first().map(|vector| snapshot.classifier.classify(reading.text(), vector));
-        Ok((Self { whole }, MeaningTimes { embed_us, decide_us: micros(start) }))
+        let pairs = pairs(reading.text(), reading.words());
+        let parts = pairs.iter().flat_map(|(first, second)| [first.clone(), second.clone()]);
+        let affirmed = affirmed(reading.text(), reading.words());
+        let texts: Vec<String> =
+            std::iter::once(reading.text().to_owned()).chain(affirmed.clone()).chain(parts).collect();
+        let mut found = self.classify(&texts)?;
+        let whole = found.remove(0);
+        let unwanted = affirmed.and_then(|_| match decide(&found.remove(0), self.catalogue()).0 {
+            Decision::Matched(id) => Some(id),
+            Decision::Ambiguous(_) | Decision::Unknown => None,
+        });
+        let (wishes, left_out) = self.wishes(&whole, &pairs, &found);
+        let understood =
+            !wishes.is_empty() || unwanted.is_some() || decide(&whole, self.catalogue()).0 != Decision::Unknown;
+        if (!understood || self.knows_no_word(reading))
+            && let Some((reread, whole)) = self.reread(reading, &whole)?
+        {
+            return Ok((Meaning { whole: Some(whole), ..Meaning::default() }, Some(reread)));
+        }
+        Ok((Meaning { whole: Some(whole), wishes, unwanted, left_out }, None))
     }
+
+    fn catalogue(&self) -> &Catalogue {
+        &self.snapshot.catalogue
+    }
+
+    fn classify(&mut self, texts: &[String]) -> Result<Vec<Classification>, EmbeddingError> {
+        let start = Instant::now();
+        let vectors = self.embedder.embed(texts)?;
+        self.times.embed_us += micros(start);
+        let start = Instant::now();
+        let one = |(text, vector): (&String, &Vector)| self.snapshot.classifier.classify(text, vector);
+        let found = texts.iter().zip(&vectors).map(one).collect();
+        self.times.decide_us += micros(start);
+        Ok(found)
+    }
+
+    /// The wishes of the pair of parts that are the most certain. `found` are the parts' classifications.
+    fn wishes(
+        &self,
+        whole: &Classification,
+        pairs: &[(String, String)],
+        found: &[Classification],
+    ) -> (Vec<Wish>, Option<String>) {
+        let best = |part: &Classification| part.candidates.first().map_or(0.0, |best| best.probability);
+        let own = |part: &Classification| match decide(part, self.catalogue()).0 {
+            Decision::Matched(id) => {
+                let intent = self.catalogue().intent(&id)?;
+                (best(part) >= OWN_WISH && !intent.small_talk && !intent.cancels).then_some(id)
+            }
+            _ => None,
+        };
+        let wish = |text: &str, intent: IntentId| Wish { reading: Reading::of(self.catalogue(), text), intent };
+        let parts = pairs.iter().zip(found.chunks_exact(2));
+        let two = parts.clone().filter_map(|((first, second), of)| {
+            let (one, other) = (own(&of[0])?, own(&of[1])?);
+            (one != other).then(|| (best(&of[0]).min(best(&of[1])), [(first, one), (second, other)]))
+        });
+        if let Some((_, both)) = two.max_by(|one, other| one.0.total_cmp(&other.0)) {
+            return (both.into_iter().map(|(text, intent)| wish(text, intent)).collect(), None);
+        }
+        if best(whole) >= WHOLE {
+            return (Vec::new(), None);
+        }
+        for ((first, second), of) in parts {
+            for (known, other, rest) in [(0, 1, second), (1, 0, first)] {
+                let unknown = decide(&of[other], self.catalogue()).0 == Decision::Unknown;
+                if let Some(intent) = own(&of[known]).filter(|_| unknown && asks(rest)) {
+                    let text = if known == 0 { first } else { second };
+                    return (vec![wish(text, intent)], Some(rest.clone()));
+                }
+            }
+        }
+        (Vec::new(), None)
+    }
+
+    /// Whether the bot knows none of the longer words.
+    fn knows_no_word(&self, reading: &Reading) -> bool {
+        self.catalogue().words().know_any(reading.words()) == Some(false)
+    }
+
+    /// The reading that makes the most sense: it matches an intent more clearly than the text does, or is a cue.
+    fn reread(
+        &mut self,
+        reading: &Reading,
+        plain: &Classification,
+    ) -> Result<Option<(Reread, Classification)>, EmbeddingError> {
+        if reading.words().len() > MAX_REREAD {
+            return Ok(None);
+        }
+        let others = readings(reading.text(), &self.catalogue().words().forms);
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let texts: Vec<String> = others.iter().map(|(_, text)| text.clone()).collect();
+        let best = |of: &Classification| of.candidates.first().map_or(0.0, |best| best.probability);
+        let classified = self.classify(&texts)?;
+        let senses = others.into_iter().zip(classified).filter_map(|((how, text), of)| {
+            let reading = Reading::of(self.catalogue(), &text);
+            let matched = matches!(decide(&of, self.catalogue()).0, Decision::Matched(_)) && best(&of) > best(plain);
+            let matched = matched && self.catalogue().words().know_any(reading.words()) == Some(true);
+            let sense = if Cue::of(reading.words()).is_some() { 1.0 } else { best(&of) };
+            (matched || sense >= 1.0).then_some((sense, Reread { reading, how }, of))
+        });
+        let found = senses.max_by(|one, other| one.0.total_cmp(&other.0));
+        Ok(found.map(|(_, reread, of)| (reread, of)))
+    }
+}
+
+/// Whether a text asks for something, rather than explains.
+fn asks(text: &str) -> bool {
+    text.ends_with('?') || REQUEST.at(&crate::entities::words(text), 0).is_some()
 }
 
 fn micros(start: Instant) -> u64 {

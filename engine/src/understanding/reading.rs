@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use crate::{
-    catalogue::Catalogue,
-    entities::{Entity, find_all},
+    catalogue::{Catalogue, Intent},
+    entities::{Entity, Word, scan, without_overlaps},
     text::normalize,
 };
 
-/// A text and its entities.
+/// A text, its words and its entities.
 #[derive(Debug)]
 pub struct Reading {
     text: String,
+    words: Vec<Word>,
+    /// Everything that is a value of an entity; values may overlap.
+    found: Vec<Entity>,
     entities: Arc<[Entity]>,
 }
 
@@ -19,8 +22,9 @@ impl Reading {
     /// Reads a text as it came, by one version of a bot.
     pub fn of(catalogue: &Catalogue, text: &str) -> Self {
         let text = normalize(text);
-        let entities = find_all(&catalogue.entities, &text).into();
-        Self { text, entities }
+        let (words, found) = scan(&catalogue.entities, &text);
+        let entities = without_overlaps(&found, |_| false).into();
+        Self { text, words, found, entities }
     }
 
     /// The normalised text.
@@ -28,8 +32,24 @@ impl Reading {
         &self.text
     }
 
-    /// The entities in the text.
+    /// Its words.
+    pub fn words(&self) -> &[Word] {
+        &self.words
+    }
+
+    /// The entities in the text, without overlaps.
     pub fn entities(&self) -> &Arc<[Entity]> {
         &self.entities
+    }
+
+    /// The entities in the text, as an intent sees them: what its slots want comes first.
+    pub fn entities_for(&self, intent: &Intent) -> Vec<Entity> {
+        without_overlaps(&self.found, |name| intent.slots.iter().any(|slot| slot.entity.as_deref() == Some(name)))
+    }
+
+    /// Whether a word lies within one of these entities.
+    pub fn is_within(&self, word: usize, entities: &[Entity]) -> bool {
+        let Word { start, end, .. } = &self.words[word];
+        entities.iter().any(|entity| entity.start <= *start && *end <= entity.end)
     }
 }

@@ -52,8 +52,11 @@ fn a_form_is_left_by_cancel_and_for_another_intent() {
     let mut talk = talk();
     talk.check(&[("where is my order", "Which order?"), ("never mind that", "Dropped.")]);
     assert_eq!(talk.state.form, None);
-    talk.check(&[("where is my order", "Which order?"), ("hello there", "Hello!")]);
-    assert_eq!(talk.state.form, None);
+    talk.check(&[
+        ("where is my order", "Which order?"),
+        ("hello there", "Hello!\nBack to where we were: where is my order.\nWhich order?"),
+        ("A-1042", "Order A-1042 is fine."),
+    ]);
 }
 
 #[test]

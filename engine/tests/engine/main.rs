@@ -4,6 +4,7 @@ mod diagnostics;
 mod dialogue;
 mod index;
 mod plugins;
+mod repairs;
 mod replay;
 mod scripts;
 mod states;

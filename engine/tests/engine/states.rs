@@ -25,3 +25,13 @@ fn a_hand_off_is_read_and_written_alike() {
 fn what_is_absent_has_its_default() {
     assert_eq!(serde_json::from_str::<DialogueState>("{}").unwrap(), DialogueState::default());
 }
+
+/// A dialogue with an interrupted form, a wish that waits and a summary, as the first release with them wrote it.
+const INTERRUPTED: &str = r#"{"version":1,"language":"en","form":{"intent":"cancel_order","slot":"","filled":["order_id"],"misses":1,"stage":"confirm"},"suspended":[{"intent":"trip","slot":"guide","filled":["city"],"misses":0,"values":{"city":"london"},"resume":"quiet"}],"wishes":[{"intent":"delivery_cost","slots":{"city":"Moscow"}}],"last":{"intent":"order_status","turns":2},"denied":{"times":1,"intents":["a","b"]},"slots":{"order_id":"B-2210"},"misses":0,"clarify":{"first":"a","second":"b","others":["c"],"text":"hm"}}"#;
+
+#[test]
+fn an_interrupted_form_is_read_and_written_alike() {
+    let state: DialogueState = serde_json::from_str(INTERRUPTED).unwrap();
+    assert_eq!(state.suspended[0].values["city"], "london");
+    assert_eq!(serde_json::to_string(&state).unwrap(), INTERRUPTED);
+}

@@ -1,6 +1,6 @@
 //! Intents: examples, slots and handlers.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::Loader;
 use crate::{
     catalogue::{
-        Handler, Intent, SlotSpec,
+        Handler, Intent, ResumePolicy, SlotSpec,
         document::{Document, child},
         example::{Example, Mark, parse_annotations},
         lint::AllowedNames,
         shape::Shape,
-        wire::{HandlerFile, IntentFile, RoleFile, SlotFile, TextFile},
+        wire::{HandlerFile, IntentFile, ResumeFile, RoleFile, SlotFile, TextFile, WhenFile},
     },
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint, did_you_mean},
     entities::EntitySpec,
@@ -71,9 +71,11 @@ impl Loader<'_> {
         for (name, value) in file.slots {
             slots.push(self.slot(name, value, document, entities));
         }
+        self.check_conditions(&slots, document);
         let names: Vec<&str> = slots.iter().map(|slot: &SlotSpec| slot.name.as_str()).collect();
         let names = if document.lacks("/slots") { AllowedNames::Any } else { AllowedNames::Only(&names) };
         let title = file.title.map(|title| self.text(title, document, "/title", AllowedNames::Only(&[])));
+        let confirm = file.confirm.map(|confirm| self.text(confirm, document, "/confirm", names));
         let handler = self.handler(file.handler, document, names);
         let answers = ["jump", "script", "plugin", "handoff", "reply"].map(|kind| child("/handler", kind));
         let answer = answers.iter().find(|pointer| document.value.pointer(pointer).is_some());
@@ -85,6 +87,16 @@ impl Loader<'_> {
             handler,
             threshold: file.threshold,
             cancels: file.role == Some(RoleFile::Cancel),
+            small_talk: file.small_talk,
+            resume: match file.resume {
+                ResumeFile::Ask => ResumePolicy::Ask,
+                ResumeFile::AtOnce => ResumePolicy::AtOnce,
+                ResumeFile::Never => ResumePolicy::Never,
+            },
+            confirm,
+            negated: file.negated.as_deref().map(IntentId::new),
+            only_in: file.only_in,
+            vocabulary: OnceLock::new(),
             location: document.location("/intent"),
             handler_location: document.location(answer.map_or("/handler", String::as_str)),
         }
@@ -169,15 +181,17 @@ impl Loader<'_> {
         entities: &BTreeMap<String, EntitySpec>,
     ) -> SlotSpec {
         let pointer = child("/slots", &name);
-        let file: SlotFile = match serde_json::from_value(value) {
-            Ok(file) => file,
-            Err(error) => {
-                let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
-                self.diagnostics
-                    .push(diagnostic.hint("a slot has `entity`, `ask`, `retry`, `required` and `remember`"));
-                SlotFile { entity: None, ask: None, retry: None, required: false, remember: false }
-            }
-        };
+        let file: SlotFile =
+            match serde_json::from_value(value) {
+                Ok(file) => file,
+                Err(error) => {
+                    let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
+                    self.diagnostics.push(diagnostic.hint(
+                        "a slot has `entity`, `title`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
+                    ));
+                    SlotFile::default()
+                }
+            };
         if let Some(entity) = &file.entity
             && !entities.contains_key(entity)
             && !self.is_entity(entity)
@@ -199,13 +213,37 @@ impl Loader<'_> {
         let mut text = |file: Option<TextFile>, key| {
             Some(self.text(file?, document, &child(&pointer, key), AllowedNames::Only(&[])))
         };
+        let when = file.when.into_iter().map(|(slot, value)| {
+            let values = match value {
+                WhenFile::One(any) if any == "any" => None,
+                WhenFile::One(value) => Some(vec![value]),
+                WhenFile::Many(values) => Some(values),
+            };
+            (slot, values)
+        });
         SlotSpec {
+            title: text(file.title, "title"),
             ask: text(file.ask, "ask"),
             retry: text(file.retry, "retry"),
+            help: text(file.help, "help"),
+            when: when.collect(),
             name,
             entity: file.entity,
             required: file.required,
             remember: file.remember,
+        }
+    }
+
+    /// Reports conditions of slots on slots that the intent does not have.
+    fn check_conditions(&mut self, slots: &[SlotSpec], document: &Document) {
+        let known: Vec<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+        for slot in slots {
+            for other in slot.when.keys().filter(|other| !known.contains(&other.as_str()) || **other == slot.name) {
+                let pointer = child(&child(&child("/slots", &slot.name), "when"), other);
+                let message = format!("`{}` depends on `{other}`, which is no other slot of this intent", slot.name);
+                let diagnostic = Diagnostic::error(document.key_location(&pointer), message);
+                self.diagnostics.push(diagnostic.hint(choose_hint(other, known.iter().copied())));
+            }
         }
     }
 
@@ -255,25 +293,7 @@ impl Loader<'_> {
             Some(reply) => self.text(reply, document, "/handler/reply", slots),
             None => Text::default(),
         };
-        if let Some(suggest) = &file.suggest {
-            let missing = self.languages.iter().filter(|language| !suggest.contains_key(language.code()));
-            let location = document.key_location("/handler/suggest");
-            let diagnostic = |language: &crate::language::Language| {
-                let message = format!("the quick replies are missing in `{language}`");
-                Diagnostic::warning(location.clone(), message).hint(format!("add `{language}: […]`"))
-            };
-            missing
-                .map(diagnostic)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|diagnostic| self.diagnostics.push(diagnostic));
-        }
-        let mut suggest = BTreeMap::new();
-        for (code, list) in file.suggest.unwrap_or_default() {
-            if let Some(language) = self.language(&code, document, &child("/handler/suggest", &code)) {
-                suggest.insert(language, list);
-            }
-        }
+        let suggest = self.suggestions(file.suggest.unwrap_or_default(), document, "/handler/suggest");
         Handler::Reply { text, suggest }
     }
 

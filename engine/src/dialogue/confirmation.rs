@@ -1,0 +1,131 @@
+//! The summary of a form: a question for yes or no before the handler runs.
+
+use super::{Action, Draft, Phrase, Unclassified};
+use crate::{
+    catalogue::Intent,
+    decide::Decision,
+    lexicon::FUNCTION,
+    pattern::Pattern,
+    state::{Form, Stage},
+    template::Text,
+    turn::{AnsweredBy, TurnKind},
+    understanding::{Consent, Cue},
+};
+
+impl<'a> Draft<'a, '_> {
+    /// Asks for a yes or a no to an intent's summary.
+    pub(super) fn ask_to_confirm(&mut self, intent: &'a Intent, confirm: &'a Text) {
+        let filled = intent.slots.iter().map(|slot| slot.name.clone());
+        let filled = filled.filter(|name| self.step.state.slots.contains_key(name)).collect();
+        self.step.handler = Some(AnsweredBy::Form);
+        self.step.state.form = Some(Form { stage: Stage::Confirm, filled, ..Form::asking(&intent.id, "") });
+        self.say_yes_or_no(confirm, Vec::new());
+    }
+
+    /// Says a question whose answers are offered as quick replies.
+    pub(super) fn say_yes_or_no(&mut self, text: &'a Text, values: Vec<(&'static str, Phrase<'a>)>) {
+        let answers: &[&str] = match self.step.language.code() {
+            "en" => &["Yes", "No"],
+            "ru" => &["Да", "Нет"],
+            _ => &[],
+        };
+        self.say_with(text, answers.iter().map(|answer| Phrase::Plain((*answer).to_owned())).collect(), values);
+    }
+
+    /// Handles an utterance after the summary: a yes, a no, a change, or another request.
+    pub(super) fn go_on_with_summary(&mut self, form: Form, intent: &'a Intent) -> Result<(), Unclassified> {
+        let (stage, confirm) = (form.stage, intent.confirm.as_ref());
+        let Some(confirm) = confirm else { return self.go_on_with_slot(form, intent) };
+        self.step.state.form = Some(form);
+        self.step.kind = TurnKind::Form;
+        self.step.intent = Some(intent.id.clone());
+        let rest = self.remainder(intent);
+        let values = self.changed_values(intent, &rest.values);
+        let consent = self.consent(intent);
+        // Beside a yes or a no, one more word does not make it another request.
+        if !values.is_empty() && (rest.is_empty() || (consent.is_some() && rest.others <= 2)) {
+            for (slot, value) in values {
+                self.rule(format!("the message changes `{slot}`"));
+                self.fill(&slot, value);
+            }
+            self.ask_or_run(intent);
+            return Ok(());
+        }
+        if let Some(slot) = self.slot_to_change(intent, &rest).filter(|_| rest.is_empty()) {
+            self.change(intent, slot);
+            return Ok(());
+        }
+        if stage == Stage::Change
+            && let Some(slot) = rest.named.first().and_then(|name| intent.slots.iter().find(|slot| &slot.name == name))
+        {
+            self.change(intent, slot);
+            return Ok(());
+        }
+        match (consent, self.said.cue) {
+            (_, Some(Cue::Cancel)) if stage == Stage::Confirm && self.is_own_word(intent) => {
+                self.confirm_again(intent, confirm)
+            }
+            (_, Some(Cue::Cancel)) => self.cancel(intent),
+            (_, Some(Cue::Restart)) => self.restart_form(intent),
+            (_, Some(Cue::Back)) => self.go_back(intent),
+            (_, Some(Cue::Repeat | Cue::Help)) => self.say_yes_or_no(confirm, Vec::new()),
+            (Some(Consent::Yes), _) => {
+                self.rule(format!("`{}` is confirmed", intent.id));
+                self.step.state.form = None;
+                self.step.actions.push(Action::Run(intent));
+            }
+            (Some(Consent::No), _) | (_, Some(Cue::None)) if stage == Stage::Change => self.cancel(intent),
+            (Some(Consent::No), _) => self.ask_what_to_change(intent),
+            _ => return self.go_on_with_other(intent, confirm),
+        }
+        Ok(())
+    }
+
+    fn go_on_with_other(&mut self, intent: &'a Intent, confirm: &'a Text) -> Result<(), Unclassified> {
+        match self.decision()? {
+            Decision::Matched(id) => match self.catalogue.intent(&id) {
+                Some(other) if other.cancels => self.cancel_with(intent, other),
+                Some(other) if other.id == intent.id && self.negates(intent) => self.cancel(intent),
+                Some(other) if other.id != intent.id => self.interrupt(intent, other),
+                _ => self.confirm_again(intent, confirm),
+            },
+            Decision::Ambiguous(_) | Decision::Unknown => self.confirm_again(intent, confirm),
+        }
+        Ok(())
+    }
+
+    fn confirm_again(&mut self, intent: &'a Intent, confirm: &'a Text) {
+        if !self.counts_unanswered(intent) {
+            return;
+        }
+        self.rule("the message is neither a yes nor a no".to_owned());
+        self.say_pattern(Pattern::ConfirmAgain, Vec::new());
+        self.say_yes_or_no(confirm, Vec::new());
+    }
+
+    fn ask_what_to_change(&mut self, intent: &'a Intent) {
+        self.rule(format!("`{}` is not confirmed", intent.id));
+        if let Some(form) = &mut self.step.state.form {
+            form.stage = Stage::Change;
+        }
+        let titles = intent.slots.iter().filter_map(|slot| slot.title.as_ref()).map(Phrase::Words).collect();
+        self.say_pattern_with(Pattern::ChangeWhat, titles, Vec::new());
+    }
+
+    /// The yes or no in the utterance. Words of the intent, and its values, do not make it another message.
+    pub(super) fn consent(&self, intent: &Intent) -> Option<Consent> {
+        let reading = &self.said.reading;
+        let (words, entities) = (reading.words(), reading.entities_for(intent));
+        let is_known = |at: usize| {
+            reading.is_within(at, &entities)
+                || FUNCTION.at(words, at) == Some(1)
+                || intent.vocabulary().knows(&words[at])
+        };
+        Consent::of(reading.text(), words, is_known)
+    }
+
+    /// Whether a word of the utterance is one of the intent's: "cancel" is no refusal to cancel an order.
+    fn is_own_word(&self, intent: &Intent) -> bool {
+        self.said.reading.words().iter().any(|word| intent.vocabulary().knows(word))
+    }
+}

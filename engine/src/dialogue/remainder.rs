@@ -1,0 +1,130 @@
+//! What is left of an utterance that is cut short: "no, to Berlin", "and Kazan?". The words that carry no wish are taken
+//! away; if nothing is left but values, the utterance is about what was said before.
+
+use super::Draft;
+use crate::{
+    catalogue::{Intent, SlotSpec},
+    entities::{Entity, Word, words},
+    lexicon::{CHANGE, CORRECTION, FILLERS, FOLLOW_UP, FUNCTION, NOT},
+    text::stem,
+    understanding::Reading,
+};
+
+/// Words between "not" and the value that is refused, at most.
+const NOT_REACH: usize = 2;
+
+/// An utterance without its values and without the words that carry no wish.
+#[derive(Debug, Default)]
+pub struct Remainder {
+    /// The values that are meant, without overlaps.
+    pub values: Vec<Entity>,
+    /// The values that are refused: "not London".
+    pub refused: Vec<Entity>,
+    /// Whether words say that something was wrong.
+    pub corrects: bool,
+    /// Whether words ask the same again with another value.
+    pub follows: bool,
+    /// Whether words ask to change something.
+    pub changes: bool,
+    /// The slots that are named.
+    pub named: Vec<String>,
+    /// Further words that the intent's examples have.
+    pub own: usize,
+    /// Words that say something else.
+    pub others: usize,
+}
+
+impl Remainder {
+    /// What an utterance leaves when it is about an intent.
+    pub fn of(reading: &Reading, intent: &Intent) -> Self {
+        let list = reading.words();
+        let found = reading.entities_for(intent);
+        let (refused, values): (Vec<Entity>, Vec<Entity>) =
+            found.into_iter().partition(|entity| is_refused(list, entity.start));
+        let mut rest = Self { values, refused, ..Self::default() };
+        let names: Vec<(&SlotSpec, Vec<String>)> = intent.slots.iter().map(|slot| (slot, names(slot))).collect();
+        let mut at = 0;
+        while at < list.len() {
+            at += rest.take(reading, intent, &names, at);
+        }
+        rest
+    }
+
+    /// Takes the words at a place; returns how many.
+    fn take(&mut self, reading: &Reading, intent: &Intent, names: &[(&SlotSpec, Vec<String>)], at: usize) -> usize {
+        let list = reading.words();
+        if reading.is_within(at, &self.values) || reading.is_within(at, &self.refused) {
+            return 1;
+        }
+        let phrases = [(&CORRECTION, 0), (&FOLLOW_UP, 1), (&CHANGE, 2), (&FUNCTION, 3), (&FILLERS, 3)];
+        let longest = phrases.iter().filter_map(|(phrases, kind)| Some((phrases.at(list, at)?, *kind)));
+        let stemmed = stem(list[at].plain());
+        let named = names.iter().find(|(_, names)| names.contains(&stemmed)).map(|(slot, _)| slot.name.clone());
+        // Of equally long phrases, each counts.
+        let length = longest.clone().map(|(length, _)| length).max();
+        match (length, named) {
+            (Some(length), named) if length > 1 || named.is_none() => {
+                for (_, kind) in longest.filter(|(own, _)| *own == length) {
+                    self.corrects |= kind == 0;
+                    self.follows |= kind == 1;
+                    self.changes |= kind == 2;
+                }
+                length
+            }
+            (_, Some(named)) => {
+                self.named.push(named);
+                1
+            }
+            _ => {
+                let own = intent.vocabulary().knows(&list[at]);
+                self.own += usize::from(own);
+                self.others += usize::from(!own);
+                1
+            }
+        }
+    }
+
+    /// Whether nothing is left that could be another wish.
+    pub fn is_empty(&self) -> bool {
+        self.others == 0
+    }
+}
+
+/// The stems of what a slot is called.
+fn names(slot: &SlotSpec) -> Vec<String> {
+    let titles = slot.title.iter().flat_map(|title| title.templates()).map(ToString::to_string);
+    let own = [slot.name.replace('_', " "), slot.entity.clone().unwrap_or_default().replace('_', " ")];
+    let content = titles.chain(own).flat_map(|name| {
+        let list = words(&name);
+        let kept: Vec<String> = (0..list.len())
+            .filter(|at| list[*at].plain().chars().count() > 2)
+            .map(|at| stem(list[at].plain()))
+            .collect();
+        kept
+    });
+    content.collect()
+}
+
+/// Whether the value that begins at a byte is said not to be meant.
+fn is_refused(list: &[Word], start: usize) -> bool {
+    let first = list.partition_point(|word| word.start < start);
+    let mut at = first;
+    for _ in 0..=NOT_REACH {
+        let Some(before) = at.checked_sub(1) else { return false };
+        if NOT.at(list, before) == Some(1) || (before > 0 && NOT.at(list, before - 1) == Some(2)) {
+            return true;
+        }
+        if FUNCTION.at(list, before) != Some(1) {
+            return false;
+        }
+        at = before;
+    }
+    false
+}
+
+impl Draft<'_, '_> {
+    /// What the utterance leaves when it is about an intent.
+    pub(super) fn remainder(&self, intent: &Intent) -> Remainder {
+        Remainder::of(&self.said.reading, intent)
+    }
+}

@@ -1,0 +1,155 @@
+//! The conversation patterns: what every bot can do without an intent for it, each with a text that an author may
+//! replace. The names follow the published patterns of Rasa CALM where there is one.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A conversation pattern. Its name in bot.yaml and in fixtures is the variant's in snake case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pattern {
+    /// The user starts over.
+    Restarted,
+    /// The user wants to skip a question that needs an answer.
+    CannotSkip,
+    /// The user asks for help during a form.
+    FormHelp,
+    /// The user wants to go back, and there is nothing to go back to.
+    CannotGoBack,
+    /// The user asks to hear the last reply again, and there is none.
+    NothingToRepeat,
+    /// The user does not want what an intent does.
+    Negated,
+    /// A part of the message was not understood.
+    LeftOut,
+    /// An interrupted form goes on.
+    Resumed,
+    /// The bot asks whether an interrupted form goes on.
+    ResumeAsked,
+    /// The answer to a confirmation is neither yes nor no.
+    ConfirmAgain,
+    /// The user refuses a confirmation, and the bot asks what to change.
+    ChangeWhat,
+    /// The bot asks which of three or four intents was meant.
+    ClarifyMany,
+    /// None of the offered intents was meant.
+    Denied,
+    /// A form is complete and its handler has answered.
+    Completed,
+    /// What the button says that refuses all that is offered.
+    NoneOfThese,
+    /// The last reply is said again.
+    Repeated,
+    /// The message contains no text.
+    Empty,
+    /// A handler failed.
+    InternalError,
+}
+
+impl Pattern {
+    /// All patterns.
+    pub const ALL: [Self; 18] = [
+        Self::Restarted,
+        Self::CannotSkip,
+        Self::FormHelp,
+        Self::CannotGoBack,
+        Self::NothingToRepeat,
+        Self::Negated,
+        Self::LeftOut,
+        Self::Resumed,
+        Self::ResumeAsked,
+        Self::ConfirmAgain,
+        Self::ChangeWhat,
+        Self::ClarifyMany,
+        Self::Denied,
+        Self::Completed,
+        Self::NoneOfThese,
+        Self::Repeated,
+        Self::Empty,
+        Self::InternalError,
+    ];
+
+    /// Its name in bot.yaml and in fixtures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Restarted => "restarted",
+            Self::CannotSkip => "cannot_skip",
+            Self::FormHelp => "form_help",
+            Self::CannotGoBack => "cannot_go_back",
+            Self::NothingToRepeat => "nothing_to_repeat",
+            Self::Negated => "negated",
+            Self::LeftOut => "left_out",
+            Self::Resumed => "resumed",
+            Self::ResumeAsked => "resume_asked",
+            Self::ConfirmAgain => "confirm_again",
+            Self::ChangeWhat => "change_what",
+            Self::ClarifyMany => "clarify_many",
+            Self::Denied => "denied",
+            Self::Completed => "completed",
+            Self::NoneOfThese => "none_of_these",
+            Self::Repeated => "repeated",
+            Self::Empty => "empty",
+            Self::InternalError => "internal_error",
+        }
+    }
+
+    /// What its text may contain in braces, beside nothing.
+    pub fn values(self) -> &'static [&'static str] {
+        match self {
+            Self::Negated | Self::Resumed | Self::ResumeAsked => &["title"],
+            Self::LeftOut => &["rest"],
+            Self::ClarifyMany => &["options"],
+            _ => &[],
+        }
+    }
+
+    /// The engine's own text in English and Russian; `None` if the pattern says nothing of its own.
+    pub fn default_text(self) -> Option<[(&'static str, &'static str); 2]> {
+        let (en, ru) = match self {
+            Self::Restarted => ("All right, let us start over.", "Хорошо, начнём сначала."),
+            Self::CannotSkip => ("I need an answer to go on.", "Без ответа я не могу продолжить."),
+            Self::FormHelp => (
+                "You can answer the question, go back, start over, or cancel.",
+                "Можно ответить на вопрос, вернуться назад, начать сначала или отменить.",
+            ),
+            Self::CannotGoBack => ("There is nothing to go back to.", "Возвращаться некуда."),
+            Self::NothingToRepeat => ("I have not said anything yet.", "Я ещё ничего не говорил."),
+            Self::Negated => (
+                "All right, I will not do that. What would you like instead?",
+                "Хорошо, не буду. Что сделать вместо этого?",
+            ),
+            Self::LeftOut => ("I did not understand this part: “{rest}”.", "Эту часть я не понял: «{rest}»."),
+            Self::Resumed => ("Back to where we were: {title}.", "Вернёмся к тому, что начали: {title}."),
+            Self::ResumeAsked => ("Shall we go on: {title}?", "Продолжим: {title}?"),
+            Self::ConfirmAgain => ("Please answer yes or no.", "Ответьте, пожалуйста, да или нет."),
+            Self::ChangeWhat => ("What shall I change?", "Что изменить?"),
+            Self::ClarifyMany => {
+                ("Did you mean one of these?\n{options}", "Вы имели в виду что-то из этого?\n{options}")
+            }
+            Self::Denied => ("Then please say it in other words.", "Тогда скажите, пожалуйста, другими словами."),
+            Self::NoneOfThese => ("None of these", "Ничего из этого"),
+            Self::Repeated | Self::Completed | Self::Empty | Self::InternalError => return None,
+        };
+        Some([("en", en), ("ru", ru)])
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_files() {
+        for pattern in Pattern::ALL {
+            assert_eq!(serde_json::to_value(pattern).unwrap(), pattern.name());
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Where a text may hold two wishes: "cancel my order, and tell me the delivery cost".
+
+use crate::{entities::Word, lexicon::AND};
+
+/// Places that are tried, at most; each costs two runs of the model on short texts.
+const MAX_PLACES: usize = 2;
+/// A wish has at least so many words.
+const MIN_WORDS: usize = 2;
+
+/// The pairs of texts that a text can be cut into: at a conjunction or the end of a sentence or, if it has neither, at
+/// a comma.
+pub fn pairs(text: &str, words: &[Word]) -> Vec<(String, String)> {
+    let places = |is_place: &dyn Fn(usize) -> Option<usize>| {
+        (MIN_WORDS..words.len())
+            .filter_map(|at| Some((at, at + is_place(at)?)))
+            .filter(|(_, second)| words.len() >= second + MIN_WORDS)
+            .take(MAX_PLACES)
+            .collect::<Vec<_>>()
+    };
+    let between = |at: usize| &text[words[at - 1].end..words[at].start];
+    let strong = places(&|at| AND.at(words, at).or_else(|| between(at).contains(['.', '!', '?', ';']).then_some(0)));
+    let found = if strong.is_empty() { places(&|at| between(at).contains(',').then_some(0)) } else { strong };
+    let cut = |(first, second): (usize, usize)| {
+        let end = words[first - 1].end;
+        let marks = text[end..].chars().take_while(|c| matches!(c, '?' | '!' | '.')).map(char::len_utf8).sum::<usize>();
+        (text[..end + marks].to_owned(), text[words[second].start..].to_owned())
+    };
+    found.into_iter().map(cut).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entities::words;
+
+    fn check(text: &str, expected: &[(&str, &str)]) {
+        let found = pairs(text, &words(text));
+        let found: Vec<(&str, &str)> = found.iter().map(|(one, other)| (one.as_str(), other.as_str())).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn texts_are_cut_between_wishes() {
+        check("cancel my order and tell me the price", &[("cancel my order", "tell me the price")]);
+        check("отмените заказ, а ещё скажите цену", &[("отмените заказ", "скажите цену")]);
+        check("where is it? how much is delivery", &[("where is it?", "how much is delivery")]);
+        check("cancel my order, tell me the price", &[("cancel my order", "tell me the price")]);
+        check("black and white", &[]);
+        check("hello, where is my order", &[]);
+    }
+}

@@ -1,0 +1,142 @@
+//! Cues: utterances that are about the conversation itself, and mean the same in every bot.
+
+use crate::{
+    entities::Word,
+    lexicon::{BACK, CANCEL, FILLERS, HELP, NO, NONE, NOT, Phrases, REPEAT, RESTART, SKIP, WEAK_YES, YES},
+};
+
+/// What an utterance says about the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cue {
+    /// Leave the form.
+    Cancel,
+    /// Begin again.
+    Restart,
+    /// Return to the question before.
+    Back,
+    /// Leave the question without an answer.
+    Skip,
+    /// Say the last reply again.
+    Repeat,
+    /// Explain what is asked.
+    Help,
+    /// None of what is offered.
+    None,
+}
+
+const CUES: [(Cue, Phrases); 7] = [
+    (Cue::Cancel, CANCEL),
+    (Cue::Restart, RESTART),
+    (Cue::Back, BACK),
+    (Cue::Skip, SKIP),
+    (Cue::Repeat, REPEAT),
+    (Cue::Help, HELP),
+    (Cue::None, NONE),
+];
+
+impl Cue {
+    /// The cue that an utterance is. All of it must be, except for fillers at its ends.
+    pub fn of(words: &[Word]) -> Option<Self> {
+        let exact = |words: &[Word]| CUES.iter().find(|(_, phrases)| phrases.are(words)).map(|(cue, _)| *cue);
+        exact(words).or_else(|| exact(without_fillers(words)))
+    }
+}
+
+/// The words without fillers at both ends.
+pub fn without_fillers(mut words: &[Word]) -> &[Word] {
+    while let Some(length) = FILLERS.at(words, 0) {
+        words = &words[length..];
+    }
+    while let Some(length) = (1..=words.len()).find(|length| FILLERS.are(&words[words.len() - length..])) {
+        words = &words[..words.len() - length];
+    }
+    words
+}
+
+/// A yes or a no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    Yes,
+    No,
+}
+
+impl Consent {
+    /// The answer to a question for yes or no, wherever it stands. `is_known` tells the words that belong to what is
+    /// asked about, by their numbers: they do not make it another message.
+    pub fn of(text: &str, words: &[Word], is_known: impl Fn(usize) -> bool) -> Option<Self> {
+        if let Some(sign) = Self::of_emoji(text) {
+            return Some(sign);
+        }
+        let (mut strong, mut weak, mut others, mut at) = (None, None, 0, 0);
+        while at < words.len() {
+            let no = NO.at(words, at);
+            let yes = YES.at(words, at);
+            let length = match (yes, no) {
+                (_, Some(no)) if yes.is_none_or(|yes| no >= yes) => {
+                    strong = strong.or(Some(Self::No));
+                    no
+                }
+                (Some(yes), _) => {
+                    let denied = at > 0 && (NOT.at(words, at - 1) == Some(1) || words[at - 1].plain().ends_with("n't"));
+                    let said = if denied { Self::No } else { Self::Yes };
+                    if WEAK_YES.at(words, at) == Some(yes) && !denied {
+                        weak = weak.or(Some(said));
+                    } else {
+                        strong = strong.or(Some(said));
+                    }
+                    yes
+                }
+                _ => {
+                    others += usize::from(!is_known(at));
+                    1
+                }
+            };
+            at += length;
+        }
+        match (strong, weak) {
+            (Some(strong), _) if others <= 1 => Some(strong),
+            (None, Some(weak)) if others == 0 => Some(weak),
+            _ => None,
+        }
+    }
+
+    fn of_emoji(text: &str) -> Option<Self> {
+        let mut signs = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '\u{1F3FB}'..='\u{1F3FF}'));
+        match (signs.next()?, signs.next()) {
+            ('👍' | '👌' | '✅' | '☑' | '✔' | '🆗' | '🤝' | '🙆' | '+', None) => Some(Self::Yes),
+            ('👎' | '❌' | '🚫' | '✖' | '⛔' | '🙅' | '-', None) => Some(Self::No),
+            (first, Some(second)) if first == second => Self::of_emoji(&first.to_string()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entities::words;
+
+    fn check(text: &str, cue: Option<Cue>, consent: Option<Consent>) {
+        let list = words(text);
+        assert_eq!((Cue::of(&list), Consent::of(text, &list, |_| false)), (cue, consent), "{text}");
+    }
+
+    #[test]
+    fn the_same_is_said_in_many_ways() {
+        use Consent::{No, Yes};
+        check("Let's start over, please", Some(Cue::Restart), None);
+        check("давай начнём сначала", Some(Cue::Restart), None);
+        check("ну повтори ещё раз", Some(Cue::Repeat), None);
+        check("can you repeat that", Some(Cue::Repeat), None);
+        check("пропустим", Some(Cue::Skip), None);
+        check("yes", None, Some(Yes));
+        check("да, всё верно", None, Some(Yes));
+        check("that's not right", None, Some(No));
+        check("ok no", None, Some(No));
+        check("не против", None, Some(Yes));
+        check("👍🏽", None, Some(Yes));
+        check("👎👎", None, Some(No));
+        check("right now the weather in the city interests me more", None, None);
+        check("I would like to hear a joke instead of this", None, None);
+    }
+}

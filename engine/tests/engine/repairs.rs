@@ -1,0 +1,221 @@
+//! Repairs, confirmation, interruption, several wishes and other readings, with a small bot in memory.
+
+use banter_engine::{
+    pattern::Pattern,
+    state::DialogueState,
+    turn::{AnsweredBy, TurnKind},
+};
+use proptest::prelude::*;
+
+use crate::support::{BOT, GREET, STATUS, STOP, Talk, load};
+
+const TRIP: &str = "
+intent: trip
+title: { en: plan a trip, ru: спланировать поездку }
+examples:
+  en: [plan a trip, 'I need a ticket to [London](city)', book a journey]
+  ru: [спланируй поездку, 'нужен билет в [Лондон](city)', закажи путешествие]
+slots:
+  city: { entity: city, title: { en: destination, ru: город }, ask: { en: Where to?, ru: Куда? }, help: { en: Moscow or London., ru: Москва или Лондон. } }
+  guide: { entity: guide, ask: { en: With a guide?, ru: С гидом? } }
+  tongue: { when: { guide: [with] }, ask: { en: In which language?, ru: На каком языке? } }
+confirm: { en: 'To {city}, {guide} a guide?', ru: 'В {city}, {guide}?' }
+handler: { reply: { en: 'Booked: {city}.', ru: 'Заказано: {city}.' } }
+";
+
+fn files() -> Vec<(&'static str, String)> {
+    let bot = BOT.replace("  city:", "  guide: { values: { with: [with, с гидом], without: [alone, один] } }\n  city:");
+    vec![
+        ("bot.yaml", bot),
+        ("intents/greet.yaml", format!("{GREET}small_talk: true\n")),
+        ("intents/status.yaml", STATUS.to_owned()),
+        ("intents/stop.yaml", STOP.to_owned()),
+        ("intents/trip.yaml", TRIP.to_owned()),
+    ]
+}
+
+fn talk() -> Talk {
+    talk_with(&files())
+}
+
+fn talk_with(files: &[(&str, String)]) -> Talk {
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    Talk::with(&files)
+}
+
+/// Of overlapping values, those of the matched intent's slots come first.
+#[test]
+fn an_overlap_goes_first_to_the_slots_of_the_matched_intent() {
+    let bot = BOT.replace(
+        "entities:",
+        "entities:\n  num: { pattern: '\\b\\d{2,6}\\b' }\n  ln: { pattern: '\\b\\d\\b' }\n  guests: { pattern: '\\d{1,2}' }",
+    );
+    let line = "intent: line\nexamples: { en: ['order [66](num) line [6](ln)', 'order number and line'], ru: ['заказ [66](num) строка [6](ln)', 'номер заказа и строка'] }\nslots: { num: { entity: num, ask: Order? }, ln: { entity: ln, ask: Line? } }\nhandler: { reply: '{num} and {ln}' }";
+    let table = "intent: table\nexamples: { en: ['a table for [4](guests)', 'book a table'], ru: ['стол на [4](guests)', 'заказать стол'] }\nslots: { guests: { entity: guests, ask: Guests? } }\nhandler: { reply: '{guests} guests' }";
+    let files = [("bot.yaml", bot.as_str()), ("intents/line.yaml", line), ("intents/table.yaml", table)];
+    Talk::with(&files).check(&[("order 66 line 6", "66 and 6"), ("a table for 4", "4 guests")]);
+}
+
+#[test]
+fn a_form_is_repaired() {
+    talk().check(&[
+        ("plan a trip", "Where to?"),
+        ("what should I say", "Moscow or London.\nWhere to?"),
+        ("skip", "I need an answer to go on.\nWhere to?"),
+        ("say that again", "Where to?"),
+        ("Moscow", "With a guide?"),
+        ("no, London", "With a guide?"),
+        ("alone", "To london, without a guide?"),
+        ("go back", "With a guide?"),
+        ("with", "In which language?"),
+        ("start over", "All right, let us start over.\nWhere to?"),
+        ("Moscow, alone", "To moscow, without a guide?"),
+        ("yes, but London", "To london, without a guide?"),
+        ("no", "What shall I change?"),
+        ("the destination", "Where to?"),
+        ("Moscow", "To moscow, without a guide?"),
+        ("👍", "Booked: moscow."),
+    ]);
+}
+
+#[test]
+fn an_answer_is_corrected_and_asked_again_for_another_value() {
+    talk().check(&[
+        ("track order A-1042", "Order A-1042 is fine."),
+        ("no, B-7000", "Order B-7000 is fine."),
+        ("and C-3000?", "Order C-3000 is fine."),
+        ("not C-3000", "Which order?"),
+        ("A-1042", "Order A-1042 is fine."),
+    ]);
+}
+
+/// A form inside a form keeps the values of the outer one, even if they share slots.
+#[test]
+fn an_interrupted_form_keeps_its_values() {
+    let mut files = files();
+    let moved = "intent: moved\nexamples: { en: [redirect the parcel elsewhere, send the parcel elsewhere], ru: [перенаправь посылку, отправь посылку иначе] }\nslots: { order_id: { entity: order_id, ask: Which parcel? }, city: { entity: city, ask: To which city? } }\nhandler: { reply: '{order_id} goes to {city}' }";
+    files.push(("intents/moved.yaml", moved.to_owned()));
+    talk_with(&files).check(&[
+        ("redirect the parcel elsewhere", "Which parcel?"),
+        ("A-1042", "To which city?"),
+        (
+            "track order B-7000",
+            "Order B-7000 is fine.\nBack to where we were: redirect the parcel elsewhere.\nTo which city?",
+        ),
+        ("Moscow", "A-1042 goes to moscow"),
+    ]);
+}
+
+#[test]
+fn an_author_decides_how_an_interrupted_form_goes_on() {
+    let with = |resume: &str| {
+        let mut files = files();
+        files[2].1 = format!("{STATUS}resume: {resume}\n");
+        talk_with(&files)
+    };
+    let lines = [("plan a trip", "Where to?"), ("track order A-1042", "Order A-1042 is fine.")];
+    with("never").check(&[lines[0], lines[1], ("track order B-7000", "Order B-7000 is fine.")]);
+    let asked = "Order A-1042 is fine.\nShall we go on: plan a trip?";
+    let mut talk = with("ask");
+    talk.check(&[
+        lines[0],
+        (lines[1].0, asked),
+        ("sure", "Where to?"),
+        ("track order A-1042", asked),
+        ("no", "Dropped."),
+    ]);
+    assert_eq!((talk.state.form.clone(), talk.state.suspended.len()), (None, 0));
+}
+
+#[test]
+fn what_is_not_wanted_is_not_done() {
+    let turn = talk().say("I don't need to track my order");
+    assert_eq!((turn.kind, turn.handler), (TurnKind::Matched, AnsweredBy::Pattern(Pattern::Negated)));
+    let mut files = files();
+    files[2].1 = format!("{STATUS}negated: stop\n");
+    talk_with(&files).check(&[("I don't need to track my order", "Dropped.")]);
+}
+
+#[test]
+fn an_author_may_answer_at_a_pattern() {
+    let mut files = files();
+    files[0].1.push_str("patterns: { restarted: { en: Anew., ru: Заново. }, nothing_to_repeat: { jump: greet } }\n");
+    let mut talk = talk_with(&files);
+    talk.check(&[("repeat", "Hello!"), ("plan a trip", "Where to?"), ("restart", "Anew.\nWhere to?")]);
+    let (_, wrong) = load(&[
+        (
+            "bot.yaml",
+            &format!("{BOT}patterns: {{ resumed: {{ en: 'Back to {{titel}}', ru: Назад }}, restartd: Anew. }}\n"),
+        ),
+        ("intents/greet.yaml", GREET),
+    ]);
+    insta::assert_snapshot!(wrong);
+}
+
+/// An intent that lives in a context is only found there.
+#[test]
+fn an_intent_lives_in_its_context() {
+    let ahoy = "intent: ahoy\nonly_in: [at_sea]\nexamples: { en: [ahoy captain, ahoy sailor], ru: [эй капитан, эй моряк] }\nhandler: { reply: Aye! }";
+    let mut files = files();
+    files.push(("intents/ahoy.yaml", ahoy.to_owned()));
+    let mut talk = talk_with(&files);
+    assert_ne!(talk.say("ahoy captain").text(), "Aye!");
+    talk.state.contexts.insert("at_sea".to_owned(), 2);
+    talk.check(&[("ahoy captain", "Aye!")]);
+}
+
+/// Whatever is said, no form traps the user, the state stays small, and a stored state goes on like the one in memory.
+#[test]
+fn no_sequence_of_utterances_breaks_the_dialogue() {
+    const SAID: [&str; 22] = [
+        "plan a trip",
+        "where is my order",
+        "A-1042",
+        "Moscow",
+        "no, London",
+        "with",
+        "alone",
+        "yes",
+        "no",
+        "qwertz",
+        "hello there",
+        "go back",
+        "skip",
+        "start over",
+        "help",
+        "what",
+        "never mind",
+        "track order B-7000 and plan a trip",
+        "change the destination",
+        "not London",
+        "ghbdtn",
+        "the second",
+    ];
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 40, ..ProptestConfig::default() });
+    let sequences = prop::collection::vec(0..SAID.len(), 1..25);
+    let shared = std::cell::RefCell::new(talk());
+    let run = runner.run(&sequences, |sequence| {
+        let mut talk = shared.borrow_mut();
+        talk.state = DialogueState::default();
+        for said in sequence {
+            let before = talk.state.clone();
+            let turn = talk.say(SAID[said]);
+            prop_assert!(!turn.outputs.is_empty() || turn.kind == TurnKind::Waiting, "{}: nothing is said", SAID[said]);
+            let stored = serde_json::to_string(&turn.state).unwrap();
+            prop_assert!(stored.len() < 8_000, "the state grows: {stored}");
+            let read: DialogueState = serde_json::from_str(&serde_json::to_string(&before).unwrap()).unwrap();
+            prop_assert_eq!(&read, &before);
+            prop_assert!(turn.state.suspended.len() <= 3);
+        }
+        talk.state.hand_off = None;
+        // Every form is left by as many words as there are forms.
+        for _ in 0..5 {
+            talk.say("never mind");
+        }
+        prop_assert_eq!(&talk.state.form, &None);
+        Ok(())
+    });
+    if let Err(error) = run {
+        panic!("{error}");
+    }
+}
