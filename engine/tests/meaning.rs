@@ -1,79 +1,14 @@
 //! The real model and the demo bot. Needs `make setup`.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, LazyLock},
-};
+#[path = "support/demo.rs"]
+mod demo;
 
 use banter_engine::{
-    Engine, Request, Snapshot,
-    catalogue::{bundle::Bundle, loader},
-    diagnostic::Diagnostics,
-    embedding::{
-        model::{Model, ModelOptions, ModelSource},
-        worker::EmbeddingWorker,
-    },
-    handlers::{
-        plugin::{LoadFailure, MissingPlugin, Plugin, PluginRuntime, PluginSpec},
-        script::Scripting,
-    },
-    host::{Host, HostError, HttpAnswer},
-    policy::HttpPolicy,
+    Request,
     state::DialogueState,
     turn::{Message, Turn},
 };
-use serde_json::Value;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-/// A recorded answer of the weather service; no other URL works.
-struct Recorded;
-
-impl Host for Recorded {
-    fn kv_get(&self, _: i64, _: &str) -> Result<Option<Value>, HostError> {
-        Ok(None)
-    }
-
-    fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
-        assert_eq!(policy.allow, ["api.open-meteo.com"]);
-        if !url.contains("latitude=51.51") {
-            return Err(HostError::Failed("no answer is recorded for this place".to_owned()));
-        }
-        let body = r#"{"current":{"time":"2026-01-05T10:00","temperature_2m":7.5,"wind_speed_10m":14.0}}"#;
-        Ok(HttpAnswer { status: 200, body: body.to_owned() })
-    }
-
-    fn log(&self, _: &str, _: &str) {}
-}
-
-/// Stand-ins for the demo bot's plugins: these tests check what the bot understands, not what plugins answer.
-struct Unloaded;
-
-impl PluginRuntime for Unloaded {
-    fn load(&self, spec: PluginSpec, _: &[u8]) -> Result<Arc<dyn Plugin>, LoadFailure> {
-        Ok(Arc::new(MissingPlugin(spec.name)))
-    }
-}
-
-static BOT: LazyLock<(Engine, Snapshot)> = LazyLock::new(|| {
-    let options = ModelOptions {
-        library: root().join(".cache/onnxruntime/libonnxruntime.so"),
-        source: ModelSource::Folder(root().join(".cache/model")),
-        prefix: "query: ".to_owned(),
-        max_tokens: 256,
-        threads: 2,
-    };
-    let model = Model::load(&options).unwrap_or_else(|error| panic!("{error}; {}", error.hint()));
-    let engine = Engine::new(Arc::new(EmbeddingWorker::new(model, 64)), Arc::new(Scripting::new()), Arc::new(Recorded));
-    let mut diagnostics = Diagnostics::default();
-    let bundle = Bundle::read(&root(), &mut diagnostics).unwrap();
-    let catalogue = loader::load(&bundle, engine.scripting(), &Unloaded, &mut diagnostics);
-    let catalogue = catalogue.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
-    let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).unwrap();
-    (engine, snapshot)
-});
+use demo::BOT;
 
 fn say(state: &mut DialogueState, text: &str) -> Turn {
     let message = Message { text, user: 2, dialogue: 1, seed: 1 };
