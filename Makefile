@@ -43,7 +43,7 @@ plugins: ## Build the demo bot's plugins whose languages are available on this m
 	@$(TARGET)/release/banter plugin build --available
 
 test-engine: ## Run only the engine's tests, without compiling the server
-	@cargo test -q --workspace --locked --test engine --test meaning
+	@cargo test -q --workspace --locked --test engine --test meaning --test paraphrases
 
 lint: ## Check formatting and run clippy
 	@cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings

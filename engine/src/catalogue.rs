@@ -204,6 +204,8 @@ pub struct SlotSpec {
     pub when: BTreeMap<String, Option<Vec<String>>>,
     /// The entity that fills it; `None`: the whole message does.
     pub entity: Option<String>,
+    /// Of the values of that entity, the one with this role.
+    pub role: Option<String>,
     /// The question; required slots always have one.
     pub ask: Option<Text>,
     /// Said before asking again, when the answer did not fit.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The classifier's result for a message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Classification {
     /// The likeliest intents, best first.
     pub candidates: Vec<Candidate>,

@@ -210,7 +210,8 @@ impl<'a, 's> Draft<'a, 's> {
         if !matches!(decision, Decision::Matched(_)) && self.repair_outside() {
             return Ok(());
         }
-        if let Some(intent) = self.unwanted() {
+        let cancels = matches!(&decision, Decision::Matched(id) if self.catalogue.intent(id).is_some_and(|intent| intent.cancels));
+        if let Some(intent) = self.unwanted().filter(|_| !cancels) {
             self.step.kind = TurnKind::Matched;
             self.do_not(intent);
             return Ok(());
@@ -264,7 +265,7 @@ impl<'a, 's> Draft<'a, 's> {
     fn start(&mut self, intent: &'a Intent) {
         self.step.state.fallbacks = 0;
         self.step.state.denied = None;
-        self.fill_from(intent, &self.remainder(intent).values);
+        self.fill_from(intent, &self.said.reading, &self.remainder(intent).values);
         self.ask_or_run(intent);
     }
 

@@ -1,8 +1,9 @@
-//! How many of the paraphrases in `data/paraphrases.yaml` are handled right, with the real model and the demo bot. Needs
-//! `make setup`.
+//! How many paraphrases of corrections, negations, confirmations and follow-ups are handled right, with the real model and
+//! the demo bot. Needs `make setup`.
 //!
-//! The paraphrases were written before the rules, by somebody who did not know them. Whoever works on the rules does not
-//! read them: the test tells how many are missed, and not which.
+//! `data/paraphrases.yaml` was written before the rules, by somebody who did not know them. Whoever works on the rules
+//! does not read it: its test tells how many are missed, and not which. The rules are tuned on `data/development.yaml`,
+//! whose test names each miss.
 
 #[path = "support/demo.rs"]
 mod demo;
@@ -92,7 +93,17 @@ fn is_understood(snapshot: &Snapshot, case: &Value) -> bool {
 
 #[test]
 fn most_paraphrases_are_handled_right() {
-    let bytes = include_bytes!("data/paraphrases.yaml");
+    check(include_bytes!("data/paraphrases.yaml"), |_| {});
+}
+
+#[test]
+fn most_of_what_the_rules_are_tuned_on_is_handled_right() {
+    check(include_bytes!("data/development.yaml"), |case| {
+        println!("missed: {} | {} | {} | {}", case["kind"], case["before"], case["say"], case["expect"]);
+    });
+}
+
+fn check(bytes: &[u8], missed: impl Fn(&Value)) {
     let cases = Document::parse("paraphrases.yaml", bytes).unwrap().value;
     let confirming = snapshot();
     let mut counts: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
@@ -100,6 +111,9 @@ fn most_paraphrases_are_handled_right() {
         let [kind, language] = ["kind", "language"].map(|key| case[key].as_str().unwrap().to_owned());
         let right = if kind == "confirmation" { is_understood(&confirming, case) } else { is_handled(case) };
         let (good, all) = counts.entry((language, kind)).or_default();
+        if !right {
+            missed(case);
+        }
         *good += usize::from(right);
         *all += 1;
     }

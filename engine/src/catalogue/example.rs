@@ -1,8 +1,8 @@
-//! Examples with marked entities: `track order [A-1042](order_id)`.
+//! Examples with marked entities: `track order [A-1042](order_id)`, with a role: `from [London](city:from)`.
 
 use std::ops::Range;
 
-use crate::{diagnostic::Location, language::Language};
+use crate::{diagnostic::Location, entities::words, language::Language};
 
 /// One utterance of an intent.
 #[derive(Clone, Debug)]
@@ -16,13 +16,17 @@ pub struct Example {
     pub location: Location,
 }
 
-/// A marked entity: `[text](entity)`.
+/// A marked entity: `[text](entity)` or `[text](entity:role)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The marked words.
     pub text: String,
     /// The entity's name.
     pub entity: String,
+    /// Which of the intent's slots of this entity it fills.
+    pub role: Option<String>,
+    /// The word before it, in lower case; it tells the role of values that users say.
+    pub before: Option<String>,
 }
 
 /// Splits an annotated example into its plain text and its marks.
@@ -49,8 +53,16 @@ pub fn parse_annotations(source: &str) -> Result<(String, Vec<Mark>), (String, R
         if said.trim().is_empty() || entity.is_empty() {
             return Err(("a mark needs both parts: [what users say](entity)".to_owned(), start..end));
         }
+        let (entity, role) = match entity.split_once(':') {
+            Some((entity, role)) if !entity.trim().is_empty() && !role.trim().is_empty() => {
+                (entity.trim(), Some(role.trim().to_owned()))
+            }
+            Some(_) => return Err(("a role needs both parts: [what users say](entity:role)".to_owned(), start..end)),
+            None => (entity, None),
+        };
+        let before = words(&text).last().map(|word| word.plain().to_owned());
         text.push_str(said);
-        marks.push(Mark { text: said.to_owned(), entity: entity.to_owned() });
+        marks.push(Mark { text: said.to_owned(), entity: entity.to_owned(), role, before });
         rest = &rest[middle + close + 1..];
     }
     text.push_str(rest);
@@ -72,6 +84,14 @@ mod tests {
         check("track order [A-1042](order_id) now", "track order A-1042 now", &[("A-1042", "order_id")]);
         check("из [Москвы](city) в [Лондон](city)", "из Москвы в Лондон", &[("Москвы", "city"), ("Лондон", "city")]);
         check("no marks [at all]", "no marks [at all]", &[]);
+    }
+
+    #[test]
+    fn a_role_is_told_by_the_word_before_it() {
+        let (_, marks) = parse_annotations("from [London](city:from) to [Moscow]( city : to )").unwrap();
+        let roles: Vec<_> = marks.iter().map(|mark| (mark.role.as_deref(), mark.before.as_deref())).collect();
+        assert_eq!(roles, [(Some("from"), Some("from")), (Some("to"), Some("to"))]);
+        assert!(parse_annotations("[London](city:)").is_err());
     }
 
     #[test]

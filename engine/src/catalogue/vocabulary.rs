@@ -1,11 +1,11 @@
 //! The words of an intent's examples, by which a message that is cut short is known to be about it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Intent, example::Example};
 use crate::{
     entities::{Word, words},
-    lexicon::{DO_NOT, FILLERS, FUNCTION, QUESTIONED, UNWANTED},
+    lexicon::{DO_NOT, FILLERS, FUNCTION, NOT_CHOSEN, NOT_DOING, QUESTIONED, UNWANTED, WITHOUT},
     text::stem,
 };
 
@@ -20,18 +20,25 @@ pub struct Vocabulary {
     stems: HashSet<String>,
     /// Those that some example negates: "I no longer need the order" wants to cancel it.
     negated: HashSet<String>,
+    /// For each role of an entity: how often a word stands before it.
+    roles: HashMap<(String, String), HashMap<String, usize>>,
 }
 
 impl Vocabulary {
     /// The words of the examples, the title and the slots' names.
     pub fn of(intent: &Intent) -> Self {
         let mut vocabulary = Self::default();
-        for Example { text, .. } in &intent.examples {
+        for Example { text, marks, .. } in &intent.examples {
             let words = words(text);
-            for (start, end) in negations(text, &words) {
+            for Negation { start, end, .. } in negations(text, &words) {
                 vocabulary.negated.extend(words[start..end].iter().map(|word| stem(word.plain())));
             }
             vocabulary.add(&words);
+            for mark in marks {
+                let (Some(role), Some(before)) = (&mark.role, &mark.before) else { continue };
+                let counts = vocabulary.roles.entry((mark.entity.clone(), role.clone())).or_default();
+                *counts.entry(before.clone()).or_default() += 1;
+            }
         }
         for title in intent.title.iter().chain(intent.slots.iter().filter_map(|slot| slot.title.as_ref())) {
             title.templates().for_each(|title| vocabulary.add(&words(&title.to_string())));
@@ -47,16 +54,31 @@ impl Vocabulary {
         self.stems.extend(content.map(|(_, word)| stem(word.plain())));
     }
 
+    /// How often the examples have this word before a value of this role.
+    pub fn role_count(&self, entity: &str, role: &str, before: &str) -> usize {
+        let counts = self.roles.get(&(entity.to_owned(), role.to_owned()));
+        counts.and_then(|counts| counts.get(before)).copied().unwrap_or(0)
+    }
+
     /// Whether a word is one of the intent's, whatever its ending.
     pub fn knows(&self, word: &Word) -> bool {
         contains(&self.stems, &stem(word.plain()))
+    }
+
+    /// Whether an example of the intent negates a word that this text negates, too: the intent is about what is not.
+    pub fn is_about_negation(&self, text: &str, words: &[Word]) -> bool {
+        let scopes = negations(text, words);
+        let negated = scopes.iter().flat_map(|scope| &words[scope.start..scope.end]);
+        let own = negated.filter(|word| !FUNCTION.are(std::slice::from_ref(word)) && self.knows(word));
+        let mut own = own.map(|word| stem(word.plain())).peekable();
+        own.peek().is_some() && own.all(|word| contains(&self.negated, &word))
     }
 
     /// Whether a text says that what the intent does is not wished: a negation is about one of the intent's words, no
     /// example negates that word, and nothing else in the text asks for it.
     pub fn is_negated_in(&self, text: &str, words: &[Word]) -> bool {
         let scopes = negations(text, words);
-        let inside = |at: usize| scopes.iter().any(|(start, end)| (*start..*end).contains(&at));
+        let inside = |at: usize| scopes.iter().any(|scope| (scope.start..scope.end).contains(&at));
         let own = |at: &usize| FUNCTION.at(words, *at) != Some(1) && self.knows(&words[*at]);
         let negated: Vec<String> =
             (0..words.len()).filter(|at| inside(*at) && own(at)).map(|at| stem(words[at].plain())).collect();
@@ -64,7 +86,7 @@ impl Vocabulary {
             return false;
         }
         let clause = |at: usize| (0..at).filter(|before| ends_clause(text, words, *before)).count();
-        let negated_clauses: Vec<usize> = scopes.iter().map(|(start, _)| clause(*start)).collect();
+        let negated_clauses: Vec<usize> = scopes.iter().map(|scope| clause(scope.start)).collect();
         !(0..words.len())
             .any(|at| own(&at) && !negated_clauses.contains(&clause(at)) && !negated.contains(&stem(words[at].plain())))
     }
@@ -79,27 +101,57 @@ fn contains(stems: &HashSet<String>, stem: &str) -> bool {
     verb.is_some_and(|root| stems.contains(root))
 }
 
-/// A text without its first negation of a wish; `None` if it negates none.
-pub fn affirmed(text: &str, words: &[Word]) -> Option<String> {
-    let (start, _) = *negations(text, words).first()?;
-    let negation = (0..start).rev().find(|at| {
-        UNWANTED.at(words, *at).or_else(|| command(text, words, *at)).is_some_and(|length| at + length == start)
-    })?;
-    Some(format!("{}{}", &text[..words[negation].start], &text[words[start].start..]))
+/// A text with a negated wish: the wish itself, and what else the text says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NegatedText {
+    /// The text without its first negation.
+    pub affirmed: String,
+    /// Its other clauses; empty if there are none.
+    pub rest: String,
 }
 
-/// The words that negations of wishes are about, as ranges of word numbers. "It does not work" negates no wish.
-fn negations(text: &str, words: &[Word]) -> Vec<(usize, usize)> {
+impl NegatedText {
+    /// Takes the first negation out of a text; `None` if it negates no wish.
+    pub fn of(text: &str, words: &[Word]) -> Option<Self> {
+        let Negation { at, length, .. } = negations(text, words).into_iter().next()?;
+        let cut = |words: &[Word]| words.first().map_or(text.len(), |word| word.start);
+        let affirmed = format!("{}{}", &text[..words[at].start], &text[cut(&words[at + length..])..]);
+        let begin = (0..at).rev().find(|before| ends_clause(text, words, *before)).map_or(0, |before| before + 1);
+        let end = (at + length - 1..words.len())
+            .find(|last| ends_clause(text, words, *last))
+            .map_or(words.len(), |last| last + 1);
+        let rest = format!("{} {}", &text[..words[begin].start], &text[cut(&words[end.min(words.len())..])..]);
+        Some(Self { affirmed: affirmed.trim().to_owned(), rest: rest.trim().to_owned() })
+    }
+}
+
+/// A negation of a wish, in numbers of words.
+struct Negation {
+    /// Where it stands, and how long it is.
+    at: usize,
+    length: usize,
+    /// The words that it is about.
+    start: usize,
+    end: usize,
+}
+
+/// The negations of wishes. "It does not work" negates no wish. What a negation is about follows it, or precedes it at the
+/// end of a clause: «удалять его не надо».
+fn negations(text: &str, words: &[Word]) -> Vec<Negation> {
     let mut found = Vec::new();
     for at in 0..words.len() {
         let Some(length) = UNWANTED.at(words, at).or_else(|| command(text, words, at)) else { continue };
-        let start = at + length;
-        let mut end = start;
-        while end < words.len() && end < start + SCOPE && (end == start || !ends_clause(text, words, end - 1)) {
-            end += 1;
-        }
-        if start < end && !ends_clause(text, words, start - 1) {
-            found.push((start, end));
+        let after = at + length;
+        let (start, end) = if after < words.len() && !ends_clause(text, words, after - 1) {
+            let last = (after..words.len()).take(SCOPE).find(|last| ends_clause(text, words, *last));
+            (after, last.map_or((after + SCOPE).min(words.len()), |last| last + 1))
+        } else {
+            let begin = (0..at).rev().take_while(|before| !ends_clause(text, words, *before)).take(SCOPE).last();
+            (begin.unwrap_or(at), at)
+        };
+        let content = |at: usize| FUNCTION.at(words, at) != Some(1) && FILLERS.at(words, at).is_none();
+        if (start..end).any(content) {
+            found.push(Negation { at, length, start, end });
         }
     }
     found
@@ -112,6 +164,15 @@ fn command(text: &str, words: &[Word], at: usize) -> Option<usize> {
         let begins = polite.clone().all(|before| FILLERS.at(words, before).is_some());
         return (begins && QUESTIONED.at(words, at + length).is_none()).then_some(length);
     }
+    let begins = (0..at).all(|before| FILLERS.at(words, before).is_some());
+    if let Some(length) = WITHOUT.at(words, at).filter(|_| begins) {
+        return Some(length);
+    }
+    // "I'm not returning it"; "it is not working" is no wish.
+    if let Some(length) = NOT_DOING.at(words, at) {
+        let doing = words.get(at + length).filter(|next| next.plain().ends_with("ing"));
+        return doing.filter(|_| NOT_CHOSEN.at(words, at + length).is_none()).map(|_| length);
+    }
     let next = words.get(at + 1)?.plain();
     let commands = ["й", "йте", "и", "ите", "ь", "ьте", "ть", "ться", "ти", "тись"];
     (words[at].plain() == "не" && commands.iter().any(|ending| next.ends_with(ending))).then_some(1)
@@ -121,7 +182,10 @@ fn command(text: &str, words: &[Word], at: usize) -> Option<usize> {
 fn ends_clause(text: &str, words: &[Word], at: usize) -> bool {
     let Some(next) = words.get(at + 1) else { return true };
     text[words[at].end..next.start].contains([',', '.', ';', '!', '?', ':', '—'])
-        || matches!(next.plain(), "and" | "but" | "и" | "но" | "а" | "because" | "потому" | "just" | "просто")
+        || matches!(
+            next.plain(),
+            "and" | "but" | "so" | "и" | "но" | "а" | "because" | "cause" | "потому" | "поэтому" | "just" | "просто"
+        )
 }
 
 #[cfg(test)]
@@ -132,7 +196,7 @@ mod tests {
         let mut vocabulary = Vocabulary::default();
         for example in examples {
             let list = words(example);
-            for (start, end) in negations(example, &list) {
+            for Negation { start, end, .. } in negations(example, &list) {
                 vocabulary.negated.extend(list[start..end].iter().map(|word| stem(word.plain())));
             }
             vocabulary.add(&list);

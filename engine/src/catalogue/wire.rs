@@ -312,6 +312,8 @@ pub enum RoleFile {
 pub struct SlotFile {
     /// The entity that fills the slot; without one, the whole message does.
     pub entity: Option<String>,
+    /// The role of the value, as examples mark it: `[London](city:from)`.
+    pub role: Option<String>,
     /// The question.
     pub ask: Option<TextFile>,
     /// Said before asking again, when the answer did not contain the entity; default `ask`.

@@ -88,7 +88,7 @@ impl<'a> Draft<'a, '_> {
     /// Handles the answer to whether a form goes on.
     pub(super) fn go_on_after_question(&mut self, mut form: Form, intent: &'a Intent) -> Result<(), Unclassified> {
         form.stage = if form.slot.is_empty() { Stage::Confirm } else { Stage::Slot };
-        match self.consent(intent) {
+        match self.consent(intent)? {
             Some(Consent::Yes) => {
                 self.step.kind = TurnKind::Form;
                 self.step.intent = Some(intent.id.clone());
@@ -138,10 +138,10 @@ impl<'a> Draft<'a, '_> {
 
     /// A wish with the values of its words; what it lacks comes from the rest of the message, if that has one such value.
     fn pending(&self, intent: &Intent, wish: &Wish) -> PendingWish {
-        let own = values_for(intent, &wish.reading.entities_for(intent), |_| true);
+        let own = values_for(intent, &wish.reading, &wish.reading.entities_for(intent), |_| true);
         let whole = self.said.reading.entities_for(intent);
         let only = |entity: &str| whole.iter().filter(|found| found.entity == entity).count() == 1;
-        let lent = values_for(intent, &whole, |slot| slot.entity.as_deref().is_some_and(only));
+        let lent = values_for(intent, &self.said.reading, &whole, |slot| slot.entity.as_deref().is_some_and(only));
         let slots = lent.into_iter().chain(own).collect();
         PendingWish { intent: intent.id.clone(), slots }
     }

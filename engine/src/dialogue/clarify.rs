@@ -74,7 +74,7 @@ impl<'a> Draft<'a, '_> {
             return Ok(true);
         }
         let reading = &self.said.reading;
-        let says_no = Consent::of(reading.text(), reading.words(), |_| false) == Some(Consent::No);
+        let says_no = matches!(Consent::of(reading.text(), reading.words(), |_| false), Some((Consent::No, 0 | 1)));
         if self.said.cue == Some(Cue::None) || says_no {
             self.deny(options);
             return Ok(true);
@@ -96,7 +96,7 @@ impl<'a> Draft<'a, '_> {
         self.step.state.fallbacks = 0;
         self.step.state.denied = None;
         let meant = Reading::of(self.catalogue, &clarify.text);
-        self.fill_from(intent, &meant.entities_for(intent));
+        self.fill_from(intent, &meant, &meant.entities_for(intent));
         self.step.meant = Some(meant);
         self.ask_or_run(intent);
     }

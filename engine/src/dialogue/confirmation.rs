@@ -12,6 +12,11 @@ use crate::{
     understanding::{Consent, Cue},
 };
 
+/// Beside a yes or a no, more words than this may be another request.
+const MAX_BESIDE: usize = 1;
+/// With at least this probability, it is.
+const ANOTHER_WISH: f32 = 0.95;
+
 impl<'a> Draft<'a, '_> {
     /// Asks for a yes or a no to an intent's summary.
     pub(super) fn ask_to_confirm(&mut self, intent: &'a Intent, confirm: &'a Text) {
@@ -41,9 +46,8 @@ impl<'a> Draft<'a, '_> {
         self.step.intent = Some(intent.id.clone());
         let rest = self.remainder(intent);
         let values = self.changed_values(intent, &rest.values);
-        let consent = self.consent(intent);
-        // Beside a yes or a no, one more word does not make it another request.
-        if !values.is_empty() && (rest.is_empty() || (consent.is_some() && rest.others <= 2)) {
+        let consent = self.consent(intent)?;
+        if !values.is_empty() && (rest.is_empty() || self.other_request(intent, ANOTHER_WISH)?.is_none()) {
             for (slot, value) in values {
                 self.rule(format!("the message changes `{slot}`"));
                 self.fill(&slot, value);
@@ -113,15 +117,23 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// The yes or no in the utterance. Words of the intent, and its values, do not make it another message.
-    pub(super) fn consent(&self, intent: &Intent) -> Option<Consent> {
-        let reading = &self.said.reading;
+    pub(super) fn consent(&mut self, intent: &Intent) -> Result<Option<Consent>, Unclassified> {
+        let said = self.said;
+        let reading = &said.reading;
         let (words, entities) = (reading.words(), reading.entities_for(intent));
         let is_known = |at: usize| {
             reading.is_within(at, &entities)
                 || FUNCTION.at(words, at) == Some(1)
                 || intent.vocabulary().knows(&words[at])
         };
-        Consent::of(reading.text(), words, is_known)
+        match Consent::of(reading.text(), words, is_known) {
+            // Beside a yes or a no stands an explanation, or another request.
+            Some((consent, others)) if others > MAX_BESIDE => {
+                let other = self.other_request(intent, ANOTHER_WISH)?;
+                Ok(Some(consent).filter(|_| other.is_none()))
+            }
+            found => Ok(found.map(|(consent, _)| consent)),
+        }
     }
 
     /// Whether a word of the utterance is one of the intent's: "cancel" is no refusal to cancel an order.

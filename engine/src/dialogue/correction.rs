@@ -9,33 +9,42 @@ use crate::{
     turn::TurnKind,
 };
 
+/// Words beside a value that a correction or a follow-up may have, at most.
+const MAX_ASIDE: usize = 6;
+/// The same, if no word says that it is one.
+const MAX_ASIDE_ALONE: usize = 1;
+/// With at least this probability, a correction is another wish after all.
+const ANOTHER_WISH: f32 = 0.95;
+
 impl<'a> Draft<'a, '_> {
     /// Corrects a slot that was filled before the question for `asked`. Returns false if the utterance corrects none.
-    pub(super) fn correct_in_form(&mut self, intent: &'a Intent, asked: &'a SlotSpec) -> bool {
+    pub(super) fn correct_in_form(&mut self, intent: &'a Intent, asked: &'a SlotSpec) -> Result<bool, Unclassified> {
         let rest = self.remainder(intent);
-        let marked = rest.corrects || rest.changes || !rest.named.is_empty();
-        if !marked || !rest.is_empty() {
-            return false;
-        }
         let filled = |slot: &SlotSpec| slot.name != asked.name && self.step.state.slots.contains_key(&slot.name);
-        let values = values_for(intent, &rest.values, filled);
-        let changed: Vec<_> =
-            values.into_iter().filter(|(slot, value)| self.step.state.slots.get(slot) != Some(value)).collect();
+        let values = values_for(intent, &self.said.reading, &rest.values, filled);
+        let changed = self.changed(values);
+        let marked = self.marks_change(&rest) || rest.changes || !rest.named.is_empty();
+        if !marked {
+            return Ok(false);
+        }
         if !changed.is_empty() {
+            if !rest.is_empty() && (rest.others > MAX_ASIDE || self.other_request(intent, ANOTHER_WISH)?.is_some()) {
+                return Ok(false);
+            }
             self.step.kind = TurnKind::Form;
             for (slot, value) in changed {
                 self.rule(format!("the message corrects `{slot}`"));
                 self.fill(&slot, value);
             }
             self.ask_or_run(intent);
-            return true;
+            return Ok(true);
         }
         match self.slot_to_change(intent, &rest).filter(|slot| slot.name != asked.name) {
-            Some(slot) if rest.values.is_empty() => {
+            Some(slot) if rest.is_empty() && rest.values.is_empty() => {
                 self.change(intent, slot);
-                true
+                Ok(true)
             }
-            _ => false,
+            _ => Ok(false),
         }
     }
 
@@ -45,20 +54,15 @@ impl<'a> Draft<'a, '_> {
         let Some(last) = self.step.state.last.clone() else { return Ok(false) };
         let Some(intent) = self.catalogue.intent(&last.intent) else { return Ok(false) };
         let rest = self.remainder(intent);
-        if !rest.is_empty() {
-            return Ok(false);
-        }
         let values = self.changed_values(intent, &rest.values);
         if values.is_empty() {
-            let slot = self.slot_to_change(intent, &rest).filter(|_| rest.values.is_empty());
+            let slot = self.slot_to_change(intent, &rest).filter(|_| rest.is_empty() && rest.values.is_empty());
             return Ok(slot.is_some_and(|slot| {
                 self.change(intent, slot);
                 true
             }));
         }
-        // With words of the intent beside the value, an intent of its own may fit better; so it may if the whole text is
-        // an example.
-        if (rest.own > 0 || self.is_example()) && !rest.corrects && matches!(self.decision()?, Decision::Matched(_)) {
+        if !self.is_about_last(intent, &rest)? {
             return Ok(false);
         }
         self.step.kind = TurnKind::Matched;
@@ -70,6 +74,30 @@ impl<'a> Draft<'a, '_> {
         self.step.state.fallbacks = 0;
         self.ask_or_run(intent);
         Ok(true)
+    }
+
+    /// Whether an utterance with a value is about the last intent, and not a wish of its own. Without further words, it is.
+    /// With words of the intent, or if it is an example, an intent of its own may fit better. With other words, it must
+    /// say that something was wrong, or that the same is asked again.
+    fn is_about_last(&mut self, intent: &'a Intent, rest: &Remainder) -> Result<bool, Unclassified> {
+        if rest.is_empty() && (rest.corrects || (rest.own == 0 && !self.is_example())) {
+            return Ok(true);
+        }
+        let marked = self.marks_change(rest) || rest.follows;
+        if rest.others > if marked { MAX_ASIDE } else { MAX_ASIDE_ALONE } {
+            return Ok(false);
+        }
+        if self.marks_change(rest) {
+            return Ok(self.other_request(intent, ANOTHER_WISH)?.is_none());
+        }
+        Ok(!matches!(self.decision()?, Decision::Matched(_)))
+    }
+
+    /// Whether an utterance says that a value was wrong: in words, by refusing it, or by naming it beside another.
+    fn marks_change(&self, rest: &Remainder) -> bool {
+        let known = |value: &str| self.step.state.slots.values().any(|slot| slot.as_str() == Some(value));
+        let named = rest.values.iter().filter(|entity| known(&entity.value)).count();
+        rest.corrects || !rest.refused.is_empty() || (named > 0 && named < rest.values.len())
     }
 
     /// The slot that is to be asked again: the one that is named, or the one whose value is refused.

@@ -39,7 +39,7 @@ impl<'a> Draft<'a, '_> {
             self.repair(cue, intent, slot);
             return Ok(());
         }
-        if self.correct_in_form(intent, slot) {
+        if self.correct_in_form(intent, slot)? {
             return Ok(());
         }
         if let Some(value) = self.answer(intent, slot)
@@ -48,7 +48,7 @@ impl<'a> Draft<'a, '_> {
             self.step.kind = TurnKind::Form;
             self.rule(format!("the message answers the question for `{}`", slot.name));
             self.fill(&slot.name, value);
-            self.fill_from(intent, &self.remainder(intent).values);
+            self.fill_from(intent, &self.said.reading, &self.remainder(intent).values);
             self.ask_or_run(intent);
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl<'a> Draft<'a, '_> {
             self.step.kind = TurnKind::Form;
             self.rule(format!("the form no longer has the slot `{}`", form.slot));
             self.step.state.form = Some(form);
-            self.fill_from(intent, &self.said.reading.entities_for(intent));
+            self.fill_from(intent, &self.said.reading, &self.said.reading.entities_for(intent));
             self.ask_or_run(intent);
             return Ok(());
         }

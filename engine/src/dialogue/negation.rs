@@ -6,14 +6,12 @@ use crate::{catalogue::Intent, pattern::Pattern};
 impl<'a> Draft<'a, '_> {
     /// Whether the utterance says that what an intent does is not wished.
     pub(super) fn negates(&self, intent: &Intent) -> bool {
-        let reading = &self.said.reading;
-        intent.vocabulary().is_negated_in(reading.text(), reading.words())
+        self.unwanted().is_some_and(|unwanted| unwanted.id == intent.id)
     }
 
     /// The intent that the utterance is about and says not to want.
     pub(super) fn unwanted(&self) -> Option<&'a Intent> {
-        let intent = self.catalogue.intent(self.said.meaning.as_ref()?.unwanted.as_ref()?)?;
-        self.negates(intent).then_some(intent)
+        self.catalogue.intent(self.said.meaning.as_ref()?.unwanted.as_ref()?)
     }
 
     /// Starts the intent that the author names for this case or, without one, asks what is wanted instead.

@@ -4,7 +4,7 @@
 use super::Draft;
 use crate::{
     catalogue::{Intent, SlotSpec},
-    entities::{Entity, Word, words},
+    entities::{Entity, words},
     lexicon::{CHANGE, CORRECTION, FILLERS, FOLLOW_UP, FUNCTION, NOT},
     text::stem,
     understanding::Reading,
@@ -40,7 +40,7 @@ impl Remainder {
         let list = reading.words();
         let found = reading.entities_for(intent);
         let (refused, values): (Vec<Entity>, Vec<Entity>) =
-            found.into_iter().partition(|entity| is_refused(list, entity.start));
+            found.into_iter().partition(|entity| is_refused(reading, entity.start));
         let mut rest = Self { values, refused, ..Self::default() };
         let names: Vec<(&SlotSpec, Vec<String>)> = intent.slots.iter().map(|slot| (slot, names(slot))).collect();
         let mut at = 0;
@@ -106,11 +106,16 @@ fn names(slot: &SlotSpec) -> Vec<String> {
 }
 
 /// Whether the value that begins at a byte is said not to be meant.
-fn is_refused(list: &[Word], start: usize) -> bool {
+fn is_refused(reading: &Reading, start: usize) -> bool {
+    let list = reading.words();
     let first = list.partition_point(|word| word.start < start);
     let mut at = first;
     for _ in 0..=NOT_REACH {
         let Some(before) = at.checked_sub(1) else { return false };
+        let next = list.get(at).map_or(start, |word| word.start.min(start));
+        if reading.text()[list[before].end..next].contains([',', '.', ';', '!', '?', ':']) {
+            return false;
+        }
         if NOT.at(list, before) == Some(1) || (before > 0 && NOT.at(list, before - 1) == Some(2)) {
             return true;
         }

@@ -11,28 +11,56 @@ use crate::{
     handlers::api::value::plain,
     state::{Form, Stage},
     turn::{AnsweredBy, Output},
+    understanding::Reading,
 };
 
-/// The values of entities for an intent's slots, in the order of the slots. Each entity fills one slot.
-pub fn values_for(intent: &Intent, entities: &[Entity], is_free: impl Fn(&SlotSpec) -> bool) -> Vec<(String, Value)> {
+/// The values of entities for an intent's slots, in the order of the slots. Each entity fills one slot: the one whose
+/// role the word before it tells, else the first that is free.
+pub fn values_for(
+    intent: &Intent,
+    reading: &Reading,
+    entities: &[Entity],
+    is_free: impl Fn(&SlotSpec) -> bool,
+) -> Vec<(String, Value)> {
+    let free: Vec<&SlotSpec> = intent.slots.iter().filter(|slot| is_free(slot)).collect();
+    let told: Vec<Option<&str>> = entities.iter().map(|entity| slot_by_role(intent, reading, entity)).collect();
     let mut used: Vec<bool> = vec![false; entities.len()];
-    let mut values = Vec::new();
-    for slot in intent.slots.iter().filter(|slot| is_free(slot)) {
-        let wanted = slot.entity.as_deref();
-        let place = entities.iter().enumerate().position(|(i, e)| !used[i] && Some(e.entity.as_str()) == wanted);
-        if let Some(place) = place {
-            used[place] = true;
-            values.push((slot.name.clone(), Value::String(entities[place].value.clone())));
+    let mut values: Vec<Option<Value>> = vec![None; free.len()];
+    for by_role in [true, false] {
+        for (slot, value) in free.iter().zip(&mut values).filter(|(_, value)| value.is_none()) {
+            let fits = |at: usize| {
+                let role = told[at];
+                !used[at]
+                    && Some(&entities[at].entity) == slot.entity.as_ref()
+                    && if by_role { role == Some(&slot.name) } else { role.is_none() }
+            };
+            if let Some(at) = (0..entities.len()).find(|at| fits(*at)) {
+                used[at] = true;
+                *value = Some(Value::String(entities[at].value.clone()));
+            }
         }
     }
-    values
+    free.iter().zip(values).filter_map(|(slot, value)| Some((slot.name.clone(), value?))).collect()
+}
+
+/// The slot whose role fits a value best, by the word before it in the examples.
+fn slot_by_role<'a>(intent: &'a Intent, reading: &Reading, entity: &Entity) -> Option<&'a str> {
+    let before = reading.word_before(entity.start)?.plain();
+    let count = |slot: &SlotSpec| {
+        let role = slot.role.as_deref()?;
+        Some(intent.vocabulary().role_count(slot.entity.as_deref()?, role, before)).filter(|count| *count > 0)
+    };
+    let own = intent.slots.iter().filter(|slot| slot.entity.as_ref() == Some(&entity.entity));
+    own.filter_map(|slot| Some((count(slot)?, slot.name.as_str())))
+        .max_by_key(|(count, _)| *count)
+        .map(|(_, name)| name)
 }
 
 impl<'a> Draft<'a, '_> {
     /// Fills slots from entities. At the start of a form, clears slots that are not filled, unless they have `remember`.
-    pub(super) fn fill_from(&mut self, intent: &Intent, entities: &[Entity]) {
+    pub(super) fn fill_from(&mut self, intent: &Intent, reading: &Reading, entities: &[Entity]) {
         let filled: Vec<String> = self.step.state.form.as_ref().map_or_else(Vec::new, |form| form.filled.clone());
-        let values = values_for(intent, entities, |slot| !filled.contains(&slot.name));
+        let values = values_for(intent, reading, entities, |slot| !filled.contains(&slot.name));
         if self.step.state.form.is_none() {
             self.forget(intent, |slot| values.iter().any(|(name, _)| name == slot));
         }
@@ -59,9 +87,22 @@ impl<'a> Draft<'a, '_> {
 
     /// The values of the utterance for slots that have another value or none, except those that are refused.
     pub(super) fn changed_values(&self, intent: &Intent, entities: &[Entity]) -> Vec<(String, Value)> {
-        let slots = &self.step.state.slots;
-        let values = values_for(intent, entities, |_| true);
-        values.into_iter().filter(|(slot, value)| slots.get(slot) != Some(value)).collect()
+        // A value that is known already is only named beside the one that is meant.
+        let known = |slot: &SlotSpec, value: &str| {
+            self.step.state.slots.get(&slot.name).is_some_and(|known| known.as_str() == Some(value))
+        };
+        let is_known = |entity: &Entity| {
+            let mut own = intent.slots.iter().filter(|slot| slot.entity.as_ref() == Some(&entity.entity));
+            own.any(|slot| known(slot, &entity.value))
+        };
+        let (_, new): (Vec<Entity>, Vec<Entity>) = entities.iter().cloned().partition(is_known);
+        let meant = if new.is_empty() { entities } else { &new };
+        self.changed(values_for(intent, &self.said.reading, meant, |_| true))
+    }
+
+    /// The values that differ from those of their slots.
+    pub(super) fn changed(&self, values: Vec<(String, Value)>) -> Vec<(String, Value)> {
+        values.into_iter().filter(|(slot, value)| self.step.state.slots.get(slot) != Some(value)).collect()
     }
 
     /// The first required slot without a value whose condition holds.

@@ -1,15 +1,42 @@
 //! Where a text may hold two wishes: "cancel my order, and tell me the delivery cost".
 
-use crate::{entities::Word, lexicon::AND};
+use crate::{
+    entities::{Word, words},
+    lexicon::{ANAPHORA, AND, REQUEST, STATEMENT},
+};
 
 /// Places that are tried, at most; each costs two runs of the model on short texts.
 const MAX_PLACES: usize = 2;
 /// A wish has at least so many words.
 const MIN_WORDS: usize = 2;
 
+/// Two parts of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    pub first: String,
+    pub second: String,
+    /// Whether a conjunction joins them.
+    pub joined: bool,
+}
+
+impl Pair {
+    /// Whether both may be wishes: neither only states something and, unless a conjunction joins them, the second does
+    /// not speak of the first.
+    pub fn are_wishes(&self) -> bool {
+        let second = words(&self.second);
+        asks(&self.first) && asks(&self.second) && (self.joined || !ANAPHORA.occur_in(&second))
+    }
+}
+
+/// Whether a text asks for something, rather than states it.
+fn asks(text: &str) -> bool {
+    let list = words(text);
+    text.ends_with('?') || REQUEST.at(&list, 0).is_some() || STATEMENT.at(&list, 0).is_none()
+}
+
 /// The pairs of texts that a text can be cut into: at a conjunction or the end of a sentence or, if it has neither, at
 /// a comma.
-pub fn pairs(text: &str, words: &[Word]) -> Vec<(String, String)> {
+pub fn pairs(text: &str, words: &[Word]) -> Vec<Pair> {
     let places = |is_place: &dyn Fn(usize) -> Option<usize>| {
         (MIN_WORDS..words.len())
             .filter_map(|at| Some((at, at + is_place(at)?)))
@@ -23,7 +50,8 @@ pub fn pairs(text: &str, words: &[Word]) -> Vec<(String, String)> {
     let cut = |(first, second): (usize, usize)| {
         let end = words[first - 1].end;
         let marks = text[end..].chars().take_while(|c| matches!(c, '?' | '!' | '.')).map(char::len_utf8).sum::<usize>();
-        (text[..end + marks].to_owned(), text[words[second].start..].to_owned())
+        let second_text = text[words[second].start..].to_owned();
+        Pair { first: text[..end + marks].to_owned(), second: second_text, joined: second > first }
     };
     found.into_iter().map(cut).collect()
 }
@@ -31,11 +59,10 @@ pub fn pairs(text: &str, words: &[Word]) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entities::words;
 
     fn check(text: &str, expected: &[(&str, &str)]) {
         let found = pairs(text, &words(text));
-        let found: Vec<(&str, &str)> = found.iter().map(|(one, other)| (one.as_str(), other.as_str())).collect();
+        let found: Vec<(&str, &str)> = found.iter().map(|pair| (pair.first.as_str(), pair.second.as_str())).collect();
         assert_eq!(found, expected, "{text}");
     }
 
@@ -45,6 +72,9 @@ mod tests {
         check("отмените заказ, а ещё скажите цену", &[("отмените заказ", "скажите цену")]);
         check("where is it? how much is delivery", &[("where is it?", "how much is delivery")]);
         check("cancel my order, tell me the price", &[("cancel my order", "tell me the price")]);
+        let wishes = |text: &str| pairs(text, &words(text)).iter().any(Pair::are_wishes);
+        assert!(wishes("cancel my order and tell me the price") && wishes("where is it? how much is delivery"));
+        assert!(!wishes("I got my new card, how do I activate it") && !wishes("cancel my card. can you do that today"));
         check("black and white", &[]);
         check("hello, where is my order", &[]);
     }

@@ -53,6 +53,9 @@ pub fn without_fillers(mut words: &[Word]) -> &[Word] {
     words
 }
 
+/// Words beside a yes or a no, at most.
+const MAX_OTHERS: usize = 5;
+
 /// A yes or a no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consent {
@@ -62,10 +65,10 @@ pub enum Consent {
 
 impl Consent {
     /// The answer to a question for yes or no, wherever it stands. `is_known` tells the words that belong to what is
-    /// asked about, by their numbers: they do not make it another message.
-    pub fn of(text: &str, words: &[Word], is_known: impl Fn(usize) -> bool) -> Option<Self> {
+    /// asked about, by their numbers. Also returns the number of other words; there are at most [`MAX_OTHERS`].
+    pub fn of(text: &str, words: &[Word], is_known: impl Fn(usize) -> bool) -> Option<(Self, usize)> {
         if let Some(sign) = Self::of_emoji(text) {
-            return Some(sign);
+            return Some((sign, 0));
         }
         let (mut strong, mut weak, mut others, mut at) = (None, None, 0, 0);
         while at < words.len() {
@@ -94,8 +97,8 @@ impl Consent {
             at += length;
         }
         match (strong, weak) {
-            (Some(strong), _) if others <= 1 => Some(strong),
-            (None, Some(weak)) if others == 0 => Some(weak),
+            (Some(strong), _) if others <= MAX_OTHERS => Some((strong, others)),
+            (None, Some(weak)) if others == 0 => Some((weak, 0)),
             _ => None,
         }
     }
@@ -118,7 +121,8 @@ mod tests {
 
     fn check(text: &str, cue: Option<Cue>, consent: Option<Consent>) {
         let list = words(text);
-        assert_eq!((Cue::of(&list), Consent::of(text, &list, |_| false)), (cue, consent), "{text}");
+        let found = Consent::of(text, &list, |_| false).filter(|(_, others)| *others <= 1);
+        assert_eq!((Cue::of(&list), found.map(|(consent, _)| consent)), (cue, consent), "{text}");
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use super::{
     Cue, Reading,
-    clauses::pairs,
+    clauses::{Pair, pairs},
     typing::{TypedAs, readings},
 };
 use crate::{
-    catalogue::{Catalogue, vocabulary::affirmed},
+    catalogue::{Catalogue, vocabulary::NegatedText},
     decide::{Classification, Decision, decide},
     embedding::{Embedder, EmbeddingError, Vector},
     ids::IntentId,
@@ -17,9 +17,13 @@ use crate::{
 };
 
 /// A part of a message is a wish of its own with at least this probability.
-const OWN_WISH: f32 = 0.7;
+const OWN_WISH: f32 = 0.8;
 /// With at least this probability, the whole message is about one intent, and a part that is about none explains it.
 const WHOLE: f32 = 0.8;
+/// Beside a negation, the other clauses ask for an intent with at least this probability.
+const BESIDE: f32 = 0.6;
+/// Another reading makes sense with at least this probability.
+const SENSE: f32 = 0.7;
 /// At most so many words may need another reading: the readings of a long text cost too much.
 const MAX_REREAD: usize = 30;
 
@@ -73,17 +77,19 @@ impl Classifying<'_> {
         if reading.text().is_empty() {
             return Ok((Meaning::default(), None));
         }
-        let pairs = pairs(reading.text(), reading.words());
-        let parts = pairs.iter().flat_map(|(first, second)| [first.clone(), second.clone()]);
-        let affirmed = affirmed(reading.text(), reading.words());
-        let texts: Vec<String> =
-            std::iter::once(reading.text().to_owned()).chain(affirmed.clone()).chain(parts).collect();
-        let mut found = self.classify(&texts)?;
-        let whole = found.remove(0);
-        let unwanted = affirmed.and_then(|_| match decide(&found.remove(0), self.catalogue()).0 {
-            Decision::Matched(id) => Some(id),
-            Decision::Ambiguous(_) | Decision::Unknown => None,
-        });
+        let mut pairs = pairs(reading.text(), reading.words());
+        pairs.retain(Pair::are_wishes);
+        let parts = pairs.iter().flat_map(|Pair { first, second, .. }| [first.clone(), second.clone()]);
+        let negated = NegatedText::of(reading.text(), reading.words());
+        let negated = negated.into_iter().flat_map(|NegatedText { affirmed, rest }| [affirmed, rest]);
+        let negated: Vec<String> = negated.collect();
+        let whole = std::iter::once(reading.text().to_owned());
+        let texts: Vec<String> = whole.chain(negated.iter().cloned()).chain(parts).collect();
+        let mut found = self.classify(&texts)?.into_iter();
+        let whole = found.next().unwrap_or_default();
+        let negated: Vec<Classification> = found.by_ref().take(negated.len()).collect();
+        let unwanted = self.unwanted(reading, &negated);
+        let found: Vec<Classification> = found.collect();
         let (wishes, left_out) = self.wishes(&whole, &pairs, &found);
         let understood =
             !wishes.is_empty() || unwanted.is_some() || decide(&whole, self.catalogue()).0 != Decision::Unknown;
@@ -93,6 +99,21 @@ impl Classifying<'_> {
             return Ok((Meaning { whole: Some(whole), ..Meaning::default() }, Some(reread)));
         }
         Ok((Meaning { whole: Some(whole), wishes, unwanted, left_out }, None))
+    }
+
+    /// What is asked for but for a negation, unless the other clauses of the text ask for it, or the intent is about what
+    /// is not. `negated` are the classifications of a [`NegatedText`]'s parts.
+    fn unwanted(&self, reading: &Reading, negated: &[Classification]) -> Option<IntentId> {
+        let [affirmed, rest] = negated else { return None };
+        let Decision::Matched(id) = decide(affirmed, self.catalogue()).0 else { return None };
+        // "I don't want it any more" cancels; nobody refuses a greeting.
+        if self.catalogue().intent(&id).is_none_or(|intent| intent.small_talk || intent.cancels) {
+            return None;
+        }
+        let asked_beside = rest.candidates.first().is_some_and(|best| best.intent == id && best.probability >= BESIDE);
+        let vocabulary = self.catalogue().intent(&id)?.vocabulary();
+        let about = vocabulary.is_about_negation(reading.text(), reading.words());
+        (!asked_beside && !about).then_some(id)
     }
 
     fn catalogue(&self) -> &Catalogue {
@@ -111,12 +132,7 @@ impl Classifying<'_> {
     }
 
     /// The wishes of the pair of parts that are the most certain. `found` are the parts' classifications.
-    fn wishes(
-        &self,
-        whole: &Classification,
-        pairs: &[(String, String)],
-        found: &[Classification],
-    ) -> (Vec<Wish>, Option<String>) {
+    fn wishes(&self, whole: &Classification, pairs: &[Pair], found: &[Classification]) -> (Vec<Wish>, Option<String>) {
         let best = |part: &Classification| part.candidates.first().map_or(0.0, |best| best.probability);
         let own = |part: &Classification| match decide(part, self.catalogue()).0 {
             Decision::Matched(id) => {
@@ -127,9 +143,11 @@ impl Classifying<'_> {
         };
         let wish = |text: &str, intent: IntentId| Wish { reading: Reading::of(self.catalogue(), text), intent };
         let parts = pairs.iter().zip(found.chunks_exact(2));
-        let two = parts.clone().filter_map(|((first, second), of)| {
+        let two = parts.clone().filter_map(|(Pair { first, second, .. }, of)| {
             let (one, other) = (own(&of[0])?, own(&of[1])?);
-            (one != other).then(|| (best(&of[0]).min(best(&of[1])), [(first, one), (second, other)]))
+            let known = |id: &IntentId| whole.candidates.iter().any(|candidate| &candidate.intent == id);
+            (one != other && known(&one) && known(&other))
+                .then(|| (best(&of[0]).min(best(&of[1])), [(first, one), (second, other)]))
         });
         if let Some((_, both)) = two.max_by(|one, other| one.0.total_cmp(&other.0)) {
             return (both.into_iter().map(|(text, intent)| wish(text, intent)).collect(), None);
@@ -137,10 +155,10 @@ impl Classifying<'_> {
         if best(whole) >= WHOLE {
             return (Vec::new(), None);
         }
-        for ((first, second), of) in parts {
+        for (Pair { first, second, .. }, of) in parts.filter(|(pair, _)| pair.joined) {
             for (known, other, rest) in [(0, 1, second), (1, 0, first)] {
                 let unknown = decide(&of[other], self.catalogue()).0 == Decision::Unknown;
-                if let Some(intent) = own(&of[known]).filter(|_| unknown && asks(rest)) {
+                if let Some(intent) = own(&of[known]).filter(|_| unknown && is_request(rest)) {
                     let text = if known == 0 { first } else { second };
                     return (vec![wish(text, intent)], Some(rest.clone()));
                 }
@@ -173,7 +191,8 @@ impl Classifying<'_> {
         let senses = others.into_iter().zip(classified).filter_map(|((how, text), of)| {
             let reading = Reading::of(self.catalogue(), &text);
             let matched = matches!(decide(&of, self.catalogue()).0, Decision::Matched(_)) && best(&of) > best(plain);
-            let matched = matched && self.catalogue().words().know_any(reading.words()) == Some(true);
+            let matched =
+                matched && best(&of) >= SENSE && self.catalogue().words().know_any(reading.words()) == Some(true);
             let sense = if Cue::of(reading.words()).is_some() { 1.0 } else { best(&of) };
             (matched || sense >= 1.0).then_some((sense, Reread { reading, how }, of))
         });
@@ -182,8 +201,8 @@ impl Classifying<'_> {
     }
 }
 
-/// Whether a text asks for something, rather than explains.
-fn asks(text: &str) -> bool {
+/// Whether a text asks for something in so many words.
+fn is_request(text: &str) -> bool {
     text.ends_with('?') || REQUEST.at(&crate::entities::words(text), 0).is_some()
 }
 

@@ -47,6 +47,12 @@ impl Reading {
         without_overlaps(&self.found, |name| intent.slots.iter().any(|slot| slot.entity.as_deref() == Some(name)))
     }
 
+    /// The word before a byte of the text.
+    pub fn word_before(&self, start: usize) -> Option<&Word> {
+        let place = self.words.partition_point(|word| word.start < start);
+        self.words.get(place.checked_sub(1)?)
+    }
+
     /// Whether a word lies within one of these entities.
     pub fn is_within(&self, word: usize, entities: &[Entity]) -> bool {
         let Word { start, end, .. } = &self.words[word];

@@ -56,6 +56,22 @@ fn an_overlap_goes_first_to_the_slots_of_the_matched_intent() {
     Talk::with(&files).check(&[("order 66 line 6", "66 and 6"), ("a table for 4", "4 guests")]);
 }
 
+/// Two slots of one entity are told apart by the words before them.
+#[test]
+fn roles_are_learnt_from_the_examples() {
+    let ride = "intent: ride\nexamples: { en: ['a ride from [London](city:from) to [Moscow](city:to)', 'drive me to [Moscow](city:to)'], ru: ['поездка из [Лондон](city:from) в [Москва](city:to)', 'довези меня в [Москва](city:to)'] }\nslots: { from: { entity: city, role: from, ask: From? }, to: { entity: city, role: to, ask: To? } }\nhandler: { reply: '{from} to {to}' }";
+    let files = [("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/ride.yaml", ride)];
+    Talk::with(&files).check(&[
+        ("a ride to Moscow from London", "london to moscow"),
+        ("drive me to London", "From?"),
+        ("Moscow", "moscow to london"),
+        ("no, from London to Moscow", "london to moscow"),
+    ]);
+    let wrong = ride.replace("[Москва](city:to)'] }", "[Москва](city:via)'] }").replace("role: from,", "role: start,");
+    let (_, told) = load(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/ride.yaml", &wrong)]);
+    insta::assert_snapshot!(told);
+}
+
 #[test]
 fn a_form_is_repaired() {
     talk().check(&[

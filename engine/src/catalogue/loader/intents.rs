@@ -72,6 +72,7 @@ impl Loader<'_> {
             slots.push(self.slot(name, value, document, entities));
         }
         self.check_conditions(&slots, document);
+        self.check_roles(&examples, &slots, document);
         let names: Vec<&str> = slots.iter().map(|slot: &SlotSpec| slot.name.as_str()).collect();
         let names = if document.lacks("/slots") { AllowedNames::Any } else { AllowedNames::Only(&names) };
         let title = file.title.map(|title| self.text(title, document, "/title", AllowedNames::Only(&[])));
@@ -181,17 +182,16 @@ impl Loader<'_> {
         entities: &BTreeMap<String, EntitySpec>,
     ) -> SlotSpec {
         let pointer = child("/slots", &name);
-        let file: SlotFile =
-            match serde_json::from_value(value) {
-                Ok(file) => file,
-                Err(error) => {
-                    let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
-                    self.diagnostics.push(diagnostic.hint(
-                        "a slot has `entity`, `title`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
-                    ));
-                    SlotFile::default()
-                }
-            };
+        let file: SlotFile = match serde_json::from_value(value) {
+            Ok(file) => file,
+            Err(error) => {
+                let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
+                self.diagnostics.push(diagnostic.hint(
+                    "a slot has `entity`, `role`, `title`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
+                ));
+                SlotFile::default()
+            }
+        };
         if let Some(entity) = &file.entity
             && !entities.contains_key(entity)
             && !self.is_entity(entity)
@@ -229,6 +229,7 @@ impl Loader<'_> {
             when: when.collect(),
             name,
             entity: file.entity,
+            role: file.role,
             required: file.required,
             remember: file.remember,
         }
@@ -243,6 +244,29 @@ impl Loader<'_> {
                 let message = format!("`{}` depends on `{other}`, which is no other slot of this intent", slot.name);
                 let diagnostic = Diagnostic::error(document.key_location(&pointer), message);
                 self.diagnostics.push(diagnostic.hint(choose_hint(other, known.iter().copied())));
+            }
+        }
+    }
+
+    /// Reports roles of slots that no example marks, and roles of examples that no slot has.
+    fn check_roles(&mut self, examples: &[Example], slots: &[SlotSpec], document: &Document) {
+        let marks = || examples.iter().flat_map(|example| example.marks.iter().map(move |mark| (example, mark)));
+        let fits = |slot: &SlotSpec, mark: &Mark| slot.entity.as_ref() == Some(&mark.entity) && slot.role == mark.role;
+        for slot in slots.iter().filter(|slot| slot.role.is_some()) {
+            if !marks().any(|(_, mark)| fits(slot, mark)) {
+                let location = document.location(&child(&child("/slots", &slot.name), "role"));
+                let message = format!("no example marks the role of `{}`", slot.name);
+                let entity = slot.entity.as_deref().unwrap_or("entity");
+                let hint = format!("mark it: [what users say]({entity}:{})", slot.role.as_deref().unwrap_or_default());
+                self.diagnostics.push(Diagnostic::error(location, message).hint(hint));
+            }
+        }
+        for (example, mark) in marks().filter(|(_, mark)| mark.role.is_some()) {
+            if !slots.iter().any(|slot| fits(slot, mark)) {
+                let role = mark.role.as_deref().unwrap_or_default();
+                let message = format!("no slot of `{}` has the role `{role}`", mark.entity);
+                let diagnostic = Diagnostic::error(example.location.clone(), message);
+                self.diagnostics.push(diagnostic.hint(format!("add `role: {role}` to a slot, or remove it here")));
             }
         }
     }
