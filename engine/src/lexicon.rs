@@ -1395,3 +1395,6 @@ pub const ANAPHORA: Phrases = Phrases(&[
 /// What happens to somebody, rather than what somebody does.
 pub const NOT_CHOSEN: Phrases =
     Phrases(&["seeing", "being", "getting", "having", "receiving", "hearing", "feeling", "finding", "understanding"]);
+
+/// Words for somebody who was named before: "text Jean and tell him to call".
+pub const PERSONS: Phrases = Phrases(&["him", "her", "them", "he", "she", "they", "ему", "ней", "нему", "им", "ими"]);

@@ -116,7 +116,8 @@ impl<'a> Draft<'a, '_> {
         if slot.entity.is_none() && !certain {
             return self.take_whole(intent, slot);
         }
-        if other.id == intent.id {
+        let confident = self.best_probability().is_some_and(|best| best >= ANOTHER);
+        if other.id == intent.id || !confident {
             return self.ask_again(intent, slot);
         }
         self.interrupt(intent, other);

@@ -2,7 +2,7 @@
 
 use crate::{
     entities::{Word, words},
-    lexicon::{ANAPHORA, AND, REQUEST, STATEMENT},
+    lexicon::{ANAPHORA, AND, PERSONS, REQUEST, STATEMENT},
 };
 
 /// Places that are tried, at most; each costs two runs of the model on short texts.
@@ -20,11 +20,12 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Whether both may be wishes: neither only states something and, unless a conjunction joins them, the second does
-    /// not speak of the first.
+    /// Whether both may be wishes: neither only states something, and the second does not speak of somebody in the first or,
+    /// unless a conjunction joins them, of something.
     pub fn are_wishes(&self) -> bool {
         let second = words(&self.second);
-        asks(&self.first) && asks(&self.second) && (self.joined || !ANAPHORA.occur_in(&second))
+        let speaks_of_first = PERSONS.occur_in(&second) || (!self.joined && ANAPHORA.occur_in(&second));
+        asks(&self.first) && asks(&self.second) && !speaks_of_first
     }
 }
 

@@ -22,6 +22,8 @@ const OWN_WISH: f32 = 0.8;
 const WHOLE: f32 = 0.8;
 /// Beside a negation, the other clauses ask for an intent with at least this probability.
 const BESIDE: f32 = 0.6;
+/// Two wishes are clear with at least this probability, even if the whole message looks like neither.
+const CLEAR: f32 = 0.95;
 /// Another reading makes sense with at least this probability.
 const SENSE: f32 = 0.7;
 /// At most so many words may need another reading: the readings of a long text cost too much.
@@ -146,8 +148,9 @@ impl Classifying<'_> {
         let two = parts.clone().filter_map(|(Pair { first, second, .. }, of)| {
             let (one, other) = (own(&of[0])?, own(&of[1])?);
             let known = |id: &IntentId| whole.candidates.iter().any(|candidate| &candidate.intent == id);
-            (one != other && known(&one) && known(&other))
-                .then(|| (best(&of[0]).min(best(&of[1])), [(first, one), (second, other)]))
+            let least = best(&of[0]).min(best(&of[1]));
+            let clear = least >= CLEAR || (known(&one) && known(&other));
+            (one != other && clear).then_some((least, [(first, one), (second, other)]))
         });
         if let Some((_, both)) = two.max_by(|one, other| one.0.total_cmp(&other.0)) {
             return (both.into_iter().map(|(text, intent)| wish(text, intent)).collect(), None);
