@@ -27,7 +27,7 @@ use crate::{
     pattern::Pattern,
     state::DialogueState,
     template::Text,
-    turn::{AnsweredBy, Event, Output, TurnKind},
+    turn::{AnsweredBy, Candidate, Event, Output, TurnKind},
     understanding::{Reading, Understanding},
 };
 pub use effects::failed;
@@ -77,8 +77,8 @@ pub enum Action<'a> {
     HandOff,
     /// [`proceed`] with what waits, unless something was asked or the dialogue was handed off.
     Proceed {
-        /// Whether a form was in progress before the utterance.
-        was_form: bool,
+        /// The intent whose form was in progress before the utterance.
+        form: Option<IntentId>,
     },
 }
 
@@ -120,12 +120,12 @@ pub fn step<'a>(
         state.hand_off = None;
         state.age();
     }
-    let was_form = state.form.is_some();
+    let form = state.form.as_ref().map(|form| form.intent.clone());
     let mut draft = Draft::new(state, said, catalogue);
     draft.speak();
     draft.decide()?;
     if !waits {
-        draft.step.actions.push(Action::Proceed { was_form });
+        draft.step.actions.push(Action::Proceed { form });
     }
     Ok(draft.step)
 }
@@ -151,11 +151,16 @@ pub fn begin<'a>(state: DialogueState, said: &Understanding, catalogue: &'a Cata
 }
 
 /// Goes on with what waits: a further wish of the message, then a form that was interrupted.
-pub fn proceed<'a>(state: DialogueState, said: &Understanding, catalogue: &'a Catalogue, was_form: bool) -> Step<'a> {
+/// `form` is the intent whose form was in progress before the utterance.
+pub fn proceed<'a>(
+    state: DialogueState,
+    said: &Understanding,
+    catalogue: &'a Catalogue,
+    form: Option<&IntentId>,
+) -> Step<'a> {
     let mut draft = Draft::new(state, said, catalogue);
-    draft.proceed(was_form);
-    if !draft.step.actions.is_empty() {
-        draft.step.actions.push(Action::Proceed { was_form });
+    if draft.proceed(form) {
+        draft.step.actions.push(Action::Proceed { form: form.cloned() });
     }
     draft.step
 }
@@ -241,9 +246,13 @@ impl<'a, 's> Draft<'a, 's> {
         Ok(decision)
     }
 
-    /// The probability of the likeliest intent, if the utterance is classified.
+    /// The probability of the likeliest intent that may be started, if the utterance is classified.
     fn best_probability(&self) -> Option<f32> {
-        Some(self.said.meaning.as_ref()?.whole.as_ref()?.candidates.first()?.probability)
+        let candidates = &self.said.meaning.as_ref()?.whole.as_ref()?.candidates;
+        let may = |candidate: &&Candidate| {
+            self.catalogue.intent(&candidate.intent).is_none_or(|intent| self.may_start(intent))
+        };
+        Some(candidates.iter().find(may)?.probability)
     }
 
     fn act(&mut self, decision: Decision) {

@@ -1,5 +1,5 @@
 //! Words and phrases of English and Russian that say the same in every bot. They are compared in lower case, with `е` for
-//! `ё`, and a bot in another language has none.
+//! `ё`, and hold for both languages at once; a bot in another language gets them as well.
 
 use crate::entities::Word;
 
@@ -1155,6 +1155,9 @@ pub const UNWANTED: Phrases = Phrases(&[
 
 /// A yes that is also a mere filler: "ok, no".
 pub const WEAK_YES: Phrases = Phrases(&[
+    "please",
+    "please do",
+    "будьте добры",
     "ok",
     "okay",
     "k",

@@ -95,6 +95,11 @@ impl Pattern {
         }
     }
 
+    /// Whether an intent may be started at it. At the others, a form goes on.
+    pub fn may_jump(self) -> bool {
+        matches!(self, Self::NothingToRepeat | Self::Negated | Self::Denied | Self::Completed | Self::Empty)
+    }
+
     /// What its text may contain in braces, beside nothing.
     pub fn values(self) -> &'static [&'static str] {
         match self {

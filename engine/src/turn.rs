@@ -43,7 +43,7 @@ pub struct Footprint {
 pub enum TurnKind {
     /// One intent was likely enough.
     Matched,
-    /// Two intents were about equally likely, and the bot asked which one was meant.
+    /// Two to four intents were about equally likely, and the bot asked which one was meant.
     Ambiguous,
     /// No intent was likely enough.
     Unknown,
@@ -144,7 +144,7 @@ pub enum AnsweredBy {
     Form,
     /// The fallback: no intent was likely enough.
     Fallback,
-    /// The question which of two intents was meant.
+    /// The question which of two to four intents was meant.
     Clarify,
     /// The intent's hand-off to a person.
     HandOff,

@@ -3,6 +3,7 @@
 use super::{Draft, Phrase, Unclassified, slots::values_for};
 use crate::{
     catalogue::{Intent, ResumePolicy},
+    ids::IntentId,
     pattern::Pattern,
     state::{Form, PendingWish, Resume, Stage},
     turn::{AnsweredBy, Event, TurnKind},
@@ -40,27 +41,33 @@ impl<'a> Draft<'a, '_> {
         self.start(other);
     }
 
-    /// Goes on with what waits, once an intent is answered and asks nothing.
-    pub(super) fn proceed(&mut self, was_form: bool) {
-        if self.step.state.form.is_some() {
-            return;
+    /// Goes on with what waits, once an intent is answered and asks nothing. Returns whether more may wait. A form that was
+    /// interrupted comes first: the wishes were said before the interruption.
+    pub(super) fn proceed(&mut self, form: Option<&IntentId>) -> bool {
+        let state = &mut self.step.state;
+        if state.form.is_some() {
+            return false;
         }
-        if !self.step.state.wishes.is_empty() {
-            let wish = self.step.state.wishes.remove(0);
-            return self.start_wish(wish);
+        if let Some(suspended) = state.suspended.pop() {
+            self.resume(suspended);
+            return true;
         }
-        if let Some(form) = self.step.state.suspended.pop() {
-            return self.resume(form);
+        if !state.wishes.is_empty() {
+            let wish = state.wishes.remove(0);
+            self.start_wish(wish);
+            return true;
         }
-        if was_form {
+        let answered = state.last.as_ref().filter(|last| last.turns == 0).map(|last| &last.intent);
+        if form.is_some() && answered == form {
             self.say_pattern(Pattern::Completed, Vec::new());
         }
+        false
     }
 
     fn resume(&mut self, form: Form) {
         let Some(intent) = self.catalogue.intent(&form.intent) else {
             self.step.events.push(Event::StateDropped { name: form.intent.to_string() });
-            return self.proceed(false);
+            return;
         };
         self.trace(format!("back to the form of `{}`", intent.id));
         let Form { values, resume, .. } = &form;
@@ -68,9 +75,12 @@ impl<'a> Draft<'a, '_> {
         self.step.state.slots.extend(values.clone());
         let resume = *resume;
         let mut form = Form { values: Default::default(), resume: Resume::default(), ..form };
-        if resume == Resume::Ask {
-            form.stage = Stage::Resume;
-        }
+        form.stage = match form.stage {
+            _ if resume == Resume::Ask => Stage::Resume,
+            // The summary is said again.
+            Stage::Change => Stage::Confirm,
+            stage => stage,
+        };
         // The slot that was asked for has no value yet, whatever the other intent has set.
         self.step.state.slots.remove(&form.slot);
         self.step.state.form = Some(form);
@@ -149,7 +159,7 @@ impl<'a> Draft<'a, '_> {
     fn start_wish(&mut self, wish: PendingWish) {
         let Some(intent) = self.catalogue.intent(&wish.intent) else {
             self.step.events.push(Event::StateDropped { name: wish.intent.to_string() });
-            return self.proceed(false);
+            return;
         };
         self.forget(intent, |slot| wish.slots.contains_key(slot));
         for (slot, value) in wish.slots {

@@ -2,13 +2,14 @@
 
 use super::{Draft, Phrase, Unclassified};
 use crate::{
-    catalogue::Intent,
+    catalogue::{Intent, PatternAnswer},
     decide::Decision,
     entities::words,
     ids::IntentId,
-    lexicon::FUNCTION,
+    lexicon::{FUNCTION, NOT},
     pattern::Pattern,
     state::{Clarify, Denied},
+    template::Text,
     text::{fold, stem},
     turn::{AnsweredBy, Event, TurnKind},
     understanding::{Consent, Cue, Reading},
@@ -38,7 +39,10 @@ impl<'a> Draft<'a, '_> {
             .collect();
         let [first, second, others @ ..] = open.as_slice() else {
             return match open.first() {
-                Some(only) => self.start(only),
+                Some(only) => {
+                    self.step.kind = TurnKind::Matched;
+                    self.start(only);
+                }
                 None => self.not_understood(),
             };
         };
@@ -50,7 +54,8 @@ impl<'a> Draft<'a, '_> {
             others: others.iter().map(|intent| intent.id.clone()).collect(),
             text: self.said.reading.text().to_owned(),
         });
-        let titles: Vec<Phrase<'a>> = open.iter().map(|intent| Phrase::Title(intent)).collect();
+        let none = self.none_of_these().map(Phrase::Words);
+        let titles: Vec<Phrase<'a>> = open.iter().map(|intent| Phrase::Title(intent)).chain(none).collect();
         if others.is_empty() {
             let values = vec![("first", titles[0].clone()), ("second", titles[1].clone())];
             return self.say_with(&self.catalogue.clarify, titles, values);
@@ -75,7 +80,9 @@ impl<'a> Draft<'a, '_> {
         }
         let reading = &self.said.reading;
         let says_no = matches!(Consent::of(reading.text(), reading.words(), |_| false), Some((Consent::No, 0 | 1)));
-        if self.said.cue == Some(Cue::None) || says_no {
+        let answer = fold(reading.text());
+        let none = self.none_of_these().into_iter().flat_map(|text| text.in_language(&self.step.language));
+        if self.said.cue == Some(Cue::None) || says_no || none.into_iter().any(|text| fold(&text) == answer) {
             self.deny(options);
             return Ok(true);
         }
@@ -83,11 +90,20 @@ impl<'a> Draft<'a, '_> {
         if let Decision::Matched(id) = self.decision()?
             && let Some(intent) = options.into_iter().find(|intent| intent.id == id)
             && self.said.reading.entities().is_empty()
+            && self.unwanted().is_none()
         {
             self.choose(intent, clarify);
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// What the button says that refuses all.
+    fn none_of_these(&self) -> Option<&'a Text> {
+        match self.catalogue.patterns.get(&Pattern::NoneOfThese) {
+            Some(PatternAnswer::Text(text)) => Some(text),
+            _ => None,
+        }
     }
 
     fn choose(&mut self, intent: &'a Intent, clarify: &Clarify) {
@@ -124,6 +140,9 @@ impl<'a> Draft<'a, '_> {
             return Some(intent);
         }
         let list = reading.words();
+        if NOT.occur_in(list) {
+            return None;
+        }
         let content: Vec<&str> =
             (0..list.len()).filter(|at| FUNCTION.at(list, *at) != Some(1)).map(|at| list[at].plain()).collect();
         if let [word] = content.as_slice() {

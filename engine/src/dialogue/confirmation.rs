@@ -4,16 +4,20 @@ use super::{Action, Draft, Phrase, Unclassified};
 use crate::{
     catalogue::Intent,
     decide::Decision,
-    lexicon::FUNCTION,
+    lexicon::{FUNCTION, REQUEST},
     pattern::Pattern,
     state::{Form, Stage},
     template::Text,
-    turn::{AnsweredBy, TurnKind},
+    turn::{AnsweredBy, Event, TurnKind},
     understanding::{Consent, Cue},
 };
 
 /// Beside a yes or a no, more words than this may be another request.
 const MAX_BESIDE: usize = 1;
+/// Words beside a new value, at most.
+const MAX_ASIDE: usize = 6;
+/// A question is another request with at least this probability.
+const QUESTION: f32 = 0.7;
 /// With at least this probability, it is.
 const ANOTHER_WISH: f32 = 0.95;
 
@@ -40,14 +44,17 @@ impl<'a> Draft<'a, '_> {
     /// Handles an utterance after the summary: a yes, a no, a change, or another request.
     pub(super) fn go_on_with_summary(&mut self, form: Form, intent: &'a Intent) -> Result<(), Unclassified> {
         let (stage, confirm) = (form.stage, intent.confirm.as_ref());
-        let Some(confirm) = confirm else { return self.go_on_with_slot(form, intent) };
+        let Some(confirm) = confirm else { return self.go_on_without_summary(intent) };
         self.step.state.form = Some(form);
         self.step.kind = TurnKind::Form;
         self.step.intent = Some(intent.id.clone());
         let rest = self.remainder(intent);
         let values = self.changed_values(intent, &rest.values);
         let consent = self.consent(intent)?;
-        if !values.is_empty() && (rest.is_empty() || self.other_request(intent, ANOTHER_WISH)?.is_none()) {
+        let certain = if self.is_question() { QUESTION } else { ANOTHER_WISH };
+        if !values.is_empty()
+            && (rest.is_empty() || (rest.others <= MAX_ASIDE && self.other_request(intent, certain)?.is_none()))
+        {
             for (slot, value) in values {
                 self.rule(format!("the message changes `{slot}`"));
                 self.fill(&slot, value);
@@ -72,15 +79,40 @@ impl<'a> Draft<'a, '_> {
             (_, Some(Cue::Cancel)) => self.cancel(intent),
             (_, Some(Cue::Restart)) => self.restart_form(intent),
             (_, Some(Cue::Back)) => self.go_back(intent),
-            (_, Some(Cue::Repeat | Cue::Help)) => self.say_yes_or_no(confirm, Vec::new()),
+            (_, Some(Cue::Repeat | Cue::Help)) => {
+                self.rule("the question is repeated".to_owned());
+                self.step.handler = Some(AnsweredBy::Form);
+                self.say_yes_or_no(confirm, Vec::new());
+            }
             (Some(Consent::Yes), _) => {
                 self.rule(format!("`{}` is confirmed", intent.id));
+                // A new version of the bot may need more.
+                if let Some(slot) = self.missing_slot(intent) {
+                    self.ask_for(intent, slot, None);
+                    return Ok(());
+                }
                 self.step.state.form = None;
                 self.step.actions.push(Action::Run(intent));
             }
             (Some(Consent::No), _) | (_, Some(Cue::None)) if stage == Stage::Change => self.cancel(intent),
+            (Some(Consent::No), _) if intent.slots.iter().all(|slot| slot.ask.is_none()) => self.cancel(intent),
             (Some(Consent::No), _) => self.ask_what_to_change(intent),
             _ => return self.go_on_with_other(intent, confirm),
+        }
+        Ok(())
+    }
+
+    /// A new version of the bot asks for no confirmation. A yes runs the handler, a no does not; anything else is a new
+    /// request.
+    fn go_on_without_summary(&mut self, intent: &'a Intent) -> Result<(), Unclassified> {
+        self.step.events.push(Event::StateDropped { name: format!("{}.confirm", intent.id) });
+        match (self.consent(intent)?, self.said.cue) {
+            (Some(Consent::No), _) | (_, Some(Cue::Cancel)) => self.cancel(intent),
+            (Some(Consent::Yes), _) => self.ask_or_run(intent),
+            _ => {
+                let decision = self.decision()?;
+                self.act(decision);
+            }
         }
         Ok(())
     }
@@ -89,7 +121,7 @@ impl<'a> Draft<'a, '_> {
         match self.decision()? {
             Decision::Matched(id) => match self.catalogue.intent(&id) {
                 Some(other) if other.cancels => self.cancel_with(intent, other),
-                Some(other) if other.id == intent.id && self.negates(intent) => self.cancel(intent),
+                Some(_) if self.refuses_in_form(intent) => {}
                 Some(other) if other.id != intent.id => self.interrupt(intent, other),
                 _ => self.confirm_again(intent, confirm),
             },
@@ -105,6 +137,11 @@ impl<'a> Draft<'a, '_> {
         self.rule("the message is neither a yes nor a no".to_owned());
         self.say_pattern(Pattern::ConfirmAgain, Vec::new());
         self.say_yes_or_no(confirm, Vec::new());
+    }
+
+    fn is_question(&self) -> bool {
+        let reading = &self.said.reading;
+        reading.text().ends_with('?') || REQUEST.at(reading.words(), 0).is_some()
     }
 
     fn ask_what_to_change(&mut self, intent: &'a Intent) {

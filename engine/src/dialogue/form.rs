@@ -6,7 +6,7 @@ use super::{Draft, Unclassified};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
-    entities::EntitySpec,
+    entities::{Entity, EntitySpec},
     ids::IntentId,
     state::{Form, Stage},
     turn::{AnsweredBy, Event, TurnKind},
@@ -42,17 +42,28 @@ impl<'a> Draft<'a, '_> {
         if self.correct_in_form(intent, slot)? {
             return Ok(());
         }
-        if let Some(value) = self.answer(intent, slot)
+        if self.said.reading.text().is_empty() {
+            self.ask_again(intent, slot);
+            return Ok(());
+        }
+        if let Some(answer) = self.answer(intent, slot)
             && (self.is_about(intent) || self.other_request(intent, ANOTHER)?.is_none())
         {
             self.step.kind = TurnKind::Form;
             self.rule(format!("the message answers the question for `{}`", slot.name));
-            self.fill(&slot.name, value);
-            self.fill_from(intent, &self.said.reading, &self.remainder(intent).values);
+            let mut others = self.remainder(intent).values;
+            others.retain(|entity| entity.start >= answer.end || entity.end <= answer.start);
+            self.fill(&slot.name, Value::String(answer.value));
+            self.fill_from(intent, &self.said.reading, &others);
             self.ask_or_run(intent);
             return Ok(());
         }
-        match self.decision()? {
+        let decision = self.decision()?;
+        let own = self.unwanted().is_some_and(|unwanted| unwanted.id == intent.id);
+        if (slot.entity.is_some() || own) && self.refuses_in_form(intent) {
+            return Ok(());
+        }
+        match decision {
             Decision::Matched(id) => self.leave_form(&id, intent, slot),
             Decision::Ambiguous(_) | Decision::Unknown if slot.entity.is_none() => self.take_whole(intent, slot),
             Decision::Ambiguous(_) | Decision::Unknown => self.ask_again(intent, slot),
@@ -65,6 +76,10 @@ impl<'a> Draft<'a, '_> {
     fn drop_form(&mut self, form: Form) -> Result<(), Unclassified> {
         self.step.events.push(Event::StateDropped { name: format!("{}.{}", form.intent, form.slot) });
         if let Some(intent) = self.catalogue.intent(&form.intent) {
+            if self.said.cue == Some(Cue::Cancel) {
+                self.cancel(intent);
+                return Ok(());
+            }
             self.step.kind = TurnKind::Form;
             self.rule(format!("the form no longer has the slot `{}`", form.slot));
             self.step.state.form = Some(form);
@@ -109,9 +124,6 @@ impl<'a> Draft<'a, '_> {
         if other.cancels {
             return self.cancel_with(intent, other);
         }
-        if other.id == intent.id && self.negates(intent) {
-            return self.cancel(intent);
-        }
         let certain = other.id != intent.id && self.best_probability().is_some_and(|best| best >= CERTAIN);
         if slot.entity.is_none() && !certain {
             return self.take_whole(intent, slot);
@@ -130,18 +142,20 @@ impl<'a> Draft<'a, '_> {
         self.ask_or_run(intent);
     }
 
-    /// The value for a slot's entity, if the message contains one.
-    fn answer(&self, intent: &Intent, slot: &SlotSpec) -> Option<Value> {
+    /// The entity that answers the question for a slot, if the message contains one.
+    fn answer(&self, intent: &Intent, slot: &SlotSpec) -> Option<Entity> {
         let wanted = slot.entity.as_ref()?;
         let rest = self.remainder(intent);
         if rest.values.is_empty() && !rest.refused.is_empty() {
             return None;
         }
-        let found = rest.values.into_iter().find(|entity| &entity.entity == wanted);
+        let found = rest.values.iter().find(|entity| &entity.entity == wanted).cloned();
         // Another slot of the intent may have taken an overlap; the slot that is asked for has priority.
         let text = self.said.reading.text();
-        let found = found.or_else(|| self.catalogue.entities.get(wanted)?.find(wanted, text).into_iter().next());
-        found.map(|entity| Value::String(entity.value))
+        found.or_else(|| {
+            let refused = |entity: &Entity| rest.refused.iter().any(|other| other.start == entity.start);
+            self.catalogue.entities.get(wanted)?.find(wanted, text).into_iter().find(|entity| !refused(entity))
+        })
     }
 
     fn ask_again(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {

@@ -108,12 +108,13 @@ fn names(slot: &SlotSpec) -> Vec<String> {
 /// Whether the value that begins at a byte is said not to be meant.
 fn is_refused(reading: &Reading, start: usize) -> bool {
     let list = reading.words();
-    let first = list.partition_point(|word| word.start < start);
+    let first = list.partition_point(|word| word.end <= start);
     let mut at = first;
     for _ in 0..=NOT_REACH {
         let Some(before) = at.checked_sub(1) else { return false };
         let next = list.get(at).map_or(start, |word| word.start.min(start));
-        if reading.text()[list[before].end..next].contains([',', '.', ';', '!', '?', ':']) {
+        let between = reading.text().get(list[before].end..next).unwrap_or_default();
+        if between.contains([',', '.', ';', '!', '?', ':']) {
             return false;
         }
         if NOT.at(list, before) == Some(1) || (before > 0 && NOT.at(list, before - 1) == Some(2)) {

@@ -12,6 +12,8 @@ use crate::{
     turn::{AnsweredBy, Event, Output},
 };
 
+/// Limit on what is done in one turn, whatever handlers return.
+const MAX_ACTIONS: usize = 1_000;
 /// Limit on the number of jumps in one turn.
 const MAX_JUMPS: usize = 8;
 
@@ -19,12 +21,13 @@ impl<'a> Work<'a> {
     /// Performs all actions, and those that they lead to.
     pub(super) fn perform(&mut self) {
         let mut jumps = 0;
-        while let Some(action) = self.actions.pop_front() {
+        for _ in 0..MAX_ACTIONS {
+            let Some(action) = self.actions.pop_front() else { break };
             match action {
                 Action::Show(output) => self.turn.outputs.push(output),
                 Action::Say(saying) => self.say(&saying),
                 Action::HandOff => self.turn.hand_off = true,
-                Action::Proceed { was_form } => self.proceed(was_form),
+                Action::Proceed { form } => self.proceed(form.as_ref()),
                 Action::Run(intent) => self.run_intent(intent),
                 Action::Jump(target) => {
                     jumps += 1;
@@ -38,7 +41,7 @@ impl<'a> Work<'a> {
     }
 
     /// Goes on with what waits.
-    fn proceed(&mut self, was_form: bool) {
+    fn proceed(&mut self, form: Option<&IntentId>) {
         self.answered = true;
         if self.turn.hand_off {
             return;
@@ -47,7 +50,7 @@ impl<'a> Work<'a> {
             self.say_fallback();
         }
         let state = std::mem::take(&mut self.turn.state);
-        let next = proceed(state, &self.said, self.catalogue(), was_form);
+        let next = proceed(state, &self.said, self.catalogue(), form);
         self.take(next);
     }
 

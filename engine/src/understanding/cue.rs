@@ -2,7 +2,7 @@
 
 use crate::{
     entities::Word,
-    lexicon::{BACK, CANCEL, FILLERS, HELP, NO, NONE, NOT, Phrases, REPEAT, RESTART, SKIP, WEAK_YES, YES},
+    lexicon::{BACK, CANCEL, FILLERS, HELP, NO, NONE, NOT, Phrases, REPEAT, REQUEST, RESTART, SKIP, WEAK_YES, YES},
 };
 
 /// What an utterance says about the conversation.
@@ -65,18 +65,19 @@ pub enum Consent {
 
 impl Consent {
     /// The answer to a question for yes or no, wherever it stands. `is_known` tells the words that belong to what is
-    /// asked about, by their numbers. Also returns the number of other words; there are at most [`MAX_OTHERS`].
+    /// asked about, by their numbers. Also returns the number of other words; there are at most five.
     pub fn of(text: &str, words: &[Word], is_known: impl Fn(usize) -> bool) -> Option<(Self, usize)> {
         if let Some(sign) = Self::of_emoji(text) {
             return Some((sign, 0));
         }
-        let (mut strong, mut weak, mut others, mut at) = (None, None, 0, 0);
+        let (mut strong, mut weak, mut others, mut at): (Vec<Self>, Option<Self>, usize, usize) =
+            (Vec::new(), None, 0, 0);
         while at < words.len() {
             let no = NO.at(words, at);
             let yes = YES.at(words, at);
             let length = match (yes, no) {
                 (_, Some(no)) if yes.is_none_or(|yes| no >= yes) => {
-                    strong = strong.or(Some(Self::No));
+                    strong.push(Self::No);
                     no
                 }
                 (Some(yes), _) => {
@@ -85,7 +86,7 @@ impl Consent {
                     if WEAK_YES.at(words, at) == Some(yes) && !denied {
                         weak = weak.or(Some(said));
                     } else {
-                        strong = strong.or(Some(said));
+                        strong.push(said);
                     }
                     yes
                 }
@@ -96,8 +97,13 @@ impl Consent {
             };
             at += length;
         }
-        match (strong, weak) {
-            (Some(strong), _) if others <= MAX_OTHERS => Some((strong, others)),
+        let contradicts = strong.iter().any(|said| *said != strong[0]);
+        let asks = text.ends_with('?') || (REQUEST.at(words, 0).is_some() && YES.at(words, 0).is_none());
+        match (strong.first(), weak) {
+            // A question agrees to nothing, and what says both is asked again.
+            (Some(Self::Yes), _) | (None, Some(_)) if asks || contradicts => None,
+            (Some(_), _) if contradicts => None,
+            (Some(strong), _) if others <= MAX_OTHERS => Some((*strong, others)),
             (None, Some(weak)) if others == 0 => Some((weak, 0)),
             _ => None,
         }
@@ -105,10 +111,10 @@ impl Consent {
 
     fn of_emoji(text: &str) -> Option<Self> {
         let mut signs = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '\u{1F3FB}'..='\u{1F3FF}'));
-        match (signs.next()?, signs.next()) {
+        let first = signs.next()?;
+        match (first, signs.find(|sign| *sign != first)) {
             ('👍' | '👌' | '✅' | '☑' | '✔' | '🆗' | '🤝' | '🙆' | '+', None) => Some(Self::Yes),
             ('👎' | '❌' | '🚫' | '✖' | '⛔' | '🙅' | '-', None) => Some(Self::No),
-            (first, Some(second)) if first == second => Self::of_emoji(&first.to_string()),
             _ => None,
         }
     }
@@ -138,6 +144,11 @@ mod tests {
         check("that's not right", None, Some(No));
         check("ok no", None, Some(No));
         check("не против", None, Some(Yes));
+        check("да не надо", None, None);
+        check("yes, no, wait", None, None);
+        check("what happens if I do that", None, None);
+        check("where is my order please", None, None);
+        check("👍👍 wait no", None, Some(No));
         check("👍🏽", None, Some(Yes));
         check("👎👎", None, Some(No));
         check("right now the weather in the city interests me more", None, None);

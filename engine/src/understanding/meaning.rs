@@ -76,8 +76,23 @@ impl Classifying<'_> {
     /// # Errors
     /// If the model is busy or broken.
     pub fn meaning(&mut self, reading: &Reading) -> Result<(Meaning, Option<Reread>), EmbeddingError> {
+        let meaning = self.plain_meaning(reading)?;
+        let Some(whole) = &meaning.whole else { return Ok((meaning, None)) };
+        let matched = decide(whole, self.catalogue()).0 != Decision::Unknown;
+        let understood = matched || !meaning.wishes.is_empty() || meaning.unwanted.is_some();
+        if (!understood || self.knows_no_word(reading))
+            && let Some(reread) = self.reread(reading, whole)?
+        {
+            let meaning = self.plain_meaning(&reread.reading)?;
+            return Ok((meaning, Some(reread)));
+        }
+        Ok((meaning, None))
+    }
+
+    /// What the text means as it stands.
+    fn plain_meaning(&mut self, reading: &Reading) -> Result<Meaning, EmbeddingError> {
         if reading.text().is_empty() {
-            return Ok((Meaning::default(), None));
+            return Ok(Meaning::default());
         }
         let mut pairs = pairs(reading.text(), reading.words());
         pairs.retain(Pair::are_wishes);
@@ -93,14 +108,7 @@ impl Classifying<'_> {
         let unwanted = self.unwanted(reading, &negated);
         let found: Vec<Classification> = found.collect();
         let (wishes, left_out) = self.wishes(&whole, &pairs, &found);
-        let understood =
-            !wishes.is_empty() || unwanted.is_some() || decide(&whole, self.catalogue()).0 != Decision::Unknown;
-        if (!understood || self.knows_no_word(reading))
-            && let Some((reread, whole)) = self.reread(reading, &whole)?
-        {
-            return Ok((Meaning { whole: Some(whole), ..Meaning::default() }, Some(reread)));
-        }
-        Ok((Meaning { whole: Some(whole), wishes, unwanted, left_out }, None))
+        Ok(Meaning { whole: Some(whole), wishes, unwanted, left_out })
     }
 
     /// What is asked for but for a negation, unless the other clauses of the text ask for it, or the intent is about what
@@ -176,11 +184,7 @@ impl Classifying<'_> {
     }
 
     /// The reading that makes the most sense: it matches an intent more clearly than the text does, or is a cue.
-    fn reread(
-        &mut self,
-        reading: &Reading,
-        plain: &Classification,
-    ) -> Result<Option<(Reread, Classification)>, EmbeddingError> {
+    fn reread(&mut self, reading: &Reading, plain: &Classification) -> Result<Option<Reread>, EmbeddingError> {
         if reading.words().len() > MAX_REREAD {
             return Ok(None);
         }
@@ -197,10 +201,10 @@ impl Classifying<'_> {
             let matched =
                 matched && best(&of) >= SENSE && self.catalogue().words().know_any(reading.words()) == Some(true);
             let sense = if Cue::of(reading.words()).is_some() { 1.0 } else { best(&of) };
-            (matched || sense >= 1.0).then_some((sense, Reread { reading, how }, of))
+            (matched || sense >= 1.0).then_some((sense, Reread { reading, how }))
         });
         let found = senses.max_by(|one, other| one.0.total_cmp(&other.0));
-        Ok(found.map(|(_, reread, of)| (reread, of)))
+        Ok(found.map(|(_, reread)| reread))
     }
 }
 

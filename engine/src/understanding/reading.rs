@@ -49,7 +49,7 @@ impl Reading {
 
     /// The word before a byte of the text.
     pub fn word_before(&self, start: usize) -> Option<&Word> {
-        let place = self.words.partition_point(|word| word.start < start);
+        let place = self.words.partition_point(|word| word.end <= start);
         self.words.get(place.checked_sub(1)?)
     }
 

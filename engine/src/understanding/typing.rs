@@ -77,8 +77,9 @@ const SOUNDS: [(&str, &str); 41] = [
     ("q", "к"),
 ];
 
-/// A word of at least so many letters may be several.
+/// A word of so many letters may be several; the cost of a cut grows with the square of its length.
 const MIN_JOINED: usize = 7;
+const MAX_JOINED: usize = 60;
 
 /// The readings of a text that differ from it. `known` are the words of the bot, in lower case.
 pub fn readings(text: &str, known: &HashSet<String>) -> Vec<(TypedAs, String)> {
@@ -160,7 +161,7 @@ fn spaced(text: &str, known: &HashSet<String>) -> Option<String> {
     let mut changed = false;
     let cut = each_word(text, |word| {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let long = bare.chars().count() >= MIN_JOINED && !known.contains(bare);
+        let long = (MIN_JOINED..=MAX_JOINED).contains(&bare.chars().count()) && !known.contains(bare);
         long.then(|| cut(bare, known)).flatten().unwrap_or_else(|| word.to_owned())
     });
     changed |= cut != text;

@@ -168,6 +168,62 @@ fn an_author_may_answer_at_a_pattern() {
     insta::assert_snapshot!(wrong);
 }
 
+/// Said once, and only when the form's own intent has answered.
+#[test]
+fn a_form_is_completed_once() {
+    let mut files = files();
+    files[0].1.push_str("patterns: { completed: { en: Anything else?, ru: Что-нибудь ещё? } }\n");
+    talk_with(&files).check(&[
+        ("where is my order", "Which order?"),
+        ("A-1042", "Order A-1042 is fine.\nAnything else?"),
+        ("where is my order", "Which order?"),
+        ("never mind", "Dropped."),
+    ]);
+    files[0].1 = files[0].1.replace("completed: {", "form_help: { jump: greet }, completed: {");
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    assert!(load(&files).1.contains("no intent can be started at `form_help`"));
+}
+
+/// A value may begin inside a word, and one value fills one slot.
+#[test]
+fn values_inside_words_break_nothing() {
+    let bot = BOT.replace("entities:", "entities:\n  guests: { pattern: '\\d{1,2}' }");
+    let table = "intent: table\nexamples: { en: ['a table for [4](guests)', 'book a table'], ru: ['стол на [4](guests)', 'заказать стол'] }\nslots: { guests: { entity: guests, ask: Guests? }, children: { entity: guests, ask: Children? } }\nhandler: { reply: '{guests} and {children}' }";
+    let files = [("bot.yaml", bot.as_str()), ("intents/table.yaml", table), ("intents/status.yaml", STATUS)];
+    Talk::with(&files).check(&[
+        ("book a table", "Guests?"),
+        ("120", "12 and 0"),
+        ("book a table", "Guests?"),
+        ("4", "Children?"),
+        ("not 120", "Children?"),
+        ("2", "4 and 2"),
+    ]);
+}
+
+/// Another wish that is refused during a form is not carried out, and the form goes on.
+#[test]
+fn a_refusal_during_a_form_starts_nothing() {
+    talk().check(&[
+        ("plan a trip", "Where to?"),
+        ("I don't need to track my order", "All right, I will not do that. What would you like instead?\nWhere to?"),
+        ("Moscow", "With a guide?"),
+    ]);
+}
+
+/// A new version may ask for no confirmation any more: a no is still a no.
+#[test]
+fn a_no_without_a_summary_does_nothing() {
+    let mut first = talk();
+    first.check(&[("plan a trip", "Where to?"), ("Moscow, alone", "To moscow, without a guide?")]);
+    let mut files = files();
+    files[4].1 = TRIP.lines().filter(|line| !line.starts_with("confirm")).collect::<Vec<_>>().join("\n");
+    for (said, expected) in [("no", "Dropped."), ("never mind", "Dropped."), ("yes", "Booked: moscow.")] {
+        let mut second = talk_with(&files);
+        second.state = first.state.clone();
+        second.check(&[(said, expected)]);
+    }
+}
+
 /// An intent that lives in a context is only found there.
 #[test]
 fn an_intent_lives_in_its_context() {

@@ -42,8 +42,14 @@ impl Loader<'_> {
             let answer = match file {
                 PatternFile::Jump(JumpFile { jump }) => {
                     let known: Vec<&str> = intents.iter().map(|intent| intent.id.as_str()).collect();
+                    let pointer = child(&child("/patterns", pattern), "jump");
+                    if !pattern.may_jump() {
+                        let message =
+                            format!("no intent can be started at `{pattern}`: the conversation goes on there");
+                        let diagnostic = Diagnostic::error(document.location(&pointer), message);
+                        self.diagnostics.push(diagnostic.hint("write a text"));
+                    }
                     if !known.contains(&jump.as_str()) && !self.gaps.intents {
-                        let pointer = child(&child("/patterns", pattern), "jump");
                         let diagnostic =
                             Diagnostic::error(document.location(&pointer), format!("there is no intent `{jump}`"));
                         self.diagnostics.push(diagnostic.hint(choose_hint(&jump, known)));
