@@ -175,7 +175,7 @@ test('a version that is not in use is tried in a side pane, compared, and rolled
   for (const [said, answer] of [['where is my order', 'What is the order number?'], ['A-1042', /on its way/]] as const) {
     await pane.getByLabel('Message').fill(said);
     await page.keyboard.press('Enter');
-    await pane.getByText(answer).waitFor({ timeout: 60_000 });
+    await pane.locator('.message .text', { hasText: answer }).last().waitFor({ timeout: 60_000 });
   }
   await pane.getByText('order_status.rhai').first().waitFor();
   await admin.checkAccess();
