@@ -49,6 +49,7 @@ const SERVER: &[&str] = &[
     "telemetry",
     "passwords",
     "tokens",
+    "embedder",
     "host",
     "google",
     "accounts",

@@ -25,7 +25,7 @@ use crate::{
     language::Language,
     pattern::Pattern,
     template::Text,
-    text::stem,
+    text::{fold, stem},
 };
 use example::Example;
 use vocabulary::Vocabulary;
@@ -88,7 +88,12 @@ impl Catalogue {
             let examples = self.intents.iter().flat_map(|intent| &intent.examples);
             let forms: HashSet<String> =
                 examples.flat_map(|example| words(&example.text)).map(|word| word.plain().to_owned()).collect();
-            KnownWords { stems: forms.iter().map(|form| stem(form)).collect(), forms }
+            let examples = self.intents.iter().flat_map(|intent| &intent.examples);
+            KnownWords {
+                stems: forms.iter().map(|form| stem(form)).collect(),
+                examples: examples.map(|example| fold(&example.text)).collect(),
+                forms,
+            }
         })
     }
 
@@ -98,13 +103,15 @@ impl Catalogue {
     }
 }
 
-/// The words of a bot's examples, in lower case.
+/// The words of a bot's examples, and the examples, in lower case.
 #[derive(Debug)]
 pub struct KnownWords {
     /// As they are written.
     pub forms: HashSet<String>,
     /// Their stems.
     pub stems: HashSet<String>,
+    /// The examples as a whole.
+    pub examples: HashSet<String>,
 }
 
 impl KnownWords {

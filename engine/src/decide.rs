@@ -27,6 +27,13 @@ pub struct Classification {
     pub neighbours: Vec<Neighbour>,
 }
 
+impl Classification {
+    /// The probability of the likeliest intent; 0 if there is none.
+    pub fn best(&self) -> f32 {
+        self.candidates.first().map_or(0.0, |best| best.probability)
+    }
+}
+
 /// What to do with a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {

@@ -33,6 +33,14 @@ use crate::{
 pub use effects::failed;
 pub use outside::outside_turn;
 
+/// During a form, or beside a correction or a yes, an utterance is another request with at least this probability, if what
+/// it says for the form is clear.
+const CERTAIN: f32 = 0.95;
+/// The same, if what it says for the form is not clear.
+const LIKELY: f32 = 0.7;
+/// Words that a correction, a new value in a summary, or a follow-up may have beside the value, at most.
+const MAX_ASIDE: usize = 6;
+
 /// The decision depends on the model, and [`Understanding::meaning`] is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclassified;
@@ -150,8 +158,7 @@ pub fn begin<'a>(state: DialogueState, said: &Understanding, catalogue: &'a Cata
     draft.step
 }
 
-/// Goes on with what waits: a further wish of the message, then a form that was interrupted.
-/// `form` is the intent whose form was in progress before the utterance.
+/// Goes on with what waits: a form that was interrupted, then a further wish of the message. `form` is the intent whose form was in progress before the utterance.
 pub fn proceed<'a>(
     state: DialogueState,
     said: &Understanding,

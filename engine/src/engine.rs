@@ -19,8 +19,8 @@ use crate::{
     snapshot::Snapshot,
     state::{DialogueState, HandOff},
     text::normalize,
-    turn::{Message, Turn},
-    understanding::{Classifying, MeaningTimes, Reading, Reread, Understanding},
+    turn::{Message, Timings, Turn},
+    understanding::{Classifying, Reading, Reread, Understanding},
 };
 
 /// Why there is no turn. Mistakes of authors or users never cause one of these errors; they give a turn.
@@ -71,12 +71,7 @@ impl Engine {
         Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }
     }
 
-    /// Whether a text needs no run of the model: its vector is remembered.
-    pub fn knows(&self, text: &str) -> bool {
-        self.embedder.remembers(&normalize(text))
-    }
-
-    /// Answers one message. Blocks: on the model, unless it [knows](Self::knows) the text, and on what handlers fetch.
+    /// Answers one message. Blocks: on the model, unless it remembers the texts, and on what handlers fetch.
     ///
     /// # Errors
     /// [`EngineError::Embedding`] if the model is busy or broken; [`EngineError::Outside`] if a store that a handler
@@ -182,15 +177,13 @@ impl<'a> Work<'a> {
     /// Runs the model on the utterance.
     fn classify(&mut self) -> Result<(), EngineError> {
         let embedder = &*self.engine.embedder;
-        let mut model = Classifying { snapshot: self.snapshot, embedder, times: MeaningTimes::default() };
+        let mut model = Classifying { snapshot: self.snapshot, embedder, times: Timings::default() };
         let (meaning, reread) = model.meaning(&self.said.reading)?;
-        let MeaningTimes { embed_us, decide_us } = model.times;
+        self.turn.timings = model.times;
         if let Some(Reread { reading, how }) = reread {
             self.turn.explain.trace.push(format!("read as \"{}\" ({})", reading.text(), how.name()));
             self.said = Understanding::read(self.catalogue(), reading, self.said.at);
         }
-        self.turn.timings.embed_us = embed_us;
-        self.turn.timings.decide_us = decide_us;
         if let Some(whole) = &meaning.whole {
             self.turn.probability = whole.candidates.first().map(|best| best.probability);
             self.turn.explain.neighbours = self.snapshot.near_examples(&whole.neighbours);

@@ -1,16 +1,17 @@
 //! Finds entities in a text: by pattern, or by a list of values with synonyms and optional typo tolerance.
 
+mod word;
+
 use std::{cell::OnceCell, collections::BTreeMap};
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::text::normalize;
+use word::Folded;
+pub use word::{Word, phrase_words, words};
 
 /// Size limit of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
-/// Number of words at the start of a text in which values are searched.
-const MAX_WORDS: usize = 400;
 
 /// An entity found in a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,45 +27,6 @@ pub struct Entity {
     pub start: usize,
     /// End, in bytes of the normalised message.
     pub end: usize,
-}
-
-/// A lower-case word, with data that quickly rules out words that are too different.
-#[derive(Debug)]
-pub struct Folded {
-    text: String,
-    /// Number of letters.
-    length: usize,
-    /// One bit per letter that occurs, by its code modulo 64.
-    letters: u64,
-}
-
-impl Folded {
-    fn new(text: String) -> Self {
-        let letters = text.chars().fold(0, |letters, letter| letters | 1 << (letter as u32 % 64));
-        Self { length: text.chars().count(), letters, text }
-    }
-
-    /// The optimal string alignment distance to a word, or `None` if it is too large. If `fuzzy`, one edit is allowed
-    /// from four letters on, two from eight.
-    fn distance(&self, word: &Self, fuzzy: bool) -> Option<usize> {
-        if self.text == word.text {
-            return Some(0);
-        }
-        let allowed = match self.length {
-            _ if !fuzzy => 0,
-            0..4 => 0,
-            4..8 => 1,
-            _ => 2,
-        };
-        // One edit changes the length by at most one, and the set of letters by at most two.
-        if allowed == 0
-            || word.length.abs_diff(self.length) > allowed
-            || (word.letters ^ self.letters).count_ones() as usize > 2 * allowed
-        {
-            return None;
-        }
-        Some(strsim::osa_distance(&self.text, &word.text)).filter(|distance| *distance <= allowed)
-    }
 }
 
 /// How to recognise an entity.
@@ -262,58 +224,6 @@ fn find_values(name: &str, utterance: &ScannedText<'_>, phrases: &[(Vec<Folded>,
     found
 }
 
-/// The words of a phrase, split like those of a message; empty if it has no letters or digits.
-pub fn phrase_words(phrase: &str) -> Vec<String> {
-    words(&normalize(phrase)).into_iter().map(|word| word.folded.text).collect()
-}
-
-/// A word of a text.
-#[derive(Debug)]
-pub struct Word {
-    folded: Folded,
-    /// In lower case, with `е` for `ё` and the straight apostrophe, if that differs from `folded`.
-    plain: Option<String>,
-    /// Start, in bytes of the text.
-    pub start: usize,
-    /// End, in bytes of the text.
-    pub end: usize,
-}
-
-impl Word {
-    fn new(text: &str, start: usize, end: usize) -> Self {
-        let folded = Folded::new(text[start..end].to_lowercase());
-        let differs = folded.text.contains(['ё', '’']);
-        let plain = differs.then(|| folded.text.replace('ё', "е").replace('’', "'"));
-        Self { folded, plain, start, end }
-    }
-
-    /// The word in lower case, with `е` for `ё` and the straight apostrophe.
-    pub fn plain(&self) -> &str {
-        self.plain.as_deref().unwrap_or(&self.folded.text)
-    }
-}
-
-/// The words of a normalised text; at most the first 400.
-pub fn words(text: &str) -> Vec<Word> {
-    let mut words = Vec::new();
-    let mut start = None;
-    for (at, character) in text.char_indices().chain([(text.len(), ' ')]) {
-        let inside = character.is_alphanumeric() || matches!(character, '-' | '\'' | '’');
-        match (start, inside) {
-            (None, true) => start = Some(at),
-            (Some(begin), false) => {
-                words.push(Word::new(text, begin, at));
-                start = None;
-            }
-            _ => {}
-        }
-        if words.len() == MAX_WORDS {
-            break;
-        }
-    }
-    words
-}
-
 /// The sum of the words' distances, or `None` if any word is too far.
 fn phrase_distance(phrase: &[Folded], window: &[Word], fuzzy: bool) -> Option<usize> {
     phrase.iter().zip(window).map(|(wanted, word)| wanted.distance(&word.folded, fuzzy)).sum()
@@ -390,14 +300,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn what_tells_quickly_tells_the_truth(wanted in "[абвabcё]{1,10}", word in "[абвabcё]{1,10}") {
-            let length = wanted.chars().count();
-            let allowed = if length < 4 { 0 } else if length < 8 { 1 } else { 2 };
-            let slow = Some(strsim::osa_distance(&wanted, &word)).filter(|distance| *distance <= allowed);
-            prop_assert_eq!(Folded::new(wanted).distance(&Folded::new(word), true), slow);
-        }
-
         #[test]
         fn places_are_inside_the_text(text in "(\\PC|[АВх19]){0,40}") {
             let spec = EntitySpec::pattern(r"\w+\d").unwrap();

@@ -95,6 +95,11 @@ impl Pattern {
         }
     }
 
+    /// Whether an author may answer at it. The last reply is repeated as it was.
+    pub fn has_answer(self) -> bool {
+        self != Self::Repeated
+    }
+
     /// Whether an intent may be started at it. At the others, a form goes on.
     pub fn may_jump(self) -> bool {
         matches!(self, Self::NothingToRepeat | Self::Negated | Self::Denied | Self::Completed | Self::Empty)

@@ -10,10 +10,10 @@ use crate::{ids::IntentId, language::Language, text::shorten};
 
 /// Number of exchanges that handlers can look back on.
 const MAX_RECENT: usize = 5;
-/// After so many turns, nothing is a follow-up to an intent any more.
-const MAX_LAST: u32 = 5;
 /// Number of characters kept of each text in them.
 const MAX_RECENT_TEXT: usize = 300;
+/// After so many turns, nothing is a follow-up to an intent any more.
+const MAX_LAST: u32 = 5;
 
 /// The state after a turn; the default is that of a new dialogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,8 +119,8 @@ impl DialogueState {
     /// Lets a turn pass: shortens the life of each context and removes expired ones, and forgets what was answered long
     /// ago.
     pub fn age(&mut self) {
-        self.last = self.last.take().map(|last| Answered { turns: last.turns + 1, ..last });
-        self.last = self.last.take().filter(|last| last.turns <= MAX_LAST);
+        let older = self.last.take().map(|last| Answered { turns: last.turns + 1, ..last });
+        self.last = older.filter(|last| last.turns <= MAX_LAST);
         self.contexts.retain(|_, turns| {
             *turns = turns.saturating_sub(1);
             *turns > 0

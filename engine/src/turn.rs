@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Instant,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -369,6 +370,11 @@ pub struct Timings {
     pub decide_us: u64,
     /// Running the handlers.
     pub handle_us: u64,
+}
+
+/// The microseconds since a moment.
+pub(crate) fn micros_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

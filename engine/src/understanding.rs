@@ -10,7 +10,7 @@ mod reading;
 mod typing;
 
 pub use cue::{Consent, Cue};
-pub use meaning::{Classifying, Meaning, MeaningTimes, Reread, Wish};
+pub use meaning::{Classifying, Meaning, Reread, Wish};
 pub use reading::Reading;
 
 use crate::{

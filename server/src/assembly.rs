@@ -29,6 +29,7 @@ use crate::{
     console::{Console, ConsoleParts},
     conversations::Conversations,
     dialogues::Dialogues,
+    embedder::TaskEmbedder,
     feeds::Feeds,
     google::GoogleSignIn,
     hand_offs::HandOffs,
@@ -115,7 +116,7 @@ pub async fn assemble(config: &Config, rules: Rules, progress: Progress<'_>) -> 
     let origin = parts.origin(watches(config, rules)).await?;
     let embedder = loading.await.map_err(|error| SetupError::new(error.to_string(), "see the log"))??;
     let host: Arc<dyn Host> = Arc::new(ServerHost::new(Handle::current(), stores.turns.clone()));
-    let engine = Arc::new(Engine::new(embedder, parts.scripting.clone(), host));
+    let engine = Arc::new(Engine::new(Arc::new(TaskEmbedder(embedder)), parts.scripting.clone(), host));
     let started = parts.start(&engine, origin).await?;
     let follower = Arc::clone(&started.serving.follower);
     let line = follower.line();

@@ -10,6 +10,7 @@ pub mod config;
 pub mod console;
 pub mod conversations;
 pub mod dialogues;
+pub mod embedder;
 pub mod feeds;
 pub mod google;
 pub mod hand_offs;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Intent, example::Example};
+use super::{Intent, SlotSpec, example::Example};
 use crate::{
     entities::{Word, words},
     lexicon::{DO_NOT, FILLERS, FUNCTION, NOT_CHOSEN, NOT_DOING, QUESTIONED, UNWANTED, WITHOUT},
@@ -20,6 +20,8 @@ pub struct Vocabulary {
     stems: HashSet<String>,
     /// Those that some example negates: "I no longer need the order" wants to cancel it.
     negated: HashSet<String>,
+    /// The slots by the stems of what they are called, in the order of the slots.
+    names: Vec<(String, String)>,
     /// For each role of an entity: how often a word stands before it.
     roles: HashMap<(String, String), HashMap<String, usize>>,
 }
@@ -45,8 +47,15 @@ impl Vocabulary {
         }
         for slot in &intent.slots {
             vocabulary.add(&words(&slot.name.replace('_', " ")));
+            let called = names(slot).into_iter().map(|name| (name, slot.name.clone()));
+            vocabulary.names.extend(called);
         }
         vocabulary
+    }
+
+    /// The slot that is called by this stem.
+    pub fn slot_named(&self, stem: &str) -> Option<&str> {
+        self.names.iter().find(|(name, _)| name == stem).map(|(_, slot)| slot.as_str())
     }
 
     fn add(&mut self, words: &[Word]) {
@@ -73,23 +82,14 @@ impl Vocabulary {
         let mut own = own.map(|word| stem(word.plain())).peekable();
         own.peek().is_some() && own.all(|word| contains(&self.negated, &word))
     }
+}
 
-    /// Whether a text says that what the intent does is not wished: a negation is about one of the intent's words, no
-    /// example negates that word, and nothing else in the text asks for it.
-    pub fn is_negated_in(&self, text: &str, words: &[Word]) -> bool {
-        let scopes = negations(text, words);
-        let inside = |at: usize| scopes.iter().any(|scope| (scope.start..scope.end).contains(&at));
-        let own = |at: &usize| FUNCTION.at(words, *at) != Some(1) && self.knows(&words[*at]);
-        let negated: Vec<String> =
-            (0..words.len()).filter(|at| inside(*at) && own(at)).map(|at| stem(words[at].plain())).collect();
-        if negated.is_empty() || negated.iter().any(|word| contains(&self.negated, word)) {
-            return false;
-        }
-        let clause = |at: usize| (0..at).filter(|before| ends_clause(text, words, *before)).count();
-        let negated_clauses: Vec<usize> = scopes.iter().map(|scope| clause(scope.start)).collect();
-        !(0..words.len())
-            .any(|at| own(&at) && !negated_clauses.contains(&clause(at)) && !negated.contains(&stem(words[at].plain())))
-    }
+/// The stems of what a slot is called: its titles, its name and that of its entity.
+fn names(slot: &SlotSpec) -> Vec<String> {
+    let titles = slot.title.iter().flat_map(|title| title.templates()).map(ToString::to_string);
+    let own = [slot.name.replace('_', " "), slot.entity.clone().unwrap_or_default().replace('_', " ")];
+    let all: Vec<Word> = titles.chain(own).flat_map(|name| words(&name)).collect();
+    all.iter().filter(|word| word.plain().chars().count() > 2).map(|word| stem(word.plain())).collect()
 }
 
 /// Whether a stem is known, or the stem of the other aspect of a Russian verb: «отменя» is «отмен».
@@ -192,43 +192,37 @@ fn ends_clause(text: &str, words: &[Word], at: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn check(examples: &[&str], text: &str, negated: bool) {
-        let mut vocabulary = Vocabulary::default();
-        for example in examples {
-            let list = words(example);
-            for Negation { start, end, .. } in negations(example, &list) {
-                vocabulary.negated.extend(list[start..end].iter().map(|word| stem(word.plain())));
-            }
-            vocabulary.add(&list);
-        }
-        assert_eq!(vocabulary.is_negated_in(text, &words(text)), negated, "{text}");
+    /// `affirmed`: the text without its negation, if it negates a wish.
+    fn check(text: &str, affirmed: Option<&str>) {
+        let found = NegatedText::of(text, &words(text)).map(|negated| negated.affirmed);
+        assert_eq!(found.as_deref(), affirmed, "{text}");
     }
 
     #[test]
-    fn a_negated_wish_is_no_wish() {
-        let cancel =
-            ["cancel my order", "I no longer need my order, cancel it", "отмените заказ", "хочу отменить заказ"];
-        for text in [
-            "I don't want to cancel my order",
-            "please don't cancel the order",
-            "do not cancel it",
-            "не хочу отменять заказ",
-            "не отменяйте заказ, пожалуйста",
-            "пожалуйста, не надо отменять мой заказ",
-        ] {
-            check(&cancel, text, true);
-        }
+    fn negations_of_wishes_are_found() {
+        check("I don't want to cancel my order", Some("I to cancel my order"));
+        check("please don't cancel the order", Some("cancel the order"));
+        check("не хочу отменять заказ", Some("отменять заказ"));
+        check("не отменяйте заказ, пожалуйста", Some("отменяйте заказ, пожалуйста"));
+        check("удалять его не надо", Some("удалять его"));
+        check("I'm not returning the kettle", Some("returning the kettle"));
         for text in [
             "cancel my order",
-            "I don't need my order, cancel it",
             "why can't I cancel my order",
-            "мне не нужен заказ, отмените его",
             "заказ не пришёл, отмените",
             "don't you cancel orders?",
+            "my parcel did not come",
+            "у меня не проходит оплата картой",
+            "I'm not seeing a refund",
         ] {
-            check(&cancel, text, false);
+            check(text, None);
         }
-        check(&["my parcel has not come", "посылка не пришла"], "my parcel did not come", false);
-        check(&["my card does not work", "не проходит оплата"], "у меня не проходит оплата картой", false);
+    }
+
+    #[test]
+    fn what_else_is_said_is_kept() {
+        let text = "I don't need my order, cancel it";
+        let negated = NegatedText::of(text, &words(text)).unwrap();
+        assert_eq!((negated.affirmed.as_str(), negated.rest.as_str()), ("I my order, cancel it", "cancel it"));
     }
 }

@@ -1,12 +1,15 @@
 //! A bot's files as their author writes them. The doc comments here are the descriptions in `banter schema`; the domain
 //! types are in [`super`].
 
+mod intent;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::{pattern::Pattern, policy::HttpPolicy};
+pub use intent::{HandlerFile, IntentFile, ResumeFile, RoleFile, SlotFile, WhenFile};
 
 /// bot.yaml: settings of the bot as a whole.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,6 +54,24 @@ pub struct BotFile {
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$" }))]
     pub plugins: BTreeMap<String, PluginFile>,
+}
+
+/// What happens at a conversation pattern.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PatternFile {
+    /// An intent is started.
+    Jump(JumpFile),
+    /// The bot says this.
+    Text(TextFile),
+}
+
+/// An intent that is started.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JumpFile {
+    /// The intent's name.
+    pub jump: String,
 }
 
 /// A WebAssembly component, for `handler: { plugin: name }` and `plugin("name", …)` in scripts.
@@ -228,141 +249,6 @@ impl Default for HttpFile {
     }
 }
 
-/// intents/*.yaml: one intent with its examples, slots and handler.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(title = "intents/*.yaml")]
-pub struct IntentFile {
-    /// A name of lower-case letters, digits and underscores, starting with a letter.
-    #[schemars(regex(pattern = r"^[a-z][a-z0-9_]{0,63}$"))]
-    pub intent: String,
-    /// What the bot calls this intent when it asks which of two was meant.
-    pub title: Option<TextFile>,
-    /// Example utterances by language; `[A-1042](order_id)` marks an entity.
-    pub examples: BTreeMap<String, Vec<String>>,
-    /// Values that the handler needs. The bot asks for missing ones in this order.
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, SlotFile>")]
-    pub slots: serde_json::Map<String, serde_json::Value>,
-    /// How the bot answers: exactly one of `reply`, `script`, `plugin`, `handoff` and `jump`.
-    pub handler: HandlerFile,
-    /// Overrides `matching.threshold` of bot.yaml for this intent.
-    #[schemars(range(min = 0.05, max = 0.99))]
-    pub threshold: Option<f32>,
-    /// The intent's role in every form.
-    pub role: Option<RoleFile>,
-    /// Whether it is small talk (greetings, thanks): beside another wish it is not answered, and a form that it
-    /// interrupts goes on without a word.
-    #[serde(default)]
-    pub small_talk: bool,
-    /// How a form that this intent interrupts goes on afterwards.
-    #[serde(default)]
-    pub resume: ResumeFile,
-    /// The question for yes or no before the handler runs; it may contain `{slot}`.
-    pub confirm: Option<TextFile>,
-    /// The intent that answers if the user says that this one is not wanted; without it, the pattern `negated`.
-    pub negated: Option<String>,
-    /// The intent can only be started while one of these contexts is active.
-    #[serde(default)]
-    pub only_in: Vec<String>,
-}
-
-/// How an interrupted form goes on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ResumeFile {
-    /// The bot asks whether to go on.
-    Ask,
-    /// The bot asks the form's question again.
-    #[default]
-    AtOnce,
-    /// The form ends.
-    Never,
-}
-
-/// What happens at a conversation pattern.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum PatternFile {
-    /// An intent is started.
-    Jump(JumpFile),
-    /// The bot says this.
-    Text(TextFile),
-}
-
-/// An intent that is started.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct JumpFile {
-    /// The intent's name.
-    pub jump: String,
-}
-
-/// The role of an intent in every form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RoleFile {
-    /// Cancels the form.
-    Cancel,
-}
-
-/// A value that the handler needs.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SlotFile {
-    /// The entity that fills the slot; without one, the whole message does.
-    pub entity: Option<String>,
-    /// The role of the value, as examples mark it: `[London](city:from)`.
-    pub role: Option<String>,
-    /// The question.
-    pub ask: Option<TextFile>,
-    /// Said before asking again, when the answer did not contain the entity; default `ask`.
-    pub retry: Option<TextFile>,
-    /// What the bot and the users call the value: "change the city".
-    pub title: Option<TextFile>,
-    /// Said when the user asks for help at this question.
-    pub help: Option<TextFile>,
-    /// Ask only if these slots have a value (`any`) or one of these values.
-    #[serde(default)]
-    pub when: BTreeMap<String, WhenFile>,
-    /// Whether the handler needs a value; if so, the bot asks for it.
-    #[serde(default = "yes")]
-    pub required: bool,
-    /// Whether a value from earlier in the dialogue fills the slot.
-    #[serde(default)]
-    pub remember: bool,
-}
-
-/// The values of another slot with which a slot is asked for.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum WhenFile {
-    /// This value; `any` for every value.
-    One(String),
-    /// One of these values.
-    Many(Vec<String>),
-}
-
-/// How the bot answers.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HandlerFile {
-    /// A text; it can have variants and contain `{slot}`.
-    pub reply: Option<TextFile>,
-    /// A file under scripts/.
-    pub script: Option<String>,
-    /// The function in the script; default `handle`.
-    pub function: Option<String>,
-    /// The name of a plugin in bot.yaml.
-    pub plugin: Option<String>,
-    /// Hands off to a person; the text is said while they are called.
-    pub handoff: Option<TextFile>,
-    /// Answers with the handler of this intent.
-    pub jump: Option<String>,
-    /// Quick replies offered with `reply`, by language.
-    pub suggest: Option<BTreeMap<String, Vec<String>>>,
-}
-
 /// A text: one for all languages, variants for all languages, or texts by language.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -406,15 +292,14 @@ pub struct TextsFile {
 /// A key for each pattern, so that a misspelt one is found with its place.
 fn patterns(generator: &mut SchemaGenerator) -> Schema {
     let answer = generator.subschema_for::<PatternFile>();
-    let properties: serde_json::Map<String, serde_json::Value> =
-        Pattern::ALL.iter().map(|pattern| (pattern.name().to_owned(), answer.clone().to_value())).collect();
+    let properties: serde_json::Map<String, serde_json::Value> = Pattern::ALL
+        .iter()
+        .filter(|pattern| pattern.has_answer())
+        .map(|pattern| (pattern.name().to_owned(), answer.clone().to_value()))
+        .collect();
     json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 fn two() -> u32 {
     2
-}
-
-fn yes() -> bool {
-    true
 }

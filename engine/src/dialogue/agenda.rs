@@ -2,7 +2,7 @@
 
 use super::{Draft, Phrase, Unclassified, slots::values_for};
 use crate::{
-    catalogue::{Intent, ResumePolicy},
+    catalogue::{Intent, ResumePolicy, vocabulary::NegatedText},
     ids::IntentId,
     pattern::Pattern,
     state::{Form, PendingWish, Resume, Stage},
@@ -124,8 +124,9 @@ impl<'a> Draft<'a, '_> {
         let known = |wish: &&Wish| {
             let intent = self.catalogue.intent(&wish.intent)?;
             let reading = &wish.reading;
-            let wanted = !intent.vocabulary().is_negated_in(reading.text(), reading.words());
-            (wanted && self.may_start(intent)).then_some(intent)
+            let negated = NegatedText::of(reading.text(), reading.words()).is_some()
+                && !intent.vocabulary().is_about_negation(reading.text(), reading.words());
+            (!negated && self.may_start(intent)).then_some(intent)
         };
         let wishes: Vec<(&'a Intent, &Wish)> =
             meaning.wishes.iter().filter_map(|wish| Some((known(&wish)?, wish))).collect();

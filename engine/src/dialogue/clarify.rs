@@ -18,7 +18,7 @@ use crate::{
 /// After so many refusals the bot asks no more.
 const MAX_DENIALS: u32 = 2;
 
-/// How a choice is named by its place: numbers, then ordinals in English and in Russian, `*` stands for any ending.
+/// How a choice is named by its place: numbers and ordinals in English and Russian. `*` stands for any ending.
 const PLACES: [&[&str]; 4] = [
     &["1", "1st", "first", "one", "один", "перв*"],
     &["2", "2nd", "second", "two", "два", "втор*"],
@@ -69,11 +69,13 @@ impl<'a> Draft<'a, '_> {
     /// before the question fill the slots of what is chosen.
     pub(super) fn answer_clarify(&mut self, clarify: &Clarify) -> Result<bool, Unclassified> {
         let ids = [&clarify.first, &clarify.second].into_iter().chain(&clarify.others);
-        let (known, gone): (Vec<_>, Vec<_>) = ids.partition(|id| self.catalogue.intent(id).is_some());
-        for id in gone {
-            self.step.events.push(Event::StateDropped { name: id.to_string() });
+        let mut options: Vec<&'a Intent> = Vec::new();
+        for id in ids {
+            match self.catalogue.intent(id) {
+                Some(intent) => options.push(intent),
+                None => self.step.events.push(Event::StateDropped { name: id.to_string() }),
+            }
         }
-        let options: Vec<&'a Intent> = known.iter().filter_map(|id| self.catalogue.intent(id)).collect();
         if let Some(intent) = self.chosen(&options) {
             self.choose(intent, clarify);
             return Ok(true);
@@ -82,7 +84,7 @@ impl<'a> Draft<'a, '_> {
         let says_no = matches!(Consent::of(reading.text(), reading.words(), |_| false), Some((Consent::No, 0 | 1)));
         let answer = fold(reading.text());
         let none = self.none_of_these().into_iter().flat_map(|text| text.in_language(&self.step.language));
-        if self.said.cue == Some(Cue::None) || says_no || none.into_iter().any(|text| fold(&text) == answer) {
+        if self.said.cue == Some(Cue::NoneOfThese) || says_no || none.into_iter().any(|text| fold(&text) == answer) {
             self.deny(options);
             return Ok(true);
         }

@@ -1,6 +1,6 @@
 //! The summary of a form: a question for yes or no before the handler runs.
 
-use super::{Action, Draft, Phrase, Unclassified};
+use super::{Action, CERTAIN, Draft, LIKELY, MAX_ASIDE, Phrase, Unclassified};
 use crate::{
     catalogue::Intent,
     decide::Decision,
@@ -14,12 +14,6 @@ use crate::{
 
 /// Beside a yes or a no, more words than this may be another request.
 const MAX_BESIDE: usize = 1;
-/// Words beside a new value, at most.
-const MAX_ASIDE: usize = 6;
-/// A question is another request with at least this probability.
-const QUESTION: f32 = 0.7;
-/// With at least this probability, it is.
-const ANOTHER_WISH: f32 = 0.95;
 
 impl<'a> Draft<'a, '_> {
     /// Asks for a yes or a no to an intent's summary.
@@ -51,9 +45,10 @@ impl<'a> Draft<'a, '_> {
         let rest = self.remainder(intent);
         let values = self.changed_values(intent, &rest.values);
         let consent = self.consent(intent)?;
-        let certain = if self.is_question() { QUESTION } else { ANOTHER_WISH };
+        let certain = if self.is_question() { LIKELY } else { CERTAIN };
         if !values.is_empty()
-            && (rest.is_empty() || (rest.others <= MAX_ASIDE && self.other_request(intent, certain)?.is_none()))
+            && (rest.says_nothing_else()
+                || (rest.others <= MAX_ASIDE && self.other_request(intent, certain)?.is_none()))
         {
             for (slot, value) in values {
                 self.rule(format!("the message changes `{slot}`"));
@@ -62,7 +57,7 @@ impl<'a> Draft<'a, '_> {
             self.ask_or_run(intent);
             return Ok(());
         }
-        if let Some(slot) = self.slot_to_change(intent, &rest).filter(|_| rest.is_empty()) {
+        if let Some(slot) = self.slot_to_change(intent, &rest).filter(|_| rest.says_nothing_else()) {
             self.change(intent, slot);
             return Ok(());
         }
@@ -94,7 +89,7 @@ impl<'a> Draft<'a, '_> {
                 self.step.state.form = None;
                 self.step.actions.push(Action::Run(intent));
             }
-            (Some(Consent::No), _) | (_, Some(Cue::None)) if stage == Stage::Change => self.cancel(intent),
+            (Some(Consent::No), _) | (_, Some(Cue::NoneOfThese)) if stage == Stage::Change => self.cancel(intent),
             (Some(Consent::No), _) if intent.slots.iter().all(|slot| slot.ask.is_none()) => self.cancel(intent),
             (Some(Consent::No), _) => self.ask_what_to_change(intent),
             _ => return self.go_on_with_other(intent, confirm),
@@ -166,7 +161,7 @@ impl<'a> Draft<'a, '_> {
         match Consent::of(reading.text(), words, is_known) {
             // Beside a yes or a no stands an explanation, or another request.
             Some((consent, others)) if others > MAX_BESIDE => {
-                let other = self.other_request(intent, ANOTHER_WISH)?;
+                let other = self.other_request(intent, CERTAIN)?;
                 Ok(Some(consent).filter(|_| other.is_none()))
             }
             found => Ok(found.map(|(consent, _)| consent)),

@@ -1,7 +1,7 @@
 //! Corrections: "no, to Berlin", «не в Москву, а в Казань», "change the date", before and after the answer. And elliptic
 //! follow-ups, which ask the last intent again with another value: "and to London?".
 
-use super::{Draft, Unclassified, remainder::Remainder, slots::values_for};
+use super::{CERTAIN, Draft, MAX_ASIDE, Unclassified, remainder::Remainder, slots::values_for};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
@@ -9,12 +9,8 @@ use crate::{
     turn::TurnKind,
 };
 
-/// Words beside a value that a correction or a follow-up may have, at most.
-const MAX_ASIDE: usize = 6;
-/// The same, if no word says that it is one.
+/// Words beside a value, if no word says that it corrects or follows up, at most.
 const MAX_ASIDE_ALONE: usize = 1;
-/// With at least this probability, a correction is another wish after all.
-const ANOTHER_WISH: f32 = 0.95;
 
 impl<'a> Draft<'a, '_> {
     /// Corrects a slot that was filled before the question for `asked`. Returns false if the utterance corrects none.
@@ -28,7 +24,8 @@ impl<'a> Draft<'a, '_> {
             return Ok(false);
         }
         if !changed.is_empty() {
-            if !rest.is_empty() && (rest.others > MAX_ASIDE || self.other_request(intent, ANOTHER_WISH)?.is_some()) {
+            if !rest.says_nothing_else() && (rest.others > MAX_ASIDE || self.other_request(intent, CERTAIN)?.is_some())
+            {
                 return Ok(false);
             }
             self.step.kind = TurnKind::Form;
@@ -40,7 +37,7 @@ impl<'a> Draft<'a, '_> {
             return Ok(true);
         }
         match self.slot_to_change(intent, &rest).filter(|slot| slot.name != asked.name) {
-            Some(slot) if rest.is_empty() && rest.values.is_empty() => {
+            Some(slot) if rest.says_nothing_else() && rest.values.is_empty() => {
                 self.change(intent, slot);
                 Ok(true)
             }
@@ -56,7 +53,8 @@ impl<'a> Draft<'a, '_> {
         let rest = self.remainder(intent);
         let values = self.changed_values(intent, &rest.values);
         if values.is_empty() {
-            let slot = self.slot_to_change(intent, &rest).filter(|_| rest.is_empty() && rest.values.is_empty());
+            let slot =
+                self.slot_to_change(intent, &rest).filter(|_| rest.says_nothing_else() && rest.values.is_empty());
             return Ok(slot.is_some_and(|slot| {
                 self.change(intent, slot);
                 true
@@ -80,7 +78,7 @@ impl<'a> Draft<'a, '_> {
     /// With words of the intent, or if it is an example, an intent of its own may fit better. With other words, it must
     /// say that something was wrong, or that the same is asked again.
     fn is_about_last(&mut self, intent: &'a Intent, rest: &Remainder) -> Result<bool, Unclassified> {
-        if rest.is_empty() && (rest.corrects || (rest.own == 0 && !self.is_example())) {
+        if rest.says_nothing_else() && (rest.corrects || (rest.own == 0 && !self.is_example())) {
             return Ok(true);
         }
         let marked = self.marks_change(rest) || rest.follows;
@@ -88,7 +86,7 @@ impl<'a> Draft<'a, '_> {
             return Ok(false);
         }
         if self.marks_change(rest) {
-            return Ok(self.other_request(intent, ANOTHER_WISH)?.is_none());
+            return Ok(self.other_request(intent, CERTAIN)?.is_none());
         }
         Ok(!matches!(self.decision()?, Decision::Matched(_)))
     }
@@ -111,7 +109,6 @@ impl<'a> Draft<'a, '_> {
 
     /// Whether the utterance is an example of an intent, word for word.
     fn is_example(&self) -> bool {
-        let said = fold(self.said.reading.text());
-        self.catalogue.intents.iter().flat_map(|intent| &intent.examples).any(|example| fold(&example.text) == said)
+        self.catalogue.words().examples.contains(&fold(self.said.reading.text()))
     }
 }

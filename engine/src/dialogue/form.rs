@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Draft, Unclassified};
+use super::{CERTAIN, Draft, LIKELY, Unclassified};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
@@ -12,12 +12,6 @@ use crate::{
     turn::{AnsweredBy, Event, TurnKind},
     understanding::Cue,
 };
-
-/// A slot without an entity accepts any utterance, except one that matches another intent with at least this probability.
-const CERTAIN: f32 = 0.95;
-/// A value inside a longer utterance answers the question, unless the utterance matches another intent with at least
-/// this probability.
-const ANOTHER: f32 = 0.7;
 
 impl<'a> Draft<'a, '_> {
     /// Handles an utterance during a form, by what the form waits for.
@@ -33,7 +27,7 @@ impl<'a> Draft<'a, '_> {
     /// Handles an answer to a question, a repair, or another request.
     pub(super) fn go_on_with_slot(&mut self, form: Form, intent: &'a Intent) -> Result<(), Unclassified> {
         let Some(slot) = intent.slots.iter().find(|slot| slot.name == form.slot) else { return self.drop_form(form) };
-        let cue = self.said.cue.filter(|cue| *cue != Cue::None && !self.is_value(slot));
+        let cue = self.said.cue.filter(|cue| *cue != Cue::NoneOfThese && !self.is_value(slot));
         self.step.state.form = Some(form);
         if let Some(cue) = cue {
             self.repair(cue, intent, slot);
@@ -47,7 +41,7 @@ impl<'a> Draft<'a, '_> {
             return Ok(());
         }
         if let Some(answer) = self.answer(intent, slot)
-            && (self.is_about(intent) || self.other_request(intent, ANOTHER)?.is_none())
+            && (self.is_about(intent) || self.other_request(intent, LIKELY)?.is_none())
         {
             self.step.kind = TurnKind::Form;
             self.rule(format!("the message answers the question for `{}`", slot.name));
@@ -107,7 +101,7 @@ impl<'a> Draft<'a, '_> {
 
     /// Whether the utterance says nothing beside values and the words of an intent.
     fn is_about(&self, intent: &Intent) -> bool {
-        self.remainder(intent).is_empty()
+        self.remainder(intent).says_nothing_else()
     }
 
     /// The other intent that the utterance matches with at least this probability.
@@ -128,7 +122,7 @@ impl<'a> Draft<'a, '_> {
         if slot.entity.is_none() && !certain {
             return self.take_whole(intent, slot);
         }
-        let confident = self.best_probability().is_some_and(|best| best >= ANOTHER);
+        let confident = self.best_probability().is_some_and(|best| best >= LIKELY);
         if other.id == intent.id || !confident {
             return self.ask_again(intent, slot);
         }

@@ -3,8 +3,8 @@
 
 use super::Draft;
 use crate::{
-    catalogue::{Intent, SlotSpec},
-    entities::{Entity, words},
+    catalogue::Intent,
+    entities::Entity,
     lexicon::{CHANGE, CORRECTION, FILLERS, FOLLOW_UP, FUNCTION, NOT},
     text::stem,
     understanding::Reading,
@@ -42,24 +42,22 @@ impl Remainder {
         let (refused, values): (Vec<Entity>, Vec<Entity>) =
             found.into_iter().partition(|entity| is_refused(reading, entity.start));
         let mut rest = Self { values, refused, ..Self::default() };
-        let names: Vec<(&SlotSpec, Vec<String>)> = intent.slots.iter().map(|slot| (slot, names(slot))).collect();
         let mut at = 0;
         while at < list.len() {
-            at += rest.take(reading, intent, &names, at);
+            at += rest.take(reading, intent, at);
         }
         rest
     }
 
     /// Takes the words at a place; returns how many.
-    fn take(&mut self, reading: &Reading, intent: &Intent, names: &[(&SlotSpec, Vec<String>)], at: usize) -> usize {
+    fn take(&mut self, reading: &Reading, intent: &Intent, at: usize) -> usize {
         let list = reading.words();
         if reading.is_within(at, &self.values) || reading.is_within(at, &self.refused) {
             return 1;
         }
         let phrases = [(&CORRECTION, 0), (&FOLLOW_UP, 1), (&CHANGE, 2), (&FUNCTION, 3), (&FILLERS, 3)];
         let longest = phrases.iter().filter_map(|(phrases, kind)| Some((phrases.at(list, at)?, *kind)));
-        let stemmed = stem(list[at].plain());
-        let named = names.iter().find(|(_, names)| names.contains(&stemmed)).map(|(slot, _)| slot.name.clone());
+        let named = intent.vocabulary().slot_named(&stem(list[at].plain())).map(str::to_owned);
         // Of equally long phrases, each counts.
         let length = longest.clone().map(|(length, _)| length).max();
         match (length, named) {
@@ -84,25 +82,10 @@ impl Remainder {
         }
     }
 
-    /// Whether nothing is left that could be another wish.
-    pub fn is_empty(&self) -> bool {
+    /// Whether no word is left that is neither the intent's nor without a wish.
+    pub fn says_nothing_else(&self) -> bool {
         self.others == 0
     }
-}
-
-/// The stems of what a slot is called.
-fn names(slot: &SlotSpec) -> Vec<String> {
-    let titles = slot.title.iter().flat_map(|title| title.templates()).map(ToString::to_string);
-    let own = [slot.name.replace('_', " "), slot.entity.clone().unwrap_or_default().replace('_', " ")];
-    let content = titles.chain(own).flat_map(|name| {
-        let list = words(&name);
-        let kept: Vec<String> = (0..list.len())
-            .filter(|at| list[*at].plain().chars().count() > 2)
-            .map(|at| stem(list[at].plain()))
-            .collect();
-        kept
-    });
-    content.collect()
 }
 
 /// Whether the value that begins at a byte is said not to be meant.

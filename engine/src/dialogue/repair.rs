@@ -20,7 +20,7 @@ impl<'a> Draft<'a, '_> {
             Cue::Restart => self.restart_form(intent),
             Cue::Back => self.go_back(intent),
             Cue::Skip => self.skip(intent, slot),
-            Cue::Repeat | Cue::None => {
+            Cue::Repeat | Cue::NoneOfThese => {
                 self.rule("the question is repeated".to_owned());
                 self.step.handler = Some(AnsweredBy::Form);
                 self.say_question_again(intent);
@@ -137,7 +137,7 @@ impl<'a> Draft<'a, '_> {
                 self.rule("there is nothing to go back to".to_owned());
                 self.say_pattern(Pattern::CannotGoBack, Vec::new());
             }
-            Cue::Cancel | Cue::Skip | Cue::Help | Cue::None => {
+            Cue::Cancel | Cue::Skip | Cue::Help | Cue::NoneOfThese => {
                 self.step.kind = kind;
                 return false;
             }

@@ -9,7 +9,7 @@ use crate::{
     ids::IntentId,
     pattern::Pattern,
     template::Text,
-    turn::{AnsweredBy, Event, Output},
+    turn::{AnsweredBy, Event, Output, micros_since},
 };
 
 /// Limit on what is done in one turn, whatever handlers return.
@@ -68,7 +68,7 @@ impl<'a> Work<'a> {
         let state = std::mem::take(&mut self.turn.state);
         let applied = apply(state, &self.said, self.catalogue(), (intent, &by), effects);
         self.take(applied);
-        self.turn.timings.handle_us += micros(start);
+        self.turn.timings.handle_us += micros_since(start);
     }
 
     fn jump(&mut self, target: &str, jumps: usize) {
@@ -151,8 +151,4 @@ impl<'a> Work<'a> {
     pub(super) fn trace(&mut self, step: String) {
         self.turn.explain.trace.push(step);
     }
-}
-
-fn micros(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -21,7 +21,7 @@ pub enum Cue {
     /// Explain what is asked.
     Help,
     /// None of what is offered.
-    None,
+    NoneOfThese,
 }
 
 const CUES: [(Cue, Phrases); 7] = [
@@ -31,7 +31,7 @@ const CUES: [(Cue, Phrases); 7] = [
     (Cue::Skip, SKIP),
     (Cue::Repeat, REPEAT),
     (Cue::Help, HELP),
-    (Cue::None, NONE),
+    (Cue::NoneOfThese, NONE),
 ];
 
 impl Cue {

@@ -14,6 +14,7 @@ use crate::{
     ids::IntentId,
     lexicon::REQUEST,
     snapshot::Snapshot,
+    turn::{Timings, micros_since},
 };
 
 /// A part of a message is a wish of its own with at least this probability.
@@ -54,20 +55,12 @@ pub struct Reread {
     pub how: TypedAs,
 }
 
-/// How long the parts took, in microseconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MeaningTimes {
-    /// From text to vector.
-    pub embed_us: u64,
-    /// From vector to probabilities.
-    pub decide_us: u64,
-}
-
 /// The model, and the bot that it classifies for.
 pub struct Classifying<'a> {
     pub snapshot: &'a Snapshot,
     pub embedder: &'a dyn Embedder,
-    pub times: MeaningTimes,
+    /// What it took so far.
+    pub times: Timings,
 }
 
 impl Classifying<'_> {
@@ -133,21 +126,20 @@ impl Classifying<'_> {
     fn classify(&mut self, texts: &[String]) -> Result<Vec<Classification>, EmbeddingError> {
         let start = Instant::now();
         let vectors = self.embedder.embed(texts)?;
-        self.times.embed_us += micros(start);
+        self.times.embed_us += micros_since(start);
         let start = Instant::now();
         let one = |(text, vector): (&String, &Vector)| self.snapshot.classifier.classify(text, vector);
         let found = texts.iter().zip(&vectors).map(one).collect();
-        self.times.decide_us += micros(start);
+        self.times.decide_us += micros_since(start);
         Ok(found)
     }
 
     /// The wishes of the pair of parts that are the most certain. `found` are the parts' classifications.
     fn wishes(&self, whole: &Classification, pairs: &[Pair], found: &[Classification]) -> (Vec<Wish>, Option<String>) {
-        let best = |part: &Classification| part.candidates.first().map_or(0.0, |best| best.probability);
         let own = |part: &Classification| match decide(part, self.catalogue()).0 {
             Decision::Matched(id) => {
                 let intent = self.catalogue().intent(&id)?;
-                (best(part) >= OWN_WISH && !intent.small_talk && !intent.cancels).then_some(id)
+                (part.best() >= OWN_WISH && !intent.small_talk && !intent.cancels).then_some(id)
             }
             _ => None,
         };
@@ -156,14 +148,14 @@ impl Classifying<'_> {
         let two = parts.clone().filter_map(|(Pair { first, second, .. }, of)| {
             let (one, other) = (own(&of[0])?, own(&of[1])?);
             let known = |id: &IntentId| whole.candidates.iter().any(|candidate| &candidate.intent == id);
-            let least = best(&of[0]).min(best(&of[1]));
+            let least = of[0].best().min(of[1].best());
             let clear = least >= CLEAR || (known(&one) && known(&other));
             (one != other && clear).then_some((least, [(first, one), (second, other)]))
         });
         if let Some((_, both)) = two.max_by(|one, other| one.0.total_cmp(&other.0)) {
             return (both.into_iter().map(|(text, intent)| wish(text, intent)).collect(), None);
         }
-        if best(whole) >= WHOLE {
+        if whole.best() >= WHOLE {
             return (Vec::new(), None);
         }
         for (Pair { first, second, .. }, of) in parts.filter(|(pair, _)| pair.joined) {
@@ -193,14 +185,13 @@ impl Classifying<'_> {
             return Ok(None);
         }
         let texts: Vec<String> = others.iter().map(|(_, text)| text.clone()).collect();
-        let best = |of: &Classification| of.candidates.first().map_or(0.0, |best| best.probability);
         let classified = self.classify(&texts)?;
         let senses = others.into_iter().zip(classified).filter_map(|((how, text), of)| {
             let reading = Reading::of(self.catalogue(), &text);
-            let matched = matches!(decide(&of, self.catalogue()).0, Decision::Matched(_)) && best(&of) > best(plain);
+            let matched = matches!(decide(&of, self.catalogue()).0, Decision::Matched(_)) && of.best() > plain.best();
             let matched =
-                matched && best(&of) >= SENSE && self.catalogue().words().know_any(reading.words()) == Some(true);
-            let sense = if Cue::of(reading.words()).is_some() { 1.0 } else { best(&of) };
+                matched && of.best() >= SENSE && self.catalogue().words().know_any(reading.words()) == Some(true);
+            let sense = if Cue::of(reading.words()).is_some() { 1.0 } else { of.best() };
             (matched || sense >= 1.0).then_some((sense, Reread { reading, how }))
         });
         let found = senses.max_by(|one, other| one.0.total_cmp(&other.0));
@@ -211,8 +202,4 @@ impl Classifying<'_> {
 /// Whether a text asks for something in so many words.
 fn is_request(text: &str) -> bool {
     text.ends_with('?') || REQUEST.at(&crate::entities::words(text), 0).is_some()
-}
-
-fn micros(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

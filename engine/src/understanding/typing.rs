@@ -158,14 +158,12 @@ fn shrink(text: &str, to: usize) -> String {
 
 /// Cuts long words that the bot does not know into words that it does; `None` if there are none.
 fn spaced(text: &str, known: &HashSet<String>) -> Option<String> {
-    let mut changed = false;
     let cut = each_word(text, |word| {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
         let long = (MIN_JOINED..=MAX_JOINED).contains(&bare.chars().count()) && !known.contains(bare);
         long.then(|| cut(bare, known)).flatten().unwrap_or_else(|| word.to_owned())
     });
-    changed |= cut != text;
-    changed.then_some(cut)
+    (cut != text).then_some(cut)
 }
 
 /// The cut of a word into the fewest known words.

@@ -8,7 +8,6 @@ use banter_engine::{
     turn::{Message, Turn},
 };
 use banter_stores::{DialogueId, LastTurn, Millis, StoreError, UserId};
-use tokio::task::block_in_place;
 
 use super::{ConversationError, admission::Admission};
 use crate::catalogs::{serving::Serving, timestamp};
@@ -47,15 +46,9 @@ impl Answerer for EngineAnswerer<'_> {
         }
         let message = Message { text: self.text, user: user.0, dialogue: dialogue.0, seed: seed(dialogue, last.seq) };
         let request = Request::new(&serving.snapshot, message, &last.state, timestamp(now));
-        let reply = || self.engine.reply(&serving.snapshot, request);
         let permit = self.admission.compute().await?;
-        let replied = if self.engine.knows(self.text) {
-            // This takes microseconds. A handler that waits for the outside world calls `block_in_place` itself.
-            reply()
-        } else {
-            // The model takes milliseconds, in which another thread runs the other tasks of this one.
-            block_in_place(reply)
-        };
+        // The embedder and the host call `block_in_place` themselves when they wait.
+        let replied = self.engine.reply(&serving.snapshot, request);
         drop(permit);
         replied.map_err(|error| self.failure(error))
     }

@@ -1,0 +1,114 @@
+//! The words of a text, as values and phrases are compared with them.
+
+use crate::text::normalize;
+
+/// Number of words at the start of a text in which values are searched.
+const MAX_WORDS: usize = 400;
+
+/// A lower-case word, with data that quickly rules out words that are too different.
+#[derive(Debug)]
+pub struct Folded {
+    text: String,
+    /// Number of letters.
+    length: usize,
+    /// One bit per letter that occurs, by its code modulo 64.
+    letters: u64,
+}
+
+impl Folded {
+    pub(super) fn new(text: String) -> Self {
+        let letters = text.chars().fold(0, |letters, letter| letters | 1 << (letter as u32 % 64));
+        Self { length: text.chars().count(), letters, text }
+    }
+
+    /// The optimal string alignment distance to a word, or `None` if it is too large. If `fuzzy`, one edit is allowed
+    /// from four letters on, two from eight.
+    pub(super) fn distance(&self, word: &Self, fuzzy: bool) -> Option<usize> {
+        if self.text == word.text {
+            return Some(0);
+        }
+        let allowed = match self.length {
+            _ if !fuzzy => 0,
+            0..4 => 0,
+            4..8 => 1,
+            _ => 2,
+        };
+        // One edit changes the length by at most one, and the set of letters by at most two.
+        if allowed == 0
+            || word.length.abs_diff(self.length) > allowed
+            || (word.letters ^ self.letters).count_ones() as usize > 2 * allowed
+        {
+            return None;
+        }
+        Some(strsim::osa_distance(&self.text, &word.text)).filter(|distance| *distance <= allowed)
+    }
+}
+
+/// The words of a phrase, split like those of a message; empty if it has no letters or digits.
+pub fn phrase_words(phrase: &str) -> Vec<String> {
+    words(&normalize(phrase)).into_iter().map(|word| word.folded.text).collect()
+}
+
+/// A word of a text.
+#[derive(Debug)]
+pub struct Word {
+    pub(super) folded: Folded,
+    /// In lower case, with `е` for `ё` and the straight apostrophe, if that differs from `folded`.
+    plain: Option<String>,
+    /// Start, in bytes of the text.
+    pub start: usize,
+    /// End, in bytes of the text.
+    pub end: usize,
+}
+
+impl Word {
+    fn new(text: &str, start: usize, end: usize) -> Self {
+        let folded = Folded::new(text[start..end].to_lowercase());
+        let differs = folded.text.contains(['ё', '’']);
+        let plain = differs.then(|| folded.text.replace('ё', "е").replace('’', "'"));
+        Self { folded, plain, start, end }
+    }
+
+    /// The word in lower case, with `е` for `ё` and the straight apostrophe.
+    pub fn plain(&self) -> &str {
+        self.plain.as_deref().unwrap_or(&self.folded.text)
+    }
+}
+
+/// The words of a normalised text; at most the first 400.
+pub fn words(text: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut start = None;
+    for (at, character) in text.char_indices().chain([(text.len(), ' ')]) {
+        let inside = character.is_alphanumeric() || matches!(character, '-' | '\'' | '’');
+        match (start, inside) {
+            (None, true) => start = Some(at),
+            (Some(begin), false) => {
+                words.push(Word::new(text, begin, at));
+                start = None;
+            }
+            _ => {}
+        }
+        if words.len() == MAX_WORDS {
+            break;
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_tells_quickly_tells_the_truth(wanted in "[абвabcё]{1,10}", word in "[абвabcё]{1,10}") {
+            let length = wanted.chars().count();
+            let allowed = if length < 4 { 0 } else if length < 8 { 1 } else { 2 };
+            let slow = Some(strsim::osa_distance(&wanted, &word)).filter(|distance| *distance <= allowed);
+            prop_assert_eq!(Folded::new(wanted).distance(&Folded::new(word), true), slow);
+        }
+    }
+}

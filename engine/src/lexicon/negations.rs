@@ -1,0 +1,127 @@
+//! What says that something is not wished.
+
+use super::Phrases;
+
+/// "I do not want …": what follows is not wished.
+pub const UNWANTED: Phrases = Phrases(&[
+    "never told you to",
+    "never told",
+    "didn't tell you to",
+    "didn't tell",
+    "never said to",
+    "couldn't care less about",
+    "don't care about",
+    "dont care about",
+    "don't care for",
+    "no interest in",
+    "don't bother with",
+    "don't bother",
+    "no point in",
+    "not in the mood for",
+    "ни к чему",
+    "не интересует",
+    "не интересуют",
+    "не интересует меня",
+    "не просил вас",
+    "не трогайте",
+    "не трогай",
+    "обойдусь без",
+    "обойдемся без",
+    "не намерен",
+    "не намерена",
+    "раздумал",
+    "раздумала",
+    "не нуждаюсь в",
+    "не горю желанием",
+    "don't want",
+    "dont want",
+    "do not want",
+    "didn't want",
+    "did not want",
+    "don't wanna",
+    "dont wanna",
+    "don't need",
+    "dont need",
+    "do not need",
+    "don't wish",
+    "do not wish",
+    "don't plan",
+    "do not plan",
+    "wouldn't like",
+    "would not like",
+    "don't intend",
+    "do not intend",
+    "not going to",
+    "no need to",
+    "no need for",
+    "no reason to",
+    "never wanted",
+    "never asked",
+    "didn't ask",
+    "did not ask",
+    "didnt ask",
+    "not asking",
+    "i'm not asking",
+    "am not asking",
+    "i won't",
+    "i wont",
+    "i will not",
+    "don't feel like",
+    "rather not",
+    "prefer not",
+    "not interested in",
+    "no intention of",
+    "not trying to",
+    "not looking to",
+    "not planning to",
+    "not want",
+    "не хочу",
+    "не хотел",
+    "не хотела",
+    "не хотим",
+    "не хотелось бы",
+    "не надо",
+    "не нужно",
+    "не нужен",
+    "не нужна",
+    "не нужны",
+    "не стоит",
+    "не собираюсь",
+    "не собирался",
+    "не собиралась",
+    "не планирую",
+    "не буду",
+    "не желаю",
+    "не прошу",
+    "не просил",
+    "не просила",
+    "незачем",
+    "не требуется",
+    "ненадо",
+    "нехочу",
+    "ненужно",
+    "нет желания",
+    "только не",
+    "ни в коем случае не",
+    "не вздумай",
+    "не вздумайте",
+    "не смей",
+    "не смейте",
+]);
+
+/// At the beginning of a text: what follows is not wished.
+pub const WITHOUT: Phrases = Phrases(&["without", "no", "except", "без", "кроме", "только не"]);
+
+/// "Don't …", as a command.
+pub const DO_NOT: Phrases = Phrases(&["don't", "dont", "do not", "never", "please don't", "please do not", "not to"]);
+
+/// After "don't" at the beginning: a question, no command.
+pub const QUESTIONED: Phrases =
+    Phrases(&["you", "we", "they", "i", "know", "understand", "think", "mind", "worry", "forget"]);
+
+/// Before a verb in "-ing": the user does not do it.
+pub const NOT_DOING: Phrases = Phrases(&["i'm not", "im not", "i am not", "we're not", "we are not"]);
+
+/// What happens to somebody, rather than what somebody does.
+pub const NOT_CHOSEN: Phrases =
+    Phrases(&["seeing", "being", "getting", "having", "receiving", "hearing", "feeling", "finding", "understanding"]);
