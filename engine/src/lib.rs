@@ -33,6 +33,7 @@ pub mod template;
 pub mod text;
 pub mod turn;
 pub mod understanding;
+pub mod values;
 
 pub use engine::{Engine, EngineError, Request};
 pub use snapshot::Snapshot;

@@ -1,0 +1,74 @@
+//! Values beside those of Duckling's corpora, which the crate `duckling` carries in its sources (BSD-3-Clause).
+
+mod expected;
+mod haskell;
+
+use std::{collections::BTreeMap, path::Path};
+
+use banter_engine::values::{Kind, Language, Setting, find};
+
+/// The share of all utterances that are read as the corpora have it.
+const LEAST: f64 = 0.9;
+
+const CORPORA: &[(Kind, &str, &[&str])] = &[
+    (Kind::Number, "Numeral", &["allExamples"]),
+    (Kind::Ordinal, "Ordinal", &["allExamples"]),
+    (Kind::Time, "Time", &["allExamples", "defaultCorpus"]),
+    (Kind::Duration, "Duration", &["allExamples"]),
+    (Kind::Money, "AmountOfMoney", &["allExamples"]),
+    (Kind::Quantity, "Quantity", &["allExamples"]),
+    (Kind::Quantity, "Volume", &["allExamples"]),
+    (Kind::Quantity, "Distance", &["allExamples"]),
+    (Kind::Temperature, "Temperature", &["allExamples"]),
+    (Kind::Phone, "PhoneNumber", &["allExamples"]),
+    (Kind::Email, "Email", &["allExamples"]),
+    (Kind::Url, "Url", &["allExamples"]),
+];
+
+/// An utterance whose value is not the corpus's, under its corpus.
+type Misses = BTreeMap<String, Vec<String>>;
+
+fn run(folder: &Path) -> (Misses, usize) {
+    let mut misses = Misses::new();
+    let mut count = 0;
+    for (kind, name, lists) in CORPORA {
+        for (language, code) in [(Language::English, "EN"), (Language::Russian, "RU")] {
+            let setting = Setting { language, ..Setting::example() };
+            let file = folder.join(format!("{name}/{code}/Corpus.hs"));
+            let general = folder.join(format!("{name}/Corpus.hs"));
+            let mut examples = if file.exists() { haskell::examples(&file, lists) } else { Vec::new() };
+            if language == Language::English && *kind != Kind::Time && general.exists() {
+                examples.extend(haskell::examples(&general, lists));
+            }
+            for example in examples {
+                for utterance in example.utterances {
+                    count += 1;
+                    let found = find(&utterance, *kind, &setting);
+                    let right = matches!(found.as_slice(), [one] if expected::is(&one.value, &example.value));
+                    if !right {
+                        let values: Vec<_> = found.into_iter().map(|found| found.value).collect();
+                        let miss = format!("{utterance} | {} | {values:?}", example.value);
+                        misses.entry(format!("{name} {code}")).or_default().push(miss);
+                    }
+                }
+            }
+        }
+    }
+    (misses, count)
+}
+
+#[test]
+fn values_are_those_of_duckling() {
+    let (misses, count) = run(&haskell::folder());
+    for (corpus, misses) in &misses {
+        println!("== {corpus}: {}", misses.len());
+        for miss in misses {
+            println!("{miss}");
+        }
+    }
+    let missed: usize = misses.values().map(Vec::len).sum();
+    #[expect(clippy::cast_precision_loss, reason = "small")]
+    let share = 1.0 - missed as f64 / count as f64;
+    println!("{missed} of {count} missed, {share:.3}");
+    assert!(share >= LEAST, "{share:.3} of {count}");
+}
