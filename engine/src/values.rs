@@ -12,6 +12,7 @@ mod holidays;
 mod lexicon;
 mod measure;
 mod moment;
+mod normal;
 mod number;
 mod reader;
 mod relative;
@@ -28,6 +29,7 @@ pub use moment::Fault;
 pub use span::{Grain, Span};
 pub use time::Time;
 
+use moment::Moment;
 use reader::Reader;
 
 /// How numbers and dates are written.
@@ -61,8 +63,8 @@ pub struct Setting {
     pub language: Language,
     /// Which of two times is meant.
     pub prefer: Prefer,
-    /// Of phone numbers without a country code.
-    pub country: Country,
+    /// Of phone numbers without a country code; without it, they are not found.
+    pub country: Option<Country>,
 }
 
 /// A kind of value.
@@ -74,6 +76,14 @@ pub enum Kind {
     Ordinal,
     /// A time, of any grain and also with two ends.
     Time,
+    /// A day.
+    Date,
+    /// A time of day.
+    Clock,
+    /// A time of a day, or a day if no time of day was said.
+    DateTime,
+    /// A stretch with two ends, one of which may be open, or a week, month or year.
+    Interval,
     /// How long.
     Duration,
     /// A sum of money.
@@ -142,51 +152,138 @@ pub fn find(text: &str, kind: Kind, setting: &Setting) -> Vec<Found> {
     }
 }
 
+/// A value, and the tokens from its first to the one after it; reading goes on at the last.
+struct Read {
+    value: Value,
+    at: usize,
+    end: usize,
+    next: usize,
+}
+
 fn read_all(reader: &Reader<'_>, kind: Kind) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < reader.tokens.len() {
-        match read(reader, at, kind).filter(|(_, next)| *next > at) {
-            Some((value, next)) => {
-                let (start, end) = (reader.tokens[at].start, reader.tokens[next - 1].end);
-                found.push(Found { value, start, end });
-                at = next;
-            }
-            None => at += 1,
-        }
+        let Some(read) = read(reader, at, kind).filter(|read| read.next > at) else {
+            at += 1;
+            continue;
+        };
+        let (start, end) = (reader.tokens[read.at].start, reader.tokens[read.end - 1].end);
+        found.push(Found { value: read.value, start, end });
+        at = read.next;
     }
     found
 }
 
-fn read(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<(Value, usize)> {
+fn read(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
     let counts = |is_weak: bool, next: usize| !is_weak || reader.is_whole(at, next);
-    match kind {
+    let (value, next) = match kind {
+        Kind::Date | Kind::Clock | Kind::DateTime => return instant(reader, at, kind),
         Kind::Number => {
             let (number, next) = reader.number(at)?;
             let sure = counts(number.is_weak, next) && !reader.is_inside_code(at, next);
-            sure.then_some((Value::Number(number.value), next))
+            (Value::Number(number.value), sure.then_some(next)?)
         }
-        Kind::Ordinal => reader.ordinal(at).map(|(ordinal, next)| (Value::Ordinal(ordinal), next)),
-        Kind::Time => {
+        Kind::Ordinal => {
+            let (ordinal, next) = reader.ordinal(at)?;
+            (Value::Ordinal(ordinal), next)
+        }
+        Kind::Time | Kind::Interval => {
             let ((placed, is_weak), next) = reader.time(at)?;
             let value = placed.map_or_else(Value::NoTime, Value::Time);
-            counts(is_weak, next).then_some((value, next))
+            let fits = kind == Kind::Time || is_interval(&value);
+            (value, (fits && counts(is_weak, next)).then_some(next)?)
         }
         Kind::Duration => {
             let ((duration, is_weak), next) = reader.duration(at)?;
-            counts(is_weak, next).then_some((Value::Duration(duration), next))
+            (Value::Duration(duration), counts(is_weak, next).then_some(next)?)
         }
-        Kind::Money => reader.money(at).map(|((amount, code), next)| (Value::Money(amount, code), next)),
+        Kind::Money => {
+            let ((amount, code), next) = reader.money(at)?;
+            (Value::Money(amount, code), next)
+        }
         Kind::Quantity => {
             let (((amount, unit, product), is_weak), next) = reader.quantity(at)?;
-            counts(is_weak, next).then_some((Value::Quantity(amount, unit, product), next))
+            (Value::Quantity(amount, unit, product), counts(is_weak, next).then_some(next)?)
         }
-        Kind::Percentage => reader.percentage(at).map(|(amount, next)| (Value::Percentage(amount), next)),
+        Kind::Percentage => {
+            let (amount, next) = reader.percentage(at)?;
+            (Value::Percentage(amount), next)
+        }
         Kind::Temperature => {
-            reader.temperature(at).map(|((amount, scale), next)| (Value::Temperature(amount, scale), next))
+            let ((amount, scale), next) = reader.temperature(at)?;
+            (Value::Temperature(amount, scale), next)
         }
-        Kind::Phone | Kind::Email | Kind::Url => None,
+        Kind::Phone | Kind::Email | Kind::Url => return None,
+    };
+    Some(Read { value, at, end: next, next })
+}
+
+fn is_interval(value: &Value) -> bool {
+    match value {
+        Value::Time(Time::Span(span)) => span.is_interval() || span.grain > Grain::Day,
+        Value::Time(_) | Value::NoTime(_) => true,
+        _ => false,
     }
+}
+
+/// A day, a time of day, or both. If both were said, each has its own words.
+fn instant(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
+    let Some((moment, parts)) = reader.parts(at) else { return bare_number(reader, at, kind) };
+    let next = parts.last()?.next;
+    if moment.is_weak && !reader.is_whole(at, next) {
+        return None;
+    }
+    let wanted = match kind {
+        Kind::Date => Moment { clock: None, until: None, part: None, zone: None, ..moment },
+        _ => Moment { until: None, ..moment },
+    };
+    let place = wanted.place(reader.setting);
+    let fits = match (kind, &place) {
+        (_, Err(Fault::Nowhere)) => false,
+        (Kind::Clock, Err(fault)) => *fault == Fault::NoSuchTime,
+        (Kind::Clock, Ok(_)) => moment.clock.is_some(),
+        (Kind::Date, Err(fault)) => *fault != Fault::NoSuchTime,
+        (Kind::Date, Ok(span)) => moment.has_date() && (Grain::Hour..=Grain::Day).contains(&span.grain) && is_one_day(span),
+        (_, Err(_)) => true,
+        (_, Ok(span)) => span.grain <= Grain::Day && !(span.is_interval() && span.grain == Grain::Day),
+    };
+    if !fits {
+        return None;
+    }
+    let value = match place {
+        Ok(span) if kind == Kind::Date => Value::Time(Time::Span(Span::around(span.start, Grain::Day)?)),
+        Ok(span) => Value::Time(Time::Span(span)),
+        Err(fault) => Value::NoTime(fault),
+    };
+    let own = parts.iter().filter(|part| kind == Kind::DateTime || part.is_date == (kind == Kind::Date));
+    let first = own.clone().next().map_or(at, |part| part.at);
+    let last = own.last().map_or(next, |part| part.next);
+    // "At 5 tomorrow afternoon" has the day between two words about the time.
+    let is_split = parts.iter().any(|part| part.at >= first && part.next <= last && part.is_date != (kind == Kind::Date));
+    let end = if is_split && kind != Kind::DateTime { parts.iter().find(|part| part.at == first)?.next } else { last };
+    Some(Read { value, at: first, end, next })
+}
+
+fn is_one_day(span: &Span) -> bool {
+    let last = span.end.checked_sub(jiff::SignedDuration::from_secs(1));
+    last.is_ok_and(|last| last.date() == span.start.date())
+}
+
+/// A number that is all that is said answers "which day?" and "at what time?".
+fn bare_number(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
+    let digits = reader.digits(at).filter(|digits| digits.len() <= 2 && reader.is_whole(at, at + 1))?;
+    let moment = match kind {
+        Kind::Date => Moment::of_day(digits.parse().ok()?),
+        Kind::Clock => Moment::of_hour(digits.parse().ok()?),
+        _ => return None,
+    };
+    let value = match moment.place(reader.setting) {
+        Ok(span) => Value::Time(Time::Span(span)),
+        Err(Fault::Nowhere) => return None,
+        Err(fault) => Value::NoTime(fault),
+    };
+    Some(Read { value, at, end: at + 1, next: at + 1 })
 }
 
 impl Setting {
@@ -198,7 +295,10 @@ impl Setting {
             zone: TimeZone::fixed(offset),
             language: Language::English,
             prefer: Prefer::Future,
-            country: Country::US,
+            country: Some(Country::US),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

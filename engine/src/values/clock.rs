@@ -286,12 +286,14 @@ impl Reader<'_> {
             .or_else(|| self.is_word(next, &["but"]).then(|| self.accept(next + 1, Sense::Before)).flatten())?;
         let bare = !self.is_mark(next, '/') && (opened.is_some() || from.is_sure());
         let (until, next) = self.range_end(to, bare)?;
-        if !until.is_sure() && !from.is_sure() && !self.part_after(next) {
+        // "From 1 to 10" is also said of other things.
+        let is_weak = !until.is_sure() && !from.is_sure() && !self.part_after(next);
+        if is_weak && opened.is_none() {
             return None;
         }
         let (from, until) = (from.moment(), until.moment());
         let fault = from.fault.or(until.fault);
-        Some((Moment { clock: from.clock, until: until.clock, fault, ..Moment::default() }, next))
+        Some((Moment { clock: from.clock, until: until.clock, fault, is_weak, ..Moment::default() }, next))
     }
 
     fn range_end(&self, at: usize, bare: bool) -> Parsed<Said> {

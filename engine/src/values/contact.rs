@@ -19,8 +19,9 @@ pub struct Contact {
     pub end: usize,
 }
 
-/// Phone numbers that exist in the numbering plans, in the form of E.164. Those without a country code are of `country`.
-pub fn phones(text: &str, country: Country) -> Vec<Contact> {
+/// Phone numbers that exist in the numbering plans, in the form of E.164. Those without a country code are of
+/// `country`; without it, they are not found.
+pub fn phones(text: &str, country: Option<Country>) -> Vec<Contact> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some((start, end)) = next_run(text, at) {
@@ -34,7 +35,7 @@ pub fn phones(text: &str, country: Country) -> Vec<Contact> {
             continue;
         }
         // With a country, the crate takes digits behind `+33` for a national prefix.
-        let country = (!run.starts_with('+')).then_some(country);
+        let country = country.filter(|_| !run.starts_with('+'));
         let number = phonenumber::parse(country, run).ok().filter(phonenumber::is_valid);
         found.extend(number.map(|number| Contact { value: number.format().mode(Mode::E164).to_string(), start, end }));
     }

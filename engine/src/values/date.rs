@@ -217,16 +217,21 @@ impl Reader<'_> {
         })
     }
 
-    /// "the 15th", "on the first".
+    /// "the 15th", "on the first", «15-го».
     fn day_of_any_month(&self, at: usize) -> Parsed<Moment> {
-        let next = at + usize::from(self.is_word(at, &["the"]));
-        let ((day, is_ordinal), next) = self.day_number(next)?;
-        let numeric = self.digits(next - 1).is_some() || self.digits(at + 1).is_some() || self.digits(at).is_some();
-        let on = at > 0 && self.is_word(at - 1, &["on"]) && self.is_word(at, &["the"]);
-        let russian = at > 0 && self.is_word(at - 1, &["на", "к", "до", "с", "по"]) && self.digits(at).is_some();
-        let ends = self.token(next).is_none_or(|token| token.kind == Kind::Mark) || self.sense(next, |s| (s.is_preposition() || matches!(s, Sense::And | Sense::At)).then_some(())).is_some();
-        let is_day = is_ordinal && ends && (on || self.is_word(at, &["the"]) && numeric || russian || self.grain_is_number(next));
-        is_day.then_some((Moment { day: Some(day), fault: wrong_day(day), ..Moment::default() }, next))
+        let has_article = self.is_word(at, &["the"]);
+        let start = at + usize::from(has_article);
+        let ((day, is_ordinal), next) = self.day_number(start)?;
+        let is_numeric = self.digits(start).is_some();
+        let before = |words: &[&str]| at > 0 && self.is_word(at - 1, words);
+        let announced = match self.setting.language {
+            Language::English => has_article && (is_numeric || before(&["on"])),
+            Language::Russian => is_numeric && (before(&["на", "к", "до", "с", "по"]) || self.is_word(next - 1, &["го", "ого"])),
+        };
+        let ends = self.token(next).is_none_or(|token| token.kind == Kind::Mark)
+            || self.sense(next, |sense| (sense.is_preposition() || sense == Sense::And).then_some(())).is_some();
+        let is_day = is_ordinal && (announced && ends || self.grain_is_number(next));
+        is_day.then_some((Moment::of_day(day), next))
     }
 
     fn grain_is_number(&self, at: usize) -> bool {

@@ -193,7 +193,7 @@ pub enum Sense {
 impl Sense {
     /// Whether this is a word that stands in front of a value.
     pub fn is_preposition(self) -> bool {
-        matches!(self, Self::At | Self::In | Self::Of | Self::For | Self::From | Self::To | Self::By | Self::This)
+        matches!(self, Self::At | Self::In | Self::Of | Self::For | Self::From | Self::To | Self::By)
     }
 }
 

@@ -109,6 +109,19 @@ impl Moment {
         Self { span: Some(span), ..Self::default() }
     }
 
+    /// A day of a month.
+    pub fn of_day(day: i8) -> Self {
+        let fault = (!(1..=31).contains(&day)).then_some(Fault::NoSuchDay);
+        Self { day: Some(day), fault, ..Self::default() }
+    }
+
+    /// A full hour.
+    pub fn of_hour(hour: i8) -> Self {
+        let fault = (hour > 24).then_some(Fault::NoSuchTime);
+        let clock = Clock { hour: hour.min(24), minute: 0, second: 0, grain: Grain::Hour, is_twelve: (1..=12).contains(&hour) };
+        Self { clock: Some(clock), fault, ..Self::default() }
+    }
+
     /// Both together, or `None` if they say different things about one part.
     pub fn and(self, other: Self) -> Option<Self> {
         Some(Self {
@@ -379,7 +392,7 @@ fn until_clock(start: Span, until: Clock) -> Result<Span, Fault> {
     let end = ends.find(|end| *end > start.start).ok_or(Fault::NoSuchTime)?;
     let grain = start.grain.min(until.grain);
     let last = Span::from(end, 1, grain).ok_or(Fault::Nowhere)?;
-    Span::between(start.start, last.end, grain).ok_or(Fault::Nowhere)
+    start.to(last, grain).ok_or(Fault::Nowhere)
 }
 
 /// A time that was said in another time zone, in the bot's.

@@ -92,8 +92,19 @@ pub struct Span {
     pub end: DateTime,
     /// How exact it is.
     pub grain: Grain,
-    /// Whether it was said as one with two ends, as "the evening" or "from 3 to 4", not as one hour, day or year.
-    pub is_interval: bool,
+    /// How it was said.
+    pub shape: Shape,
+}
+
+/// How a stretch was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// As one hour, day, year.
+    Unit,
+    /// As one from its start until its end: the evening, the last two days.
+    Stretch,
+    /// As two units, the second of which ends where it ends: from 3 to 4, 13 to 15 July.
+    Range,
 }
 
 impl Span {
@@ -123,12 +134,22 @@ impl Span {
     /// So many units of a grain.
     pub fn from(start: DateTime, amount: i64, grain: Grain) -> Option<Self> {
         let end = start.checked_add(grain.times(amount)?).ok()?;
-        Some(Self { start, end, grain, is_interval: false })
+        Some(Self { start, end, grain, shape: Shape::Unit })
     }
 
-    /// A stretch with two ends.
+    /// A stretch from an instant until another.
     pub fn between(start: DateTime, end: DateTime, grain: Grain) -> Option<Self> {
-        (start < end).then_some(Self { start, end, grain, is_interval: true })
+        (start < end).then_some(Self { start, end, grain, shape: Shape::Stretch })
+    }
+
+    /// From one stretch to the end of another.
+    pub fn to(self, last: Self, grain: Grain) -> Option<Self> {
+        (self.start < last.end).then_some(Self { start: self.start, end: last.end, grain, shape: Shape::Range })
+    }
+
+    /// Whether it was said as one with two ends.
+    pub fn is_interval(&self) -> bool {
+        self.shape != Shape::Unit
     }
 
     /// The day that begins at midnight.

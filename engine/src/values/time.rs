@@ -5,7 +5,7 @@ use super::{
     lexicon::Sense,
     moment::{Fault, Moment},
     reader::{Parsed, Reader},
-    span::{Grain, Span},
+    span::{Grain, Shape, Span},
 };
 
 /// Number of parts of one moment, at most.
@@ -22,6 +22,17 @@ pub enum Time {
     Before(Span),
 }
 
+/// A part of a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Whether it names a day, week, month or year, and no time of day.
+    pub is_date: bool,
+    /// Its first token.
+    pub at: usize,
+    /// The token after it.
+    pub next: usize,
+}
+
 /// A time, or why it is none.
 pub type Placed = Result<Time, Fault>;
 
@@ -30,8 +41,9 @@ impl Reader<'_> {
     pub fn time(&self, at: usize) -> Parsed<(Placed, bool)> {
         let sure = |(time, next)| ((time, false), next);
         let rules = [
-            self.single(at),
+            // Before a single time: "from 13 to 15 July" has no hours.
             self.date_range(at).map(sure),
+            self.single(at),
             self.open(at).map(sure),
             self.deadline(at).map(sure),
             self.lasting(at).map(sure),
@@ -50,18 +62,26 @@ impl Reader<'_> {
 
     /// Parts of a moment in a row: "Friday, Jul 18 at 5 pm".
     pub fn moment(&self, at: usize) -> Parsed<Moment> {
-        let (mut moment, mut next) = self.part_of_moment(at)?;
+        self.parts(at).map(|(moment, parts)| (moment, parts.last().map_or(at, |part| part.next)))
+    }
+
+    /// A moment, and where its parts are.
+    pub fn parts(&self, at: usize) -> Option<(Moment, Vec<Part>)> {
+        let (mut moment, next) = self.part_of_moment(at)?;
+        let mut parts = vec![Part { is_date: moment.has_date(), at, next }];
+        let mut next = next;
         for _ in 1..MAX_PARTS {
             let more = self.separated(next).find_map(|place| {
                 let (part, after) = self.part_of_moment(place)?;
                 let both = moment.and(part)?;
                 let makes_sense = both.fault.is_some() || both.place(self.setting) != Err(Fault::Nowhere);
-                makes_sense.then_some((both, after))
+                makes_sense.then_some((both, Part { is_date: part.has_date(), at: place, next: after }))
             });
-            let Some((both, after)) = more else { break };
-            (moment, next) = (both, after);
+            let Some((both, part)) = more else { break };
+            (moment, next) = (both, part.next);
+            parts.push(part);
         }
-        Some((moment, next))
+        Some((moment, parts))
     }
 
     fn part_of_moment(&self, at: usize) -> Parsed<Moment> {
@@ -111,8 +131,8 @@ impl Reader<'_> {
         if last.end <= start.start && until.year.is_none() && !until.has_date() {
             last = last.shifted(1, Grain::Day)?;
         }
-        let last = if end.is_interval { last } else { Span::from(last.start, 1, grain.min(end.grain))? };
-        Span::between(start.start, last.end, grain).map(|span| Ok(Time::Span(span)))
+        let last = if end.is_interval() { last } else { Span::from(last.start, 1, grain.min(end.grain))? };
+        start.to(last, grain).map(|span| Ok(Time::Span(span)))
     }
 
     /// A day of a month without the month.
@@ -176,7 +196,7 @@ impl Reader<'_> {
             return Some(span);
         }
         let grain = if span.grain == Grain::Day { Grain::Month } else { span.grain };
-        Some(Span { start: span.end, grain, is_interval: false, ..span })
+        Some(Span { start: span.end, grain, shape: Shape::Unit, ..span })
     }
 
     /// "by 2 pm", "within 2 weeks": from now until then.
@@ -195,7 +215,7 @@ impl Reader<'_> {
             Err(Fault::Nowhere) => return None,
             Err(fault) => return Some((Err(fault), end)),
         };
-        let until = if span.is_interval { span.end } else { span.start };
+        let until = if span.is_interval() { span.end } else { span.start };
         Some((Ok(Time::Span(Span::between(now, until, Grain::Second)?)), end))
     }
 
@@ -214,7 +234,6 @@ impl Reader<'_> {
         let start = moment.place(self.setting).ok()?;
         let grain = start.grain.min(duration.grain);
         let last = start.start.checked_add(duration.grain.times(duration.amount)?).ok()?;
-        let end = Span::from(last, 1, grain)?.end;
-        Some((Ok(Time::Span(Span::between(start.start, end, grain)?)), next))
+        Some((Ok(Time::Span(start.to(Span::from(last, 1, grain)?, grain)?)), next))
     }
 }
