@@ -23,6 +23,7 @@ use jiff::{civil::DateTime, tz::TimeZone};
 use phonenumber::country::Id as Country;
 use serde::Deserialize;
 
+pub use contact::country;
 pub use duration::Duration;
 pub use measure::Amount;
 pub use moment::Fault;
@@ -138,17 +139,30 @@ pub struct Found {
     pub end: usize,
 }
 
-/// All values of a kind, from left to right, without overlaps.
-pub fn find(text: &str, kind: Kind, setting: &Setting) -> Vec<Found> {
-    let contacts = |found: Vec<contact::Contact>| {
-        let found = found.into_iter();
-        found.map(|contact| Found { value: Value::Text(contact.value), start: contact.start, end: contact.end }).collect()
-    };
-    match kind {
-        Kind::Phone => contacts(contact::phones(text, setting.country)),
-        Kind::Email => contacts(contact::emails(text)),
-        Kind::Url => contacts(contact::urls(text)),
-        _ => read_all(&Reader::new(text, setting), kind),
+/// A text in which values are looked for, one kind after the other.
+pub struct Finder<'t>(Reader<'t>);
+
+impl<'t> Finder<'t> {
+    /// For a text that was said in a setting.
+    pub fn new(text: &'t str, setting: &'t Setting) -> Self {
+        Self(Reader::new(text, setting))
+    }
+
+    /// All values of a kind, from left to right, without overlaps.
+    pub fn find(&self, kind: Kind) -> Vec<Found> {
+        let Self(reader) = self;
+        let contacts = |found: Vec<contact::Contact>| {
+            let found = found.into_iter();
+            found
+                .map(|contact| Found { value: Value::Text(contact.value), start: contact.start, end: contact.end })
+                .collect()
+        };
+        match kind {
+            Kind::Phone => contacts(contact::phones(reader.text, reader.setting.country)),
+            Kind::Email => contacts(contact::emails(reader.text)),
+            Kind::Url => contacts(contact::urls(reader.text)),
+            _ => read_all(reader, kind),
+        }
     }
 }
 
@@ -164,7 +178,7 @@ fn read_all(reader: &Reader<'_>, kind: Kind) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < reader.tokens.len() {
-        let Some(read) = read(reader, at, kind).filter(|read| read.next > at) else {
+        let Some(read) = Some(at).filter(|at| reader.may_begin(*at)).and_then(|at| read(reader, at, kind)) else {
             at += 1;
             continue;
         };
@@ -230,6 +244,7 @@ fn is_interval(value: &Value) -> bool {
 /// A day, a time of day, or both. If both were said, each has its own words.
 fn instant(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
     let Some((moment, parts)) = reader.parts(at) else { return bare_number(reader, at, kind) };
+    let moment = *moment;
     let next = parts.last()?.next;
     if moment.is_weak && !reader.is_whole(at, next) {
         return None;
@@ -244,7 +259,9 @@ fn instant(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
         (Kind::Clock, Err(fault)) => *fault == Fault::NoSuchTime,
         (Kind::Clock, Ok(_)) => moment.clock.is_some(),
         (Kind::Date, Err(fault)) => *fault != Fault::NoSuchTime,
-        (Kind::Date, Ok(span)) => moment.has_date() && (Grain::Hour..=Grain::Day).contains(&span.grain) && is_one_day(span),
+        (Kind::Date, Ok(span)) => {
+            moment.has_date() && (Grain::Hour..=Grain::Day).contains(&span.grain) && is_one_day(span)
+        }
         (_, Err(_)) => true,
         (_, Ok(span)) => span.grain <= Grain::Day && !(span.is_interval() && span.grain == Grain::Day),
     };
@@ -256,11 +273,12 @@ fn instant(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
         Ok(span) => Value::Time(Time::Span(span)),
         Err(fault) => Value::NoTime(fault),
     };
-    let own = parts.iter().filter(|part| kind == Kind::DateTime || part.is_date == (kind == Kind::Date));
+    let mut own = parts.iter().filter(|part| kind == Kind::DateTime || part.is_date == (kind == Kind::Date));
     let first = own.clone().next().map_or(at, |part| part.at);
-    let last = own.last().map_or(next, |part| part.next);
+    let last = own.next_back().map_or(next, |part| part.next);
     // "At 5 tomorrow afternoon" has the day between two words about the time.
-    let is_split = parts.iter().any(|part| part.at >= first && part.next <= last && part.is_date != (kind == Kind::Date));
+    let is_split =
+        parts.iter().any(|part| part.at >= first && part.next <= last && part.is_date != (kind == Kind::Date));
     let end = if is_split && kind != Kind::DateTime { parts.iter().find(|part| part.at == first)?.next } else { last };
     Some(Read { value, at: first, end, next })
 }

@@ -8,7 +8,8 @@ use super::{
 };
 
 /// Words that may stand behind "at 5"; behind any other word, 5 is a number of things.
-const AFTER_CLOCK: &[&str] = &["please", "thanks", "if", "because", "but", "or", "ok", "then", "пожалуйста", "если", "или", "но", "тогда"];
+const AFTER_CLOCK: &[&str] =
+    &["please", "thanks", "if", "because", "but", "or", "ok", "then", "пожалуйста", "если", "или", "но", "тогда"];
 
 impl Reader<'_> {
     /// A time of day, or two that one lasts from and to, with a zone.
@@ -32,17 +33,26 @@ impl Reader<'_> {
         }
     }
 
+    /// An hour behind "after" or "until".
+    pub fn bare_hour(&self, at: usize) -> Parsed<Moment> {
+        self.hour(at, true).map(|(said, next)| (said.moment(), next))
+    }
+
     fn one_clock(&self, at: usize) -> Parsed<Said> {
-        if let Some(found) = self.noon_or_midnight(at).or_else(|| self.relative_clock(at)).or_else(|| self.digital(at)) {
+        if let Some(found) = self.noon_or_midnight(at).or_else(|| self.relative_clock(at)).or_else(|| self.digital(at))
+        {
             return Some(found);
         }
-        let place = self.skip(at, Sense::At);
+        // «Часов в пять».
+        let place = self.skip_word(at, &["часов", "часиков"]);
+        let place = self.accept(place, Sense::At).or_else(|| self.accept(at, Sense::By)).unwrap_or(at);
         let about = self.is_word(at, &["around", "about", "approximately"]) && self.four_digits(at + 1).is_some();
         let place = if about { at + 1 } else { place };
         if place > at || self.is_mark(at, '@') {
             let place = if self.is_mark(at, '@') { at + 1 } else { place };
             let place = self.skip(place, Sense::Article);
-            let inner = self.noon_or_midnight(place).or_else(|| self.relative_clock(place)).or_else(|| self.digital(place));
+            let inner =
+                self.noon_or_midnight(place).or_else(|| self.relative_clock(place)).or_else(|| self.digital(place));
             if inner.is_some() {
                 return inner;
             }
@@ -83,7 +93,8 @@ impl Reader<'_> {
         said.grain = Grain::Minute;
         let mut next = at + 3;
         let second = self.digits(next + 1).filter(|digits| digits.len() == 2);
-        if let Some(second) = second.filter(|_| self.is_mark(next, ':') && self.touches(next) && self.touches(next + 1)) {
+        if let Some(second) = second.filter(|_| self.is_mark(next, ':') && self.touches(next) && self.touches(next + 1))
+        {
             said.second = second.parse().ok();
             said.grain = Grain::Second;
             next += 2;
@@ -114,13 +125,18 @@ impl Reader<'_> {
 
     /// An hour in digits or words: "3", "three twenty", "seven thirty p.m.", «три часа». After "at", it needs nothing else.
     fn hour(&self, at: usize, after_at: bool) -> Parsed<Said> {
+        if self.is_word(at, &["час"]) && (self.part_after(at + 1) || after_at && self.is_whole(at, at + 1)) {
+            return Some((Said::hour(1, true), at + 1));
+        }
         let (hour, mut next) = self.small(at)?;
         let mut said = Said::hour(hour, true);
         let oclock = self.accept(next, Sense::OClock);
         let mut is_sure = false;
         if let Some((hour, minute)) = self.four_digits(at) {
             said = Said { minute: Some(minute), grain: Grain::Minute, ..Said::hour(hour, true) };
-        } else if oclock.is_none() && let Some((minute, after)) = self.minute(next) {
+        } else if oclock.is_none()
+            && let Some((minute, after)) = self.minute(next)
+        {
             said = Said { minute: Some(minute), grain: Grain::Minute, ..said };
             is_sure = self.digits(at).is_some() && self.digits(next).is_some_and(|digits| digits.len() == 2);
             next = after;
@@ -136,7 +152,9 @@ impl Reader<'_> {
             let clock = Said { is_twelve: said.hour <= 12, ..said };
             let minutes = self.minute(after).filter(|(_, end)| self.grain(*end) == Some((Grain::Minute, end + 1)));
             return Some(match minutes {
-                Some((minute, end)) if after_at => (Said { minute: Some(minute), grain: Grain::Minute, ..clock }, end + 1),
+                Some((minute, end)) if after_at => {
+                    (Said { minute: Some(minute), grain: Grain::Minute, ..clock }, end + 1)
+                }
                 _ => (clock, after),
             });
         }
@@ -146,13 +164,24 @@ impl Reader<'_> {
     }
 
     fn is_end(&self, at: usize) -> bool {
-        self.token(at).is_none_or(|token| token.kind == Kind::Mark && !matches!(token.folded.as_str(), "%" | "$" | "€" | "£" | "°" | "/" | "-" | "₽"))
+        self.token(at).is_none_or(|token| {
+            token.kind == Kind::Mark && !matches!(token.folded.as_str(), "%" | "$" | "€" | "£" | "°" | "/" | "-" | "₽")
+        })
     }
 
     /// Whether what follows "at 5" does not make it five things.
     fn ends_clock(&self, at: usize) -> bool {
         let measures = |sense: Sense| {
-            let is = matches!(sense, Sense::Currency(_) | Sense::Unit(..) | Sense::Grain(_) | Sense::Percent | Sense::Degree | Sense::Scale(_) | Sense::Cent(_));
+            let is = matches!(
+                sense,
+                Sense::Currency(_)
+                    | Sense::Unit(..)
+                    | Sense::Grain(_)
+                    | Sense::Percent
+                    | Sense::Degree
+                    | Sense::Scale(_)
+                    | Sense::Cent(_)
+            );
             is.then_some(())
         };
         let follows = |sense: Sense| (!matches!(sense, Sense::Digit(_))).then_some(());
@@ -222,6 +251,11 @@ impl Reader<'_> {
             && let Some((hour, next)) = self.ordinal(next).filter(|(hour, _)| (1..=12).contains(hour))
         {
             return Some((Said::hour(i8::try_from(hour).ok()?, true).moved(-30)?, next));
+        }
+        if let Some((hour, next)) =
+            self.sense(at, |sense| if let Sense::HalfTo(hour) = sense { Some(hour) } else { None })
+        {
+            return Some((Said::hour(hour, true).moved(-30)?, next));
         }
         if let Some(next) = self.accept(at, Sense::Half)
             && let Some((hour, next)) = self.whole_hour(next).filter(|(_, after)| self.grain(*after).is_none())
@@ -298,7 +332,8 @@ impl Reader<'_> {
 
     fn range_end(&self, at: usize, bare: bool) -> Parsed<Said> {
         // In "from 3 to 4", 3 is an hour and no number of minutes.
-        let is_bare = bare && self.small(at).is_some_and(|(_, next)| self.is_word(next, &["to", "and", "до", "по", "и"]));
+        let is_bare =
+            bare && self.small(at).is_some_and(|(_, next)| self.is_word(next, &["to", "and", "до", "по", "и"]));
         if let Some((said, next)) = self.one_clock(at).filter(|_| !is_bare) {
             return Some((Said { sure: true, ..said }, next));
         }

@@ -98,18 +98,23 @@ fn looks_like_host(chunk: &str) -> bool {
     let Some((name, last)) = host.rsplit_once('.') else { return false };
     let label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let is_name = name.split('.').all(label) && last.len() >= 2 && last.chars().all(|c| c.is_ascii_alphabetic());
-    let sure = host.to_lowercase().starts_with("www") || rest.starts_with('/') || COMMON.contains(&last.to_lowercase().as_str());
+    let sure = host.to_lowercase().starts_with("www")
+        || rest.starts_with('/')
+        || COMMON.contains(&last.to_lowercase().as_str());
     is_name && sure
 }
 
-const COMMON: &[&str] = &["com", "org", "net", "ru", "io", "dev", "app", "info", "biz", "edu", "gov", "uk", "de", "su", "eu"];
+const COMMON: &[&str] =
+    &["com", "org", "net", "ru", "io", "dev", "app", "info", "biz", "edu", "gov", "uk", "de", "su", "eu"];
 
 /// The words of a text between white space, without the punctuation around them.
 fn chunks(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let outer = |c: char| matches!(c, '.' | ',' | ';' | '!' | '?' | ')' | '(' | '"' | '«' | '»' | '<' | '>' | '\'' | ':');
+    let outer =
+        |c: char| matches!(c, '.' | ',' | ';' | '!' | '?' | ')' | '(' | '"' | '«' | '»' | '<' | '>' | '\'' | ':');
     text.split_whitespace().filter_map(move |chunk| {
         let inner = chunk.trim_matches(outer);
-        let start = chunk.as_ptr() as usize - text.as_ptr() as usize + (chunk.len() - chunk.trim_start_matches(outer).len());
+        let start =
+            chunk.as_ptr() as usize - text.as_ptr() as usize + (chunk.len() - chunk.trim_start_matches(outer).len());
         (!inner.is_empty()).then_some((start, inner))
     })
 }

@@ -26,7 +26,8 @@ impl Reader<'_> {
     }
 
     fn month_name(&self, at: usize) -> Parsed<(i8, bool)> {
-        let (month, next) = self.sense(at, |s| if let Sense::Month(month, weak) = s { Some((month, weak)) } else { None })?;
+        let (month, next) =
+            self.sense(at, |s| if let Sense::Month(month, weak) = s { Some((month, weak)) } else { None })?;
         Some((month, self.after_abbreviation(next)))
     }
 
@@ -42,7 +43,9 @@ impl Reader<'_> {
             return i8::try_from(ordinal).ok().map(|day| ((day, true), next));
         }
         let digits = self.digits(at).filter(|digits| digits.len() <= 2)?;
-        if self.is_mark(at + 1, ':') || self.touches(at + 1) && self.is_mark(at + 1, '.') && self.digits(at + 2).is_some() {
+        if self.is_mark(at + 1, ':')
+            || self.touches(at + 1) && self.is_mark(at + 1, '.') && self.digits(at + 2).is_some()
+        {
             return None;
         }
         Some(((digits.parse().ok()?, false), at + 1))
@@ -65,7 +68,9 @@ impl Reader<'_> {
         let ((month, _), next) = self.month_name(next)?;
         let moment = of_month(month, day);
         let year = joint(next);
-        if year > next && let Some((year, next)) = self.short_year(year) {
+        if year > next
+            && let Some((year, next)) = self.short_year(year)
+        {
             return Some((Moment { year: Some(year), ..moment }, next));
         }
         Some(self.with_year(moment, next))
@@ -85,6 +90,8 @@ impl Reader<'_> {
     fn month_and_year(&self, at: usize) -> Parsed<Moment> {
         let (which, place) = self.which(at).unwrap_or((None, at));
         let ((month, is_weak), next) = self.month_name(place)?;
+        // "The March" is no month of this year.
+        let which = which.filter(|_| !self.is_word(at, &["the"]));
         let (after_next, next) = self.after_next(next);
         let moment = Moment { month: Some(month), which: which.or(after_next), is_weak, ..Moment::default() };
         let year = self.skip(next + usize::from(self.is_mark(next, ',')), Sense::Of);
@@ -186,7 +193,8 @@ impl Reader<'_> {
 
     fn holiday(&self, at: usize) -> Parsed<Moment> {
         let (which, place) = self.which(at).unwrap_or((None, at));
-        let (holiday, next) = self.sense(place, |s| if let Sense::Holiday(holiday) = s { Some(holiday) } else { None })?;
+        let (holiday, next) =
+            self.sense(place, |s| if let Sense::Holiday(holiday) = s { Some(holiday) } else { None })?;
         let (after_next, next) = self.after_next(next);
         let moment = Moment { holiday: Some(holiday), which: which.or(after_next), ..Moment::default() };
         Some(match self.long_year(self.skip(next, Sense::Of)) {
@@ -208,7 +216,8 @@ impl Reader<'_> {
             let quarter = self.digits(next + 1)?.parse().ok().filter(|quarter| (1..=4).contains(quarter))?;
             return Some((quarter_of(year, quarter)?, next + 2));
         }
-        let (ordinal, next) = self.ordinal(self.skip(at, Sense::Article)).filter(|(ordinal, _)| (1..=4).contains(ordinal))?;
+        let (ordinal, next) =
+            self.ordinal(self.skip(at, Sense::Article)).filter(|(ordinal, _)| (1..=4).contains(ordinal))?;
         let (_, next) = self.grain(next).filter(|(grain, _)| *grain == Grain::Quarter)?;
         let quarter = i8::try_from(ordinal).ok()?;
         Some(match self.long_year(self.skip(next, Sense::Of)) {
@@ -226,7 +235,9 @@ impl Reader<'_> {
         let before = |words: &[&str]| at > 0 && self.is_word(at - 1, words);
         let announced = match self.setting.language {
             Language::English => has_article && (is_numeric || before(&["on"])),
-            Language::Russian => is_numeric && (before(&["на", "к", "до", "с", "по"]) || self.is_word(next - 1, &["го", "ого"])),
+            Language::Russian => {
+                is_numeric && (before(&["на", "к", "до", "с", "по"]) || self.is_word(next - 1, &["го", "ого"]))
+            }
         };
         let ends = self.token(next).is_none_or(|token| token.kind == Kind::Mark)
             || self.sense(next, |sense| (sense.is_preposition() || sense == Sense::And).then_some(())).is_some();
@@ -241,16 +252,21 @@ impl Reader<'_> {
     /// `2015-03-03`, `10/31/1974`, `31.10.74`, `2/15`, `15.02`, `2014-10`.
     fn numeric_date(&self, at: usize) -> Parsed<Moment> {
         let first = self.digits(at)?;
-        if at > 0 && self.touches(at) && (self.is_mark(at - 1, '-') || self.is_mark(at - 1, '.') || self.word(at - 1).is_some()) {
+        if at > 0
+            && self.touches(at)
+            && (self.is_mark(at - 1, '-') || self.is_mark(at - 1, '.') || self.word(at - 1).is_some())
+        {
             return None;
         }
         let mark = ['/', '-', '.'].into_iter().find(|mark| self.is_mark(at + 1, *mark) && self.touches(at + 1))?;
         let second = self.digits(at + 2).filter(|_| self.touches(at + 2))?;
         let number = |digits: &str| digits.parse::<i16>().ok();
-        let third = self.digits(at + 4).filter(|_| self.is_mark(at + 3, mark) && self.touches(at + 3) && self.touches(at + 4));
+        let third =
+            self.digits(at + 4).filter(|_| self.is_mark(at + 3, mark) && self.touches(at + 3) && self.touches(at + 4));
         if first.len() == 4 && mark != '.' {
             let year = Some(number(first)?).filter(|year| (1000..3000).contains(year));
-            let month = i8::try_from(number(second)?).ok().filter(|month| (1..=12).contains(month) && second.len() <= 2)?;
+            let month =
+                i8::try_from(number(second)?).ok().filter(|month| (1..=12).contains(month) && second.len() <= 2)?;
             return Some(match third.filter(|third| third.len() <= 2) {
                 Some(day) => {
                     let next = at + 5 + usize::from(self.is_word(at + 5, &["t"]) && self.touches(at + 5));
@@ -294,8 +310,8 @@ impl Reader<'_> {
             _ => false,
         };
         let moment = of_month(month, day);
-        let is_whole = self.is_whole(at, at + 3);
-        (sure || is_whole && day <= 31 || announced && mark == '.').then_some((moment, at + 3 + usize::from(closed)))
+        let alone = mark == '.' && (announced || self.is_whole(at, at + 3));
+        (sure || alone).then_some((moment, at + 3 + usize::from(closed)))
     }
 }
 
@@ -318,6 +334,15 @@ fn wrong_day(day: i8) -> Option<Fault> {
 fn announces(sense: Sense) -> bool {
     matches!(
         sense,
-        Sense::In | Sense::At | Sense::Since | Sense::Before | Sense::After | Sense::By | Sense::From | Sense::To | Sense::Of
+        Sense::In
+            | Sense::At
+            | Sense::On
+            | Sense::Since
+            | Sense::Before
+            | Sense::After
+            | Sense::By
+            | Sense::From
+            | Sense::To
+            | Sense::Of
     )
 }

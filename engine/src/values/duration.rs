@@ -123,7 +123,10 @@ impl Reader<'_> {
     }
 
     fn duration_word(&self, at: usize) -> Parsed<(i64, Grain)> {
-        self.sense(at, |sense| if let Sense::Duration(amount, grain) = sense { Some((i64::from(amount), grain)) } else { None })
+        self.sense(
+            at,
+            |sense| if let Sense::Duration(amount, grain) = sense { Some((i64::from(amount), grain)) } else { None },
+        )
     }
 
     /// «5 суток».
@@ -166,7 +169,8 @@ impl Reader<'_> {
             return Some((Duration::new(count + share, grain)?, next));
         }
         let grain = if self.is_mark(at, '\'') { Grain::Minute } else { Grain::Second };
-        let touches = self.touches(at) && (self.is_mark(at, '\'') || self.is_mark(at, '"'));
+        let is_mark = self.is_mark(at, '\'') || self.is_mark(at, '"');
+        let touches = self.touches(at) && is_mark && !self.touches(at + 1);
         Duration::new(count, grain).filter(|_| touches).map(|duration| (duration, at + 1))
     }
 

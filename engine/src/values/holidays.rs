@@ -96,7 +96,8 @@ impl Rule {
                 candidates.find_map(|day| later(day, days).filter(|day| day.year() == year))
             }
             Self::Jewish(month, day) => {
-                let mut candidates = [3760, 3761].into_iter().filter_map(|ahead| other(i32::from(year) + ahead, month, day, Hebrew));
+                let mut candidates =
+                    [3760, 3761].into_iter().filter_map(|ahead| other(i32::from(year) + ahead, month, day, Hebrew));
                 candidates.find_map(|day| later(day, -1).filter(|day| day.year() == year))
             }
             Self::ChineseNewYear => other(i32::from(year), 1, 1, ChineseTraditional::new()),

@@ -58,8 +58,10 @@ pub enum Sense {
     And,
     /// More or fewer, between a number and its unit.
     More,
-    /// At, on.
+    /// At, before a time of day.
     At,
+    /// On, before a day.
+    On,
     /// In, also before a duration.
     In,
     /// Of.
@@ -170,6 +172,8 @@ pub enum Sense {
     Without,
     /// Half of the hour that is named next, in Russian.
     HalfOf,
+    /// Half of the hour, in one word.
+    HalfTo(i8),
     /// About, in front of or behind a time.
     Ish,
     /// A season.
@@ -193,7 +197,7 @@ pub enum Sense {
 impl Sense {
     /// Whether this is a word that stands in front of a value.
     pub fn is_preposition(self) -> bool {
-        matches!(self, Self::At | Self::In | Self::Of | Self::For | Self::From | Self::To | Self::By)
+        matches!(self, Self::At | Self::On | Self::In | Self::Of | Self::For | Self::From | Self::To | Self::By)
     }
 }
 

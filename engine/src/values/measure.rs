@@ -27,6 +27,10 @@ pub type Quantity = (Amount, &'static str, Option<String>);
 /// A unit with its base: (name, base, in bases).
 pub type Unit = (&'static str, &'static str, f64);
 
+/// Words behind "of" that name nothing that is measured.
+const NO_PRODUCTS: &[&str] =
+    &["my", "me", "your", "our", "us", "it", "them", "the", "a", "an", "this", "that", "here", "there"];
+
 impl Reader<'_> {
     /// Money, in units of a currency by its ISO 4217 code.
     pub fn money(&self, at: usize) -> Parsed<(Amount, &'static str)> {
@@ -42,7 +46,7 @@ impl Reader<'_> {
         };
         // "two pounds of meat"
         let of = self.skip_word(next, &["of"]);
-        Some(match self.word(of).filter(|_| of > next) {
+        Some(match self.word(of).filter(|word| of > next && !NO_PRODUCTS.contains(word)) {
             Some(product) => (((amount, unit, Some(product.to_owned())), false), of + 1),
             None => (((amount, unit, None), false), next),
         })
@@ -102,7 +106,8 @@ impl Reader<'_> {
             Some(((from, unit), next)) => ((from, Some(unit)), next),
             None => self.number(start).map(|(number, next)| ((number.value, None), next))?,
         };
-        let to = (self.is_mark(next, '-').then_some(next + 1)).or_else(|| self.accept(next, Sense::To).filter(|_| opened))?;
+        let to = (self.is_mark(next, '-').then_some(next + 1))
+            .or_else(|| self.accept(next, Sense::To).filter(|_| opened))?;
         let place = self.about(to);
         let ((to, other), next) = match (one(place), unit) {
             (Some((found, next)), _) => (found, next),
@@ -135,10 +140,10 @@ impl Reader<'_> {
 
     fn one_amount_of_currency(&self, at: usize) -> Parsed<(f64, &'static str)> {
         let place = self.skip_word(at, &["a", "an"]);
-        if let Some((code, next)) = self.currency(place) {
-            if let Some((number, next)) = self.number(next).filter(|(number, _)| !number.is_weak) {
-                return Some(((number.value, code), next));
-            }
+        if let Some((code, next)) = self.currency(place)
+            && let Some((number, next)) = self.number(next).filter(|(number, _)| !number.is_weak)
+        {
+            return Some(((number.value, code), next));
         }
         let (count, next) = self.count(at)?;
         let (code, next) = self.currency(next)?;
@@ -174,9 +179,13 @@ impl Reader<'_> {
         if self.is_word(at, &["in"]) && self.token(at + 1).is_none_or(|token| token.kind == Kind::Mark) {
             return Some((("inch", "inch", 1.0), at + 1));
         }
-        let (unit, next) =
-            self.sense(at, |sense| if let Sense::Unit(name, base, factor) = sense { Some((name, base, factor)) } else { None })?;
-        Some((unit, next + usize::from(self.is_mark(next, '.') && self.touches(next) && self.token(next + 1).is_none())))
+        let (unit, next) = self.sense(at, |sense| {
+            if let Sense::Unit(name, base, factor) = sense { Some((name, base, factor)) } else { None }
+        })?;
+        Some((
+            unit,
+            next + usize::from(self.is_mark(next, '.') && self.touches(next) && self.token(next + 1).is_none()),
+        ))
     }
 
     /// "2 kg", "half a litre", "7 feet and 10 inches".
@@ -184,7 +193,9 @@ impl Reader<'_> {
         let ((mut sum, mut unit), mut next) = self.part_of_quantity(at)?;
         loop {
             let place = self.skip(next + usize::from(self.is_mark(next, ',')), Sense::And);
-            let Some(((more, other), after)) = self.part_of_quantity(place).filter(|((_, o), _)| o.1 == unit.1 && o.2 < unit.2) else {
+            let Some(((more, other), after)) =
+                self.part_of_quantity(place).filter(|((_, o), _)| o.1 == unit.1 && o.2 < unit.2)
+            else {
                 break;
             };
             (sum, unit, next) = (sum * unit.2 / other.2 + more, other, after);
@@ -221,11 +232,13 @@ impl Reader<'_> {
     fn one_temperature(&self, at: usize) -> Parsed<(f64, &'static str)> {
         let (number, next) = self.number(at)?;
         let degree = self.accept(next, Sense::Degree);
-        let stop = |at: usize| at + usize::from(self.is_mark(at, '.') && self.touches(at) && self.token(at + 1).is_none());
+        let stop =
+            |at: usize| at + usize::from(self.is_mark(at, '.') && self.touches(at) && self.token(at + 1).is_none());
         let place = degree.unwrap_or(next);
         let scale = self.sense(place, |sense| if let Sense::Temperature(scale) = sense { Some(scale) } else { None });
         // A letter alone is a scale only behind degrees.
-        let scale = scale.filter(|(_, end)| degree.is_some() || self.word(end - 1).is_some_and(|word| word.chars().count() > 1));
+        let scale = scale
+            .filter(|(_, end)| degree.is_some() || self.word(end - 1).is_some_and(|word| word.chars().count() > 1));
         let (unit, next) = match scale {
             Some((scale, next)) => (scale, next),
             None => ("degree", stop(place)),

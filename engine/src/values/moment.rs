@@ -118,7 +118,8 @@ impl Moment {
     /// A full hour.
     pub fn of_hour(hour: i8) -> Self {
         let fault = (hour > 24).then_some(Fault::NoSuchTime);
-        let clock = Clock { hour: hour.min(24), minute: 0, second: 0, grain: Grain::Hour, is_twelve: (1..=12).contains(&hour) };
+        let clock =
+            Clock { hour: hour.min(24), minute: 0, second: 0, grain: Grain::Hour, is_twelve: (1..=12).contains(&hour) };
         Self { clock: Some(clock), fault, ..Self::default() }
     }
 
@@ -174,7 +175,7 @@ impl Moment {
     fn date(&self, setting: &Setting) -> Result<Option<Span>, Fault> {
         match self.span {
             Some(span) => self.within(span).map(Some),
-            None if self.has_fields() => self.from_fields(setting).map(Some),
+            None if self.has_fields() => self.by_fields(setting).map(Some),
             None => Ok(None),
         }
     }
@@ -197,7 +198,7 @@ impl Moment {
         if midnight(first) < span.end { Span::day(first).ok_or(Fault::Nowhere) } else { Err(Fault::OtherWeekday) }
     }
 
-    fn from_fields(&self, setting: &Setting) -> Result<Span, Fault> {
+    fn by_fields(&self, setting: &Setting) -> Result<Span, Fault> {
         let today = setting.now.date();
         if let Some(holiday) = self.holiday {
             return self.holiday(holiday, setting).ok_or(Fault::Nowhere);
@@ -215,7 +216,8 @@ impl Moment {
             }
             (None, Some(month), Some(day)) => {
                 day_of(2024, month, day)?; // a leap year
-                let years = (today.year() - YEARS..=today.year() + YEARS).filter_map(|year| Date::new(year, month, day).ok());
+                let years =
+                    (today.year() - YEARS..=today.year() + YEARS).filter_map(|year| Date::new(year, month, day).ok());
                 self.choose(years, setting)
             }
             (None, Some(month), None) => self.month(month, setting).ok_or(Fault::Nowhere),
@@ -287,9 +289,9 @@ impl Moment {
         }
         let mut spans = (now.year() - 2..=now.year() + 2).filter_map(|year| holiday.of_year(year));
         match self.which {
-            Some(Which::Last) => spans.filter(|span| span.end <= now).last(),
+            Some(Which::Last) => spans.rfind(|span| span.end <= now),
             Some(Which::AfterNext) => spans.filter(|span| span.end > now).nth(1),
-            None if setting.prefer == Prefer::Past => spans.filter(|span| span.start <= now).last(),
+            None if setting.prefer == Prefer::Past => spans.rfind(|span| span.start <= now),
             _ => spans.find(|span| span.end > now),
         }
     }
@@ -316,7 +318,9 @@ impl Moment {
             (Some(clock), Some(part)) => days.iter().filter_map(|day| at(*day, in_part(clock, part))).collect(),
             (Some(clock), None) => {
                 let clock = self.until.map_or(clock, |until| same_half(clock, until));
-                let halves = |day: &Date| [Some(clock), clock.is_twelve.then(|| clock.later_half())].map(|clock| at(*day, clock?));
+                let halves = |day: &Date| {
+                    [Some(clock), clock.is_twelve.then(|| clock.later_half())].map(|clock| at(*day, clock?))
+                };
                 days.iter().flat_map(halves).flatten().collect()
             }
             (None, Some((from, to))) => days.iter().filter_map(|day| part_of(*day, from, to)).collect(),

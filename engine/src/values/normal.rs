@@ -62,7 +62,11 @@ impl Span {
     /// The time of day, `17:00`.
     pub fn time_of_day(&self) -> String {
         let time = self.start.time();
-        if self.grain == Grain::Second { time.strftime("%H:%M:%S").to_string() } else { time.strftime("%H:%M").to_string() }
+        if self.grain == Grain::Second {
+            time.strftime("%H:%M:%S").to_string()
+        } else {
+            time.strftime("%H:%M").to_string()
+        }
     }
 }
 

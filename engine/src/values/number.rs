@@ -9,6 +9,9 @@ use super::{
 /// Number of digits that a number has at most.
 const MAX_DIGITS: usize = 15;
 
+/// Number of words that a number has at most.
+const MAX_WORDS: usize = 20;
+
 /// A number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number {
@@ -26,9 +29,13 @@ impl Number {
 
 impl Reader<'_> {
     /// A number: `-1,200.5`, `1/4`, `5 thousand`, `two hundred and five`, `полтора`, `три с половиной`.
-    pub fn number(&self, at: usize) -> Parsed<Number> {
+    pub(super) fn read_number(&self, at: usize) -> Parsed<Number> {
         let start = self.skip(at, Sense::Article);
         let (minus, start) = self.minus(start);
+        // An American pension plan.
+        if self.digits(start) == Some("401") && self.is_word(start + 1, &["k"]) {
+            return None;
+        }
         let (number, next) = self.positive(start)?;
         let article = start > at && !minus && !number.is_weak && !self.is_dozen(start);
         // "a 5" is no number that begins with "a".
@@ -74,13 +81,14 @@ impl Reader<'_> {
             && self.touches(at + 2)
             && !(self.is_mark(at + 3, '/') && self.touches(at + 3))
             && bottom.len() <= 4
-            && bottom.bytes().any(|digit| digit != b'0');
+            && parse(top) < parse(bottom);
         is_fraction.then(|| (parse(top) / parse(bottom), at + 3))
     }
 
     /// Digits with separators of thousands and decimals.
     pub fn decimal(&self, at: usize) -> Parsed<f64> {
-        let point = |at: usize| self.is_mark(at, '.') || self.is_mark(at, ',') && self.setting.language == Language::Russian;
+        let point =
+            |at: usize| self.is_mark(at, '.') || self.is_mark(at, ',') && self.setting.language == Language::Russian;
         let decimals = |at: usize| (point(at) && self.touches(at + 1)).then(|| self.digits(at + 1)).flatten();
         // "point 77" and ".77".
         let starts = self.is_mark(at, '.') && (self.token(at)?.spaced || at > 0 && self.is_mark(at - 1, '-'));
@@ -90,7 +98,9 @@ impl Reader<'_> {
         }
         let mut digits = self.digits(at)?.to_owned();
         let mut next = at + 1;
-        while let Some((group, after)) = self.thousands(next).filter(|_| self.digits(at).is_some_and(|first| first.len() <= 3)) {
+        while let Some((group, after)) =
+            self.thousands(next).filter(|_| self.digits(at).is_some_and(|first| first.len() <= 3))
+        {
             digits.push_str(group);
             next = after;
         }
@@ -126,11 +136,15 @@ impl Reader<'_> {
     fn scaled(&self, value: f64, at: usize) -> (Number, usize) {
         let mut value = value;
         let mut next = at;
-        if let Some(scale) = self.word(at).and_then(|word| letter_scale(word, self.original(at))).filter(|_| self.touches(at)) {
+        if let Some(scale) =
+            self.word(at).and_then(|word| letter_scale(word, self.original(at))).filter(|_| self.touches(at))
+        {
             value *= scale;
             next += 1;
         }
-        while let Some((scale, after)) = self.scale(next) {
+        // "5 hundred thousand"
+        for _ in 0..2 {
+            let Some((scale, after)) = self.scale(next) else { break };
             value *= scale;
             next = after;
         }
@@ -164,7 +178,7 @@ impl Reader<'_> {
         }
         let mut sum = Sum::default();
         let mut next = at;
-        loop {
+        for _ in 0..MAX_WORDS {
             let after_and = self.accept(next, Sense::And).filter(|_| sum.allows_and());
             let place = after_and.unwrap_or(next);
             let Some(((), after)) = self.sense(place, |sense| sum.after(sense).map(|_| ())) else { break };
@@ -208,17 +222,15 @@ impl Reader<'_> {
             let (ones, next) = ordinal(next, 9)?;
             return Some((u32::from(tens) + u32::from(ones), next));
         }
-        // "twentyfifth".
-        let word = self.word(at)?;
-        let (tens, rest) = TENS.iter().find_map(|(prefix, tens)| Some((tens, word.strip_prefix(prefix)?)))?;
-        let ones = ONES.iter().position(|ones| *ones == rest)?;
-        Some((tens + u32::try_from(ones + 1).ok()?, at + 1))
+        None
     }
 
     /// Whether the token before a place belongs to the same code, as in `A4` or `12-34-56`.
     pub fn is_inside_code(&self, at: usize, next: usize) -> bool {
         let letters_before = at > 0 && self.touches(at) && self.word(at - 1).is_some();
-        let joined = |at: usize| self.token(at).is_some_and(|token| matches!(token.folded.as_str(), "-" | "." | "/" | ":" | "_" | "@" | "#"));
+        let joined = |at: usize| {
+            self.token(at).is_some_and(|token| matches!(token.folded.as_str(), "-" | "." | "/" | ":" | "_" | "@" | "#"))
+        };
         let before = at > 1 && self.touches(at) && joined(at - 1) && self.touches(at - 1);
         let after = self.touches(next) && joined(next) && self.touches(next + 1);
         let digits_after = after && (self.digits(next + 1).is_some() || self.word(next + 1).is_some());
@@ -227,18 +239,26 @@ impl Reader<'_> {
 }
 
 /// Words that are rarely meant as a number.
-const WEAK: &[&str] = &["one", "single", "nil", "один", "одна", "одно", "одного", "одной", "одному", "одну", "одним", "одном", "нисколько"];
+const WEAK: &[&str] = &[
+    "one",
+    "single",
+    "nil",
+    "один",
+    "одна",
+    "одно",
+    "одного",
+    "одной",
+    "одному",
+    "одну",
+    "одним",
+    "одном",
+    "нисколько",
+];
 
 const SUFFIXES: &[&str] = &[
-    "st", "nd", "rd", "th", "й", "ый", "ий", "ой", "ая", "я", "ья", "е", "ое", "ье", "го", "ого", "его", "му", "ому", "ему",
-    "м", "ым", "им", "ю", "ую", "ью", "х", "ых",
+    "st", "nd", "rd", "th", "й", "ый", "ий", "ой", "ая", "я", "ья", "е", "ое", "ье", "го", "ого", "его", "му", "ому",
+    "ему", "м", "ым", "им", "ю", "ую", "ью", "х", "ых",
 ];
-
-const TENS: &[(&str, u32)] = &[
-    ("twenty", 20), ("thirty", 30), ("forty", 40), ("fifty", 50), ("sixty", 60), ("seventy", 70), ("eighty", 80), ("ninety", 90),
-];
-
-const ONES: &[&str] = &["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"];
 
 fn parse(digits: &str) -> f64 {
     digits.parse().unwrap_or_default()
@@ -291,7 +311,9 @@ impl Sum {
             Sense::Digit(digit) => add(f64::from(digit), 10.0, 1.0),
             Sense::Teen(teen) => add(f64::from(teen), 100.0, 1.0),
             // "One twenty two" is 122.
-            Sense::Tens(tens) if self.started && self.room == 1.0 && self.total == 0.0 && (1.0..10.0).contains(&self.group) => {
+            Sense::Tens(tens)
+                if self.started && self.room == 1.0 && self.total == 0.0 && (1.0..10.0).contains(&self.group) =>
+            {
                 Some(Self { group: self.group * 100.0 + f64::from(tens), room: 10.0, ..self })
             }
             Sense::Tens(tens) => add(f64::from(tens), 100.0, 10.0),

@@ -1,8 +1,13 @@
 //! A text as tokens, each with what the lexicon says about it.
 
+use std::cell::OnceCell;
+
 use super::{
     Setting,
     lexicon::{Entry, Sense, entries},
+    moment::Moment,
+    number::Number,
+    time::Part,
 };
 
 /// What was read, and the place of the first token after it.
@@ -43,12 +48,42 @@ pub struct Reader<'t> {
     pub tokens: Vec<Token>,
     /// When and where it was said.
     pub setting: &'t Setting,
+    /// The first token that says something beside articles, prepositions and marks, and the one after the last.
+    core: (usize, usize),
+    /// What was read at each token, because several rules and kinds read the same.
+    moments: Vec<OnceCell<Option<Moments>>>,
+    numbers: Vec<OnceCell<Parsed<Number>>>,
 }
+
+/// A moment with its parts.
+type Moments = (Moment, Vec<Part>);
 
 impl<'t> Reader<'t> {
     /// Cuts a text into tokens.
     pub fn new(text: &'t str, setting: &'t Setting) -> Self {
-        Self { text, tokens: tokens(text), setting }
+        let tokens = tokens(text);
+        let first = tokens.iter().position(Token::says_something).unwrap_or(tokens.len());
+        let last = tokens.iter().rposition(Token::says_something).map_or(0, |last| last + 1);
+        let (moments, numbers) = (empty_cells(tokens.len()), empty_cells(tokens.len()));
+        Self { text, tokens, setting, core: (first, last), moments, numbers }
+    }
+
+    /// A moment and its parts, read once.
+    pub fn parts(&self, at: usize) -> Option<&Moments> {
+        self.moments.get(at)?.get_or_init(|| self.read_parts(at)).as_ref()
+    }
+
+    /// A number, read once.
+    pub fn number(&self, at: usize) -> Parsed<Number> {
+        *self.numbers.get(at)?.get_or_init(|| self.read_number(at))
+    }
+
+    /// Whether a value may begin at a token.
+    pub fn may_begin(&self, at: usize) -> bool {
+        let token = &self.tokens[at];
+        !token.entries.is_empty()
+            || token.kind == Kind::Digits
+            || matches!(token.folded.as_str(), "-" | "." | "~" | "@")
     }
 
     /// A token, if there is one at this place.
@@ -114,12 +149,20 @@ impl<'t> Reader<'t> {
 
     /// Whether the tokens in `from..to` are all words of the text except articles, prepositions and marks.
     pub fn is_whole(&self, from: usize, to: usize) -> bool {
-        let says_nothing = |token: &Token| {
-            token.kind == Kind::Mark
-                || token.entries.iter().any(|e| e.rest.is_empty() && (e.sense == Sense::Article || e.sense.is_preposition()))
-        };
-        self.tokens[..from].iter().chain(&self.tokens[to..]).all(says_nothing)
+        from <= self.core.0 && self.core.1 <= to
     }
+}
+
+impl Token {
+    fn says_something(&self) -> bool {
+        let small =
+            |entry: &Entry| entry.rest.is_empty() && (entry.sense == Sense::Article || entry.sense.is_preposition());
+        self.kind != Kind::Mark && !self.entries.iter().any(small)
+    }
+}
+
+fn empty_cells<T>(count: usize) -> Vec<OnceCell<T>> {
+    std::iter::repeat_with(OnceCell::new).take(count).collect()
 }
 
 fn tokens(text: &str) -> Vec<Token> {
@@ -171,8 +214,16 @@ fn token(text: &str, kind: Kind, start: usize, end: usize, spaced: bool) -> Toke
     Token { kind, folded, start, end, spaced, entries }
 }
 
+/// In lower case, with `е` for `ё`, and without apostrophes, except in "we'd" and the like, which would be other words.
 fn fold(word: &str) -> String {
-    word.chars().flat_map(char::to_lowercase).map(|c| if c == 'ё' { 'е' } else { c }).filter(|c| !is_apostrophe(*c)).collect()
+    let word = word.replace('’', "'");
+    let is_contracted = ["'d", "'ll", "'m", "'re", "'ve"].iter().any(|ending| word.ends_with(ending));
+    let is_apostrophe = |c: char| c == '\'' && !is_contracted;
+    word.chars()
+        .flat_map(char::to_lowercase)
+        .map(|c| if c == 'ё' { 'е' } else { c })
+        .filter(|c| !is_apostrophe(*c))
+        .collect()
 }
 
 fn kind_of(character: char) -> Kind {
@@ -201,7 +252,8 @@ fn is_joint(text: &str, character: char, start: usize, end: usize) -> bool {
 /// The last three tokens as one word, if they are a letter, a full stop and a short word: `p.m`, `k.gs`.
 fn abbreviation(tokens: &[Token]) -> Option<Token> {
     let [.., first, stop, last] = tokens else { return None };
-    let is_one = first.kind == Kind::Word && last.kind == Kind::Word && stop.folded == "." && !stop.spaced && !last.spaced;
+    let is_one =
+        first.kind == Kind::Word && last.kind == Kind::Word && stop.folded == "." && !stop.spaced && !last.spaced;
     let short = |token: &Token, most| token.folded.chars().count() <= most;
     (is_one && short(first, 3) && short(last, 2)).then(|| {
         let folded = format!("{}{}", first.folded, last.folded);

@@ -64,7 +64,11 @@ impl Reader<'_> {
             Sense::BeforeLast => Some(-2),
             _ => None,
         })?;
-        let next = if which == 0 { self.sense(next, |s| (s == Sense::Next).then_some(())).map_or(next, |_| next) } else { next };
+        let next = if which == 0 {
+            self.sense(next, |s| (s == Sense::Next).then_some(())).map_or(next, |_| next)
+        } else {
+            next
+        };
         let (grain, next) = self.grain(next).filter(|(grain, _)| *grain >= Grain::Week)?;
         let bare = which == 0 && self.is_word(at, &["the"]);
         let span = Span::around(self.setting.now, grain)?.shifted(which, grain)?;
@@ -131,7 +135,8 @@ impl Reader<'_> {
         let (number, next) = self.number(at)?;
         let ((weekday, _), next) = self.weekday_name(next)?;
         #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
-        let count = (number.value.fract() == 0.0 && (1.0..100.0).contains(&number.value)).then_some(number.value as i64)?;
+        let count =
+            (number.value.fract() == 0.0 && (1.0..100.0).contains(&number.value)).then_some(number.value as i64)?;
         let day = match (self.accept(next, Sense::Hence), self.accept(next, Sense::Ago)) {
             (Some(next), _) => {
                 let first = on_or_after(self.today().tomorrow().ok()?, weekday)?;
@@ -205,15 +210,17 @@ impl Reader<'_> {
             _ => self.skip_word(next, &["числа", "число"]),
         };
         let of = self.accept(next, Sense::Of).unwrap_or(next);
-        let (month, next) = self.cycle(of).filter(|(moment, _)| moment.span.is_some_and(|span| span.grain == Grain::Month))?;
-        let fault = (day < 1 || day > 31).then_some(Fault::NoSuchDay);
-        Some((Moment { day: Some(day), fault, is_weak: false, ..month }, next))
+        let (month, next) =
+            self.cycle(of).filter(|(moment, _)| moment.span.is_some_and(|span| span.grain == Grain::Month))?;
+        Some((Moment { span: month.span, ..Moment::of_day(day) }, next))
     }
 
     /// "end of the month", "early March", "EOY", "beginning of next week", «в конце марта».
     fn edge(&self, at: usize) -> Parsed<Moment> {
         if let Some(((is_end, grain), next)) =
             self.sense(at, |sense| if let Sense::Edge(is_end, grain) = sense { Some((is_end, grain)) } else { None })
+            // A boy is no beginning of the year.
+            && self.original(next - 1).chars().all(char::is_uppercase)
         {
             let place = if is_end { Place::Late } else { Place::Early };
             return Some((Moment::of(edge_of(Span::around(self.setting.now, grain)?, place)?), next));
@@ -252,13 +259,18 @@ impl Reader<'_> {
             Some(Which::Next) => 1,
             _ => 0,
         };
-        if let Some(next) = self.accept(place, Sense::AnySeason).filter(|_| which.is_some()) {
-            let current = (0..4).filter_map(|nth| season_in(self.today().year(), nth)).chain(season_in(self.today().year() - 1, 3));
+        if let Some(next) =
+            self.accept(place, Sense::AnySeason).filter(|_| which.is_some() && !self.is_word(at, &["the"]))
+        {
+            let current = (0..4)
+                .filter_map(|nth| season_in(self.today().year(), nth))
+                .chain(season_in(self.today().year() - 1, 3));
             let now = self.setting.now;
             let current = { current }.find(|season| season.start <= now && now < season.end)?;
             return Some((Moment::of(current.shifted(years, Grain::Quarter)?), next));
         }
-        let (season, next) = self.sense(place, |sense| if let Sense::Season(season) = sense { Some(season) } else { None })?;
+        let (season, next) =
+            self.sense(place, |sense| if let Sense::Season(season) = sense { Some(season) } else { None })?;
         let nth = match season {
             Season::Spring => 0,
             Season::Summer => 1,
@@ -266,7 +278,9 @@ impl Reader<'_> {
             Season::Winter => 3,
         };
         let year = self.today().year();
-        let current = (year - 1..=year + 1).filter_map(|year| season_in(year, nth)).find(|season| season.end > self.setting.now)?;
+        let current = (year - 1..=year + 1)
+            .filter_map(|year| season_in(year, nth))
+            .find(|season| season.end > self.setting.now)?;
         let later = which == Some(Which::Next) && current.start > self.setting.now;
         let span = current.shifted(if later { 0 } else { years }, Grain::Year)?;
         let is_weak = which.is_none();
@@ -292,7 +306,9 @@ impl Reader<'_> {
             return Some((self.last_night(18)?, next + 1));
         }
         let late = self.accept(at, Sense::Late);
-        if let Some(next) = late.and_then(|next| self.accept(next, Sense::Last)).filter(|next| self.is_word(*next, &["night"])) {
+        if let Some(next) =
+            late.and_then(|next| self.accept(next, Sense::Last)).filter(|next| self.is_word(*next, &["night"]))
+        {
             return Some((self.last_night(21)?, next + 1));
         }
         if let Some(next) = self.accept(late.unwrap_or(at), Sense::Tonight) {

@@ -41,11 +41,11 @@ impl Reader<'_> {
     pub fn time(&self, at: usize) -> Parsed<(Placed, bool)> {
         let sure = |(time, next)| ((time, false), next);
         let rules = [
-            // Before a single time: "from 13 to 15 July" has no hours.
+            // Before a single time: "from 13 to 15 July" has no hours, and "by 2 pm" is no hour.
             self.date_range(at).map(sure),
+            self.deadline(at).map(sure),
             self.single(at),
             self.open(at).map(sure),
-            self.deadline(at).map(sure),
             self.lasting(at).map(sure),
         ];
         longest(rules.into_iter().flatten())
@@ -62,11 +62,11 @@ impl Reader<'_> {
 
     /// Parts of a moment in a row: "Friday, Jul 18 at 5 pm".
     pub fn moment(&self, at: usize) -> Parsed<Moment> {
-        self.parts(at).map(|(moment, parts)| (moment, parts.last().map_or(at, |part| part.next)))
+        self.parts(at).map(|(moment, parts)| (*moment, parts.last().map_or(at, |part| part.next)))
     }
 
     /// A moment, and where its parts are.
-    pub fn parts(&self, at: usize) -> Option<(Moment, Vec<Part>)> {
+    pub(super) fn read_parts(&self, at: usize) -> Option<(Moment, Vec<Part>)> {
         let (mut moment, next) = self.part_of_moment(at)?;
         let mut parts = vec![Part { is_date: moment.has_date(), at, next }];
         let mut next = next;
@@ -92,7 +92,7 @@ impl Reader<'_> {
     fn separated(&self, at: usize) -> impl Iterator<Item = usize> {
         let comma = at + usize::from(self.is_mark(at, ',') || self.is_mark(at, '.') && self.digits(at - 1).is_some());
         let small = self.sense(comma, |sense| {
-            matches!(sense, Sense::At | Sense::In | Sense::Of | Sense::For | Sense::From).then_some(())
+            matches!(sense, Sense::At | Sense::On | Sense::In | Sense::Of | Sense::For | Sense::From).then_some(())
         });
         let word = small.map(|((), next)| next);
         [Some(at), Some(comma), word].into_iter().flatten()
@@ -128,7 +128,9 @@ impl Reader<'_> {
         };
         let grain = start.grain.min(end.grain);
         let mut last = end;
-        if last.end <= start.start && until.year.is_none() && !until.has_date() {
+        if last.end <= start.start && until.weekday.is_some() {
+            last = last.shifted(1, Grain::Week)?;
+        } else if last.end <= start.start && !until.has_date() {
             last = last.shifted(1, Grain::Day)?;
         }
         let last = if end.is_interval() { last } else { Span::from(last.start, 1, grain.min(end.grain))? };
@@ -142,21 +144,27 @@ impl Reader<'_> {
             Some((day, next)) => (i8::try_from(day).ok()?, next),
             None => (self.digits(at).filter(|digits| digits.len() <= 2)?.parse().ok()?, at + 1),
         };
-        let dot = self.is_mark(next, '.') && self.touches(next) && !(self.digits(next + 1).is_some() && self.touches(next + 1));
+        let dot = self.is_mark(next, '.')
+            && self.touches(next)
+            && !(self.digits(next + 1).is_some() && self.touches(next + 1));
         (1..=31).contains(&day).then_some((day, next + usize::from(dot)))
     }
 
     /// "to", "-", `/`; "and" only behind "from" or "between".
     fn range_mark(&self, at: usize, with_words: bool) -> Option<usize> {
-        if self.is_mark(at, '-') || self.is_mark(at, '/') {
+        // `3/3/15` is one date, `14./15.10.` are two.
+        let is_slash = self.is_mark(at, '/') && self.digits(at - 1).is_none();
+        if self.is_mark(at, '-') || is_slash {
             return Some(at + 1);
         }
         let is_and = self.accept(at, Sense::And).is_some();
-        self.accept(at, Sense::To).filter(|_| with_words && !is_and || self.is_word(at, &["to"]) || is_and && self.opens_range(at))
+        self.accept(at, Sense::To)
+            .filter(|_| with_words && !is_and || self.is_word(at, &["to"]) || is_and && self.opens_range(at))
     }
 
     fn opens_range(&self, at: usize) -> bool {
-        (at.saturating_sub(4)..at).any(|place| self.accept(place, Sense::Between).is_some() || self.is_word(place, &["from"]))
+        (at.saturating_sub(4)..at)
+            .any(|place| self.accept(place, Sense::Between).is_some() || self.is_word(place, &["from"]))
     }
 
     /// "after 2 pm", "until Friday", «до 11 часов утра».
@@ -169,6 +177,10 @@ impl Reader<'_> {
             Some(next) => (true, next),
             None => (false, self.accept(at, Sense::Before)?),
         };
+        // "From now on" is no time.
+        if self.accept(next, Sense::Now).is_some() {
+            return None;
+        }
         let (moment, end) = self.open_moment(next)?;
         let place = match moment.place(self.setting) {
             Err(Fault::Nowhere) => return None,
@@ -186,12 +198,13 @@ impl Reader<'_> {
             let span = Span::around(self.setting.now.checked_add(distance).ok()?, duration.grain.smaller())?;
             (!weak && duration.grain >= Grain::Day).then_some((Moment::of(span), next))
         };
-        longest([self.moment(at), in_days()].into_iter().flatten())
+        longest([self.moment(at), in_days(), self.bare_hour(at)].into_iter().flatten())
     }
 
     /// The end of a month is where it ends.
     fn end_of_edge(&self, at: usize, span: Span) -> Option<Span> {
-        let is_end = self.accept(at, Sense::End).is_some() || self.accept(at, Sense::Edge(true, Grain::Month)).is_some();
+        let is_end =
+            self.accept(at, Sense::End).is_some() || self.accept(at, Sense::Edge(true, Grain::Month)).is_some();
         if !is_end {
             return Some(span);
         }

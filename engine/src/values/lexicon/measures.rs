@@ -7,10 +7,19 @@ use super::{
 
 /// The table.
 pub const ROWS: &[Row] = &[
-    (Currency("USD"), "$, us $, usd, dollar, dollars, buck, bucks, доллар, доллара, долларов, доллару, долларам, долларами, доллары, доларов, доллар сша, доллара сша, долларов сша, бакс, бакса, баксов, баксы"),
+    (
+        Currency("USD"),
+        "$, us $, usd, dollar, dollars, buck, bucks, доллар, доллара, долларов, доллару, долларам, долларами, доллары, доларов, доллар сша, доллара сша, долларов сша, бакс, бакса, баксов, баксы",
+    ),
     (Currency("EUR"), "€, € ur, eur, euro, euros, евро"),
-    (Currency("GBP"), "£, gbp, pound, pounds, quid, pound sterling, pounds sterling, фунт, фунта, фунтов, фунты, фунтам, фунт стерлингов, фунта стерлингов, фунтов стерлингов"),
-    (Currency("RUB"), "₽, rub, rubs, ruble, rubles, rouble, roubles, руб, рубль, рубля, рублей, рублю, рублям, рублях, рублями, рубли, р"),
+    (
+        Currency("GBP"),
+        "£, gbp, pound, pounds, quid, pound sterling, pounds sterling, фунт, фунта, фунтов, фунты, фунтам, фунт стерлингов, фунта стерлингов, фунтов стерлингов",
+    ),
+    (
+        Currency("RUB"),
+        "₽, rub, rubs, ruble, rubles, rouble, roubles, руб, рубль, рубля, рублей, рублю, рублям, рублях, рублями, рубли, р",
+    ),
     (Currency("UAH"), "₴, uah, hryvnia, hryvnias, грн, гривна, гривны, гривен, гривну"),
     (Currency("BYN"), "byn"),
     (Currency("KZT"), "₸, kzt, tenge, тенге"),
@@ -31,7 +40,10 @@ pub const ROWS: &[Row] = &[
     (Currency("QAR"), "qar, qatari riyal, qatari riyals"),
     (Currency("SAR"), "sar, saudi riyal, saudi riyals, saudiriyal"),
     (Currency("BGN"), "bgn"),
-    (Currency("MYR"), "myr, rm, ringgit, ringgits, malaysia ringgit, malaysia ringgits, malaysian ringgit, malaysian ringgits"),
+    (
+        Currency("MYR"),
+        "myr, rm, ringgit, ringgits, malaysia ringgit, malaysia ringgits, malaysian ringgit, malaysian ringgits",
+    ),
     (Currency("ILS"), "₪, ils, shekel, shekels, шекель, шекеля, шекелей"),
     (Currency("MNT"), "mnt, tugrik, tugriks"),
     (Cent("USD"), "¢, cent, cents, c, penny, pennies, цент, цента, центов, центами, центам, ц, пени"),
@@ -45,21 +57,39 @@ pub const ROWS: &[Row] = &[
     (Temperature("fahrenheit"), "f, fahrenheit, фаренгейта, по фаренгейту"),
     (BelowZero, "below zero, ниже нуля, мороза"),
     (Unit("gram", "gram", 1.0), "gram, grams, g, gs, gm, грамм, грамма, граммов, граммах, г, гр"),
-    (Unit("kilogram", "gram", 1e3), "kilogram, kilograms, kilogramme, kilo, kilos, kg, kgs, килограмм, килограмма, килограммов, кило, кг"),
+    (
+        Unit("kilogram", "gram", 1e3),
+        "kilogram, kilograms, kilogramme, kilo, kilos, kg, kgs, килограмм, килограмма, килограммов, кило, кг",
+    ),
     (Unit("milligram", "gram", 1e-3), "milligram, milligrams, mg, mgs, миллиграмм, миллиграмма, миллиграммов, мг"),
     (Unit("tonne", "gram", 1e6), "tonne, tonnes, ton, tons, тонна, тонны, тонн, тонну"),
     (Unit("pound", "pound", 1.0), "pound, pounds, lb, lbs, фунт, фунта, фунтов"),
     (Unit("ounce", "ounce", 1.0), "ounce, ounces, oz, унция, унции, унций"),
     (Unit("cup", "cup", 1.0), "cup, cups, стакан, стакана, стаканов"),
     (Unit("piece", "piece", 1.0), "piece, pieces, pcs, штука, штуки, штук, штуку, шт"),
-    (Unit("millilitre", "litre", 1e-3), "milliliter, milliliters, millilitre, millilitres, ml, mls, миллилитр, миллилитра, миллилитров, мл"),
+    (
+        Unit("millilitre", "litre", 1e-3),
+        "milliliter, milliliters, millilitre, millilitres, ml, mls, миллилитр, миллилитра, миллилитров, мл",
+    ),
     (Unit("litre", "litre", 1.0), "liter, liters, litre, litres, l, литр, литра, литров, л"),
-    (Unit("hectolitre", "litre", 100.0), "hectoliter, hectoliters, hectolitre, hectolitres, гектолитр, гектолитра, гектолитров, гл"),
+    (
+        Unit("hectolitre", "litre", 100.0),
+        "hectoliter, hectoliters, hectolitre, hectolitres, гектолитр, гектолитра, гектолитров, гл",
+    ),
     (Unit("gallon", "gallon", 1.0), "gallon, gallons, gal, gals, галлон, галлона, галлонов"),
-    (Unit("millimetre", "metre", 1e-3), "millimeter, millimeters, millimetre, millimetres, mm, миллиметр, миллиметра, миллиметров, мм"),
-    (Unit("centimetre", "metre", 1e-2), "centimeter, centimeters, centimetre, centimetres, cm, cms, сантиметр, сантиметра, сантиметров, см"),
+    (
+        Unit("millimetre", "metre", 1e-3),
+        "millimeter, millimeters, millimetre, millimetres, mm, миллиметр, миллиметра, миллиметров, мм",
+    ),
+    (
+        Unit("centimetre", "metre", 1e-2),
+        "centimeter, centimeters, centimetre, centimetres, cm, cms, сантиметр, сантиметра, сантиметров, см",
+    ),
     (Unit("metre", "metre", 1.0), "meter, meters, metre, metres, m, метр, метра, метров, м"),
-    (Unit("kilometre", "metre", 1e3), "kilometer, kilometers, kilometre, kilometres, km, kms, километр, километра, километров, км"),
+    (
+        Unit("kilometre", "metre", 1e3),
+        "kilometer, kilometers, kilometre, kilometres, km, kms, километр, километра, километров, км",
+    ),
     (Unit("inch", "inch", 1.0), "inch, inches, дюйм, дюйма, дюймов, \", ' '"),
     (Unit("foot", "inch", 12.0), "foot, feet, ft, фут, фута, футов, '"),
     (Unit("yard", "inch", 36.0), "yard, yards, yd, yds, ярд, ярда, ярдов"),
