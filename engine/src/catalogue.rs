@@ -19,13 +19,14 @@ use std::{
 
 use crate::{
     diagnostic::Location,
-    entities::{EntitySpec, Word, words},
+    entities::EntitySpec,
     handlers::{call::Library, script::Script},
     ids::IntentId,
     language::Language,
     pattern::Pattern,
     template::Text,
     text::{fold, stem},
+    word::{Word, words},
 };
 use example::Example;
 use vocabulary::Vocabulary;

@@ -1,14 +1,11 @@
 //! Finds entities in a text: by pattern, or by a list of values with synonyms and optional typo tolerance.
 
-mod word;
-
 use std::{cell::OnceCell, collections::BTreeMap};
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use word::Folded;
-pub use word::{Word, phrase_words, words};
+use crate::word::{Folded, Word, phrase_words, words};
 
 /// Size limit of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;

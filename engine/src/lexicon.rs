@@ -8,7 +8,7 @@ mod grammar;
 mod negations;
 mod wishes;
 
-use crate::entities::Word;
+use crate::word::Word;
 pub use {
     consent::{NO, WEAK_YES, YES},
     corrections::{CHANGE, CORRECTION, FOLLOW_UP, NOT},
@@ -55,7 +55,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::entities::words;
+    use crate::word::words;
 
     /// A phrase with `ё` or a capital would never be met, and one that stands twice is one too many.
     #[test]

@@ -34,6 +34,7 @@ pub mod text;
 pub mod turn;
 pub mod understanding;
 pub mod values;
+pub mod word;
 
 pub use engine::{Engine, EngineError, Request};
 pub use snapshot::Snapshot;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{diagnostic::Location, entities::words, language::Language};
+use crate::{diagnostic::Location, language::Language, word::words};
 
 /// One utterance of an intent.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
-    entities::{EntitySpec, phrase_words},
+    entities::EntitySpec,
     handlers::{
         call::Library,
         plugin::{Plugin, PluginRuntime},
@@ -31,6 +31,7 @@ use crate::{
     },
     language::Language,
     policy::HttpPolicy,
+    word::phrase_words,
 };
 use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HAND_OFF, bot_shape, default_text};
 

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Intent, SlotSpec, example::Example};
 use crate::{
-    entities::{Word, words},
     lexicon::{DO_NOT, FILLERS, FUNCTION, NOT_CHOSEN, NOT_DOING, QUESTIONED, UNWANTED, WITHOUT},
     text::stem,
+    word::{Word, words},
 };
 
 /// Letters of a root that is compared without its ending, at least.

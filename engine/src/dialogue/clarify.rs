@@ -4,7 +4,6 @@ use super::{Draft, Phrase, Unclassified};
 use crate::{
     catalogue::{Intent, PatternAnswer},
     decide::Decision,
-    entities::words,
     ids::IntentId,
     lexicon::{FUNCTION, NOT},
     pattern::Pattern,
@@ -13,6 +12,7 @@ use crate::{
     text::{fold, stem},
     turn::{AnsweredBy, Event, TurnKind},
     understanding::{Consent, Cue, Reading},
+    word::words,
 };
 
 /// After so many refusals the bot asks no more.

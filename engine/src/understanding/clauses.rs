@@ -1,8 +1,8 @@
 //! Where a text may hold two wishes: "cancel my order, and tell me the delivery cost".
 
 use crate::{
-    entities::{Word, words},
     lexicon::{ANAPHORA, AND, PERSONS, REQUEST, STATEMENT},
+    word::{Word, words},
 };
 
 /// Places that are tried, at most; each costs two runs of the model on short texts.

@@ -1,8 +1,8 @@
 //! Cues: utterances that are about the conversation itself, and mean the same in every bot.
 
 use crate::{
-    entities::Word,
     lexicon::{BACK, CANCEL, FILLERS, HELP, NO, NONE, NOT, Phrases, REPEAT, REQUEST, RESTART, SKIP, WEAK_YES, YES},
+    word::Word,
 };
 
 /// What an utterance says about the conversation.
@@ -123,7 +123,7 @@ impl Consent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entities::words;
+    use crate::word::words;
 
     fn check(text: &str, cue: Option<Cue>, consent: Option<Consent>) {
         let list = words(text);

@@ -201,5 +201,5 @@ impl Classifying<'_> {
 
 /// Whether a text asks for something in so many words.
 fn is_request(text: &str) -> bool {
-    text.ends_with('?') || REQUEST.at(&crate::entities::words(text), 0).is_some()
+    text.ends_with('?') || REQUEST.at(&crate::word::words(text), 0).is_some()
 }

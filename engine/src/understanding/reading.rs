@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     catalogue::{Catalogue, Intent},
-    entities::{Entity, Word, scan, without_overlaps},
+    entities::{Entity, scan, without_overlaps},
     text::normalize,
+    word::Word,
 };
 
 /// A text, its words and its entities.

@@ -3,7 +3,6 @@
 use jiff::{ToSpan, civil::Date};
 
 use super::{
-    Fault,
     date::longest,
     duration::Duration,
     lexicon::Sense,

@@ -16,14 +16,14 @@ pub struct Folded {
 }
 
 impl Folded {
-    pub(super) fn new(text: String) -> Self {
+    pub fn new(text: String) -> Self {
         let letters = text.chars().fold(0, |letters, letter| letters | 1 << (letter as u32 % 64));
         Self { length: text.chars().count(), letters, text }
     }
 
     /// The optimal string alignment distance to a word, or `None` if it is too large. If `fuzzy`, one edit is allowed
     /// from four letters on, two from eight.
-    pub(super) fn distance(&self, word: &Self, fuzzy: bool) -> Option<usize> {
+    pub fn distance(&self, word: &Self, fuzzy: bool) -> Option<usize> {
         if self.text == word.text {
             return Some(0);
         }
@@ -52,7 +52,7 @@ pub fn phrase_words(phrase: &str) -> Vec<String> {
 /// A word of a text.
 #[derive(Debug)]
 pub struct Word {
-    pub(super) folded: Folded,
+    pub folded: Folded,
     /// In lower case, with `е` for `ё` and the straight apostrophe, if that differs from `folded`.
     plain: Option<String>,
     /// Start, in bytes of the text.
