@@ -26,6 +26,7 @@ use crate::{
     pattern::Pattern,
     template::Text,
     text::{fold, stem},
+    values::{Convention, Country, Prefer, Setting},
     word::{Word, words},
 };
 use example::Example;
@@ -68,11 +69,29 @@ pub struct Catalogue {
     pub absent_plugins: Vec<String>,
     /// The bot's time zone, for `now()`.
     pub time_zone: jiff::tz::TimeZone,
+    /// Of phone numbers without a country code.
+    pub country: Option<Country>,
     by_name: HashMap<IntentId, usize>,
     words: OnceLock<KnownWords>,
 }
 
 impl Catalogue {
+    /// When and where a text is said. Its letters tell how its numbers and dates are written, else the language of the
+    /// dialogue.
+    pub fn setting(&self, text: &str, language: Option<&Language>, now: &jiff::Zoned) -> Setting {
+        let of_dialogue = || match language.unwrap_or(self.default_language()).code() {
+            "ru" => Convention::Russian,
+            _ => Convention::English,
+        };
+        Setting {
+            now: now.datetime(),
+            zone: now.time_zone().clone(),
+            convention: Convention::of_text(text).unwrap_or_else(of_dialogue),
+            prefer: Prefer::Future,
+            country: self.country,
+        }
+    }
+
     /// The language in which a dialogue starts.
     pub fn default_language(&self) -> &Language {
         &self.languages[0]
@@ -214,6 +233,8 @@ pub struct SlotSpec {
     pub entity: Option<String>,
     /// Of the values of that entity, the one with this role.
     pub role: Option<String>,
+    /// Which of two times its values are.
+    pub prefer: Prefer,
     /// The question; required slots always have one.
     pub ask: Option<Text>,
     /// Said before asking again, when the answer did not fit.

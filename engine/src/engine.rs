@@ -130,7 +130,8 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(engine: &'a Engine, snapshot: &'a Snapshot, request: Request<'a>) -> Self {
         let Request { message, state, now, plugins } = request;
-        let said = Understanding::of(&snapshot.catalogue, message.text, now.timestamp().as_millisecond());
+        let setting = snapshot.catalogue.setting(message.text, state.language.as_ref(), &now);
+        let said = Understanding::of(&snapshot.catalogue, message.text, setting, now.timestamp().as_millisecond());
         let language = snapshot.catalogue.default_language().clone();
         Self {
             engine,

@@ -1,11 +1,19 @@
-//! Finds entities in a text: by pattern, or by a list of values with synonyms and optional typo tolerance.
+//! Finds entities in a text: by pattern, by a list of values with synonyms and optional typo tolerance, or by a kind that
+//! the engine knows.
+
+mod kind;
 
 use std::{cell::OnceCell, collections::BTreeMap};
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::word::{Folded, Word, phrase_words, words};
+use crate::{
+    values::{Fault, Finder, Setting},
+    word::{Folded, Word, phrase_words, words},
+};
+
+pub use kind::EntityKind;
 
 /// Size limit of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
@@ -18,12 +26,30 @@ pub struct Entity {
     /// The value: a list's key, or the text that matched a pattern. In a code, Cyrillic letters are replaced by the
     /// Latin letters that look the same.
     pub value: String,
+    /// The value if the past is meant, where it is another one: the last Friday instead of the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<String>,
     /// The words in the message.
     pub text: String,
     /// Start, in bytes of the normalised message.
     pub start: usize,
     /// End, in bytes of the normalised message.
     pub end: usize,
+}
+
+/// Words that look like a value of an entity, which there is not: the 31st of February.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impossible {
+    /// The entity's name in bot.yaml.
+    pub entity: String,
+    /// The words in the message.
+    pub text: String,
+    /// Start, in bytes of the normalised message.
+    pub start: usize,
+    /// End, in bytes of the normalised message.
+    pub end: usize,
+    /// What is wrong.
+    pub fault: Fault,
 }
 
 /// How to recognise an entity.
@@ -38,6 +64,8 @@ pub enum EntitySpec {
         /// Whether typos and inflected endings are tolerated.
         fuzzy: bool,
     },
+    /// By the engine's own grammar.
+    Kind(EntityKind),
 }
 
 impl EntitySpec {
@@ -68,14 +96,15 @@ impl EntitySpec {
     }
 
     /// All matches in a normalised text, from left to right, without overlaps.
-    pub fn find(&self, name: &str, text: &str) -> Vec<Entity> {
-        self.find_in(name, &ScannedText::new(text))
+    pub fn find(&self, name: &str, text: &str, setting: &Setting) -> Vec<Entity> {
+        self.find_in(name, &ScannedText::new(text, setting)).0
     }
 
-    fn find_in(&self, name: &str, utterance: &ScannedText<'_>) -> Vec<Entity> {
+    fn find_in(&self, name: &str, utterance: &ScannedText<'_>) -> (Vec<Entity>, Vec<Impossible>) {
         match self {
-            Self::Pattern(regex) => find_pattern(name, utterance, regex),
-            Self::Values { phrases, fuzzy } => find_values(name, utterance, phrases, *fuzzy),
+            Self::Pattern(regex) => (find_pattern(name, utterance, regex), Vec::new()),
+            Self::Values { phrases, fuzzy } => (find_values(name, utterance, phrases, *fuzzy), Vec::new()),
+            Self::Kind(kind) => kind.find(name, utterance),
         }
     }
 }
@@ -83,13 +112,19 @@ impl EntitySpec {
 /// A text, with intermediate results that several entities share.
 struct ScannedText<'t> {
     text: &'t str,
+    setting: &'t Setting,
     words: OnceCell<Vec<Word>>,
     latin: OnceCell<Option<Latin>>,
+    finder: OnceCell<Finder<'t>>,
 }
 
 impl<'t> ScannedText<'t> {
-    fn new(text: &'t str) -> Self {
-        Self { text, words: OnceCell::new(), latin: OnceCell::new() }
+    fn new(text: &'t str, setting: &'t Setting) -> Self {
+        Self { text, setting, words: OnceCell::new(), latin: OnceCell::new(), finder: OnceCell::new() }
+    }
+
+    fn finder(&self) -> &Finder<'t> {
+        self.finder.get_or_init(|| Finder::new(self.text, self.setting))
     }
 
     fn words(&self) -> &[Word] {
@@ -101,12 +136,27 @@ impl<'t> ScannedText<'t> {
     }
 }
 
-/// The words of a text, and everything in it that is a value of an entity. Values may overlap.
-pub fn scan(specs: &BTreeMap<String, EntitySpec>, text: &str) -> (Vec<Word>, Vec<Entity>) {
-    let utterance = ScannedText::new(text);
-    let found = specs.iter().flat_map(|(name, spec)| spec.find_in(name, &utterance)).collect();
+/// What is in a text.
+pub struct Scan {
+    /// Its words.
+    pub words: Vec<Word>,
+    /// Everything that is a value of an entity. Values may overlap.
+    pub found: Vec<Entity>,
+    /// What looks like a value and is none.
+    pub impossible: Vec<Impossible>,
+}
+
+/// Looks for the values of all entities in a text that was said in a setting.
+pub fn scan(specs: &BTreeMap<String, EntitySpec>, text: &str, setting: &Setting) -> Scan {
+    let utterance = ScannedText::new(text, setting);
+    let (mut found, mut impossible) = (Vec::new(), Vec::new());
+    for (name, spec) in specs {
+        let (own, wrong) = spec.find_in(name, &utterance);
+        found.extend(own);
+        impossible.extend(wrong);
+    }
     let words = utterance.words.into_inner().unwrap_or_else(|| words(text));
-    (words, found)
+    Scan { words, found, impossible }
 }
 
 /// Of overlapping entities, those that are `wanted` stay first, then the longest, then the earliest, then the first by
@@ -132,6 +182,7 @@ fn find_pattern(name: &str, utterance: &ScannedText<'_>, regex: &Regex) -> Vec<E
     let entity = |value: &str, start: usize, end: usize| Entity {
         entity: name.to_owned(),
         value: value.to_owned(),
+        past: None,
         text: text[start..end].to_owned(),
         start,
         end,
@@ -212,6 +263,7 @@ fn find_values(name: &str, utterance: &ScannedText<'_>, phrases: &[(Vec<Folded>,
         found.push(Entity {
             entity: name.to_owned(),
             value: value.clone(),
+            past: None,
             text: text[start..end].to_owned(),
             start,
             end,
@@ -242,7 +294,7 @@ mod tests {
     }
 
     fn check(spec: &EntitySpec, text: &str, expected: &[(&str, &str)]) {
-        let found = spec.find("e", text);
+        let found = spec.find("e", text, &Setting::example());
         let found: Vec<(&str, &str)> = found.iter().map(|e| (e.value.as_str(), e.text.as_str())).collect();
         assert_eq!(found, expected, "{text}");
     }
@@ -288,7 +340,7 @@ mod tests {
             ("digits".to_owned(), EntitySpec::pattern(r"\d+").unwrap()),
             ("order".to_owned(), EntitySpec::pattern(r"[A-Z]-\d{4}").unwrap()),
         ]);
-        let (_, found) = scan(&specs, "A-1042 and 7");
+        let Scan { found, .. } = scan(&specs, "A-1042 and 7", &Setting::example());
         let names = |wanted: &str| {
             without_overlaps(&found, |name| name == wanted).into_iter().map(|e| e.entity).collect::<Vec<_>>()
         };
@@ -300,7 +352,8 @@ mod tests {
         #[test]
         fn places_are_inside_the_text(text in "(\\PC|[АВх19]){0,40}") {
             let spec = EntitySpec::pattern(r"\w+\d").unwrap();
-            for entity in cities(true).find("e", &text).into_iter().chain(spec.find("e", &text)) {
+            let setting = Setting::example();
+            for entity in cities(true).find("e", &text, &setting).into_iter().chain(spec.find("e", &text, &setting)) {
                 prop_assert_eq!(&text[entity.start..entity.end], entity.text);
             }
         }

@@ -13,7 +13,7 @@ pub use {
     consent::{NO, WEAK_YES, YES},
     corrections::{CHANGE, CORRECTION, FOLLOW_UP, NOT},
     cues::{BACK, CANCEL, HELP, NONE, REPEAT, RESTART, SKIP},
-    grammar::{ANAPHORA, FILLERS, FUNCTION, PERSONS},
+    grammar::{ANAPHORA, FILLERS, FUNCTION, NAMING, PERSONS},
     negations::{DO_NOT, NOT_CHOSEN, NOT_DOING, QUESTIONED, UNWANTED, WITHOUT},
     wishes::{AND, REQUEST, STATEMENT},
 };
@@ -63,7 +63,7 @@ mod tests {
         for Phrases(phrases) in [
             FILLERS, FUNCTION, ANAPHORA, PERSONS, CANCEL, RESTART, BACK, SKIP, REPEAT, HELP, NONE, YES, WEAK_YES, NO,
             CORRECTION, FOLLOW_UP, CHANGE, NOT, UNWANTED, WITHOUT, DO_NOT, QUESTIONED, NOT_DOING, NOT_CHOSEN, AND,
-            REQUEST, STATEMENT,
+            REQUEST, STATEMENT, NAMING,
         ] {
             for phrase in phrases {
                 assert!(!phrase.contains('ё') && phrase.to_lowercase() == *phrase, "{phrase}");

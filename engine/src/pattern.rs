@@ -42,6 +42,12 @@ pub enum Pattern {
     NoneOfThese,
     /// The last reply is said again.
     Repeated,
+    /// The date that was said does not exist.
+    NoSuchDay,
+    /// The time of day that was said does not exist.
+    NoSuchTime,
+    /// The date that was said is another day of the week.
+    OtherWeekday,
     /// The message contains no text.
     Empty,
     /// A handler failed.
@@ -50,7 +56,7 @@ pub enum Pattern {
 
 impl Pattern {
     /// All patterns.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Restarted,
         Self::CannotSkip,
         Self::FormHelp,
@@ -67,6 +73,9 @@ impl Pattern {
         Self::Completed,
         Self::NoneOfThese,
         Self::Repeated,
+        Self::NoSuchDay,
+        Self::NoSuchTime,
+        Self::OtherWeekday,
         Self::Empty,
         Self::InternalError,
     ];
@@ -90,6 +99,9 @@ impl Pattern {
             Self::Completed => "completed",
             Self::NoneOfThese => "none_of_these",
             Self::Repeated => "repeated",
+            Self::NoSuchDay => "no_such_day",
+            Self::NoSuchTime => "no_such_time",
+            Self::OtherWeekday => "other_weekday",
             Self::Empty => "empty",
             Self::InternalError => "internal_error",
         }
@@ -111,6 +123,7 @@ impl Pattern {
             Self::Negated | Self::Resumed | Self::ResumeAsked => &["title"],
             Self::LeftOut => &["rest"],
             Self::ClarifyMany => &["options"],
+            Self::NoSuchDay | Self::NoSuchTime | Self::OtherWeekday => &["said"],
             _ => &[],
         }
     }
@@ -140,6 +153,11 @@ impl Pattern {
             }
             Self::Denied => ("Then please say it in other words.", "Тогда скажите, пожалуйста, другими словами."),
             Self::NoneOfThese => ("None of these", "Ничего из этого"),
+            Self::NoSuchDay => ("There is no such day: {said}.", "Такого дня нет: {said}."),
+            Self::NoSuchTime => ("There is no such time: {said}.", "Такого времени нет: {said}."),
+            Self::OtherWeekday => {
+                ("That date is another day of the week: {said}.", "Эта дата — другой день недели: {said}.")
+            }
             Self::Repeated | Self::Completed | Self::Empty | Self::InternalError => return None,
         };
         Some([("en", en), ("ru", ru)])

@@ -13,9 +13,12 @@ pub use cue::{Consent, Cue};
 pub use meaning::{Classifying, Meaning, Reread, Wish};
 pub use reading::Reading;
 
+use std::sync::Arc;
+
 use crate::{
     catalogue::Catalogue,
     language::{Language, detect},
+    values::Setting,
 };
 
 /// An utterance, read.
@@ -34,8 +37,8 @@ pub struct Understanding {
 
 impl Understanding {
     /// Reads an utterance without the model.
-    pub fn of(catalogue: &Catalogue, text: &str, at: i64) -> Self {
-        Self::read(catalogue, Reading::of(catalogue, text), at)
+    pub fn of(catalogue: &Catalogue, text: &str, setting: Setting, at: i64) -> Self {
+        Self::read(catalogue, Reading::of(catalogue, text, Arc::new(setting)), at)
     }
 
     /// An utterance that is read already.

@@ -20,7 +20,8 @@ mod span;
 mod time;
 
 use jiff::{civil::DateTime, tz::TimeZone};
-use phonenumber::country::Id as Country;
+pub use phonenumber::country::Id as Country;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use contact::country;
@@ -35,15 +36,26 @@ use reader::Reader;
 
 /// How numbers and dates are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
+pub enum Convention {
     /// `1,200.5`, month before day.
     English,
     /// `1 200,5`, day before month.
     Russian,
 }
 
+impl Convention {
+    /// By the letters of a text.
+    pub fn of_text(text: &str) -> Option<Self> {
+        let cyrillic = |c: char| matches!(c, 'а'..='я' | 'А'..='Я' | 'ё' | 'Ё');
+        if text.contains(cyrillic) {
+            return Some(Self::Russian);
+        }
+        text.contains(char::is_alphabetic).then_some(Self::English)
+    }
+}
+
 /// Which of two times is meant if both are possible.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Prefer {
     /// The next one.
@@ -61,7 +73,7 @@ pub struct Setting {
     /// Of the local time.
     pub zone: TimeZone,
     /// How numbers and dates are written.
-    pub language: Language,
+    pub convention: Convention,
     /// Which of two times is meant.
     pub prefer: Prefer,
     /// Of phone numbers without a country code; without it, they are not found.
@@ -305,13 +317,19 @@ fn bare_number(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
 }
 
 impl Setting {
+    /// Of a text that is said at no moment, as an example is.
+    pub fn of_text(text: &str, country: Option<Country>) -> Self {
+        let convention = Convention::of_text(text).unwrap_or(Convention::English);
+        Self { convention, country, ..Self::example() }
+    }
+
     /// The moment of Duckling's corpora: half past four on a Tuesday in February 2013, two hours behind UTC.
     pub fn example() -> Self {
         let offset = jiff::tz::offset(-2);
         Self {
             now: jiff::civil::date(2013, 2, 12).at(4, 30, 0, 0),
             zone: TimeZone::fixed(offset),
-            language: Language::English,
+            convention: Convention::English,
             prefer: Prefer::Future,
             country: Some(Country::US),
         }

@@ -31,6 +31,7 @@ use crate::{
     },
     language::Language,
     policy::HttpPolicy,
+    values::{self, Country},
     word::phrase_words,
 };
 use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HAND_OFF, bot_shape, default_text};
@@ -43,8 +44,17 @@ pub fn load(
     diagnostics: &mut Diagnostics,
 ) -> Option<Catalogue> {
     let (languages, scripts, plugins, absent_plugins, gaps) = Default::default();
-    let mut loader =
-        Loader { bundle, diagnostics, languages, scripts, plugins, absent_plugins, bot: Named::default(), gaps };
+    let mut loader = Loader {
+        bundle,
+        diagnostics,
+        languages,
+        scripts,
+        plugins,
+        absent_plugins,
+        bot: Named::default(),
+        gaps,
+        country: None,
+    };
     let catalogue = loader.catalogue(scripting, runtime);
     catalogue.filter(|_| !diagnostics.has_errors())
 }
@@ -66,6 +76,7 @@ pub(super) struct Loader<'a> {
     absent_plugins: Vec<String>,
     bot: Named,
     gaps: Gaps,
+    country: Option<Country>,
 }
 
 impl Loader<'_> {
@@ -73,6 +84,7 @@ impl Loader<'_> {
         let (bot, document) = self.bot_file()?;
         self.languages = self.bot_languages(&bot, &document);
         let time_zone = self.time_zone(&bot, &document);
+        self.country = self.country(&bot, &document);
         let entities = self.entities(&bot, &document);
         let texts = self.texts();
         self.compile_scripts(scripting);
@@ -124,6 +136,7 @@ impl Loader<'_> {
             dropped,
             absent_plugins: std::mem::take(&mut self.absent_plugins),
             time_zone,
+            country: self.country,
             by_name,
             words: OnceLock::new(),
         };
@@ -196,6 +209,15 @@ impl Loader<'_> {
         })
     }
 
+    fn country(&mut self, bot: &BotFile, document: &Document) -> Option<Country> {
+        let found = values::country(bot.country.as_deref()?);
+        if let Err(message) = &found {
+            let diagnostic = Diagnostic::error(document.location("/country"), message.clone());
+            self.diagnostics.push(diagnostic.hint("write a code of two letters, as in ISO 3166"));
+        }
+        found.ok()
+    }
+
     fn entities(&mut self, bot: &BotFile, document: &Document) -> BTreeMap<String, EntitySpec> {
         let mut entities = BTreeMap::new();
         self.bot.entities = bot.entities.keys().cloned().collect();
@@ -261,12 +283,9 @@ fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Opti
             "remove it: a pattern itself defines what it accepts",
         );
     }
-    match (&file.pattern, &file.values) {
-        (Some(_), Some(_)) | (None, None) => {
-            report("", "an entity needs exactly one of `pattern` and `values`".to_owned(), "write one of them");
-            None
-        }
-        (Some(pattern), None) => match EntitySpec::pattern(pattern) {
+    match (&file.pattern, &file.values, file.kind) {
+        (None, None, Some(kind)) => Some(EntitySpec::Kind(kind)),
+        (Some(pattern), None, None) => match EntitySpec::pattern(pattern) {
             Ok(spec) => Some(spec),
             Err(message) => {
                 report(
@@ -277,7 +296,7 @@ fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Opti
                 None
             }
         },
-        (None, Some(values)) => {
+        (None, Some(values), None) => {
             let mut seen: HashMap<Vec<String>, &str> = HashMap::new();
             for (value, synonyms) in values {
                 for word in synonyms.iter().chain([value]) {
@@ -294,6 +313,11 @@ fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Opti
                 }
             }
             Some(EntitySpec::values(values, file.fuzzy))
+        }
+        _ => {
+            let message = "an entity needs exactly one of `pattern`, `values` and `kind`".to_owned();
+            report("", message, "write one of them");
+            None
         }
     }
 }

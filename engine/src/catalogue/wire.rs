@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use crate::{pattern::Pattern, policy::HttpPolicy};
+use crate::{entities::EntityKind, pattern::Pattern, policy::HttpPolicy};
 pub use intent::{HandlerFile, IntentFile, ResumeFile, RoleFile, SlotFile, WhenFile};
 
 /// bot.yaml: settings of the bot as a whole.
@@ -24,6 +24,8 @@ pub struct BotFile {
     pub languages: Vec<String>,
     /// IANA time zone such as `Europe/Moscow`, for `now()` in scripts; default UTC.
     pub time_zone: Option<String>,
+    /// ISO 3166 code, such as `GB`, of phone numbers without a country code; without it, these are not found.
+    pub country: Option<String>,
     /// What happens when no intent is likely enough.
     pub fallback: FallbackFile,
     /// How certain the bot must be.
@@ -203,7 +205,7 @@ impl Default for MatchingFile {
     }
 }
 
-/// An entity: found by a pattern, or one of a list of values.
+/// An entity: found by a pattern, one of a list of values, or of a kind that the engine knows.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntityFile {
@@ -211,6 +213,8 @@ pub struct EntityFile {
     pub pattern: Option<String>,
     /// The values, each with its synonyms in all languages.
     pub values: Option<BTreeMap<String, Vec<String>>>,
+    /// What the engine finds by itself, in English and Russian.
+    pub kind: Option<EntityKind>,
     /// Whether values are also found with typos and inflected endings.
     #[serde(default)]
     pub fuzzy: bool,

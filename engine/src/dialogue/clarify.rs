@@ -11,7 +11,7 @@ use crate::{
     template::Text,
     text::{fold, stem},
     turn::{AnsweredBy, Event, TurnKind},
-    understanding::{Consent, Cue, Reading},
+    understanding::{Consent, Cue},
     word::words,
 };
 
@@ -113,7 +113,7 @@ impl<'a> Draft<'a, '_> {
         self.step.kind = TurnKind::Matched;
         self.step.state.fallbacks = 0;
         self.step.state.denied = None;
-        let meant = Reading::of(self.catalogue, &clarify.text);
+        let meant = self.said.reading.beside(self.catalogue, &clarify.text);
         self.fill_from(intent, &meant, &meant.entities_for(intent));
         self.step.meant = Some(meant);
         self.ask_or_run(intent);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{CERTAIN, Draft, LIKELY, Unclassified};
+use super::{CERTAIN, Draft, LIKELY, Unclassified, slots::value_for};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
@@ -47,7 +47,7 @@ impl<'a> Draft<'a, '_> {
             self.rule(format!("the message answers the question for `{}`", slot.name));
             let mut others = self.remainder(intent).values;
             others.retain(|entity| entity.start >= answer.end || entity.end <= answer.start);
-            self.fill(&slot.name, Value::String(answer.value));
+            self.fill(&slot.name, value_for(slot, &answer));
             self.fill_from(intent, &self.said.reading, &others);
             self.ask_or_run(intent);
             return Ok(());
@@ -96,7 +96,7 @@ impl<'a> Draft<'a, '_> {
     fn is_value(&self, slot: &SlotSpec) -> bool {
         let Some(name) = &slot.entity else { return false };
         let Some(spec @ EntitySpec::Values { .. }) = self.catalogue.entities.get(name) else { return false };
-        !spec.find(name, self.said.reading.text()).is_empty()
+        !spec.find(name, self.said.reading.text(), self.said.reading.setting()).is_empty()
     }
 
     /// Whether the utterance says nothing beside values and the words of an intent.
@@ -145,10 +145,10 @@ impl<'a> Draft<'a, '_> {
         }
         let found = rest.values.iter().find(|entity| &entity.entity == wanted).cloned();
         // Another slot of the intent may have taken an overlap; the slot that is asked for has priority.
-        let text = self.said.reading.text();
+        let (text, setting) = (self.said.reading.text(), self.said.reading.setting());
         found.or_else(|| {
             let refused = |entity: &Entity| rest.refused.iter().any(|other| other.start == entity.start);
-            self.catalogue.entities.get(wanted)?.find(wanted, text).into_iter().find(|entity| !refused(entity))
+            self.catalogue.entities.get(wanted)?.find(wanted, text, setting).into_iter().find(|entity| !refused(entity))
         })
     }
 
@@ -157,6 +157,9 @@ impl<'a> Draft<'a, '_> {
             return;
         }
         self.rule(format!("the message has no answer for `{}`", slot.name));
+        if self.say_impossible(slot) {
+            return self.say_question(slot);
+        }
         match &slot.retry {
             Some(retry) => self.say(retry),
             None => self.say_question(slot),

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Action, Draft};
+use super::{Action, Draft, Phrase};
 use crate::{
     catalogue::{Intent, SlotSpec},
-    entities::Entity,
+    entities::{Entity, Impossible},
     handlers::api::value::plain,
+    pattern::Pattern,
     state::{Form, Stage},
     turn::{AnsweredBy, Output},
     understanding::Reading,
+    values::{Fault, Prefer},
 };
 
 /// The values of entities for an intent's slots, in the order of the slots. Each entity fills one slot: the one whose
@@ -36,11 +38,17 @@ pub fn values_for(
             };
             if let Some(at) = (0..entities.len()).find(|at| fits(*at)) {
                 used[at] = true;
-                *value = Some(Value::String(entities[at].value.clone()));
+                *value = Some(value_for(slot, &entities[at]));
             }
         }
     }
     free.iter().zip(values).filter_map(|(slot, value)| Some((slot.name.clone(), value?))).collect()
+}
+
+/// The value of an entity in a slot, which may prefer the past.
+pub fn value_for(slot: &SlotSpec, entity: &Entity) -> Value {
+    let past = entity.past.as_ref().filter(|_| slot.prefer == Prefer::Past);
+    Value::String(past.unwrap_or(&entity.value).clone())
 }
 
 /// The slot whose role fits a value best, by the word before it in the examples.
@@ -88,12 +96,12 @@ impl<'a> Draft<'a, '_> {
     /// The values of the utterance for slots that have another value or none, except those that are refused.
     pub(super) fn changed_values(&self, intent: &Intent, entities: &[Entity]) -> Vec<(String, Value)> {
         // A value that is known already is only named beside the one that is meant.
-        let known = |slot: &SlotSpec, value: &str| {
-            self.step.state.slots.get(&slot.name).is_some_and(|known| known.as_str() == Some(value))
+        let known = |slot: &SlotSpec, entity: &Entity| {
+            self.step.state.slots.get(&slot.name).is_some_and(|known| *known == value_for(slot, entity))
         };
         let is_known = |entity: &Entity| {
             let mut own = intent.slots.iter().filter(|slot| slot.entity.as_ref() == Some(&entity.entity));
-            own.any(|slot| known(slot, &entity.value))
+            own.any(|slot| known(slot, entity))
         };
         let (_, new): (Vec<Entity>, Vec<Entity>) = entities.iter().cloned().partition(is_known);
         let meant = if new.is_empty() { entities } else { &new };
@@ -111,6 +119,22 @@ impl<'a> Draft<'a, '_> {
         intent.slots.iter().find(|slot| slot.required && !slots.contains_key(&slot.name) && is_due(slot, slots))
     }
 
+    /// Says why what was said for a slot is no value of its entity. Returns whether there is such a reason.
+    pub(super) fn say_impossible(&mut self, slot: &SlotSpec) -> bool {
+        let Some(entity) = &slot.entity else { return false };
+        let Some(Impossible { text, fault, .. }) = self.said.reading.impossible(entity) else { return false };
+        let pattern = match fault {
+            Fault::NoSuchDay => Pattern::NoSuchDay,
+            Fault::NoSuchTime => Pattern::NoSuchTime,
+            Fault::OtherWeekday => Pattern::OtherWeekday,
+            Fault::Nowhere => return false,
+        };
+        let said = Phrase::Plain(text.clone());
+        self.trace(format!("slot {}: {pattern}", slot.name));
+        self.say_pattern_beside(pattern, vec![("said", said)]);
+        true
+    }
+
     /// Asks for a slot, with a text of its own or that of a script; the form then waits for the answer.
     pub(super) fn ask_for(&mut self, intent: &Intent, slot: &'a SlotSpec, text: Option<String>) {
         self.step.handler = Some(AnsweredBy::Form);
@@ -124,7 +148,10 @@ impl<'a> Draft<'a, '_> {
         state.form = Some(Form { filled, ..Form::asking(&intent.id, &slot.name) });
         match text {
             Some(text) => self.step.actions.push(Action::Show(Output::Text { text, suggestions: Vec::new() })),
-            None => self.say_question(slot),
+            None => {
+                self.say_impossible(slot);
+                self.say_question(slot);
+            }
         }
     }
 

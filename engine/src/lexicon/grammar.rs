@@ -267,3 +267,24 @@ pub const ANAPHORA: Phrases = Phrases(&[
 
 /// Words for somebody who was named before: "text Jean and tell him to call".
 pub const PERSONS: Phrases = Phrases(&["him", "her", "them", "he", "she", "they", "ему", "ней", "нему", "им", "ими"]);
+
+/// Before a person's name.
+pub const NAMING: Phrases = Phrases(&[
+    "my name is",
+    "my name's",
+    "the name is",
+    "name is",
+    "call me",
+    "i'm called",
+    "i am called",
+    "this is",
+    "i am",
+    "i'm",
+    "меня зовут",
+    "мое имя",
+    "имя",
+    "зовите меня",
+    "называйте меня",
+    "я",
+    "это",
+]);

@@ -100,7 +100,7 @@ impl Classifying<'_> {
         let negated: Vec<Classification> = found.by_ref().take(negated.len()).collect();
         let unwanted = self.unwanted(reading, &negated);
         let found: Vec<Classification> = found.collect();
-        let (wishes, left_out) = self.wishes(&whole, &pairs, &found);
+        let (wishes, left_out) = self.wishes(reading, &whole, &pairs, &found);
         Ok(Meaning { whole: Some(whole), wishes, unwanted, left_out })
     }
 
@@ -135,7 +135,13 @@ impl Classifying<'_> {
     }
 
     /// The wishes of the pair of parts that are the most certain. `found` are the parts' classifications.
-    fn wishes(&self, whole: &Classification, pairs: &[Pair], found: &[Classification]) -> (Vec<Wish>, Option<String>) {
+    fn wishes(
+        &self,
+        reading: &Reading,
+        whole: &Classification,
+        pairs: &[Pair],
+        found: &[Classification],
+    ) -> (Vec<Wish>, Option<String>) {
         let own = |part: &Classification| match decide(part, self.catalogue()).0 {
             Decision::Matched(id) => {
                 let intent = self.catalogue().intent(&id)?;
@@ -143,7 +149,7 @@ impl Classifying<'_> {
             }
             _ => None,
         };
-        let wish = |text: &str, intent: IntentId| Wish { reading: Reading::of(self.catalogue(), text), intent };
+        let wish = |text: &str, intent: IntentId| Wish { reading: reading.beside(self.catalogue(), text), intent };
         let parts = pairs.iter().zip(found.chunks_exact(2));
         let two = parts.clone().filter_map(|(Pair { first, second, .. }, of)| {
             let (one, other) = (own(&of[0])?, own(&of[1])?);
@@ -187,7 +193,7 @@ impl Classifying<'_> {
         let texts: Vec<String> = others.iter().map(|(_, text)| text.clone()).collect();
         let classified = self.classify(&texts)?;
         let senses = others.into_iter().zip(classified).filter_map(|((how, text), of)| {
-            let reading = Reading::of(self.catalogue(), &text);
+            let reading = reading.beside(self.catalogue(), &text);
             let matched = matches!(decide(&of, self.catalogue()).0, Decision::Matched(_)) && of.best() > plain.best();
             let matched =
                 matched && of.best() >= SENSE && self.catalogue().words().know_any(reading.words()) == Some(true);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     catalogue::{Catalogue, Intent},
-    entities::{Entity, scan, without_overlaps},
+    entities::{Entity, Impossible, Scan, scan, without_overlaps},
     text::normalize,
+    values::Setting,
     word::Word,
 };
 
@@ -17,15 +18,32 @@ pub struct Reading {
     /// Everything that is a value of an entity; values may overlap.
     found: Vec<Entity>,
     entities: Arc<[Entity]>,
+    impossible: Vec<Impossible>,
+    setting: Arc<Setting>,
 }
 
 impl Reading {
     /// Reads a text as it came, by one version of a bot.
-    pub fn of(catalogue: &Catalogue, text: &str) -> Self {
+    pub fn of(catalogue: &Catalogue, text: &str, setting: Arc<Setting>) -> Self {
         let text = normalize(text);
-        let (words, found) = scan(&catalogue.entities, &text);
+        let Scan { words, found, impossible } = scan(&catalogue.entities, &text, &setting);
         let entities = without_overlaps(&found, |_| false).into();
-        Self { text, words, found, entities }
+        Self { text, words, found, entities, impossible, setting }
+    }
+
+    /// Reads another text of the same user at the same moment.
+    pub fn beside(&self, catalogue: &Catalogue, text: &str) -> Self {
+        Self::of(catalogue, text, Arc::clone(&self.setting))
+    }
+
+    /// When and where the text was said.
+    pub fn setting(&self) -> &Setting {
+        &self.setting
+    }
+
+    /// Words that look like a value of an entity, and are none.
+    pub fn impossible(&self, entity: &str) -> Option<&Impossible> {
+        self.impossible.iter().find(|impossible| impossible.entity == entity)
     }
 
     /// The normalised text.

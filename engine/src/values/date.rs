@@ -1,7 +1,7 @@
 //! Dates: days of months, months, years, weekdays, holidays.
 
 use super::{
-    Language,
+    Convention,
     lexicon::Sense,
     moment::{Fault, Moment, Which},
     reader::{Kind, Parsed, Reader},
@@ -233,9 +233,9 @@ impl Reader<'_> {
         let ((day, is_ordinal), next) = self.day_number(start)?;
         let is_numeric = self.digits(start).is_some();
         let before = |words: &[&str]| at > 0 && self.is_word(at - 1, words);
-        let announced = match self.setting.language {
-            Language::English => has_article && (is_numeric || before(&["on"])),
-            Language::Russian => {
+        let announced = match self.setting.convention {
+            Convention::English => has_article && (is_numeric || before(&["on"])),
+            Convention::Russian => {
                 is_numeric && (before(&["на", "к", "до", "с", "по"]) || self.is_word(next - 1, &["го", "ого"]))
             }
         };
@@ -291,7 +291,7 @@ impl Reader<'_> {
     fn day_month_year(&self, at: usize, mark: char, with_year: bool) -> Parsed<Moment> {
         let number = |at: usize| self.digits(at).filter(|digits| digits.len() <= 2)?.parse::<i8>().ok();
         let (first, second) = (number(at)?, number(at + 2)?);
-        let day_first = mark == '.' || self.setting.language == Language::Russian;
+        let day_first = mark == '.' || self.setting.convention == Convention::Russian;
         let swapped = if day_first { second > 12 && first <= 12 && with_year } else { first <= 12 };
         let (day, month) = if swapped { (second, first) } else { (first, second) };
         if !(1..=12).contains(&month) || day == 0 {
@@ -305,7 +305,7 @@ impl Reader<'_> {
         let announced = at > 0 && self.sense(at - 1, |s| s.is_preposition().then_some(())).is_some();
         let two_digits = self.digits(at + 2).is_some_and(|digits| digits.len() == 2);
         let sure = match mark {
-            '.' => two_digits && (self.setting.language == Language::Russian || announced) || closed,
+            '.' => two_digits && (self.setting.convention == Convention::Russian || announced) || closed,
             '/' => true,
             _ => false,
         };

@@ -1,7 +1,7 @@
 //! Numbers and ordinals, in digits and in words.
 
 use super::{
-    Language,
+    Convention,
     lexicon::Sense,
     reader::{Parsed, Reader},
 };
@@ -87,8 +87,9 @@ impl Reader<'_> {
 
     /// Digits with separators of thousands and decimals.
     pub fn decimal(&self, at: usize) -> Parsed<f64> {
-        let point =
-            |at: usize| self.is_mark(at, '.') || self.is_mark(at, ',') && self.setting.language == Language::Russian;
+        let point = |at: usize| {
+            self.is_mark(at, '.') || self.is_mark(at, ',') && self.setting.convention == Convention::Russian
+        };
         let decimals = |at: usize| (point(at) && self.touches(at + 1)).then(|| self.digits(at + 1)).flatten();
         // "point 77" and ".77".
         let starts = self.is_mark(at, '.') && (self.token(at)?.spaced || at > 0 && self.is_mark(at - 1, '-'));
@@ -117,7 +118,7 @@ impl Reader<'_> {
     fn thousands(&self, at: usize) -> Parsed<&str> {
         let comma = self.is_mark(at, ',') && self.touches(at) && self.touches(at + 1);
         let place = if comma { at + 1 } else { at };
-        let allowed = comma || self.setting.language == Language::Russian && !self.touches(at);
+        let allowed = comma || self.setting.convention == Convention::Russian && !self.touches(at);
         self.digits(place).filter(|digits| digits.len() == 3 && allowed).map(|digits| (digits, place + 1))
     }
 

@@ -7,9 +7,9 @@ use super::*;
 /// The normal forms of all values of a kind, or why there is none.
 fn check(kind: Kind, text: &str, expected: &[&str]) {
     let cyrillic = text.chars().any(|c| matches!(c, 'а'..='я' | 'А'..='Я'));
-    let language = if cyrillic { Language::Russian } else { Language::English };
+    let convention = if cyrillic { Convention::Russian } else { Convention::English };
     let country = Some(if cyrillic { Country::RU } else { Country::US });
-    let setting = Setting { language, country, ..Setting::example() };
+    let setting = Setting { convention, country, ..Setting::example() };
     let found = Finder::new(text, &setting).find(kind);
     let shown = |found: &Found| match (&found.value, kind) {
         (Value::NoTime(fault), _) => format!("{fault:?}"),

@@ -5,7 +5,7 @@ mod haskell;
 
 use std::{collections::BTreeMap, path::Path};
 
-use banter_engine::values::{Finder, Kind, Language, Setting};
+use banter_engine::values::{Convention, Finder, Kind, Setting};
 
 /// The share of all utterances that are read as the corpora have it.
 const LEAST: f64 = 0.9;
@@ -39,12 +39,12 @@ fn run(folder: &Path) -> (Misses, usize) {
     let mut misses = Misses::new();
     let mut count = 0;
     for (kind, name, lists) in CORPORA {
-        for (language, code) in [(Language::English, "EN"), (Language::Russian, "RU")] {
-            let setting = Setting { language, ..Setting::example() };
+        for (convention, code) in [(Convention::English, "EN"), (Convention::Russian, "RU")] {
+            let setting = Setting { convention, ..Setting::example() };
             let file = folder.join(format!("{name}/{code}/Corpus.hs"));
             let general = folder.join(format!("{name}/Corpus.hs"));
             let mut examples = if file.exists() { haskell::examples(&file, lists) } else { Vec::new() };
-            if language == Language::English && *kind != Kind::Time && general.exists() {
+            if convention == Convention::English && *kind != Kind::Time && general.exists() {
                 examples.extend(haskell::examples(&general, lists));
             }
             for example in examples {

@@ -20,6 +20,7 @@ use crate::{
     ids::IntentId,
     template::Text,
     text::normalize,
+    values::Setting,
 };
 
 /// Length limit of an example in characters; a message may not be longer either.
@@ -163,7 +164,8 @@ impl Loader<'_> {
                 self.diagnostics.push(diagnostic.hint(choose_hint(&mark.entity, known)));
                 continue;
             };
-            if spec.find(&mark.entity, &mark.text).is_empty() {
+            let setting = Setting::of_text(&mark.text, self.country);
+            if spec.find(&mark.entity, &mark.text, &setting).is_empty() {
                 let message =
                     format!("`{}` is marked as `{}`, but that entity does not match it", mark.text, mark.entity);
                 let diagnostic = Diagnostic::warning(location.clone(), message);
@@ -187,7 +189,7 @@ impl Loader<'_> {
             Err(error) => {
                 let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
                 self.diagnostics.push(diagnostic.hint(
-                    "a slot has `entity`, `role`, `title`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
+                    "a slot has `entity`, `role`, `title`, `prefer`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
                 ));
                 SlotFile::default()
             }
@@ -230,6 +232,7 @@ impl Loader<'_> {
             name,
             entity: file.entity,
             role: file.role,
+            prefer: file.prefer,
             required: file.required,
             remember: file.remember,
         }

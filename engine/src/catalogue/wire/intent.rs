@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::TextFile;
+use crate::values::Prefer;
 
 /// intents/*.yaml: one intent with its examples, slots and handler.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -75,6 +76,9 @@ pub struct SlotFile {
     pub entity: Option<String>,
     /// The role of the value, as examples mark it: `[London](city:from)`.
     pub role: Option<String>,
+    /// Of a time that can be in the future and in the past ("on Friday"), which is meant.
+    #[serde(default)]
+    pub prefer: Prefer,
     /// The question.
     pub ask: Option<TextFile>,
     /// Said before asking again, when the answer did not contain the entity; default `ask`.
