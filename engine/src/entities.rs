@@ -2,6 +2,7 @@
 //! the engine knows.
 
 mod kind;
+mod shown;
 
 use std::{cell::OnceCell, collections::BTreeMap};
 

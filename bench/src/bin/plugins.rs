@@ -158,6 +158,7 @@ fn context() -> Context {
         probability: 0.9,
         entities: Vec::new(),
         slots: BTreeMap::from([("city".to_owned(), json!("Kazan"))]),
+        shown: BTreeMap::new(),
         contexts: Vec::new(),
         user: 2,
         dialogue: 1,

@@ -42,12 +42,13 @@ impl Vocabulary {
                 *counts.entry(before.clone()).or_default() += 1;
             }
         }
+        let wish = vocabulary.stems.clone();
         for title in intent.title.iter().chain(intent.slots.iter().filter_map(|slot| slot.title.as_ref())) {
             title.templates().for_each(|title| vocabulary.add(&words(&title.to_string())));
         }
         for slot in &intent.slots {
             vocabulary.add(&words(&slot.name.replace('_', " ")));
-            let called = names(slot).into_iter().map(|name| (name, slot.name.clone()));
+            let called = names(slot, &wish).into_iter().map(|name| (name, slot.name.clone()));
             vocabulary.names.extend(called);
         }
         vocabulary
@@ -84,12 +85,17 @@ impl Vocabulary {
     }
 }
 
-/// The stems of what a slot is called: its titles, its name and that of its entity.
-fn names(slot: &SlotSpec) -> Vec<String> {
-    let titles = slot.title.iter().flat_map(|title| title.templates()).map(ToString::to_string);
-    let own = [slot.name.replace('_', " "), slot.entity.clone().unwrap_or_default().replace('_', " ")];
-    let all: Vec<Word> = titles.chain(own).flat_map(|name| words(&name)).collect();
-    all.iter().filter(|word| word.plain().chars().count() > 2).map(|word| stem(word.plain())).collect()
+/// The stems of what a slot is called: its titles, its name and that of its entity. A word of the examples is no name of
+/// the slot `return_reason` in an intent about returns, unless a title has it.
+fn names(slot: &SlotSpec, wish: &HashSet<String>) -> Vec<String> {
+    let stems = |text: &str| -> Vec<String> {
+        let words = words(text);
+        words.iter().filter(|word| word.plain().chars().count() > 2).map(|word| stem(word.plain())).collect()
+    };
+    let titles = slot.title.iter().flat_map(|title| title.templates()).flat_map(|title| stems(&title.to_string()));
+    let own = [slot.name.as_str(), slot.entity.as_deref().unwrap_or_default()];
+    let own = own.into_iter().flat_map(|name| stems(&name.replace('_', " "))).filter(|stem| !wish.contains(stem));
+    titles.chain(own).collect()
 }
 
 /// Whether a stem is known, or the stem of the other aspect of a Russian verb: «отменя» is «отмен».

@@ -5,6 +5,7 @@ use super::{CERTAIN, Draft, MAX_ASIDE, Unclassified, remainder::Remainder, slots
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
+    entities::Entity,
     text::fold,
     turn::TurnKind,
 };
@@ -20,7 +21,11 @@ impl<'a> Draft<'a, '_> {
         let values = values_for(intent, &self.said.reading, &rest.values, filled);
         let changed = self.changed(values);
         let marked = self.marks_change(&rest) || rest.changes || !rest.named.is_empty();
-        if !marked {
+        // A value alone that is none of the slot that is asked for.
+        let answers = |entity: &Entity| Some(&entity.entity) == asked.entity.as_ref();
+        let alone =
+            asked.entity.is_some() && rest.says_nothing_else() && rest.own == 0 && !rest.values.iter().any(answers);
+        if !marked && (changed.is_empty() || !alone) {
             return Ok(false);
         }
         if !changed.is_empty() {
@@ -91,11 +96,14 @@ impl<'a> Draft<'a, '_> {
         Ok(!matches!(self.decision()?, Decision::Matched(_)))
     }
 
-    /// Whether an utterance says that a value was wrong: in words, by refusing it, or by naming it beside another.
+    /// Whether an utterance says that a value was wrong: in words, by refusing it, or by naming it beside another one of
+    /// the same entity.
     fn marks_change(&self, rest: &Remainder) -> bool {
         let known = |value: &str| self.step.state.slots.values().any(|slot| slot.as_str() == Some(value));
-        let named = rest.values.iter().filter(|entity| known(&entity.value)).count();
-        rest.corrects || !rest.refused.is_empty() || (named > 0 && named < rest.values.len())
+        let is_known = |entity: &Entity| known(&entity.value) || entity.past.as_deref().is_some_and(known);
+        let beside = |one: &Entity| rest.values.iter().any(|other| other.entity == one.entity && !is_known(other));
+        let replaced = rest.values.iter().any(|entity| is_known(entity) && beside(entity));
+        rest.corrects || !rest.refused.is_empty() || replaced
     }
 
     /// The slot that is to be asked again: the one that is named, or the one whose value is refused.

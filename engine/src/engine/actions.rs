@@ -2,10 +2,14 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::Work;
 use crate::{
     catalogue::{Intent, PatternAnswer},
     dialogue::{Action, Phrase, Saying, apply, begin, failed, proceed},
+    entities::EntitySpec,
+    handlers::api::value::plain,
     ids::IntentId,
     pattern::Pattern,
     template::Text,
@@ -140,12 +144,22 @@ impl<'a> Work<'a> {
         let template = text
             .pick(&self.turn.language, &mut self.random)
             .ok_or_else(|| format!("a text is missing in `{}`", self.turn.language))?;
-        let slots = &self.turn.state.slots;
+        let intent = self.turn.intent.as_ref().and_then(|id| self.catalogue().intent(id));
         let value = |name: &str| {
             let given = extra.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-            given.or_else(|| slots.get(name).map(crate::handlers::api::value::plain))
+            given.or_else(|| Some(self.shown(intent, name, self.turn.state.slots.get(name)?)))
         };
         template.render(&value).map_err(|name| format!("a text needs a value for {{{name}}}"))
+    }
+
+    /// A slot's value as people read it.
+    pub(super) fn shown(&self, intent: Option<&Intent>, slot: &str, value: &Value) -> String {
+        let value = plain(value);
+        let spec = intent.and_then(|intent| intent.slots.iter().find(|own| own.name == slot));
+        match spec.and_then(|spec| self.catalogue().entities.get(spec.entity.as_ref()?)) {
+            Some(EntitySpec::Kind(kind)) => kind.shown(&value, &self.turn.language),
+            _ => value,
+        }
     }
 
     pub(super) fn trace(&mut self, step: String) {

@@ -115,6 +115,8 @@ impl<'a> Work<'a> {
         for slot in &intent.slots {
             slots.entry(slot.name.clone()).or_insert(serde_json::Value::Null);
         }
+        let shown = slots.iter().filter(|(_, value)| !value.is_null());
+        let shown = shown.map(|(name, value)| (name.clone(), self.shown(Some(intent), name, value))).collect();
         Context {
             text: self.said.reading.text().to_owned(),
             language: self.turn.language.clone(),
@@ -122,6 +124,7 @@ impl<'a> Work<'a> {
             probability: self.turn.probability.unwrap_or(1.0),
             entities: self.reading().entities().to_vec(),
             slots,
+            shown,
             contexts: self.turn.state.contexts.keys().cloned().collect(),
             user: self.message.user,
             dialogue: self.message.dialogue,

@@ -3,11 +3,12 @@
 mod outside;
 pub mod value;
 
+use jiff::civil::Date;
 use rhai::{Array, Dynamic, Engine, INT, Map, NativeCallContext};
 
 use super::{call::Call, context::Context, effect::Effect};
 use crate::{entities::Entity, state::Exchange, text::shorten};
-use value::{Fallible, MAX_KEY, MAX_TEXT, Reply, bounded, call, dynamic, plain, say};
+use value::{Fallible, MAX_KEY, MAX_TEXT, Reply, bounded, call, dynamic, say};
 
 const MAX_SUGGESTIONS: usize = 13;
 
@@ -134,6 +135,9 @@ fn register_turn(engine: &mut Engine) {
         .register_fn("t", |ctx: NativeCallContext, key: &str| text(&ctx, key, &Map::new()))
         .register_fn("t", |ctx: NativeCallContext, key: &str, values: Map| text(&ctx, key, &values))
         .register_fn("now", |ctx: NativeCallContext| -> Fallible<Map> { Ok(now(&*call(&ctx)?)) })
+        .register_fn("days_since", |ctx: NativeCallContext, date: &str| -> Fallible<INT> {
+            days_since(&*call(&ctx)?, date)
+        })
         .register_fn("random", |ctx: NativeCallContext| -> Fallible<f64> { Ok(call(&ctx)?.so_far().random.unit()) })
         .register_fn("random", |ctx: NativeCallContext, limit: INT| -> Fallible<INT> {
             let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0);
@@ -151,9 +155,19 @@ fn text(ctx: &NativeCallContext, key: &str, values: &Map) -> Fallible<String> {
         .ok_or_else(|| format!("the text `{key}` is missing in `{language}`"))?;
     let value = |name: &str| {
         let given = values.get(name).map(ToString::to_string);
-        given.or_else(|| call.context.slots.get(name).filter(|value| !value.is_null()).map(plain))
+        given.or_else(|| call.context.shown.get(name).cloned())
     };
     Ok(template.render(&value).map_err(|name| format!("the text `{key}` needs a value for {{{name}}}"))?)
+}
+
+/// Days from a date to today; below 0 for a day to come.
+fn days_since(call: &Call, date: &str) -> Fallible<INT> {
+    call.so_far().clock_read = true;
+    // A time of day behind the date does not matter.
+    let day = date.split('T').next().unwrap_or_default();
+    let day: Date = day.parse().map_err(|_| format!("days_since(\"{date}\") needs a date such as 2026-12-31"))?;
+    let days = day.until(call.now.date()).map_err(|error| error.to_string())?;
+    Ok(days.get_days().into())
 }
 
 fn now(call: &Call) -> Map {

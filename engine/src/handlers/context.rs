@@ -21,6 +21,8 @@ pub struct Context {
     pub entities: Vec<Entity>,
     /// All slot values; an empty slot of this intent is `null`.
     pub slots: BTreeMap<String, Value>,
+    /// The slot values as people read them, for texts.
+    pub shown: BTreeMap<String, String>,
     /// Names of the active contexts.
     pub contexts: Vec<String>,
     /// The user's id.

@@ -135,6 +135,7 @@ fn call_with(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str, r
         probability: 0.5,
         entities: Vec::new(),
         slots: BTreeMap::from([("city".to_owned(), json!("London"))]),
+        shown: BTreeMap::new(),
         contexts: Vec::new(),
         user,
         dialogue: 1,

@@ -126,6 +126,7 @@ fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Fail
         probability: 1.0,
         entities: Vec::new(),
         slots,
+        shown: BTreeMap::new(),
         contexts: Vec::new(),
         user: 2,
         dialogue: 1,
