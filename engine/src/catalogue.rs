@@ -8,6 +8,7 @@ pub mod example;
 pub mod lint;
 pub mod loader;
 pub mod manifest;
+pub mod range;
 pub mod shape;
 pub mod vocabulary;
 pub mod wire;
@@ -16,6 +17,8 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, OnceLock},
 };
+
+use range::Range;
 
 use crate::{
     diagnostic::Location,
@@ -235,6 +238,10 @@ pub struct SlotSpec {
     pub role: Option<String>,
     /// Which of two times its values are.
     pub prefer: Prefer,
+    /// Which of its values are admitted; all without a range.
+    pub range: Option<Range>,
+    /// Said when a value is not admitted; without it, the pattern `out_of_range`.
+    pub invalid: Option<Text>,
     /// The question; required slots always have one.
     pub ask: Option<Text>,
     /// Said before asking again, when the answer did not fit.

@@ -48,6 +48,8 @@ pub enum Pattern {
     NoSuchTime,
     /// The date that was said is another day of the week.
     OtherWeekday,
+    /// The value that was said is not admitted.
+    OutOfRange,
     /// The message contains no text.
     Empty,
     /// A handler failed.
@@ -56,7 +58,7 @@ pub enum Pattern {
 
 impl Pattern {
     /// All patterns.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Restarted,
         Self::CannotSkip,
         Self::FormHelp,
@@ -76,6 +78,7 @@ impl Pattern {
         Self::NoSuchDay,
         Self::NoSuchTime,
         Self::OtherWeekday,
+        Self::OutOfRange,
         Self::Empty,
         Self::InternalError,
     ];
@@ -102,6 +105,7 @@ impl Pattern {
             Self::NoSuchDay => "no_such_day",
             Self::NoSuchTime => "no_such_time",
             Self::OtherWeekday => "other_weekday",
+            Self::OutOfRange => "out_of_range",
             Self::Empty => "empty",
             Self::InternalError => "internal_error",
         }
@@ -123,6 +127,7 @@ impl Pattern {
             Self::Negated | Self::Resumed | Self::ResumeAsked => &["title"],
             Self::LeftOut => &["rest"],
             Self::ClarifyMany => &["options"],
+            Self::OutOfRange => &["said", "range"],
             Self::NoSuchDay | Self::NoSuchTime | Self::OtherWeekday => &["said"],
             _ => &[],
         }
@@ -158,6 +163,7 @@ impl Pattern {
             Self::OtherWeekday => {
                 ("That date is another day of the week: {said}.", "Эта дата — другой день недели: {said}.")
             }
+            Self::OutOfRange => ("“{said}” does not fit. It must be {range}.", "«{said}» не подходит. Нужно {range}."),
             Self::Repeated | Self::Completed | Self::Empty | Self::InternalError => return None,
         };
         Some([("en", en), ("ru", ru)])

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::{entities::EntityKind, pattern::Pattern, policy::HttpPolicy};
-pub use intent::{HandlerFile, IntentFile, ResumeFile, RoleFile, SlotFile, WhenFile};
+pub use intent::{BoundFile, HandlerFile, IntentFile, RangeFile, ResumeFile, RoleFile, SlotFile, WhenFile};
 
 /// bot.yaml: settings of the bot as a whole.
 #[derive(Debug, Deserialize, JsonSchema)]

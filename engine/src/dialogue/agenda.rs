@@ -164,7 +164,7 @@ impl<'a> Draft<'a, '_> {
         };
         self.forget(intent, |slot| wish.slots.contains_key(slot));
         for (slot, value) in wish.slots {
-            self.fill(&slot, value);
+            self.fill_admitted(intent, &slot, value);
         }
         self.ask_or_run(intent);
     }

@@ -52,7 +52,7 @@ impl<'a> Draft<'a, '_> {
         {
             for (slot, value) in values {
                 self.rule(format!("the message changes `{slot}`"));
-                self.fill(&slot, value);
+                self.fill_admitted(intent, &slot, value);
             }
             self.ask_or_run(intent);
             return Ok(());

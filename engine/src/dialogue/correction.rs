@@ -14,17 +14,20 @@ use crate::{
 const MAX_ASIDE_ALONE: usize = 1;
 
 impl<'a> Draft<'a, '_> {
-    /// Corrects a slot that was filled before the question for `asked`. Returns false if the utterance corrects none.
+    /// Takes values for other slots than the one that is `asked` for: those that correct a value, and those that are all
+    /// that is said. Returns false if there are none.
     pub(super) fn correct_in_form(&mut self, intent: &'a Intent, asked: &'a SlotSpec) -> Result<bool, Unclassified> {
         let rest = self.remainder(intent);
-        let filled = |slot: &SlotSpec| slot.name != asked.name && self.step.state.slots.contains_key(&slot.name);
-        let values = values_for(intent, &self.said.reading, &rest.values, filled);
-        let changed = self.changed(values);
-        let marked = self.marks_change(&rest) || rest.changes || !rest.named.is_empty();
-        // A value alone that is none of the slot that is asked for.
         let answers = |entity: &Entity| Some(&entity.entity) == asked.entity.as_ref();
-        let alone =
-            asked.entity.is_some() && rest.says_nothing_else() && rest.own == 0 && !rest.values.iter().any(answers);
+        let alone = asked.entity.is_some()
+            && rest.says_nothing_else()
+            && rest.own == 0
+            && !rest.values.iter().any(answers);
+        let is_other = |slot: &SlotSpec| {
+            slot.name != asked.name && (alone || self.step.state.slots.contains_key(&slot.name))
+        };
+        let changed = self.changed(values_for(intent, &self.said.reading, &rest.values, is_other));
+        let marked = self.marks_change(&rest) || rest.changes || !rest.named.is_empty();
         if !marked && (changed.is_empty() || !alone) {
             return Ok(false);
         }
@@ -35,8 +38,8 @@ impl<'a> Draft<'a, '_> {
             }
             self.step.kind = TurnKind::Form;
             for (slot, value) in changed {
-                self.rule(format!("the message corrects `{slot}`"));
-                self.fill(&slot, value);
+                self.rule(format!("the message has a value for `{slot}`"));
+                self.fill_admitted(intent, &slot, value);
             }
             self.ask_or_run(intent);
             return Ok(true);
@@ -72,7 +75,7 @@ impl<'a> Draft<'a, '_> {
         let what = if rest.corrects { "corrects" } else { "follows up" };
         self.rule(format!("the message {what} `{}`", intent.id));
         for (slot, value) in values {
-            self.fill(&slot, value);
+            self.fill_admitted(intent, &slot, value);
         }
         self.step.state.fallbacks = 0;
         self.ask_or_run(intent);

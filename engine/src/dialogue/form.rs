@@ -43,6 +43,10 @@ impl<'a> Draft<'a, '_> {
         if let Some(answer) = self.answer(intent, slot)
             && (self.is_about(intent) || self.other_request(intent, LIKELY)?.is_none())
         {
+            if !self.admits(slot, &value_for(slot, &answer)) {
+                self.ask_again(intent, slot);
+                return Ok(());
+            }
             self.step.kind = TurnKind::Form;
             self.rule(format!("the message answers the question for `{}`", slot.name));
             let mut others = self.remainder(intent).values;
@@ -157,7 +161,7 @@ impl<'a> Draft<'a, '_> {
             return;
         }
         self.rule(format!("the message has no answer for `{}`", slot.name));
-        if self.say_impossible(slot) {
+        if self.say_why_not(slot) {
             return self.say_question(slot);
         }
         match &slot.retry {

@@ -73,7 +73,7 @@ impl<'a> Draft<'a, '_> {
             self.forget(intent, |slot| values.iter().any(|(name, _)| name == slot));
         }
         for (slot, value) in values {
-            self.fill(&slot, value);
+            self.fill_admitted(intent, &slot, value);
         }
     }
 
@@ -82,6 +82,23 @@ impl<'a> Draft<'a, '_> {
         for slot in intent.slots.iter().filter(|slot| !slot.remember && !kept(&slot.name)) {
             self.step.state.slots.remove(&slot.name);
         }
+    }
+
+    /// Fills a slot, unless its range refuses the value; then the slot is empty, and is asked for with the reason.
+    pub(super) fn fill_admitted(&mut self, intent: &Intent, slot: &str, value: Value) {
+        let spec = intent.slots.iter().find(|own| own.name == slot);
+        if spec.is_some_and(|spec| !self.admits(spec, &value)) {
+            self.trace(format!("slot {slot}: {value} is out of its range"));
+            self.step.state.slots.remove(slot);
+            return;
+        }
+        self.fill(slot, value);
+    }
+
+    /// Whether a slot's range admits a value on the day of the turn.
+    pub(super) fn admits(&self, slot: &SlotSpec, value: &Value) -> bool {
+        let today = self.said.reading.setting().now.date();
+        slot.range.is_none_or(|range| range.admits(&plain(value), today))
     }
 
     pub(super) fn fill(&mut self, slot: &str, value: Value) {
@@ -119,9 +136,15 @@ impl<'a> Draft<'a, '_> {
         intent.slots.iter().find(|slot| slot.required && !slots.contains_key(&slot.name) && is_due(slot, slots))
     }
 
-    /// Says why what was said for a slot is no value of its entity. Returns whether there is such a reason.
-    pub(super) fn say_impossible(&mut self, slot: &SlotSpec) -> bool {
+    /// Says why what was said for a slot is no value of it. Returns whether there is such a reason.
+    pub(super) fn say_why_not(&mut self, slot: &'a SlotSpec) -> bool {
         let Some(entity) = &slot.entity else { return false };
+        let refused = self.said.reading.values_of(entity).find(|entity| !self.admits(slot, &value_for(slot, entity)));
+        if let Some(refused) = refused {
+            let said = refused.text.clone();
+            self.say_out_of_range(slot, said);
+            return true;
+        }
         let Some(Impossible { text, fault, .. }) = self.said.reading.impossible(entity) else { return false };
         let pattern = match fault {
             Fault::NoSuchDay => Pattern::NoSuchDay,
@@ -133,6 +156,16 @@ impl<'a> Draft<'a, '_> {
         self.trace(format!("slot {}: {pattern}", slot.name));
         self.say_pattern_beside(pattern, vec![("said", said)]);
         true
+    }
+
+    fn say_out_of_range(&mut self, slot: &'a SlotSpec, said: String) {
+        if let Some(invalid) = &slot.invalid {
+            return self.say(invalid);
+        }
+        let today = self.said.reading.setting().now.date();
+        let range = slot.range.map(|range| range.shown(&self.step.language, today)).unwrap_or_default();
+        let values = vec![("said", Phrase::Plain(said)), ("range", Phrase::Plain(range))];
+        self.say_pattern_beside(Pattern::OutOfRange, values);
     }
 
     /// Asks for a slot, with a text of its own or that of a script; the form then waits for the answer.
@@ -149,7 +182,7 @@ impl<'a> Draft<'a, '_> {
         match text {
             Some(text) => self.step.actions.push(Action::Show(Output::Text { text, suggestions: Vec::new() })),
             None => {
-                self.say_impossible(slot);
+                self.say_why_not(slot);
                 self.say_question(slot);
             }
         }

@@ -77,6 +77,14 @@ impl EntityKind {
         matches!(self, Self::Date | Self::Time | Self::DateTime | Self::Interval)
     }
 
+    /// Whether its normal form begins with an amount.
+    pub fn is_numeric(self) -> bool {
+        matches!(
+            self,
+            Self::Number | Self::Ordinal | Self::Money | Self::Quantity | Self::Percentage | Self::Temperature
+        )
+    }
+
     pub(super) fn find(self, name: &str, utterance: &ScannedText<'_>) -> (Vec<Entity>, Vec<Impossible>) {
         let Some(kind) = self.of_values() else {
             let found = if self == Self::YesNo { yes_or_no(utterance) } else { person(utterance) };

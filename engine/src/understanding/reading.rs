@@ -41,6 +41,11 @@ impl Reading {
         &self.setting
     }
 
+    /// All values of one entity, also where a longer value of another overlaps them.
+    pub fn values_of(&self, entity: &str) -> impl Iterator<Item = &Entity> {
+        self.found.iter().filter(move |found| found.entity == entity)
+    }
+
     /// Words that look like a value of an entity, and are none.
     pub fn impossible(&self, entity: &str) -> Option<&Impossible> {
         self.impossible.iter().find(|impossible| impossible.entity == entity)

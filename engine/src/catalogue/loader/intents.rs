@@ -12,6 +12,7 @@ use crate::{
         document::{Document, child},
         example::{Example, Mark, parse_annotations},
         lint::AllowedNames,
+        range::Range,
         shape::Shape,
         wire::{HandlerFile, IntentFile, ResumeFile, RoleFile, SlotFile, TextFile, WhenFile},
     },
@@ -25,6 +26,8 @@ use crate::{
 
 /// Length limit of an example in characters; a message may not be longer either.
 const MAX_EXAMPLE: usize = 2_000;
+
+const RANGE_HINT: &str = "write `least` or `most`: a number, a day such as 2026-12-31 or today+30, or a time such as 09:00, as the entity's `kind` has it";
 
 impl Loader<'_> {
     /// Loads all files of intents/.
@@ -189,7 +192,7 @@ impl Loader<'_> {
             Err(error) => {
                 let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
                 self.diagnostics.push(diagnostic.hint(
-                    "a slot has `entity`, `role`, `title`, `prefer`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
+                    "a slot has `entity`, `role`, `title`, `prefer`, `range`, `invalid`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
                 ));
                 SlotFile::default()
             }
@@ -212,6 +215,20 @@ impl Loader<'_> {
             );
             self.diagnostics.push(diagnostic.hint("add `ask: …`, or `required: false`"));
         }
+        let kind = match file.entity.as_ref().and_then(|entity| entities.get(entity)) {
+            Some(EntitySpec::Kind(kind)) => Some(*kind),
+            _ => None,
+        };
+        let range = file.range.and_then(|range| match Range::new(&range, kind) {
+            Ok(range) => Some(range),
+            // The entity itself is reported.
+            Err(_) if file.entity.as_ref().is_some_and(|entity| !entities.contains_key(entity)) => None,
+            Err(message) => {
+                let diagnostic = Diagnostic::error(document.location(&child(&pointer, "range")), message);
+                self.diagnostics.push(diagnostic.hint(RANGE_HINT));
+                None
+            }
+        });
         let mut text = |file: Option<TextFile>, key| {
             Some(self.text(file?, document, &child(&pointer, key), AllowedNames::Only(&[])))
         };
@@ -233,6 +250,8 @@ impl Loader<'_> {
             entity: file.entity,
             role: file.role,
             prefer: file.prefer,
+            range,
+            invalid: text(file.invalid, "invalid"),
             required: file.required,
             remember: file.remember,
         }

@@ -79,6 +79,10 @@ pub struct SlotFile {
     /// Of a time that can be in the future and in the past ("on Friday"), which is meant.
     #[serde(default)]
     pub prefer: Prefer,
+    /// Which values are admitted.
+    pub range: Option<RangeFile>,
+    /// Said when the answer is out of the range; default: the pattern `out_of_range`.
+    pub invalid: Option<TextFile>,
     /// The question.
     pub ask: Option<TextFile>,
     /// Said before asking again, when the answer did not contain the entity; default `ask`.
@@ -96,6 +100,26 @@ pub struct SlotFile {
     /// Whether a value from earlier in the dialogue fills the slot.
     #[serde(default)]
     pub remember: bool,
+}
+
+/// The values that a slot admits; the bounds belong to them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangeFile {
+    /// The least value.
+    pub least: Option<BoundFile>,
+    /// The greatest value.
+    pub most: Option<BoundFile>,
+}
+
+/// A bound.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum BoundFile {
+    /// A number, in the unit of the value.
+    Number(f64),
+    /// A day (`2026-12-31`, `today`, `today+30`) or a time of day (`09:00`).
+    Text(String),
 }
 
 /// The values of another slot with which a slot is asked for.
