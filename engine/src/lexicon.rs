@@ -13,7 +13,7 @@ pub use {
     consent::{NO, WEAK_YES, YES},
     corrections::{CHANGE, CORRECTION, FOLLOW_UP, NOT},
     cues::{BACK, CANCEL, HELP, NONE, REPEAT, RESTART, SKIP},
-    grammar::{ANAPHORA, FILLERS, FUNCTION, NAMING, PERSONS},
+    grammar::{ANAPHORA, FILLERS, FUNCTION, INTRODUCING, NAMING, PERSONS},
     negations::{DO_NOT, NOT_CHOSEN, NOT_DOING, QUESTIONED, UNWANTED, WITHOUT},
     wishes::{AND, REQUEST, STATEMENT},
 };
@@ -61,9 +61,35 @@ mod tests {
     #[test]
     fn phrases_can_be_met_and_stand_once() {
         for Phrases(phrases) in [
-            FILLERS, FUNCTION, ANAPHORA, PERSONS, CANCEL, RESTART, BACK, SKIP, REPEAT, HELP, NONE, YES, WEAK_YES, NO,
-            CORRECTION, FOLLOW_UP, CHANGE, NOT, UNWANTED, WITHOUT, DO_NOT, QUESTIONED, NOT_DOING, NOT_CHOSEN, AND,
-            REQUEST, STATEMENT, NAMING,
+            FILLERS,
+            FUNCTION,
+            ANAPHORA,
+            PERSONS,
+            CANCEL,
+            RESTART,
+            BACK,
+            SKIP,
+            REPEAT,
+            HELP,
+            NONE,
+            YES,
+            WEAK_YES,
+            NO,
+            CORRECTION,
+            FOLLOW_UP,
+            CHANGE,
+            NOT,
+            UNWANTED,
+            WITHOUT,
+            DO_NOT,
+            QUESTIONED,
+            NOT_DOING,
+            NOT_CHOSEN,
+            AND,
+            REQUEST,
+            STATEMENT,
+            NAMING,
+            INTRODUCING,
         ] {
             for phrase in phrases {
                 assert!(!phrase.contains('ё') && phrase.to_lowercase() == *phrase, "{phrase}");

@@ -18,14 +18,10 @@ impl<'a> Draft<'a, '_> {
     /// that is said. Returns false if there are none.
     pub(super) fn correct_in_form(&mut self, intent: &'a Intent, asked: &'a SlotSpec) -> Result<bool, Unclassified> {
         let rest = self.remainder(intent);
-        let answers = |entity: &Entity| Some(&entity.entity) == asked.entity.as_ref();
-        let alone = asked.entity.is_some()
-            && rest.says_nothing_else()
-            && rest.own == 0
-            && !rest.values.iter().any(answers);
-        let is_other = |slot: &SlotSpec| {
-            slot.name != asked.name && (alone || self.step.state.slots.contains_key(&slot.name))
-        };
+        let answers = asked.entity.as_ref().is_some_and(|entity| self.said.reading.values_of(entity).next().is_some());
+        let alone = asked.entity.is_some() && rest.says_nothing_else() && rest.own == 0 && !answers;
+        let is_other =
+            |slot: &SlotSpec| slot.name != asked.name && (alone || self.step.state.slots.contains_key(&slot.name));
         let changed = self.changed(values_for(intent, &self.said.reading, &rest.values, is_other));
         let marked = self.marks_change(&rest) || rest.changes || !rest.named.is_empty();
         if !marked && (changed.is_empty() || !alone) {

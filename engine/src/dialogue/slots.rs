@@ -136,13 +136,12 @@ impl<'a> Draft<'a, '_> {
         intent.slots.iter().find(|slot| slot.required && !slots.contains_key(&slot.name) && is_due(slot, slots))
     }
 
-    /// Says why what was said for a slot is no value of it. Returns whether there is such a reason.
-    pub(super) fn say_why_not(&mut self, slot: &'a SlotSpec) -> bool {
+    /// Says why none of the values that were found fills a slot. Returns whether there is such a reason.
+    pub(super) fn say_why_not(&mut self, slot: &'a SlotSpec, found: &[Entity]) -> bool {
         let Some(entity) = &slot.entity else { return false };
-        let refused = self.said.reading.values_of(entity).find(|entity| !self.admits(slot, &value_for(slot, entity)));
-        if let Some(refused) = refused {
-            let said = refused.text.clone();
-            self.say_out_of_range(slot, said);
+        let mut own = found.iter().filter(|found| &found.entity == entity);
+        if let Some(refused) = own.find(|entity| !self.admits(slot, &value_for(slot, entity))) {
+            self.say_out_of_range(slot, refused.text.clone());
             return true;
         }
         let Some(Impossible { text, fault, .. }) = self.said.reading.impossible(entity) else { return false };
@@ -182,7 +181,7 @@ impl<'a> Draft<'a, '_> {
         match text {
             Some(text) => self.step.actions.push(Action::Show(Output::Text { text, suggestions: Vec::new() })),
             None => {
-                self.say_why_not(slot);
+                self.say_why_not(slot, &self.said.reading.entities_for(intent));
                 self.say_question(slot);
             }
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entity, Impossible, ScannedText};
 use crate::{
-    lexicon::{NAMING, NO, WEAK_YES, YES},
+    lexicon::{INTRODUCING, NAMING, NO, Phrases, WEAK_YES, YES},
     values::{self, Finder, Grain, Prefer, Setting, Time, Value},
     word::Word,
 };
@@ -152,23 +152,24 @@ fn yes_or_no(utterance: &ScannedText<'_>) -> Found {
     (length == words.len() || closes).then(|| (value.to_owned(), (words[0].start, end)))
 }
 
-/// The name behind "my name is", or the whole text if it can be a name: up to four words, each of which begins with a
-/// capital letter.
+/// The name behind "my name is", or a name in capital letters behind "I am" or alone: up to four words.
 fn person(utterance: &ScannedText<'_>) -> Found {
     let words = utterance.words();
-    let named = (0..words.len()).find_map(|at| NAMING.at(words, at).map(|length| at + length));
-    let first = named.unwrap_or(0);
+    let behind = |phrases: Phrases| (0..words.len()).find_map(|at| phrases.at(words, at).map(|length| at + length));
+    let named = behind(NAMING);
+    let introduced = behind(INTRODUCING);
+    let first = named.or(introduced).unwrap_or(0);
     let is_name = |word: &&Word| {
         let own = &utterance.text[word.start..word.end];
         own.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’'))
             && (named.is_some() || own.chars().next().is_some_and(char::is_uppercase))
     };
     let rest = &words[first..];
-    let touches = |pair: &[Word]| utterance.text[pair[0].end..pair[1].start].trim().is_empty();
-    let together = 1 + rest.windows(2).take_while(|pair| touches(pair)).count();
-    let count = rest.iter().take(together.min(rest.len())).take_while(is_name).count();
-    let whole = named.is_some() || count == words.len();
-    ((1..=MAX_NAME).contains(&count) && whole).then(|| {
+    let touches = |pair: &&[Word]| utterance.text[pair[0].end..pair[1].start].trim().is_empty();
+    let together = 1 + rest.windows(2).take_while(touches).count();
+    let count = rest.iter().take(together).take_while(is_name).count();
+    let sure = named.is_some() || introduced.is_some() || count == words.len();
+    ((1..=MAX_NAME).contains(&count) && sure).then(|| {
         let place = (rest[0].start, rest[count - 1].end);
         (utterance.text[place.0..place.1].to_owned(), place)
     })

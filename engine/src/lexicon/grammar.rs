@@ -274,17 +274,13 @@ pub const NAMING: Phrases = Phrases(&[
     "my name's",
     "the name is",
     "name is",
-    "call me",
     "i'm called",
     "i am called",
-    "this is",
-    "i am",
-    "i'm",
     "меня зовут",
     "мое имя",
-    "имя",
     "зовите меня",
     "называйте меня",
-    "я",
-    "это",
 ]);
+
+/// Before a person's name or something else.
+pub const INTRODUCING: Phrases = Phrases(&["i am", "i'm", "this is", "it's", "call me", "я", "это", "имя"]);

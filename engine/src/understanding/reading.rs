@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    catalogue::{Catalogue, Intent},
+    catalogue::{Catalogue, Intent, SlotSpec},
     entities::{Entity, Impossible, Scan, scan, without_overlaps},
     text::normalize,
     values::Setting,
@@ -64,6 +64,11 @@ impl Reading {
     /// The entities in the text, without overlaps.
     pub fn entities(&self) -> &Arc<[Entity]> {
         &self.entities
+    }
+
+    /// The entities in the text, as the question for a slot sees them: what the slot wants comes first.
+    pub fn entities_for_slot(&self, slot: &SlotSpec) -> Vec<Entity> {
+        without_overlaps(&self.found, |name| slot.entity.as_deref() == Some(name))
     }
 
     /// The entities in the text, as an intent sees them: what its slots want comes first.

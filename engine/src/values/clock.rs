@@ -1,6 +1,7 @@
 //! Times of day.
 
 use super::{
+    Convention,
     lexicon::Sense,
     moment::{Clock, Fault, Moment},
     reader::{Kind, Parsed, Reader},
@@ -194,10 +195,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a part of the day, or today or tomorrow, follows: "8 tonight", «8 вечера», "9 tomorrow".
+    /// Whether a part of the day follows: "8 tonight", «8 вечера»; or, in English, "tomorrow".
     fn part_after(&self, at: usize) -> bool {
         let place = if self.is_word(at, &["in", "this"]) { self.skip(at + 1, Sense::Article) } else { at };
-        let is_part = |sense| matches!(sense, Sense::Part(..) | Sense::Tonight | Sense::Day(1)).then_some(());
+        let english = self.setting.convention == Convention::English;
+        let is_part = |sense| {
+            let is = matches!(sense, Sense::Part(..) | Sense::Tonight) || english && sense == Sense::Day(1);
+            is.then_some(())
+        };
         self.sense(place, is_part).or_else(|| self.sense(at, is_part)).is_some()
     }
 

@@ -3,6 +3,7 @@
 mod diagnostics;
 mod dialogue;
 mod index;
+mod kinds;
 mod plugins;
 mod repairs;
 mod replay;

@@ -14,7 +14,7 @@ use crate::{
         lint::AllowedNames,
         range::Range,
         shape::Shape,
-        wire::{HandlerFile, IntentFile, ResumeFile, RoleFile, SlotFile, TextFile, WhenFile},
+        wire::{HandlerFile, IntentFile, RangeFile, ResumeFile, RoleFile, SlotFile, TextFile, WhenFile},
     },
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint, did_you_mean},
     entities::EntitySpec,
@@ -215,20 +215,9 @@ impl Loader<'_> {
             );
             self.diagnostics.push(diagnostic.hint("add `ask: …`, or `required: false`"));
         }
-        let kind = match file.entity.as_ref().and_then(|entity| entities.get(entity)) {
-            Some(EntitySpec::Kind(kind)) => Some(*kind),
-            _ => None,
-        };
-        let range = file.range.and_then(|range| match Range::new(&range, kind) {
-            Ok(range) => Some(range),
-            // The entity itself is reported.
-            Err(_) if file.entity.as_ref().is_some_and(|entity| !entities.contains_key(entity)) => None,
-            Err(message) => {
-                let diagnostic = Diagnostic::error(document.location(&child(&pointer, "range")), message);
-                self.diagnostics.push(diagnostic.hint(RANGE_HINT));
-                None
-            }
-        });
+        let entity = file.entity.as_ref().and_then(|entity| entities.get(entity));
+        let known = file.entity.is_none() || entity.is_some();
+        let range = file.range.filter(|_| known).and_then(|range| self.range(&range, entity, document, &pointer));
         let mut text = |file: Option<TextFile>, key| {
             Some(self.text(file?, document, &child(&pointer, key), AllowedNames::Only(&[])))
         };
@@ -255,6 +244,25 @@ impl Loader<'_> {
             required: file.required,
             remember: file.remember,
         }
+    }
+
+    fn range(
+        &mut self,
+        file: &RangeFile,
+        entity: Option<&EntitySpec>,
+        document: &Document,
+        slot: &str,
+    ) -> Option<Range> {
+        let kind = match entity {
+            Some(EntitySpec::Kind(kind)) => Some(*kind),
+            _ => None,
+        };
+        let range = Range::new(file, kind);
+        if let Err(message) = &range {
+            let diagnostic = Diagnostic::error(document.location(&child(slot, "range")), message.clone());
+            self.diagnostics.push(diagnostic.hint(RANGE_HINT));
+        }
+        range.ok()
     }
 
     /// Reports conditions of slots on slots that the intent does not have.
