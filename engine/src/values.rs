@@ -1,6 +1,6 @@
 //! Finds values in a text: numbers, times, measures and contacts, in English and Russian, and gives each in one normal form.
 //!
-//! The grammar is a set of functions on [`reader::Reader`]: each reads one kind of phrase at a token and gives the place after
+//! The grammar is a set of functions on `reader::Reader`: each reads one kind of phrase at a token and gives the place after
 //! it. What is read first is the longest of what the functions found, and reading goes on behind it, so the time is
 //! linear in the length of the text.
 

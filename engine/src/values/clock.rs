@@ -46,7 +46,11 @@ impl Reader<'_> {
         }
         // «Часов в пять».
         let place = self.skip_word(at, &["часов", "часиков"]);
-        let place = self.accept(place, Sense::At).or_else(|| self.accept(at, Sense::By)).unwrap_or(at);
+        let place = self
+            .accept(place, Sense::At)
+            // "By 5" also multiplies.
+            .or_else(|| self.is_word(at, &["к", "ко"]).then_some(at + 1))
+            .unwrap_or(at);
         let about = self.is_word(at, &["around", "about", "approximately"]) && self.four_digits(at + 1).is_some();
         let place = if about { at + 1 } else { place };
         if place > at || self.is_mark(at, '@') {

@@ -97,7 +97,8 @@ impl Reader<'_> {
         let year = self.skip(next + usize::from(self.is_mark(next, ',')), Sense::Of);
         Some(match self.long_year(year) {
             Some((year, next)) => (Moment { year: Some(year), is_weak: false, ..moment }, next),
-            None => (Moment { is_weak: is_weak && moment.which.is_none(), ..moment }, next),
+            // "This may be" and "the current APR" name no month.
+            None => (Moment { is_weak: is_weak && matches!(moment.which, None | Some(Which::This)), ..moment }, next),
         })
     }
 

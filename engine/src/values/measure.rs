@@ -179,6 +179,10 @@ impl Reader<'_> {
         if self.is_word(at, &["in"]) && self.token(at + 1).is_none_or(|token| token.kind == Kind::Mark) {
             return Some((("inch", "inch", 1.0), at + 1));
         }
+        // `5'` are feet, but the 1980's are none.
+        if self.token(at)?.kind == Kind::Mark && self.touches(at + 1) && self.word(at + 1).is_some() {
+            return None;
+        }
         let (unit, next) = self.sense(at, |sense| {
             if let Sense::Unit(name, base, factor) = sense { Some((name, base, factor)) } else { None }
         })?;

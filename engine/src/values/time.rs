@@ -181,7 +181,9 @@ impl Reader<'_> {
         if self.accept(next, Sense::Now).is_some() {
             return None;
         }
-        let (moment, end) = self.open_moment(next)?;
+        // "From one" and "up to 4" count.
+        let may_be_bare = !self.is_word(at, &["from", "up", "с", "со"]);
+        let (moment, end) = self.open_moment(next, may_be_bare)?;
         let place = match moment.place(self.setting) {
             Err(Fault::Nowhere) => return None,
             Err(fault) => return Some((Err(fault), end)),
@@ -191,14 +193,14 @@ impl Reader<'_> {
     }
 
     /// The moment behind "after"; five days after now, and an hour that needs no "at".
-    fn open_moment(&self, at: usize) -> Parsed<Moment> {
+    fn open_moment(&self, at: usize, may_be_bare: bool) -> Parsed<Moment> {
         let in_days = || {
             let ((duration, weak), next) = self.duration(at).filter(|_| self.grain(at).is_none())?;
             let distance = duration.grain.times(duration.amount)?;
             let span = Span::around(self.setting.now.checked_add(distance).ok()?, duration.grain.smaller())?;
             (!weak && duration.grain >= Grain::Day).then_some((Moment::of(span), next))
         };
-        longest([self.moment(at), in_days(), self.bare_hour(at)].into_iter().flatten())
+        longest([self.moment(at), in_days(), self.bare_hour(at).filter(|_| may_be_bare)].into_iter().flatten())
     }
 
     /// The end of a month is where it ends.
