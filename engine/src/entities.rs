@@ -4,7 +4,10 @@
 mod kind;
 mod shown;
 
-use std::{cell::OnceCell, collections::BTreeMap};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -94,6 +97,15 @@ impl EntitySpec {
             .filter(|(phrase, _)| !phrase.is_empty())
             .collect();
         Self::Values { phrases, fuzzy }
+    }
+
+    /// The values of a list, if the entity has one.
+    pub fn values_listed(&self) -> Option<BTreeSet<&str>> {
+        match self {
+            Self::Values { phrases, .. } => Some(phrases.iter().map(|(_, value)| value.as_str()).collect()),
+            Self::Kind(EntityKind::YesNo) => Some(BTreeSet::from(["yes", "no"])),
+            Self::Pattern(_) | Self::Kind(_) => None,
+        }
     }
 
     /// All matches in a normalised text, from left to right, without overlaps.

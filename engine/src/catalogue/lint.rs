@@ -53,6 +53,14 @@ pub fn check(
     check_examples(catalogue, gaps, diagnostics);
     check_jumps(catalogue, gaps, diagnostics);
     check_negated(catalogue, gaps, diagnostics);
+    let references: Vec<&Reference> =
+        scripts.values().flat_map(|script| script.references()).map(|(reference, _)| reference).collect();
+    // Plugins set contexts and ask for slots, too, and nobody can see which.
+    if plugins.is_empty() {
+        check_contexts(catalogue, &references, diagnostics);
+        check_questions(catalogue, &references, diagnostics);
+    }
+    check_conditions(catalogue, diagnostics);
     for script in scripts.values() {
         check_references(script, catalogue, plugins, gaps, diagnostics);
     }
@@ -176,6 +184,54 @@ fn check_negated(catalogue: &Catalogue, gaps: &Gaps, diagnostics: &mut Diagnosti
 }
 
 /// The path of `jump` handlers from an intent back to itself.
+/// Intents that live in a context which nobody sets.
+fn check_contexts(catalogue: &Catalogue, references: &[&Reference], diagnostics: &mut Diagnostics) {
+    for intent in catalogue.intents.iter().filter(|intent| !intent.only_in.is_empty()) {
+        let is_set = |name: &String| references.iter().any(|r| matches!(r, Reference::Context(set) if set == name));
+        if !intent.only_in.iter().any(is_set) {
+            let message =
+                format!("`{}` is never found, because no script sets `{}`", intent.id, intent.only_in.join("`, `"));
+            let diagnostic = Diagnostic::warning(intent.location.clone(), message);
+            diagnostics.push(diagnostic.hint("call `set_context(\"name\", turns)` in a script, or remove `only_in`"));
+        }
+    }
+}
+
+/// Questions of slots that need no value.
+fn check_questions(catalogue: &Catalogue, references: &[&Reference], diagnostics: &mut Diagnostics) {
+    for intent in &catalogue.intents {
+        for slot in intent.slots.iter().filter(|slot| slot.ask.is_some() && !slot.required) {
+            if !references.iter().any(|r| matches!(r, Reference::Slot(asked) if *asked == slot.name)) {
+                let message = format!("the slot `{}` of `{}` is never asked for", slot.name, intent.id);
+                let diagnostic = Diagnostic::warning(intent.location.clone(), message);
+                diagnostics
+                    .push(diagnostic.hint("remove `required: false`, or call `ask` in a script, or remove its `ask`"));
+            }
+        }
+    }
+}
+
+/// Conditions on values that a slot cannot have.
+fn check_conditions(catalogue: &Catalogue, diagnostics: &mut Diagnostics) {
+    for intent in &catalogue.intents {
+        for slot in &intent.slots {
+            for (other, wanted) in slot.when.iter().filter_map(|(other, wanted)| Some((other, wanted.as_ref()?))) {
+                let spec = intent.slots.iter().find(|slot| slot.name == *other);
+                let Some(values) = spec.and_then(|spec| catalogue.entities.get(spec.entity.as_ref()?)?.values_listed())
+                else {
+                    continue;
+                };
+                for value in wanted.iter().filter(|value| !values.contains(value.as_str())) {
+                    let message =
+                        format!("the slot `{}` is asked for if `{other}` is `{value}`, which it never is", slot.name);
+                    let diagnostic = Diagnostic::error(intent.location.clone(), message);
+                    diagnostics.push(diagnostic.hint(choose_hint(value, values.iter().copied())));
+                }
+            }
+        }
+    }
+}
+
 fn cycle_from(start: &Intent, catalogue: &Catalogue) -> Option<Vec<String>> {
     let mut way = vec![start.id.to_string()];
     let mut current = start;
@@ -212,6 +268,8 @@ fn check_references(
             Reference::Intent(name) => ("intent", name, &intents, gaps.intents),
             Reference::Slot(name) => ("slot", name, &slots, gaps.slots),
             Reference::Plugin(name) => ("plugin", name, &plugins, gaps.plugins),
+            // A script may set any context.
+            Reference::Context(_) => continue,
         };
         if !gap && !known.contains(&name.as_str()) {
             let diagnostic =

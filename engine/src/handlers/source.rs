@@ -18,6 +18,8 @@ pub enum Reference {
     Slot(String),
     /// `plugin("name")`
     Plugin(String),
+    /// `set_context("name", …)`
+    Context(String),
 }
 
 /// The line on which a function starts, counted from 1.
@@ -57,7 +59,8 @@ pub(super) const KEYWORD_FUNCTIONS: [&str; 9] =
     ["print", "debug", "type_of", "Fn", "call", "curry", "is_def_var", "is_def_fn", "is_shared"];
 
 pub(super) static CALL: LazyLock<Regex> = LazyLock::new(|| regex(r"([A-Za-z_][A-Za-z0-9_]*)\s*\("));
-static REFERENCE: LazyLock<Regex> = LazyLock::new(|| regex(r#"\b(t|jump|ask|plugin)\s*\(\s*"([^"\\]*)"\s*[,)]"#));
+static REFERENCE: LazyLock<Regex> =
+    LazyLock::new(|| regex(r#"\b(t|jump|ask|plugin|set_context)\s*\(\s*"([^"\\]*)"\s*[,)]"#));
 
 /// Compiles a constant pattern of the engine.
 pub(crate) fn regex(pattern: &'static str) -> Regex {
@@ -76,6 +79,7 @@ pub(super) fn references(path: &str, source: &str) -> Vec<(Reference, Location)>
                 "t" => Reference::Text(text),
                 "jump" => Reference::Intent(text),
                 "plugin" => Reference::Plugin(text),
+                "set_context" => Reference::Context(text),
                 _ => Reference::Slot(text),
             };
             Some((reference, Location { file: path.to_owned(), span: name.range() }))

@@ -291,3 +291,28 @@ mod any_bytes {
         }
     }
 }
+
+/// What no conversation can reach.
+#[test]
+fn what_is_never_reached_is_told() {
+    let says = |rendered: String, text: &str| assert!(rendered.contains(text), "{rendered}");
+    let greet = format!("{GREET}only_in: [shopping]\n");
+    says(check(&[("intents/greet.yaml", &greet)]), "`greet` is never found, because no script sets `shopping`");
+    let script = "fn handle(ctx) { say(\"ok\").set_context(\"shopping\", 3) }";
+    let sets = STATUS.replace(
+        "{ reply: { en: 'Order {order_id} is fine.', ru: 'Заказ {order_id} в порядке.' } }",
+        "{ script: a.rhai }",
+    );
+    let files = [("intents/greet.yaml", greet.as_str()), ("intents/status.yaml", &sets), ("scripts/a.rhai", script)];
+    assert_eq!(check(&files), "");
+    let optional = STATUS.replace("entity: order_id, ask:", "entity: order_id, required: false, ask:");
+    says(check(&[("intents/status.yaml", &optional)]), "the slot `order_id` of `status` is never asked for");
+    let condition = STATUS.replace(
+        "slots: {",
+        "slots: { city: { entity: city, ask: Where? }, pace: { when: { city: [lodnon] }, ask: How? },",
+    );
+    says(
+        check(&[("intents/status.yaml", &condition)]),
+        "the slot `pace` is asked for if `city` is `lodnon`, which it never is",
+    );
+}
