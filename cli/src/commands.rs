@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod chat;
 pub mod check;
+pub mod graph;
 pub mod migrate;
 pub mod new;
 pub mod plugin;
@@ -244,6 +245,16 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
+    /// Draw a bot's intents, forms, contexts and jumps.
+    #[command(after_help = "Examples:\n  banter graph > bot.mmd\n  banter graph --format svg > bot.svg")]
+    Graph {
+        /// The bot's folder.
+        #[arg(long, value_name = "DIR")]
+        bot: Option<PathBuf>,
+        /// How it is written.
+        #[arg(long, value_enum, default_value = "mermaid")]
+        format: graph::GraphFormat,
+    },
     /// Print the JSON Schemas of a bot's files, for editors.
     #[command(after_help = "Examples:\n  banter schema intent > intent.schema.json\n  banter schema --out .schemas")]
     Schema {
@@ -315,6 +326,7 @@ pub fn run(arguments: Arguments) -> Result<u8, Failure> {
             user::delete(&config, user.as_deref())
         }
         Command::New { name } => new::run(&name),
+        Command::Graph { bot, format } => graph::run(&load(file, Overrides { bot, ..Overrides::default() })?.0, format),
         Command::Schema { kind, out } => schema::run(kind, out.as_deref()),
     }
 }

@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod diff;
 pub mod document;
 pub mod example;
+pub mod graph;
 pub mod lint;
 pub mod loader;
 pub mod manifest;

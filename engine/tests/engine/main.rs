@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod dialogue;
+mod graph;
 mod index;
 mod kinds;
 mod plugins;
