@@ -34,6 +34,9 @@ pub use time::Time;
 use moment::Moment;
 use reader::Reader;
 
+/// More digits in a row are a phone number or a code.
+const MAX_DIGITS: usize = 9;
+
 /// How numbers and dates are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Convention {
@@ -195,7 +198,9 @@ fn read_all(reader: &Reader<'_>, kind: Kind) -> Vec<Found> {
             continue;
         };
         let (start, end) = (reader.tokens[read.at].start, reader.tokens[read.end - 1].end);
-        found.push(Found { value: read.value, start, end });
+        if read.value != Value::NoTime(Fault::Nowhere) {
+            found.push(Found { value: read.value, start, end });
+        }
         at = read.next;
     }
     found
@@ -207,7 +212,9 @@ fn read(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
         Kind::Date | Kind::Clock | Kind::DateTime => return instant(reader, at, kind),
         Kind::Number => {
             let (number, next) = reader.number(at)?;
-            let sure = counts(number.is_weak, next) && !reader.is_inside_code(at, next);
+            let is_code =
+                reader.is_inside_code(at, next) || reader.digits(at).is_some_and(|digits| digits.len() > MAX_DIGITS);
+            let sure = counts(number.is_weak, next) && !is_code;
             (Value::Number(number.value), sure.then_some(next)?)
         }
         Kind::Ordinal => {
@@ -261,9 +268,15 @@ fn instant(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
     if moment.is_weak && !reader.is_whole(at, next) {
         return None;
     }
+    // "From 9 to 5" is no time of day, and neither is its end.
+    if moment.until.is_some() && kind != Kind::Date {
+        return Some(Read { value: Value::NoTime(Fault::Nowhere), at, end: next, next });
+    }
     let wanted = match kind {
         Kind::Date => Moment { clock: None, until: None, part: None, zone: None, ..moment },
-        _ => Moment { until: None, ..moment },
+        // "Tomorrow morning" has no time of day.
+        Kind::DateTime if moment.clock.is_none() && moment.has_date() => Moment { part: None, ..moment },
+        _ => moment,
     };
     let place = wanted.place(reader.setting);
     let fits = match (kind, &place) {
@@ -275,7 +288,7 @@ fn instant(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
             moment.has_date() && (Grain::Hour..=Grain::Day).contains(&span.grain) && is_one_day(span)
         }
         (_, Err(_)) => true,
-        (_, Ok(span)) => span.grain <= Grain::Day && !(span.is_interval() && span.grain == Grain::Day),
+        (_, Ok(span)) => span.grain <= Grain::Day && !span.is_interval(),
     };
     if !fits {
         return None;

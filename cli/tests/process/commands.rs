@@ -137,6 +137,24 @@ fn schemas_are_json() {
     assert_eq!(run(banter(folder.path()).args(["schema", "nonsense"])).code, 2);
 }
 
+/// A bot with errors is not drawn, but its errors are shown.
+#[test]
+fn a_bot_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (format, begins) in [("mermaid", "flowchart LR"), ("dot", "digraph bot"), ("svg", "<?xml")] {
+        let ran = run(banter(folder.path()).args(["graph", "--format", format, "--bot"]).arg(root));
+        assert!(
+            ran.code == 0 && ran.out.starts_with(begins) && ran.out.contains("return_item"),
+            "{format}: {}",
+            ran.err
+        );
+    }
+    fs::write(folder.path().join("bot.yaml"), "name: x\n").unwrap();
+    let ran = run(banter(folder.path()).args(["graph", "--bot"]).arg(folder.path()));
+    assert!(ran.code == 1 && ran.err.contains("--> bot.yaml"), "{}", ran.err);
+}
+
 /// Each wrong setting is refused with exit code 2 and a hint.
 #[test]
 fn wrong_configuration_is_refused() {

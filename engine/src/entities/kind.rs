@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entity, Impossible, ScannedText};
 use crate::{
-    lexicon::{INTRODUCING, NAMING, NO, Phrases, WEAK_YES, YES},
+    lexicon::{AND, FUNCTION, INTRODUCING, NAMING, NO, PERSONS, Phrases, WEAK_YES, YES},
     values::{self, Finder, Grain, Prefer, Setting, Time, Value},
     word::Word,
 };
@@ -161,7 +161,10 @@ fn person(utterance: &ScannedText<'_>) -> Found {
     let first = named.or(introduced).unwrap_or(0);
     let is_name = |word: &&Word| {
         let own = &utterance.text[word.start..word.end];
-        own.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’'))
+        let alone = std::slice::from_ref(*word);
+        let is_small = FUNCTION.are(alone) || PERSONS.are(alone) || AND.are(alone);
+        !is_small
+            && own.chars().all(|c| c.is_alphabetic() || matches!(c, '-' | '\'' | '’'))
             && (named.is_some() || own.chars().next().is_some_and(char::is_uppercase))
     };
     let rest = &words[first..];

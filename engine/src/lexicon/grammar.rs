@@ -274,13 +274,19 @@ pub const NAMING: Phrases = Phrases(&[
     "my name's",
     "the name is",
     "name is",
+    "under the name of",
+    "under the name",
+    "in the name of",
     "i'm called",
     "i am called",
     "меня зовут",
+    "зовут меня",
+    "фамилия",
+    "на фамилию",
     "мое имя",
     "зовите меня",
     "называйте меня",
 ]);
 
 /// Before a person's name or something else.
-pub const INTRODUCING: Phrases = Phrases(&["i am", "i'm", "this is", "it's", "call me", "я", "это", "имя"]);
+pub const INTRODUCING: Phrases = Phrases(&["i am", "i'm", "this is", "call me", "name", "я", "имя"]);

@@ -45,7 +45,7 @@ impl Reader<'_> {
             return Some(found);
         }
         // «Часов в пять».
-        let place = self.skip_word(at, &["часов", "часиков"]);
+        let place = self.skip_word(at, &["часов", "часа", "часиков"]);
         let place = self
             .accept(place, Sense::At)
             // "By 5" also multiplies.
@@ -91,7 +91,8 @@ impl Reader<'_> {
             return Some((said, at + 2 + usize::from(minute.is_some())));
         }
         let minute = self.digits(at + 2).filter(|digits| digits.len() == 2)?;
-        if !(self.is_mark(at + 1, ':') && self.touches(at + 1) && self.touches(at + 2)) {
+        let joined = self.touches(at + 1) && self.touches(at + 2);
+        if !joined || !(self.is_mark(at + 1, ':') || self.is_mark(at + 1, '.') && self.is_dotted(at, minute)) {
             return None;
         }
         said.minute = minute.parse().ok();
@@ -109,6 +110,14 @@ impl Reader<'_> {
         }
         // `10:30` with two digits is written on a clock of 24 hours as well as of twelve.
         Some(self.with_half_of_day(said, next))
+    }
+
+    /// Whether `7.30` is a time: before "pm", behind "at", and in Russian if it is no day of a month.
+    fn is_dotted(&self, at: usize, minute: &str) -> bool {
+        let half = self.accept(at + 3, Sense::Pm).or_else(|| self.accept(at + 3, Sense::Am)).is_some();
+        let announced = at > 0 && self.accept(at - 1, Sense::At).is_some();
+        let is_no_month = minute == "00" || minute > "12";
+        half || announced && (self.setting.convention == Convention::English || is_no_month)
     }
 
     /// "am", "pm", "o'clock".
@@ -164,7 +173,8 @@ impl Reader<'_> {
             });
         }
         let is_time = after_at && (is_sure || self.ends_clock(next));
-        let before_part = self.part_after(next);
+        // «3 дня» alone are three days.
+        let before_part = self.part_after(next) && (after_at || !self.is_word(next, &["дня", "ночи"]));
         (is_time || before_part).then_some((said, next))
     }
 
@@ -225,7 +235,7 @@ impl Reader<'_> {
         }
         let zero = self.is_word(at, &["o", "oh", "ou", "zero", "ноль"]);
         let (minute, next) = self.small(at + usize::from(zero))?;
-        (if zero { (1..10).contains(&minute) } else { (10..60).contains(&minute) }).then_some((minute, next))
+        (if zero { (0..10).contains(&minute) } else { (10..60).contains(&minute) }).then_some((minute, next))
     }
 
     /// A number up to 59, in digits or words.

@@ -34,12 +34,25 @@ pub fn phones(text: &str, country: Option<Country>) -> Vec<Contact> {
         if !PHONE_DIGITS.contains(&digits) || !alone || is_date(run) {
             continue;
         }
+        if let Some(value) = russian_toll_free(run, country) {
+            found.push(Contact { value, start, end });
+            continue;
+        }
         // With a country, the crate takes digits behind `+33` for a national prefix.
         let country = country.filter(|_| !run.starts_with('+'));
         let number = phonenumber::parse(country, run).ok().filter(phonenumber::is_valid);
         found.extend(number.map(|number| Contact { value: number.format().mode(Mode::E164).to_string(), start, end }));
     }
     found
+}
+
+/// `8 (800) 555-35-35`: the crate takes the 8 of 800 for a national prefix, and then finds too few digits.
+fn russian_toll_free(run: &str, country: Option<Country>) -> Option<String> {
+    let digits: String = run.chars().filter(char::is_ascii_digit).collect();
+    let national = if run.starts_with('+') { digits.strip_prefix('7') } else { digits.strip_prefix('8') };
+    let known = run.starts_with('+') || country == Some(Country::RU);
+    let national = national.filter(|national| known && national.len() == 10 && national.starts_with("80"))?;
+    ["800", "804"].iter().any(|code| national.starts_with(code)).then(|| format!("+7{national}"))
 }
 
 /// The next run of digits and of the marks that stand between the digits of a phone number.

@@ -242,11 +242,13 @@ impl Reader<'_> {
         };
         let ends = self.token(next).is_none_or(|token| token.kind == Kind::Mark)
             || self.sense(next, |sense| (sense.is_preposition() || sense == Sense::And).then_some(())).is_some();
-        let is_day = is_ordinal && (announced && ends || self.grain_is_number(next));
-        is_day.then_some((Moment::of_day(day), next))
+        if self.is_number_of_month(next) {
+            return Some((Moment::of_day(day), next + 1));
+        }
+        (is_ordinal && announced && ends).then_some((Moment::of_day(day), next))
     }
 
-    fn grain_is_number(&self, at: usize) -> bool {
+    fn is_number_of_month(&self, at: usize) -> bool {
         self.is_word(at, &["числа", "число", "числу"])
     }
 
@@ -311,6 +313,11 @@ impl Reader<'_> {
             _ => false,
         };
         let moment = of_month(month, day);
+        // "24/7", "order 10.12"
+        let is_code = at > 0 && self.is_word(at - 1, CODES) || mark == '/' && (first, second) == (24, 7);
+        if is_code {
+            return None;
+        }
         let alone = mark == '.' && (announced || self.is_whole(at, at + 3));
         (sure || alone).then_some((moment, at + 3 + usize::from(closed)))
     }
@@ -323,6 +330,10 @@ pub fn longest<T>(found: impl Iterator<Item = (T, usize)>) -> Parsed<T> {
         _ => Some(other),
     })
 }
+
+/// Behind these words, two numbers are no date.
+const CODES: &[&str] =
+    &["order", "version", "rated", "заказ", "заказа", "заказу", "версия", "версии", "версию", "номер", "пункт", "код"];
 
 fn of_month(month: i8, day: i8) -> Moment {
     Moment { month: Some(month), day: Some(day), fault: wrong_day(day), ..Moment::default() }

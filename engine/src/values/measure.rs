@@ -42,7 +42,8 @@ impl Reader<'_> {
     pub fn quantity(&self, at: usize) -> Parsed<(Quantity, bool)> {
         let Some(((amount, unit), next)) = self.amount(at, &|at| self.one_quantity(at)) else {
             let (unit, next) = self.unit(at).filter(|_| self.word(at).is_some_and(|word| !word.is_ascii()))?;
-            return Some((((Amount::of(1.0), unit.0, None), true), next));
+            let is_short = self.word(at).is_some_and(|word| word.chars().count() < 4);
+            return Some((((Amount::of(1.0), unit.0, None), is_short), next));
         };
         // "two pounds of meat"
         let of = self.skip_word(next, &["of"]);
@@ -106,14 +107,20 @@ impl Reader<'_> {
             Some(((from, unit), next)) => ((from, Some(unit)), next),
             None => self.number(start).map(|(number, next)| ((number.value, None), next))?,
         };
-        let to = (self.is_mark(next, '-').then_some(next + 1))
-            .or_else(|| self.accept(next, Sense::To).filter(|_| opened))?;
+        let is_dash = self.is_mark(next, '-');
+        let worded = || self.accept(next, Sense::To).filter(|_| opened || self.is_word(next, &["to", "до"]));
+        let to = is_dash.then_some(next + 1).or_else(worded)?;
         let place = self.about(to);
         let ((to, other), next) = match (one(place), unit) {
             (Some((found, next)), _) => (found, next),
-            (None, Some(unit)) if opened => self.number(place).map(|(number, next)| ((number.value, unit), next))?,
+            (None, Some(unit)) if opened || is_dash => {
+                self.number(place).map(|(number, next)| ((number.value, unit), next))?
+            }
             (None, _) => return None,
         };
+        // «3-5 тысяч рублей» are thousands at both ends.
+        let scale = self.digits(place).and_then(|_| self.scale(place + 1)).map_or(1.0, |(scale, _)| scale);
+        let from = if unit.is_none() && from < 1000.0 { from * scale } else { from };
         let fits = unit.is_none_or(|unit| unit == other) && from < to;
         fits.then_some(((Amount { from: Some(from), to: Some(to) }, other), next))
     }
@@ -134,7 +141,8 @@ impl Reader<'_> {
             return Some(((amount + cents, code), next));
         }
         let (count, next) = self.count(at)?;
-        let (code, next) = self.cent(next)?;
+        // `43c` are cents, but "-5 C" is a temperature.
+        let (code, next) = self.cent(next).filter(|(_, end)| self.original(end - 1) != "C")?;
         Some(((count / 100.0, code), next))
     }
 
@@ -240,9 +248,11 @@ impl Reader<'_> {
             |at: usize| at + usize::from(self.is_mark(at, '.') && self.touches(at) && self.token(at + 1).is_none());
         let place = degree.unwrap_or(next);
         let scale = self.sense(place, |sense| if let Sense::Temperature(scale) = sense { Some(scale) } else { None });
-        // A letter alone is a scale only behind degrees.
-        let scale = scale
-            .filter(|(_, end)| degree.is_some() || self.word(end - 1).is_some_and(|word| word.chars().count() > 1));
+        // A small letter alone is a scale only behind degrees.
+        let scale = scale.filter(|(_, end)| {
+            let is_letter = self.word(end - 1).is_none_or(|word| word.chars().count() == 1);
+            degree.is_some() || !is_letter || matches!(self.original(end - 1), "C" | "F")
+        });
         let (unit, next) = match scale {
             Some((scale, next)) => (scale, next),
             None => ("degree", stop(place)),

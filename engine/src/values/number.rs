@@ -147,7 +147,9 @@ impl Reader<'_> {
         for _ in 0..2 {
             let Some((scale, after)) = self.scale(next) else { break };
             value *= scale;
-            next = after;
+            // «5 тыс. рублей»
+            let is_short = self.is_word(after - 1, &["тыс", "млн", "млрд"]) && self.is_mark(after, '.');
+            next = after + usize::from(is_short);
         }
         if let Some(after) = self.accept(next, Sense::AndHalf).filter(|_| value.fract() == 0.0) {
             return (Number::sure(value + 0.5), after);
@@ -160,7 +162,7 @@ impl Reader<'_> {
         self.token(at).map_or("", |token| &self.text[token.start..token.end])
     }
 
-    fn scale(&self, at: usize) -> Parsed<f64> {
+    pub(super) fn scale(&self, at: usize) -> Parsed<f64> {
         #[expect(clippy::cast_precision_loss, reason = "scales are round")]
         self.sense(at, |sense| match sense {
             Sense::Hundred => Some(100.0),
@@ -172,7 +174,8 @@ impl Reader<'_> {
     /// A whole number in words.
     fn words(&self, at: usize) -> Parsed<Number> {
         if let Some((loose, next)) = self.sense(at, |s| if let Sense::Loose(n) = s { Some(n) } else { None }) {
-            return Some((Number { value: f64::from(loose), is_weak: true }, next));
+            let (number, after) = self.scaled(f64::from(loose), next);
+            return Some((Number { is_weak: after == next, ..number }, after));
         }
         if let Some(next) = self.accept(at, Sense::OneAndHalf) {
             return Some(self.scaled(1.5, next));

@@ -103,6 +103,9 @@ impl Reader<'_> {
             let next = self.skip(next, Sense::Hence);
             return Some((self.moved_from_now(duration, 1)?, next));
         }
+        if let Some(found) = self.inverted_offset(at) {
+            return Some(found);
+        }
         let ((duration, _), next) = self.duration(at)?;
         if self.is_word(next, &["from"]) && self.is_word(next + 1, &["today"]) {
             let start = midnight(self.today());
@@ -118,6 +121,20 @@ impl Reader<'_> {
         let (other, next) = self.date(next)?;
         let span = other.place(self.setting).ok().filter(|span| span.grain >= Grain::Day)?;
         Some((moved(span, duration)?, next))
+    }
+
+    /// «Часа через два», «года два назад».
+    fn inverted_offset(&self, at: usize) -> Parsed<Moment> {
+        let (grain, next) = self.grain(at).filter(|_| self.word(at).is_some_and(|word| !word.is_ascii()))?;
+        let ahead = self.accept(next, Sense::InTime);
+        let (number, next) = self.number(ahead.unwrap_or(next)).filter(|(number, _)| number.value.fract() == 0.0)?;
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
+        let amount = (1.0..1000.0).contains(&number.value).then_some(number.value as i64)?;
+        let duration = Duration { amount, grain };
+        match ahead {
+            Some(_) => Some((self.moved_from_now(duration, 1)?, next)),
+            None => Some((self.moved_from_now(duration, -1)?, self.accept(next, Sense::Ago)?)),
+        }
     }
 
     /// Exact to the next smaller unit, as people mean it.

@@ -45,6 +45,12 @@ fn days() {
     check("may", &[]);
     check("I may be late", &[]);
     check("the order came second", &[]);
+    check("15 числа, а не 20-го числа", &["2013-02-15", "2013-02-20"]);
+    check("дня через три", &["2013-02-15"]);
+    check("недели две назад", &["2013-01-29"]);
+    check("24/7 support", &[]);
+    check("заказ 10.12 не пришёл", &[]);
+    check("I wed a pilot", &[]);
     check("the APR of my card, and an ATM", &[]);
     check("we'd like a boy's jacket", &[]);
 }
@@ -73,6 +79,14 @@ fn times_of_day() {
     check("at noon", &["12:00"]);
     check("17:30", &["17:30"]);
     check("18", &["18:00"]);
+    check("tomorrow at 7.30pm", &["19:30"]);
+    check("at 6.30", &["06:30"]);
+    check("в 18.00", &["18:00"]);
+    check("к 7 часам", &["07:00"]);
+    check("в девятнадцать ноль ноль", &["19:00"]);
+    check("на 3 дня", &[]);
+    check("4 nights", &[]);
+    check("from 9 to 5", &[]);
     check("полтретьего", &["14:30"]);
     check("в час дня", &["13:00"]);
     check("в час ночи", &["01:00"]);
@@ -102,6 +116,11 @@ fn stretches() {
     check("после трёх попыток", &[]);
     check("tomorrow", &[]);
     check("from now on", &[]);
+    check("between 5 and 7 pm", &["2013-02-12T17:00/2013-02-12T19:00"]);
+    check("с 5-го по 10-е", &["2013-03-05/2013-03-10"]);
+    check("с 1 по 14 января", &["2014-01-01/2014-01-14"]);
+    check("since Monday", &["2013-02-11/.."]);
+    check("до конца недели", &["../2013-02-17"]);
 }
 
 #[test]
@@ -111,6 +130,10 @@ fn times_with_their_day() {
     check("завтра в 10:30", &["2013-02-13T10:30"]);
     check("через два часа", &["2013-02-12T06:30"]);
     check("полтора часа назад", &["2013-02-12T03:00:00"]);
+    check("tomorrow morning", &["2013-02-13"]);
+    check("this weekend", &[]);
+    check("часа через два", &["2013-02-12T06:30"]);
+    check("с 10 до 18", &[]);
     check("завтра", &["2013-02-13"]);
 }
 
@@ -126,11 +149,23 @@ fn numbers() {
     check("one", &["1"]);
     check("-5", &["-5"]);
     check("3.5.1", &[]);
+    check("столик на двоих, нет, на четверых", &["2", "4"]);
+    check("пару тысяч", &["2000"]);
+    check("89161234567", &[]);
 }
 
 #[test]
 fn measures() {
     check(Kind::Money, "5 тысяч рублей", &["5000 RUB"]);
+    check(Kind::Money, "5 тыс. рублей", &["5000 RUB"]);
+    check(Kind::Money, "3-5 тысяч рублей", &["3000..5000 RUB"]);
+    check(Kind::Money, "50 to 100 dollars", &["50..100 USD"]);
+    check(Kind::Money, "$50-100", &["50..100 USD"]);
+    check(Kind::Money, "-5 C", &[]);
+    check(Kind::Temperature, "-5 C", &["-5 celsius"]);
+    check(Kind::Duration, "for 3 nights", &["P3D"]);
+    check(Kind::Duration, "болит три дня", &["P3D"]);
+    check(Kind::Quantity, "литр молока", &["1 litre"]);
     check(Kind::Money, "от 10 до 20 долларов", &["10..20 USD"]);
     check(Kind::Money, "no more than $7.50", &["..7.5 USD"]);
     check(Kind::Duration, "полтора часа", &["PT90M"]);
@@ -150,6 +185,8 @@ fn measures() {
 fn contacts() {
     check(Kind::Phone, "позвоните 8 (916) 123-45-67 завтра", &["+79161234567"]);
     check(Kind::Phone, "call +44 20 7946 0958.", &["+442079460958"]);
+    check(Kind::Phone, "звоните 8 (800) 555-35-35", &["+78005553535"]);
+    check(Kind::Phone, "мой номер 89161234567", &["+79161234567"]);
     check(Kind::Phone, "order 1234-5678-9012", &[]);
     check(Kind::Email, "it is Alice.B@Example.com, thanks", &["Alice.B@example.com"]);
     check(Kind::Email, "me@home", &[]);

@@ -1,9 +1,11 @@
 //! Times: moments put together, and the intervals between them.
 
+use jiff::ToSpan;
+
 use super::{
     date::longest,
     lexicon::Sense,
-    moment::{Fault, Moment},
+    moment::{Fault, Moment, Which},
     reader::{Parsed, Reader},
     span::{Grain, Shape, Span},
 };
@@ -109,12 +111,17 @@ impl Reader<'_> {
         let to = self.range_mark(next, opened.is_some() || from.is_ok())?;
         let (until, next) = match (&from, self.moment(self.skip_word(to, &["the"])), self.bare_day(to)) {
             (_, Some((moment, next)), _) if moment.day.is_some() || from.is_ok() => (moment, next),
+            (Err(_), _, Some((day, next)))
+                if opened.is_some() && self.ordinal(start).is_some() && self.ordinal(to).is_some() =>
+            {
+                (Moment::of_day(day), next)
+            }
             (Ok(from), _, Some((day, next))) if from.day.is_some() => (Moment { day: Some(day), ..*from }, next),
             _ => return None,
         };
         let from = match from {
             Ok(from) => Moment { year: from.year.or(until.year.filter(|_| from.month.is_some())), ..from },
-            Err(day) if until.month.is_some() => Moment { day: Some(day), ..until },
+            Err(day) if until.day.is_some() => Moment { day: Some(day), ..until },
             Err(_) => return None,
         };
         Some((self.between(from, until)?, next))
@@ -184,6 +191,9 @@ impl Reader<'_> {
         // "From one" and "up to 4" count.
         let may_be_bare = !self.is_word(at, &["from", "up", "с", "со"]);
         let (moment, end) = self.open_moment(next, may_be_bare)?;
+        // "Since Monday" began already.
+        let since = self.is_word(at, &["since"]) && moment.weekday.is_some() && moment.which.is_none();
+        let moment = if since { Moment { which: Some(Which::Last), ..moment } } else { moment };
         let place = match moment.place(self.setting) {
             Err(Fault::Nowhere) => return None,
             Err(fault) => return Some((Err(fault), end)),
@@ -210,8 +220,9 @@ impl Reader<'_> {
         if !is_end {
             return Some(span);
         }
-        let grain = if span.grain == Grain::Day { Grain::Month } else { span.grain };
-        Some(Span { start: span.end, grain, shape: Shape::Unit, ..span })
+        // The last day belongs to it.
+        let last = if span.grain == Grain::Day { span.end.checked_sub(1.days()).ok()? } else { span.end };
+        Some(Span { start: last, shape: Shape::Unit, ..span })
     }
 
     /// "by 2 pm", "within 2 weeks": from now until then.

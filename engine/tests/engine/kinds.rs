@@ -121,6 +121,22 @@ fn contacts_names_and_consent_fill_slots() {
 }
 
 #[test]
+fn a_name_ends_where_the_sentence_goes_on() {
+    let name = |said: &str, found: &str| {
+        check(&[
+            ("call me back please", "Your name?"),
+            (said, "Your number?"),
+            ("020 7946 0958", "May we call in the morning?"),
+            ("yes", &format!("{found}, +442079460958, yes")),
+        ]);
+    };
+    name("My name is John and I need a taxi", "John");
+    name("I'm Ann Lee", "Ann Lee");
+    name("Jane O'Neill", "Jane O'Neill");
+    check(&[("перезвоните мне", "Как вас зовут?"), ("меня зовут Иван и я тороплюсь", "Ваш номер?")]);
+}
+
+#[test]
 fn a_slot_may_prefer_the_past() {
     check(&[("I bought it on Friday", "For how much?"), ("20 euros", "2026-01-02 3 20 EUR")]);
     check(&[("я купил это в пятницу", "За сколько?"), ("5 тысяч рублей", "2026-01-02 3 5000 RUB")]);
