@@ -10,9 +10,10 @@ use std::{collections::VecDeque, sync::Arc};
 use thiserror::Error;
 
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, SlotSpec},
     dialogue::{Action, Step, Unclassified, step},
     embedding::{Embedder, EmbeddingError},
+    entities::EntitySpec,
     handlers::{plugin::Plugins, script::Scripting},
     host::{Host, TurnHost},
     random::Random,
@@ -211,12 +212,25 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whether a value counts from now, as "tomorrow" does: one of the message, or one that the intent's slots have.
+    fn depends_on_clock(&self) -> bool {
+        let catalogue = self.catalogue();
+        let counts =
+            |entity: &str| matches!(catalogue.entities.get(entity), Some(EntitySpec::Kind(kind)) if kind.has_tense());
+        let intent = self.turn.intent.as_ref().and_then(|id| catalogue.intent(id));
+        let has_value = |slot: &&SlotSpec| self.turn.state.slots.contains_key(&slot.name);
+        let mut slots = intent.into_iter().flat_map(|intent| &intent.slots).filter(has_value);
+        self.reading().finds(counts) || slots.any(|slot| slot.entity.as_deref().is_some_and(counts))
+    }
+
     fn finish(self) -> Turn {
         let entities = self.reading().entities().to_vec();
+        let clock = self.depends_on_clock();
         let chance = self.random != Random::new(self.message.seed);
         let Self { message, mut turn, snapshot, now, .. } = self;
         turn.entities = entities;
         turn.footprint.chance = chance;
+        turn.footprint.clock |= clock;
         let reply = turn.text();
         turn.state.remember(&normalize(message.text), &reply, turn.intent.as_ref());
         if turn.hand_off {

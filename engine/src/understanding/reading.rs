@@ -41,6 +41,12 @@ impl Reading {
         &self.setting
     }
 
+    /// Whether there are words for such an entity, also impossible ones.
+    pub fn finds(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        let found = self.found.iter().map(|found| &found.entity);
+        found.chain(self.impossible.iter().map(|found| &found.entity)).any(|entity| wanted(entity))
+    }
+
     /// All values of one entity, also where a longer value of another overlaps them.
     pub fn values_of(&self, entity: &str) -> impl Iterator<Item = &Entity> {
         self.found.iter().filter(move |found| found.entity == entity)
