@@ -183,7 +183,6 @@ fn check_negated(catalogue: &Catalogue, gaps: &Gaps, diagnostics: &mut Diagnosti
     }
 }
 
-/// The path of `jump` handlers from an intent back to itself.
 /// Intents that live in a context which nobody sets.
 fn check_contexts(catalogue: &Catalogue, references: &[&Reference], diagnostics: &mut Diagnostics) {
     for intent in catalogue.intents.iter().filter(|intent| !intent.only_in.is_empty()) {
@@ -232,6 +231,7 @@ fn check_conditions(catalogue: &Catalogue, diagnostics: &mut Diagnostics) {
     }
 }
 
+/// The path of `jump` handlers from an intent back to itself.
 fn cycle_from(start: &Intent, catalogue: &Catalogue) -> Option<Vec<String>> {
     let mut way = vec![start.id.to_string()];
     let mut current = start;

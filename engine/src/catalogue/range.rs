@@ -1,7 +1,5 @@
 //! The values that a slot admits.
 
-use std::fmt::Write;
-
 use jiff::{
     ToSpan,
     civil::{Date, Time},
@@ -46,17 +44,23 @@ impl Range {
                 return Err("the range does not fit the slot's entity".to_owned());
             }
         }
+        if let (Some(Bound::Number(least)), Some(Bound::Number(most))) = (least, most)
+            && least > most
+        {
+            return Err(format!("{least} is more than {most}"));
+        }
         if least.is_none() && most.is_none() {
             return Err("the range has neither `least` nor `most`".to_owned());
         }
         Ok(Self { least, most })
     }
 
-    /// Whether a value in its normal form lies in the range on a day.
+    /// Whether a value in its normal form lies in the range on a day. Of a value that is a range itself, both ends must.
     pub fn admits(self, value: &str, today: Date) -> bool {
-        let ordering = |bound: Bound| bound.compare(value, today);
-        self.least.and_then(ordering).is_none_or(std::cmp::Ordering::is_le)
-            && self.most.and_then(ordering).is_none_or(std::cmp::Ordering::is_ge)
+        let (least, most) = ends(value);
+        let compare = |bound: Bound, end: &str| bound.compare(end, today);
+        self.least.is_none_or(|bound| compare(bound, least).is_some_and(std::cmp::Ordering::is_le))
+            && self.most.is_none_or(|bound| compare(bound, most).is_some_and(std::cmp::Ordering::is_ge))
     }
 
     /// The range in words, in Russian or else in English: "from 1 to 10", "no later than 29 November 2026".
@@ -65,24 +69,25 @@ impl Range {
         let is_time = |bound: Bound| !matches!(bound, Bound::Number(_));
         let is_russian = language.code() == "ru";
         let word = |en: &'static str, ru: &'static str| if is_russian { ru } else { en };
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = match (self.least, self.most) {
+        match (self.least, self.most) {
             (Some(least), Some(most)) => {
-                write!(text, "{} {} {} {}", word("from", "от"), shown(least), word("to", "до"), shown(most))
+                format!("{} {} {} {}", word("from", "от"), shown(least), word("to", "до"), shown(most))
             }
             (Some(least), None) if is_time(least) => {
-                write!(text, "{} {}", word("no earlier than", "не раньше"), shown(least))
+                format!("{} {}", word("no earlier than", "не раньше"), shown(least))
             }
-            (Some(least), None) => write!(text, "{} {}", word("at least", "не меньше"), shown(least)),
-            (None, Some(most)) if is_time(most) => {
-                write!(text, "{} {}", word("no later than", "не позже"), shown(most))
-            }
-            (None, Some(most)) => write!(text, "{} {}", word("at most", "не больше"), shown(most)),
-            (None, None) => Ok(()),
-        };
-        text
+            (Some(least), None) => format!("{} {}", word("at least", "не меньше"), shown(least)),
+            (None, Some(most)) if is_time(most) => format!("{} {}", word("no later than", "не позже"), shown(most)),
+            (None, Some(most)) => format!("{} {}", word("at most", "не больше"), shown(most)),
+            (None, None) => String::new(),
+        }
     }
+}
+
+/// The least and the greatest of an amount: `10..20 USD`; the same twice if it is one amount.
+fn ends(value: &str) -> (&str, &str) {
+    let amount = value.split(' ').next().unwrap_or_default();
+    amount.split_once("..").unwrap_or((amount, amount))
 }
 
 impl Bound {
@@ -93,8 +98,11 @@ impl Bound {
         };
         if let Some(days) = text.strip_prefix("today") {
             let days = days.replace(' ', "");
-            let days = if days.is_empty() { Some(0) } else { days.strip_prefix('+').unwrap_or(&days).parse().ok() };
-            return days.map(Self::Today).ok_or_else(|| format!("`{text}` is not `today`, `today+30` or `today-30`"));
+            let signed = days.is_empty() || days.starts_with(['+', '-']);
+            // A few decades: every day of the calendar has such a neighbour.
+            let days = if days.is_empty() { Ok(0) } else { days.parse::<i16>() };
+            let days = days.ok().filter(|_| signed).map(|days| Self::Today(i32::from(days)));
+            return days.ok_or_else(|| format!("`{text}` is not `today`, `today+30` or `today-30`"));
         }
         if let Ok(day) = text.parse() {
             return Ok(Self::Day(day));
@@ -113,8 +121,7 @@ impl Bound {
     /// The bound beside a value; `None` if they cannot be compared.
     fn compare(self, value: &str, today: Date) -> Option<std::cmp::Ordering> {
         match self {
-            // The amount stands before the unit.
-            Self::Number(bound) => bound.partial_cmp(&value.split(' ').next()?.parse().ok()?),
+            Self::Number(bound) => bound.partial_cmp(&value.parse().ok()?),
             Self::Day(_) | Self::Today(_) => Some(self.day(today)?.cmp(&value.split('T').next()?.parse().ok()?)),
             Self::Time(bound) => Some(bound.cmp(&value.parse().ok()?)),
         }
@@ -152,7 +159,13 @@ mod tests {
             assert!(!refused.iter().any(|value| range.admits(value, today)), "{range:?} refuses {refused:?}");
         };
         check(EntityKind::Number, Some("1"), Some("10"), &["1", "10", "2.5"], &["0", "10.5", "-3"]);
-        check(EntityKind::Money, None, Some("100"), &["99.5 EUR"], &["101 EUR"]);
+        check(
+            EntityKind::Money,
+            None,
+            Some("100"),
+            &["99.5 EUR", "..100 EUR"],
+            &["101 EUR", "..1000 EUR", "10..2000 EUR", "5.. EUR"],
+        );
         check(EntityKind::Date, None, Some("today"), &["2026-11-29", "2025-01-01"], &["2026-11-30"]);
         check(EntityKind::DateTime, Some("today+1"), None, &["2026-11-30T10:00"], &["2026-11-29T23:00", "2026-11-29"]);
         check(EntityKind::Time, Some("09:00"), Some("18:00"), &["09:00", "17:30"], &["08:59", "18:01"]);
@@ -164,6 +177,9 @@ mod tests {
         assert!(range(EntityKind::Phone, Some("1"), None).is_err());
         assert!(range(EntityKind::Date, Some("todey"), None).is_err());
         assert!(range(EntityKind::Date, None, None).is_err());
+        assert!(range(EntityKind::Date, Some("today30"), None).is_err());
+        assert!(range(EntityKind::Date, Some("today+9999999"), None).is_err());
+        assert!(range(EntityKind::Number, Some("5"), Some("1")).is_err());
     }
 
     #[test]

@@ -99,8 +99,8 @@ impl<'a> Draft<'a, '_> {
     /// Whether the utterance is one of the values that the author lists for a slot, whatever else it could mean.
     fn is_value(&self, slot: &SlotSpec) -> bool {
         let Some(name) = &slot.entity else { return false };
-        let Some(spec @ EntitySpec::Values { .. }) = self.catalogue.entities.get(name) else { return false };
-        !spec.find(name, self.said.reading.text(), self.said.reading.setting()).is_empty()
+        let is_list = matches!(self.catalogue.entities.get(name), Some(EntitySpec::Values { .. }));
+        is_list && self.said.reading.values_of(name).next().is_some()
     }
 
     /// Whether the utterance says nothing beside values and the words of an intent.
@@ -149,10 +149,9 @@ impl<'a> Draft<'a, '_> {
         }
         let found = rest.values.iter().find(|entity| &entity.entity == wanted).cloned();
         // Another slot of the intent may have taken an overlap; the slot that is asked for has priority.
-        let (text, setting) = (self.said.reading.text(), self.said.reading.setting());
         found.or_else(|| {
             let refused = |entity: &Entity| rest.refused.iter().any(|other| other.start == entity.start);
-            self.catalogue.entities.get(wanted)?.find(wanted, text, setting).into_iter().find(|entity| !refused(entity))
+            self.said.reading.values_of(wanted).find(|entity| !refused(entity)).cloned()
         })
     }
 

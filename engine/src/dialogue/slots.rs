@@ -157,6 +157,11 @@ impl<'a> Draft<'a, '_> {
         true
     }
 
+    fn fills_other(&self, intent: &Intent, slot: &SlotSpec, entity: &Entity) -> bool {
+        let filled = |other: &&SlotSpec| self.step.state.slots.get(&other.name) == Some(&value_for(other, entity));
+        intent.slots.iter().filter(|other| other.name != slot.name).any(|other| filled(&other))
+    }
+
     fn say_out_of_range(&mut self, slot: &'a SlotSpec, said: String) {
         if let Some(invalid) = &slot.invalid {
             return self.say(invalid);
@@ -181,7 +186,10 @@ impl<'a> Draft<'a, '_> {
         match text {
             Some(text) => self.step.actions.push(Action::Show(Output::Text { text, suggestions: Vec::new() })),
             None => {
-                self.say_why_not(slot, &self.said.reading.entities_for(intent));
+                // A value that fills another slot was not meant for this one.
+                let mut found = self.said.reading.entities_for(intent);
+                found.retain(|entity| !self.fills_other(intent, slot, entity));
+                self.say_why_not(slot, &found);
                 self.say_question(slot);
             }
         }

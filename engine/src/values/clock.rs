@@ -133,7 +133,9 @@ impl Reader<'_> {
         if one_letter && !self.touches(place) || said.hour > 12 || said.hour == 0 {
             return (said, at);
         }
-        let hour = if said.hour == 12 && later == 0 { 24 } else { said.hour % 12 + later };
+        // Midnight is the end of a day, half past it is in the next one.
+        let is_midnight = said.hour == 12 && later == 0 && said.minute.unwrap_or(0) == 0;
+        let hour = if is_midnight { 24 } else { said.hour % 12 + later };
         (Said { hour, is_twelve: false, ..said }, next + usize::from(self.is_mark(next, '.') && self.touches(next)))
     }
 
@@ -389,9 +391,9 @@ impl Said {
     }
 
     fn moved(self, minutes: i8) -> Option<Self> {
-        let total = i16::from(self.hour) * 60 + i16::from(minutes);
-        let hour = i8::try_from(total.div_euclid(60)).ok()?;
-        let minute = i8::try_from(total.rem_euclid(60)).ok()?;
+        let total = (i16::from(self.hour) * 60 + i16::from(minutes)).rem_euclid(24 * 60);
+        let hour = i8::try_from(total / 60).ok()?;
+        let minute = i8::try_from(total % 60).ok()?;
         // "A quarter to 1" on a clock of twelve hours is 12:45.
         let hour = if hour == 0 && self.is_twelve { 12 } else { hour };
         Some(Self { hour, minute: Some(minute), grain: Grain::Minute, ..self })
@@ -400,7 +402,7 @@ impl Said {
     fn moment(self) -> Moment {
         let (minute, second) = (self.minute.unwrap_or(0), self.second.unwrap_or(0));
         let hour = if self.hour == 24 && minute > 0 { 25 } else { self.hour };
-        let exists = hour <= 24 && minute < 60 && second < 60;
+        let exists = (0..=24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
         let is_twelve = self.is_twelve && (1..=12).contains(&hour);
         let clock = Clock { hour, minute, second, grain: self.grain, is_twelve };
         Moment { clock: Some(clock), fault: (!exists).then_some(Fault::NoSuchTime), ..Moment::default() }

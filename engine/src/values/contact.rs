@@ -61,7 +61,11 @@ fn next_run(text: &str, from: usize) -> Option<(usize, usize)> {
     let start = from + text[from..].find(starts)?;
     let inside = |c: char| c.is_ascii_digit() || matches!(c, '+' | '(' | ')' | '-' | '.' | ' ' | '–');
     let length = text[start..].find(|c: char| !inside(c)).unwrap_or(text.len() - start);
-    Some((start, start + length.max(1)))
+    // A plus begins another number, and a date ends before the space.
+    let length = text[start + 1..start + length].find('+').map_or(length, |plus| plus + 1);
+    let first = text[start..start + length].split(' ').next().unwrap_or_default();
+    let length = if is_date(first) { first.len() } else { length };
+    Some((start, start + length))
 }
 
 /// `2026-11-29` and `29.11.2026`.

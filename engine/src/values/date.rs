@@ -120,7 +120,6 @@ impl Reader<'_> {
             // "two thousand ten"
             None => {
                 let (number, next) = self.number(at).filter(|_| self.is_word(at, &["two"]))?;
-                #[expect(clippy::cast_possible_truncation, reason = "it is a year")]
                 ((2000.0..2100.0).contains(&number.value).then_some(number.value as i16)?, next)
             }
         };

@@ -23,12 +23,10 @@ impl Duration {
     fn new(amount: f64, grain: Grain) -> Option<Self> {
         let (mut amount, mut grain) = (amount, grain);
         while amount.fract().abs() > 1e-9 && grain > Grain::Second {
-            #[expect(clippy::cast_precision_loss, reason = "at most 60")]
             let smaller = grain.smaller_in_one() as f64;
             amount *= smaller;
             grain = grain.smaller();
         }
-        #[expect(clippy::cast_possible_truncation, reason = "it is bounded")]
         (amount.abs() < 1e12).then(|| Self { amount: amount.round() as i64, grain })
     }
 
@@ -132,7 +130,6 @@ impl Reader<'_> {
     /// «5 суток».
     fn whole_word(&self, count: f64, at: usize) -> Parsed<(Duration, bool)> {
         let ((amount, grain), next) = self.duration_word(at)?;
-        #[expect(clippy::cast_precision_loss, reason = "at most 30")]
         Some(((Duration::new(count * amount as f64, grain)?, false), next))
     }
 

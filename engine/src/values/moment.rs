@@ -241,7 +241,8 @@ impl Moment {
         let distance = |day: &Date| today.until(*day).map_or(i32::MAX, |span| span.get_days().abs());
         let day = match (setting.prefer, self.which) {
             _ if self.weekday.is_some() && self.month.is_some() => days.iter().min_by_key(|day| distance(day)),
-            (_, Some(Which::Last)) | (Prefer::Past, None) => days.iter().rfind(|day| **day < today),
+            (_, Some(Which::Last)) => days.iter().rfind(|day| **day < today),
+            (Prefer::Past, None) => days.iter().rfind(|day| **day <= today),
             _ => days.iter().find(|day| **day >= today),
         };
         day.and_then(|day| Span::day(*day)).ok_or(Fault::OtherWeekday)

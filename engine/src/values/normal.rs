@@ -40,6 +40,8 @@ impl Time {
         Some(match self {
             Self::Span(span) if span.is_interval() => {
                 // The last unit, not the first after it: people say "13 to 15 July" of three days.
+                let grain = if matches!(span.grain, Grain::Week | Grain::Quarter) { Grain::Day } else { span.grain };
+                let span = Span { grain, ..span };
                 let last = if span.grain >= Grain::Day || span.shape == Shape::Range {
                     span.end.checked_sub(span.grain.times(1)?).ok()?
                 } else {

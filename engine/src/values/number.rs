@@ -37,7 +37,7 @@ impl Reader<'_> {
             return None;
         }
         let (number, next) = self.positive(start)?;
-        let article = start > at && !minus && !number.is_weak && !self.is_dozen(start);
+        let article = start > at && !minus && !number.is_weak && !self.is_scale(start);
         // "a 5" is no number that begins with "a".
         if article {
             return None;
@@ -47,7 +47,7 @@ impl Reader<'_> {
         Some((Number { value, ..number }, next))
     }
 
-    fn is_dozen(&self, at: usize) -> bool {
+    fn is_scale(&self, at: usize) -> bool {
         self.sense(at, |sense| matches!(sense, Sense::Scale(_) | Sense::Hundred).then_some(())).is_some()
     }
 
@@ -104,6 +104,9 @@ impl Reader<'_> {
         {
             digits.push_str(group);
             next = after;
+            if digits.len() > MAX_DIGITS {
+                return None;
+            }
         }
         if let Some(fraction) = decimals(next).filter(|_| self.touches(next) && decimals(next + 2).is_none()) {
             digits = format!("{digits}.{fraction}");
@@ -163,7 +166,6 @@ impl Reader<'_> {
     }
 
     pub(super) fn scale(&self, at: usize) -> Parsed<f64> {
-        #[expect(clippy::cast_precision_loss, reason = "scales are round")]
         self.sense(at, |sense| match sense {
             Sense::Hundred => Some(100.0),
             Sense::Scale(scale) => Some(scale as f64),
@@ -185,10 +187,8 @@ impl Reader<'_> {
         for _ in 0..MAX_WORDS {
             let after_and = self.accept(next, Sense::And).filter(|_| sum.allows_and());
             let place = after_and.unwrap_or(next);
-            let Some(((), after)) = self.sense(place, |sense| sum.after(sense).map(|_| ())) else { break };
-            let grown = self.sense(place, |sense| sum.after(sense));
-            sum = grown.map_or(sum, |(grown, _)| grown);
-            next = after;
+            let Some((grown, after)) = self.sense(place, |sense| sum.after(sense)) else { break };
+            (sum, next) = (grown, after);
         }
         if next == at {
             return None;
@@ -229,7 +229,7 @@ impl Reader<'_> {
         None
     }
 
-    /// Whether the token before a place belongs to the same code, as in `A4` or `12-34-56`.
+    /// Whether the tokens around a number belong to the same code, as in `A4` or `12-34-56`.
     pub fn is_inside_code(&self, at: usize, next: usize) -> bool {
         let letters_before = at > 0 && self.touches(at) && self.word(at - 1).is_some();
         let joined = |at: usize| {
@@ -330,7 +330,6 @@ impl Sum {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "scales are round")]
     fn closed(self, scale: u64) -> Option<Self> {
         let scale = scale as f64;
         let open = Self { group: 0.0, room: 1000.0, scale, started: true, ..self };

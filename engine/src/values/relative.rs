@@ -63,10 +63,10 @@ impl Reader<'_> {
             Sense::BeforeLast => Some(-2),
             _ => None,
         })?;
-        let next = if which == 0 {
-            self.sense(next, |s| (s == Sense::Next).then_some(())).map_or(next, |_| next)
-        } else {
-            next
+        // "This coming week" is the next one.
+        let (which, next) = match self.accept(next, Sense::Next) {
+            Some(next) if which == 0 => (1, next),
+            _ => (which, next),
         };
         let (grain, next) = self.grain(next).filter(|(grain, _)| *grain >= Grain::Week)?;
         let bare = which == 0 && self.is_word(at, &["the"]);
@@ -84,7 +84,6 @@ impl Reader<'_> {
         let (number, next) = self.number(next)?;
         let (grain, next) = self.grain(next)?;
         let whole = (1.0..1000.0).contains(&number.value) && number.value.fract() == 0.0;
-        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
         let count = whole.then_some(number.value as i64)?;
         let current = Span::around(self.setting.now, grain)?;
         let (start, end) = if is_next {
@@ -128,7 +127,6 @@ impl Reader<'_> {
         let (grain, next) = self.grain(at).filter(|_| self.word(at).is_some_and(|word| !word.is_ascii()))?;
         let ahead = self.accept(next, Sense::InTime);
         let (number, next) = self.number(ahead.unwrap_or(next)).filter(|(number, _)| number.value.fract() == 0.0)?;
-        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
         let amount = (1.0..1000.0).contains(&number.value).then_some(number.value as i64)?;
         let duration = Duration { amount, grain };
         match ahead {
@@ -150,7 +148,6 @@ impl Reader<'_> {
     fn counted_weekday(&self, at: usize) -> Parsed<Moment> {
         let (number, next) = self.number(at)?;
         let ((weekday, _), next) = self.weekday_name(next)?;
-        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
         let count =
             (number.value.fract() == 0.0 && (1.0..100.0).contains(&number.value)).then_some(number.value as i64)?;
         let day = match (self.accept(next, Sense::Hence), self.accept(next, Sense::Ago)) {

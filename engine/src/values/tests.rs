@@ -79,6 +79,10 @@ fn times_of_day() {
     check("at noon", &["12:00"]);
     check("17:30", &["17:30"]);
     check("18", &["18:00"]);
+    check("a quarter to zero", &["23:45"]);
+    check("без пяти ноль", &["23:55"]);
+    check("12:30 am", &["00:30"]);
+    check("half past midnight", &["00:30"]);
     check("tomorrow at 7.30pm", &["19:30"]);
     check("at 6.30", &["06:30"]);
     check("в 18.00", &["18:00"]);
@@ -107,6 +111,8 @@ fn stretches() {
     check("с 13 по 15 июля", &["2013-07-13/2013-07-15"]);
     check("from 9 to 11", &["2013-02-12T09:00/2013-02-12T11:00"]);
     check("next week", &["2013-02-18/2013-02-24"]);
+    check("this coming week", &["2013-02-18/2013-02-24"]);
+    check("from this week to next week", &["2013-02-11/2013-02-24"]);
     check("завтра вечером", &["2013-02-13T18:00/2013-02-14T00:00"]);
     check("после 14 часов", &["2013-02-12T14:00/.."]);
     check("until friday", &["../2013-02-15"]);
@@ -119,6 +125,8 @@ fn stretches() {
     check("between 5 and 7 pm", &["2013-02-12T17:00/2013-02-12T19:00"]);
     check("с 5-го по 10-е", &["2013-03-05/2013-03-10"]);
     check("с 1 по 14 января", &["2014-01-01/2014-01-14"]);
+    check("с 10 по 15 февраля", &["2013-02-10/2013-02-15"]);
+    check("february 10 - 15", &["2013-02-10/2013-02-15"]);
     check("since Monday", &["2013-02-11/.."]);
     check("до конца недели", &["../2013-02-17"]);
 }
@@ -187,6 +195,8 @@ fn contacts() {
     check(Kind::Phone, "call +44 20 7946 0958.", &["+442079460958"]);
     check(Kind::Phone, "звоните 8 (800) 555-35-35", &["+78005553535"]);
     check(Kind::Phone, "мой номер 89161234567", &["+79161234567"]);
+    check(Kind::Phone, "on 2026-11-29 10:00", &[]);
+    check(Kind::Phone, "order 1042 +442079460958", &["+442079460958"]);
     check(Kind::Phone, "order 1234-5678-9012", &[]);
     check(Kind::Email, "it is Alice.B@Example.com, thanks", &["Alice.B@example.com"]);
     check(Kind::Email, "me@home", &[]);

@@ -135,6 +135,9 @@ impl Reader<'_> {
         };
         let grain = start.grain.min(end.grain);
         let mut last = end;
+        // A stretch that has begun already: its start is the one of this year.
+        let has_begun = last.end <= start.start && from.month.is_some() && from.year.is_none();
+        let start = if has_begun { start.shifted(-1, Grain::Year)? } else { start };
         if last.end <= start.start && until.weekday.is_some() {
             last = last.shifted(1, Grain::Week)?;
         } else if last.end <= start.start && !until.has_date() {

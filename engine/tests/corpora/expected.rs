@@ -12,7 +12,6 @@ pub fn is(value: &Value, expected: &str) -> bool {
         Value::Ordinal(ordinal) => name == "OrdinalData" && close(f64::from(*ordinal), numbers[0]),
         Value::Duration(duration) => {
             let grain = format!("{:?}", duration.grain);
-            #[expect(clippy::cast_precision_loss, reason = "small")]
             let amount = duration.amount as f64;
             name == "DurationData" && close(amount, numbers[0]) && expected.ends_with(&grain)
         }
@@ -123,7 +122,6 @@ fn starts(span: Span, numbers: &[f64], grain: Option<Grain>) -> bool {
 }
 
 /// Year to second; months and days that the grain does not reach may be 0.
-#[expect(clippy::cast_possible_truncation, reason = "these are small")]
 fn instant(numbers: &[f64]) -> Option<DateTime> {
     let part = |at: usize| numbers[at] as i16;
     let small = |at: usize| i8::try_from(part(at)).unwrap();

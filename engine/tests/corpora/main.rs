@@ -93,7 +93,6 @@ fn values_are_those_of_duckling() {
     }
     assert!(known.keys().eq(missed.keys()), "misses.txt lists what is missed, with its reason");
     let missed: usize = misses.values().map(Vec::len).sum();
-    #[expect(clippy::cast_precision_loss, reason = "small")]
     let share = 1.0 - missed as f64 / count as f64;
     println!("{missed} of {count} missed, {share:.3}");
     assert!(share >= LEAST, "{share:.3} of {count}");

@@ -94,6 +94,27 @@ fn what_is_out_of_range_is_told_and_asked_again() {
     check(&[("стол на 40 завтра", "Во сколько?"), ("в 20:00", "Сколько гостей?")]);
 }
 
+/// A value that fills one slot is not blamed on another.
+#[test]
+fn each_slot_has_its_own_value() {
+    let stay = "
+intent: stay
+examples: { en: [book a room, 'a room from [tomorrow](day)'], ru: [снять номер, 'номер с [завтра](day)'] }
+slots:
+  from: { entity: day, ask: { en: From which day?, ru: С какого дня? } }
+  until: { entity: day, range: { least: today+2 }, ask: { en: Until which day?, ru: До какого дня? } }
+handler: { reply: { en: '{from} - {until}', ru: '{from} - {until}' } }
+";
+    let mut files = files();
+    files[1].1 = stay.to_owned();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    Talk::with(&files).check(&[
+        ("a room from tomorrow", "Until which day?"),
+        ("tomorrow", "“tomorrow” does not fit. It must be no earlier than 7 January 2026.\nUntil which day?"),
+        ("on Friday", "6 January 2026 - 9 January 2026"),
+    ]);
+}
+
 #[test]
 fn a_form_with_wrong_values_ends() {
     check(&[
