@@ -14,6 +14,8 @@ mod measure;
 mod moment;
 mod normal;
 mod number;
+mod period;
+mod place;
 mod reader;
 mod relative;
 mod span;

@@ -4,7 +4,7 @@ use super::{
     Convention,
     lexicon::Sense,
     moment::{Clock, Fault, Moment},
-    reader::{Kind, Parsed, Reader},
+    reader::{Parsed, Reader, TokenKind},
     span::Grain,
 };
 
@@ -25,13 +25,17 @@ impl Reader<'_> {
 
     fn with_zone(&self, moment: Moment, at: usize) -> (Moment, usize) {
         let open = at + usize::from(self.is_mark(at, '('));
-        match self.sense(open, |sense| if let Sense::Zone(zone) = sense { Some(zone) } else { None }) {
+        match self.zone(open) {
             Some((zone, next)) => {
                 let next = next + usize::from(open > at && self.is_mark(next, ')'));
                 (Moment { zone: Some(zone), ..moment }, next)
             }
             None => (moment, at),
         }
+    }
+
+    fn zone(&self, at: usize) -> Parsed<i16> {
+        self.sense(at, |sense| if let Sense::Zone(zone) = sense { Some(zone) } else { None })
     }
 
     /// An hour behind "after" or "until".
@@ -108,7 +112,6 @@ impl Reader<'_> {
         if self.touches(next) && self.is_word(next, &["ч"]) {
             next += 1;
         }
-        // `10:30` with two digits is written on a clock of 24 hours as well as of twelve.
         Some(self.with_half_of_day(said, next))
     }
 
@@ -136,7 +139,7 @@ impl Reader<'_> {
         // Midnight is the end of a day, half past it is in the next one.
         let is_midnight = said.hour == 12 && later == 0 && said.minute.unwrap_or(0) == 0;
         let hour = if is_midnight { 24 } else { said.hour % 12 + later };
-        (Said { hour, is_twelve: false, ..said }, next + usize::from(self.is_mark(next, '.') && self.touches(next)))
+        (Said { hour, is_twelve: false, ..said }, self.skip_stop(next))
     }
 
     /// An hour in digits or words: "3", "three twenty", "seven thirty p.m.", «три часа». After "at", it needs nothing else.
@@ -182,7 +185,8 @@ impl Reader<'_> {
 
     fn is_end(&self, at: usize) -> bool {
         self.token(at).is_none_or(|token| {
-            token.kind == Kind::Mark && !matches!(token.folded.as_str(), "%" | "$" | "€" | "£" | "°" | "/" | "-" | "₽")
+            token.kind == TokenKind::Mark
+                && !matches!(token.folded.as_str(), "%" | "$" | "€" | "£" | "°" | "/" | "-" | "₽")
         })
     }
 
@@ -204,8 +208,8 @@ impl Reader<'_> {
         let follows = |sense: Sense| (!matches!(sense, Sense::Digit(_))).then_some(());
         match self.token(at) {
             None => true,
-            Some(token) if token.kind == Kind::Mark => self.is_end(at),
-            Some(token) if token.kind == Kind::Digits => false,
+            Some(token) if token.kind == TokenKind::Mark => self.is_end(at),
+            Some(token) if token.kind == TokenKind::Digits => false,
             Some(_) if self.is_word(at, AFTER_CLOCK) => true,
             Some(_) => self.sense(at, measures).is_none() && self.sense(at, follows).is_some(),
         }
@@ -334,15 +338,16 @@ impl Reader<'_> {
             .or_else(|| self.is_word(at, &["later"]).then(|| self.accept(at, Sense::After)).flatten());
         let start = opened.unwrap_or(at);
         let (from, next) = self.range_end(start, opened.is_some())?;
-        let (from, next) = from.zoned(self, next);
+        // Both ends may have their zone; that of the second is taken.
+        let next = self.zone(next).map_or(next, |(_, after)| after);
         let to = self
             .accept(next, Sense::To)
             .or_else(|| (self.is_mark(next, '-') || self.is_mark(next, '/')).then_some(next + 1))
             .or_else(|| self.is_word(next, &["but"]).then(|| self.accept(next + 1, Sense::Before)).flatten())?;
-        let bare = !self.is_mark(next, '/') && (opened.is_some() || from.is_sure());
+        let bare = !self.is_mark(next, '/') && (opened.is_some() || from.is_sure);
         let (until, next) = self.range_end(to, bare)?;
         // "From 1 to 10" is also said of other things.
-        let is_weak = !until.is_sure() && !from.is_sure() && !self.part_after(next);
+        let is_weak = !until.is_sure && !from.is_sure && !self.part_after(next);
         if is_weak && opened.is_none() {
             return None;
         }
@@ -356,7 +361,7 @@ impl Reader<'_> {
         let is_bare =
             bare && self.small(at).is_some_and(|(_, next)| self.is_word(next, &["to", "and", "до", "по", "и"]));
         if let Some((said, next)) = self.one_clock(at).filter(|_| !is_bare) {
-            return Some((Said { sure: true, ..said }, next));
+            return Some((Said { is_sure: true, ..said }, next));
         }
         let (hour, next) = self.small(at).filter(|(hour, _)| *hour <= 24)?;
         let followed = self.is_mark(next, '-') || self.is_mark(next, '.') && self.digits(next + 1).is_some();
@@ -364,7 +369,7 @@ impl Reader<'_> {
     }
 }
 
-/// A time of day, as it was said, which no clock need show.
+/// A time of day as it was said. It need not exist.
 #[derive(Clone, Copy, Debug)]
 struct Said {
     hour: i8,
@@ -372,22 +377,13 @@ struct Said {
     second: Option<i8>,
     grain: Grain,
     is_twelve: bool,
-    sure: bool,
+    /// Whether it is more than a number: in a range, a number may be of other things.
+    is_sure: bool,
 }
 
 impl Said {
     fn hour(hour: i8, is_twelve: bool) -> Self {
-        Self { hour, minute: None, second: None, grain: Grain::Hour, is_twelve, sure: false }
-    }
-
-    fn is_sure(self) -> bool {
-        self.sure
-    }
-
-    /// Skips the zone that both ends of a range have.
-    fn zoned(self, reader: &Reader<'_>, at: usize) -> (Self, usize) {
-        let zone = reader.sense(at, |sense| matches!(sense, Sense::Zone(_)).then_some(()));
-        (self, zone.map_or(at, |((), next)| next))
+        Self { hour, minute: None, second: None, grain: Grain::Hour, is_twelve, is_sure: false }
     }
 
     fn moved(self, minutes: i8) -> Option<Self> {

@@ -51,7 +51,7 @@ fn russian_toll_free(run: &str, country: Option<Country>) -> Option<String> {
     let digits: String = run.chars().filter(char::is_ascii_digit).collect();
     let national = if run.starts_with('+') { digits.strip_prefix('7') } else { digits.strip_prefix('8') };
     let known = run.starts_with('+') || country == Some(Country::RU);
-    let national = national.filter(|national| known && national.len() == 10 && national.starts_with("80"))?;
+    let national = national.filter(|national| known && national.len() == 10)?;
     ["800", "804"].iter().any(|code| national.starts_with(code)).then(|| format!("+7{national}"))
 }
 

@@ -1,11 +1,13 @@
 //! Dates: days of months, months, years, weekdays, holidays.
 
+use jiff::civil::Date;
+
 use super::{
     Convention,
     lexicon::Sense,
-    moment::{Fault, Moment, Which},
-    reader::{Kind, Parsed, Reader},
-    span::Grain,
+    moment::{Moment, Which},
+    reader::{Parsed, Reader, TokenKind, longest},
+    span::{Grain, Span, midnight},
 };
 
 impl Reader<'_> {
@@ -33,12 +35,12 @@ impl Reader<'_> {
 
     /// The place after a full stop that ends an abbreviation: `Feb.`.
     fn after_abbreviation(&self, at: usize) -> usize {
-        let short = self.word(at - 1).is_some_and(|word| word.chars().count() <= 4);
-        at + usize::from(short && self.is_mark(at, '.') && self.touches(at))
+        let is_short = self.word(at - 1).is_some_and(|word| word.chars().count() <= 4);
+        if is_short { self.skip_stop(at) } else { at }
     }
 
-    /// 15, the 15th, fifteenth.
-    fn day_number(&self, at: usize) -> Parsed<(i8, bool)> {
+    /// A day of a month, and whether it was said as an ordinal: 15, 15th, fifteenth.
+    pub fn day_number(&self, at: usize) -> Parsed<(i8, bool)> {
         if let Some((ordinal, next)) = self.ordinal(at) {
             return i8::try_from(ordinal).ok().map(|day| ((day, true), next));
         }
@@ -104,7 +106,8 @@ impl Reader<'_> {
 
     fn with_year(&self, moment: Moment, at: usize) -> (Moment, usize) {
         let place = self.skip(at + usize::from(self.is_mark(at, ',')), Sense::Of);
-        let ends = |next: usize| self.token(next).is_none_or(|token| token.kind == Kind::Mark && token.folded != ":");
+        let ends =
+            |next: usize| self.token(next).is_none_or(|token| token.kind == TokenKind::Mark && token.folded != ":");
         let short = || self.short_year(place).filter(|(_, next)| ends(*next) && self.digits(at).is_some());
         match self.long_year(place).or_else(short) {
             Some((year, next)) => (Moment { year: Some(year), ..moment }, next),
@@ -149,7 +152,7 @@ impl Reader<'_> {
             return Some((Moment { year: digits.parse().ok(), ..Moment::default() }, self.after_abbreviation(next)));
         }
         let (year, next) = self.long_year(at).filter(|_| announced)?;
-        let ends = self.token(next).is_none_or(|token| token.kind == Kind::Mark) || self.is_known(next);
+        let ends = self.token(next).is_none_or(|token| token.kind == TokenKind::Mark) || self.is_known(next);
         (ends && (1900..2100).contains(&year)).then_some((Moment { year: Some(year), ..Moment::default() }, next))
     }
 
@@ -179,7 +182,8 @@ impl Reader<'_> {
         if let Some(((day, true), after)) = self.day_number(day)
             && self.month_name(self.skip(after, Sense::Of)).is_none()
         {
-            return Some((Moment { day: Some(day), is_weak: false, fault: wrong_day(day), ..moment }, after));
+            let Moment { weekday, which, .. } = moment;
+            return Some((Moment { weekday, which, ..Moment::of_day(day) }, after));
         }
         Some((moment, next))
     }
@@ -206,8 +210,8 @@ impl Reader<'_> {
     /// "third quarter", "the 4th qtr of 2018", `2018Q4`.
     fn quarter(&self, at: usize) -> Parsed<Moment> {
         let quarter_of = |year: i16, quarter: i8| {
-            let first = jiff::civil::Date::new(year, quarter * 3 - 2, 1).ok()?;
-            Some(Moment::of(super::span::Span::from(super::span::midnight(first), 1, Grain::Quarter)?))
+            let first = Date::new(year, quarter * 3 - 2, 1).ok()?;
+            Some(Moment::of(Span::from(midnight(first), 1, Grain::Quarter)?))
         };
         if let Some((year, next)) = self.short_year(at)
             && self.is_word(next, &["q"])
@@ -239,7 +243,7 @@ impl Reader<'_> {
                 is_numeric && (before(&["на", "к", "до", "с", "по"]) || self.is_word(next - 1, &["го", "ого"]))
             }
         };
-        let ends = self.token(next).is_none_or(|token| token.kind == Kind::Mark)
+        let ends = self.token(next).is_none_or(|token| token.kind == TokenKind::Mark)
             || self.sense(next, |sense| (sense.is_preposition() || sense == Sense::And).then_some(())).is_some();
         if self.is_number_of_month(next) {
             return Some((Moment::of_day(day), next + 1));
@@ -322,24 +326,12 @@ impl Reader<'_> {
     }
 }
 
-/// The longest of what was read; the first of equals.
-pub fn longest<T>(found: impl Iterator<Item = (T, usize)>) -> Parsed<T> {
-    found.fold(None, |best: Parsed<T>, other| match best {
-        Some(best) if best.1 >= other.1 => Some(best),
-        _ => Some(other),
-    })
-}
-
 /// Behind these words, two numbers are no date.
 const CODES: &[&str] =
     &["order", "version", "rated", "заказ", "заказа", "заказу", "версия", "версии", "версию", "номер", "пункт", "код"];
 
 fn of_month(month: i8, day: i8) -> Moment {
-    Moment { month: Some(month), day: Some(day), fault: wrong_day(day), ..Moment::default() }
-}
-
-fn wrong_day(day: i8) -> Option<Fault> {
-    (!(1..=31).contains(&day)).then_some(Fault::NoSuchDay)
+    Moment { month: Some(month), ..Moment::of_day(day) }
 }
 
 fn announces(sense: Sense) -> bool {

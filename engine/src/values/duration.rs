@@ -89,9 +89,9 @@ impl Reader<'_> {
             return Some((more, next));
         }
         let (number, next) = self.number(place).filter(|_| grain == Grain::Hour && !self.is_mark(at, ','))?;
-        let is_minutes = number.value.fract() == 0.0 && (1.0..60.0).contains(&number.value);
         let alone = !self.is_known(next) && self.word(next).is_none() && !self.touches(next);
-        Duration::new(number.value, Grain::Minute).filter(|_| is_minutes && alone).map(|minutes| (minutes, next))
+        let amount = number.count(60).filter(|_| alone)?;
+        Some((Duration { amount, grain: Grain::Minute }, next))
     }
 
     fn part_of_duration(&self, at: usize) -> Parsed<(Duration, bool)> {

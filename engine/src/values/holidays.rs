@@ -62,10 +62,7 @@ impl Holiday {
 impl Rule {
     fn of_year(self, year: i16) -> Option<Date> {
         let later = |day: Date, days: i8| day.checked_add(i64::from(days).days()).ok();
-        if let Self::Fixed(month, day) = self {
-            return Date::new(year, month, day).ok();
-        }
-        if !YEARS.contains(&year) {
+        if !YEARS.contains(&year) && !matches!(self, Self::Fixed(..)) {
             return None;
         }
         match self {

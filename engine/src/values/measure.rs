@@ -2,7 +2,7 @@
 
 use super::{
     lexicon::Sense,
-    reader::{Kind, Parsed, Reader},
+    reader::{Parsed, Reader, TokenKind},
 };
 
 /// One amount, or a range that may be open.
@@ -127,7 +127,8 @@ impl Reader<'_> {
 
     fn currency(&self, at: usize) -> Parsed<&'static str> {
         let (code, next) = self.sense(at, |sense| if let Sense::Currency(code) = sense { Some(code) } else { None })?;
-        Some((code, next + usize::from(self.is_mark(next, '.') && self.touches(next) && self.word(next - 1).is_some())))
+        // `Rs. 20`
+        Some((code, if self.word(next - 1).is_some() { self.skip_stop(next) } else { next }))
     }
 
     fn cent(&self, at: usize) -> Parsed<&'static str> {
@@ -184,20 +185,22 @@ impl Reader<'_> {
 
     fn unit(&self, at: usize) -> Parsed<Unit> {
         // "Two in Paris" is no length.
-        if self.is_word(at, &["in"]) && self.token(at + 1).is_none_or(|token| token.kind == Kind::Mark) {
+        if self.is_word(at, &["in"]) && self.token(at + 1).is_none_or(|token| token.kind == TokenKind::Mark) {
             return Some((("inch", "inch", 1.0), at + 1));
         }
         // `5'` are feet, but the 1980's are none.
-        if self.token(at)?.kind == Kind::Mark && self.touches(at + 1) && self.word(at + 1).is_some() {
+        if self.token(at)?.kind == TokenKind::Mark && self.touches(at + 1) && self.word(at + 1).is_some() {
             return None;
         }
         let (unit, next) = self.sense(at, |sense| {
             if let Sense::Unit(name, base, factor) = sense { Some((name, base, factor)) } else { None }
         })?;
-        Some((
-            unit,
-            next + usize::from(self.is_mark(next, '.') && self.touches(next) && self.token(next + 1).is_none()),
-        ))
+        Some((unit, self.skip_last_stop(next)))
+    }
+
+    /// The place after a full stop that ends the text: `2 g.`
+    fn skip_last_stop(&self, at: usize) -> usize {
+        if self.token(at + 1).is_none() { self.skip_stop(at) } else { at }
     }
 
     /// "2 kg", "half a litre", "7 feet and 10 inches".
@@ -223,29 +226,28 @@ impl Reader<'_> {
         let (count, next) = self.count(at)?;
         let (unit, next) = self.unit(next)?;
         let word = self.word(next - 1).unwrap_or_default();
-        let short = word.chars().count() == 1 && (self.digits(next - 2).is_none());
-        (!short).then_some(((count, unit), next))
+        // A letter is a unit only behind digits.
+        let is_unit = word.chars().count() != 1 || self.digits(next - 2).is_some();
+        is_unit.then_some(((count, unit), next))
     }
 
     /// "half a", "a quarter of a", "a tenth of", "пол".
     fn share_of_unit(&self, at: usize) -> Parsed<f64> {
         let place = self.skip_word(at, &["a", "an"]);
+        let behind = |next: usize| self.skip_word(self.skip_word(next, &["of"]), &["a", "an"]);
         if let Some(next) = self.accept(place, Sense::Half) {
-            return Some((0.5, self.skip_word(self.skip_word(next, &["of"]), &["a", "an"])));
+            return Some((0.5, behind(next)));
         }
         if let Some(next) = self.accept(place, Sense::Quarter) {
-            return Some((0.25, self.skip_word(self.skip_word(next, &["of"]), &["a", "an"])));
+            return Some((0.25, behind(next)));
         }
-        let (share, next) = self.ordinal(place).filter(|(share, _)| *share > 2)?;
-        let of = self.is_word(next, &["of"]).then_some(next + 1)?;
-        Some((1.0 / f64::from(share), self.skip_word(of, &["a", "an"])))
+        let (share, next) = self.ordinal(place).filter(|(share, next)| *share > 2 && self.is_word(*next, &["of"]))?;
+        Some((1.0 / f64::from(share), behind(next)))
     }
 
     fn one_temperature(&self, at: usize) -> Parsed<(f64, &'static str)> {
         let (number, next) = self.number(at)?;
         let degree = self.accept(next, Sense::Degree);
-        let stop =
-            |at: usize| at + usize::from(self.is_mark(at, '.') && self.touches(at) && self.token(at + 1).is_none());
         let place = degree.unwrap_or(next);
         let scale = self.sense(place, |sense| if let Sense::Temperature(scale) = sense { Some(scale) } else { None });
         // A small letter alone is a scale only behind degrees.
@@ -255,7 +257,7 @@ impl Reader<'_> {
         });
         let (unit, next) = match scale {
             Some((scale, next)) => (scale, next),
-            None => ("degree", stop(place)),
+            None => ("degree", self.skip_last_stop(place)),
         };
         let below = self.accept(next, Sense::BelowZero);
         if degree.is_none() && scale.is_none() && below.is_none() {

@@ -25,6 +25,12 @@ impl Number {
     const fn sure(value: f64) -> Self {
         Self { value, is_weak: false }
     }
+
+    /// As a count from 1 to below `limit`.
+    pub fn count(self, limit: i64) -> Option<i64> {
+        let is_count = self.value.fract() == 0.0 && (1.0..limit as f64).contains(&self.value);
+        is_count.then_some(self.value as i64)
+    }
 }
 
 impl Reader<'_> {
@@ -37,18 +43,13 @@ impl Reader<'_> {
             return None;
         }
         let (number, next) = self.positive(start)?;
-        let article = start > at && !minus && !number.is_weak && !self.is_scale(start);
-        // "a 5" is no number that begins with "a".
-        if article {
+        // "a hundred" and "a few" begin with their article, "a 5" does not.
+        if start > at && !minus && !number.is_weak && self.scale(start).is_none() {
             return None;
         }
         let next = self.same_in_brackets(number.value, next);
         let value = if minus { -number.value } else { number.value };
         Some((Number { value, ..number }, next))
-    }
-
-    fn is_scale(&self, at: usize) -> bool {
-        self.sense(at, |sense| matches!(sense, Sense::Scale(_) | Sense::Hundred).then_some(())).is_some()
     }
 
     fn minus(&self, at: usize) -> (bool, usize) {
@@ -151,8 +152,8 @@ impl Reader<'_> {
             let Some((scale, after)) = self.scale(next) else { break };
             value *= scale;
             // «5 тыс. рублей»
-            let is_short = self.is_word(after - 1, &["тыс", "млн", "млрд"]) && self.is_mark(after, '.');
-            next = after + usize::from(is_short);
+            let is_short = self.is_word(after - 1, &["тыс", "млн", "млрд"]);
+            next = if is_short { self.skip_stop(after) } else { after };
         }
         if let Some(after) = self.accept(next, Sense::AndHalf).filter(|_| value.fract() == 0.0) {
             return (Number::sure(value + 0.5), after);
@@ -165,6 +166,7 @@ impl Reader<'_> {
         self.token(at).map_or("", |token| &self.text[token.start..token.end])
     }
 
+    /// A word that multiplies what comes before it.
     pub(super) fn scale(&self, at: usize) -> Parsed<f64> {
         self.sense(at, |sense| match sense {
             Sense::Hundred => Some(100.0),

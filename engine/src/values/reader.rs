@@ -13,9 +13,9 @@ use super::{
 /// What was read, and the place of the first token after it.
 pub type Parsed<T> = Option<(T, usize)>;
 
-/// What kind of token.
+/// What a token is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     /// Letters, with apostrophes between them.
     Word,
     /// ASCII digits.
@@ -27,7 +27,7 @@ pub enum Kind {
 /// A piece of a text.
 pub struct Token {
     /// What kind it is.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// In lower case, with `е` for `ё`; an abbreviation without its full stops.
     pub folded: String,
     /// Start, in bytes of the text.
@@ -50,7 +50,7 @@ pub struct Reader<'t> {
     pub setting: &'t Setting,
     /// The first token that says something beside articles, prepositions and marks, and the one after the last.
     core: (usize, usize),
-    /// What was read at each token, because several rules and kinds read the same.
+    /// The moments and numbers that were read at each token, because several rules and kinds read the same.
     moments: Vec<OnceCell<Option<Moments>>>,
     numbers: Vec<OnceCell<Parsed<Number>>>,
 }
@@ -82,7 +82,7 @@ impl<'t> Reader<'t> {
     pub fn may_begin(&self, at: usize) -> bool {
         let token = &self.tokens[at];
         !token.entries.is_empty()
-            || token.kind == Kind::Digits
+            || token.kind == TokenKind::Digits
             || matches!(token.folded.as_str(), "-" | "." | "~" | "@")
     }
 
@@ -98,17 +98,17 @@ impl<'t> Reader<'t> {
 
     /// The digits at a place.
     pub fn digits(&self, at: usize) -> Option<&str> {
-        self.token(at).filter(|token| token.kind == Kind::Digits).map(|token| token.folded.as_str())
+        self.token(at).filter(|token| token.kind == TokenKind::Digits).map(|token| token.folded.as_str())
     }
 
     /// Whether this mark stands at a place.
     pub fn is_mark(&self, at: usize, mark: char) -> bool {
-        self.token(at).is_some_and(|token| token.kind == Kind::Mark && token.folded.starts_with(mark))
+        self.token(at).is_some_and(|token| token.kind == TokenKind::Mark && token.folded.starts_with(mark))
     }
 
     /// The word at a place, in lower case.
     pub fn word(&self, at: usize) -> Option<&str> {
-        self.token(at).filter(|token| token.kind == Kind::Word).map(|token| token.folded.as_str())
+        self.token(at).filter(|token| token.kind == TokenKind::Word).map(|token| token.folded.as_str())
     }
 
     /// Whether one of these words stands at a place.
@@ -119,6 +119,11 @@ impl<'t> Reader<'t> {
     /// The place after one of these words, or the same place if there is none.
     pub fn skip_word(&self, at: usize, words: &[&str]) -> usize {
         at + usize::from(self.is_word(at, words))
+    }
+
+    /// The place after a full stop that touches the token before it, or the same place if there is none.
+    pub fn skip_stop(&self, at: usize) -> usize {
+        at + usize::from(self.is_mark(at, '.') && self.touches(at))
     }
 
     /// The longest phrase at a place that has the wanted sense.
@@ -157,8 +162,16 @@ impl Token {
     fn says_something(&self) -> bool {
         let small =
             |entry: &Entry| entry.rest.is_empty() && (entry.sense == Sense::Article || entry.sense.is_preposition());
-        self.kind != Kind::Mark && !self.entries.iter().any(small)
+        self.kind != TokenKind::Mark && !self.entries.iter().any(small)
     }
+}
+
+/// The longest of what was read; the first of equals.
+pub fn longest<T>(found: impl Iterator<Item = (T, usize)>) -> Parsed<T> {
+    found.fold(None, |best: Parsed<T>, other| match best {
+        Some(best) if best.1 >= other.1 => Some(best),
+        _ => Some(other),
+    })
 }
 
 fn empty_cells<T>(count: usize) -> Vec<OnceCell<T>> {
@@ -178,9 +191,11 @@ fn tokens(text: &str) -> Vec<Token> {
         let mut end = start + character.len_utf8();
         while let Some((at, next)) = characters.peek().copied() {
             let inside = match kind {
-                Kind::Digits => next.is_ascii_digit(),
-                Kind::Word => next.is_alphabetic() || is_apostrophe(next) && letter_after(text, at + next.len_utf8()),
-                Kind::Mark => false,
+                TokenKind::Digits => next.is_ascii_digit(),
+                TokenKind::Word => {
+                    next.is_alphabetic() || is_apostrophe(next) && letter_after(text, at + next.len_utf8())
+                }
+                TokenKind::Mark => false,
             };
             if !inside {
                 break;
@@ -201,36 +216,31 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-fn token(text: &str, kind: Kind, start: usize, end: usize, spaced: bool) -> Token {
+fn token(text: &str, kind: TokenKind, start: usize, end: usize, spaced: bool) -> Token {
     let folded = match (kind, &text[start..end]) {
-        (Kind::Digits, digits) => digits.to_owned(),
-        (Kind::Mark, "–" | "—" | "−") => "-".to_owned(),
-        (Kind::Mark, "’" | "′") => "'".to_owned(),
-        (Kind::Mark, "″" | "”" | "“") => "\"".to_owned(),
-        (Kind::Mark, other) => other.to_owned(),
-        (Kind::Word, word) => fold(word),
+        (TokenKind::Digits, digits) => digits.to_owned(),
+        (TokenKind::Mark, "–" | "—" | "−") => "-".to_owned(),
+        (TokenKind::Mark, "’" | "′") => "'".to_owned(),
+        (TokenKind::Mark, "″" | "”" | "“") => "\"".to_owned(),
+        (TokenKind::Mark, other) => other.to_owned(),
+        (TokenKind::Word, word) => fold(word),
     };
-    let entries = if kind == Kind::Digits { &[] } else { entries(&folded) };
+    let entries = if kind == TokenKind::Digits { &[] } else { entries(&folded) };
     Token { kind, folded, start, end, spaced, entries }
 }
 
-/// In lower case, with `е` for `ё`, and without apostrophes, except in "we'd" and the like, which would be other words.
+/// In lower case, with `е` for `ё`, and without apostrophes. They stay in "we'd" and the like, which would be other words.
 fn fold(word: &str) -> String {
-    let word = word.replace('’', "'");
+    let word = word.to_lowercase().replace('ё', "е").replace('’', "'");
     let is_contracted = ["'d", "'ll", "'m", "'re", "'ve"].iter().any(|ending| word.ends_with(ending));
-    let is_apostrophe = |c: char| c == '\'' && !is_contracted;
-    word.chars()
-        .flat_map(char::to_lowercase)
-        .map(|c| if c == 'ё' { 'е' } else { c })
-        .filter(|c| !is_apostrophe(*c))
-        .collect()
+    if is_contracted { word } else { word.replace('\'', "") }
 }
 
-fn kind_of(character: char) -> Kind {
+fn kind_of(character: char) -> TokenKind {
     match character {
-        _ if character.is_ascii_digit() => Kind::Digits,
-        _ if character.is_alphabetic() => Kind::Word,
-        _ => Kind::Mark,
+        _ if character.is_ascii_digit() => TokenKind::Digits,
+        _ if character.is_alphabetic() => TokenKind::Word,
+        _ => TokenKind::Mark,
     }
 }
 
@@ -249,15 +259,18 @@ fn is_joint(text: &str, character: char, start: usize, end: usize) -> bool {
         && letter_after(text, end)
 }
 
-/// The last three tokens as one word, if they are a letter, a full stop and a short word: `p.m`, `k.gs`.
+/// The last three tokens as one word, if they are a short word, a full stop and a shorter one: `p.m`, `k.gs`.
 fn abbreviation(tokens: &[Token]) -> Option<Token> {
     let [.., first, stop, last] = tokens else { return None };
-    let is_one =
-        first.kind == Kind::Word && last.kind == Kind::Word && stop.folded == "." && !stop.spaced && !last.spaced;
+    let is_one = first.kind == TokenKind::Word
+        && last.kind == TokenKind::Word
+        && stop.folded == "."
+        && !stop.spaced
+        && !last.spaced;
     let short = |token: &Token, most| token.folded.chars().count() <= most;
     (is_one && short(first, 3) && short(last, 2)).then(|| {
         let folded = format!("{}{}", first.folded, last.folded);
         let entries = entries(&folded);
-        Token { kind: Kind::Word, folded, start: first.start, end: last.end, spaced: first.spaced, entries }
+        Token { kind: TokenKind::Word, folded, start: first.start, end: last.end, spaced: first.spaced, entries }
     })
 }

@@ -4,11 +4,9 @@ use jiff::{
     Span as Distance, ToSpan,
     civil::{Date, DateTime, Time},
 };
-use serde::{Deserialize, Serialize};
 
 /// How exact a time is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grain {
     /// To the second.
     Second,

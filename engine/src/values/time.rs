@@ -3,10 +3,9 @@
 use jiff::ToSpan;
 
 use super::{
-    date::longest,
     lexicon::Sense,
     moment::{Fault, Moment, Which},
-    reader::{Parsed, Reader},
+    reader::{Parsed, Reader, longest},
     span::{Grain, Shape, Span},
 };
 
@@ -103,12 +102,13 @@ impl Reader<'_> {
     /// "July 13 - 15", "from 13 to 15 of July", «с 13 по 15 июля», `14. - 15.10.`
     fn date_range(&self, at: usize) -> Parsed<Placed> {
         let opened = self.accept(at, Sense::From).or_else(|| self.accept(at, Sense::Between));
+        let with_and = self.accept(at, Sense::Between).is_some() || self.is_word(at, &["from"]);
         let start = opened.unwrap_or(at);
         let (from, next) = match self.bare_day(start) {
-            Some((day, next)) if self.range_mark(next, opened.is_some()).is_some() => (Err(day), next),
+            Some((day, next)) if self.range_mark(next, opened.is_some(), with_and).is_some() => (Err(day), next),
             _ => self.moment(start).map(|(moment, next)| (Ok(moment), next))?,
         };
-        let to = self.range_mark(next, opened.is_some() || from.is_ok())?;
+        let to = self.range_mark(next, opened.is_some() || from.is_ok(), with_and)?;
         let (until, next) = match (&from, self.moment(self.skip_word(to, &["the"])), self.bare_day(to)) {
             (_, Some((moment, next)), _) if moment.day.is_some() || from.is_ok() => (moment, next),
             (Err(_), _, Some((day, next)))
@@ -149,32 +149,20 @@ impl Reader<'_> {
 
     /// A day of a month without the month.
     fn bare_day(&self, at: usize) -> Parsed<i8> {
-        let at = self.skip_word(at, &["the"]);
-        let (day, next) = match self.ordinal(at) {
-            Some((day, next)) => (i8::try_from(day).ok()?, next),
-            None => (self.digits(at).filter(|digits| digits.len() <= 2)?.parse().ok()?, at + 1),
-        };
-        let dot = self.is_mark(next, '.')
-            && self.touches(next)
-            && !(self.digits(next + 1).is_some() && self.touches(next + 1));
-        (1..=31).contains(&day).then_some((day, next + usize::from(dot)))
+        let ((day, _), next) = self.day_number(self.skip_word(at, &["the"]))?;
+        (1..=31).contains(&day).then_some((day, self.skip_stop(next)))
     }
 
-    /// "to", "-", `/`; "and" only behind "from" or "between".
-    fn range_mark(&self, at: usize, with_words: bool) -> Option<usize> {
+    /// "-" and `/`; "to" and, behind "from" and the like, other such words; "and" only where it can join.
+    fn range_mark(&self, at: usize, with_words: bool, with_and: bool) -> Option<usize> {
         // `3/3/15` is one date, `14./15.10.` are two.
         let is_slash = self.is_mark(at, '/') && self.digits(at - 1).is_none();
         if self.is_mark(at, '-') || is_slash {
             return Some(at + 1);
         }
         let is_and = self.accept(at, Sense::And).is_some();
-        self.accept(at, Sense::To)
-            .filter(|_| with_words && !is_and || self.is_word(at, &["to"]) || is_and && self.opens_range(at))
-    }
-
-    fn opens_range(&self, at: usize) -> bool {
-        (at.saturating_sub(4)..at)
-            .any(|place| self.accept(place, Sense::Between).is_some() || self.is_word(place, &["from"]))
+        let joins = if is_and { with_and } else { with_words || self.is_word(at, &["to"]) };
+        self.accept(at, Sense::To).filter(|_| joins)
     }
 
     /// "after 2 pm", "until Friday", «до 11 часов утра».
@@ -216,14 +204,13 @@ impl Reader<'_> {
         longest([self.moment(at), in_days(), self.bare_hour(at).filter(|_| may_be_bare)].into_iter().flatten())
     }
 
-    /// The end of a month is where it ends.
+    /// Until the end of a month is until its last day.
     fn end_of_edge(&self, at: usize, span: Span) -> Option<Span> {
         let is_end =
             self.accept(at, Sense::End).is_some() || self.accept(at, Sense::Edge(true, Grain::Month)).is_some();
         if !is_end {
             return Some(span);
         }
-        // The last day belongs to it.
         let last = if span.grain == Grain::Day { span.end.checked_sub(1.days()).ok()? } else { span.end };
         Some(Span { start: last, shape: Shape::Unit, ..span })
     }
