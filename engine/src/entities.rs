@@ -173,16 +173,20 @@ pub fn scan(specs: &BTreeMap<String, EntitySpec>, text: &str, setting: &Setting)
 }
 
 /// Of overlapping entities, those that are `wanted` stay first, then the longest, then the earliest, then the first by
-/// name.
-pub fn without_overlaps(found: &[Entity], wanted: impl Fn(&str) -> bool) -> Vec<Entity> {
-    let mut found: Vec<&Entity> = found.iter().collect();
-    found.sort_by_key(|entity| {
-        (!wanted(&entity.entity), std::cmp::Reverse(entity.end - entity.start), entity.start, &entity.entity)
+/// name. What looks like a value and is none takes its place too: "31 April" has no number.
+pub fn without_overlaps(found: &[Entity], impossible: &[Impossible], wanted: impl Fn(&str) -> bool) -> Vec<Entity> {
+    let found = found.iter().map(|own| (&own.entity, own.start, own.end, Some(own)));
+    let impossible = impossible.iter().map(|own| (&own.entity, own.start, own.end, None));
+    let mut all: Vec<(&String, usize, usize, Option<&Entity>)> = found.chain(impossible).collect();
+    all.sort_by_key(|(name, start, end, entity)| {
+        (!wanted(name), std::cmp::Reverse(end - start), *start, entity.is_none(), *name)
     });
+    let mut taken: Vec<(usize, usize)> = Vec::new();
     let mut kept: Vec<Entity> = Vec::new();
-    for entity in found {
-        if kept.iter().all(|other| entity.end <= other.start || entity.start >= other.end) {
-            kept.push(entity.clone());
+    for (_, start, end, entity) in all {
+        if taken.iter().all(|other| end <= other.0 || start >= other.1) {
+            taken.push((start, end));
+            kept.extend(entity.cloned());
         }
     }
     kept.sort_by_key(|entity| entity.start);
@@ -355,10 +359,25 @@ mod tests {
         ]);
         let Scan { found, .. } = scan(&specs, "A-1042 and 7", &Setting::example());
         let names = |wanted: &str| {
-            without_overlaps(&found, |name| name == wanted).into_iter().map(|e| e.entity).collect::<Vec<_>>()
+            without_overlaps(&found, &[], |name| name == wanted).into_iter().map(|e| e.entity).collect::<Vec<_>>()
         };
         assert_eq!(names(""), ["order", "digits"]);
         assert_eq!(names("digits"), ["digits", "digits"], "what is wanted comes first");
+    }
+
+    #[test]
+    fn what_does_not_exist_has_no_parts() {
+        let specs = BTreeMap::from([
+            ("day".to_owned(), EntitySpec::Kind(EntityKind::Date)),
+            ("guests".to_owned(), EntitySpec::Kind(EntityKind::Number)),
+        ]);
+        let Scan { found, impossible, .. } = scan(&specs, "31 April, 4 people", &Setting::example());
+        let values = |wanted: &str| {
+            let kept = without_overlaps(&found, &impossible, |name| name == wanted);
+            kept.into_iter().map(|entity| entity.value).collect::<Vec<_>>()
+        };
+        assert_eq!(values(""), ["4"]);
+        assert_eq!(values("guests"), ["31", "4"], "what is wanted comes first");
     }
 
     proptest! {

@@ -27,7 +27,7 @@ impl Reading {
     pub fn of(catalogue: &Catalogue, text: &str, setting: Arc<Setting>) -> Self {
         let text = normalize(text);
         let Scan { words, found, impossible } = scan(&catalogue.entities, &text, &setting);
-        let entities = without_overlaps(&found, |_| false).into();
+        let entities = without_overlaps(&found, &impossible, |_| false).into();
         Self { text, words, found, entities, impossible, setting }
     }
 
@@ -74,12 +74,14 @@ impl Reading {
 
     /// The entities in the text, as the question for a slot sees them: what the slot wants comes first.
     pub fn entities_for_slot(&self, slot: &SlotSpec) -> Vec<Entity> {
-        without_overlaps(&self.found, |name| slot.entity.as_deref() == Some(name))
+        without_overlaps(&self.found, &self.impossible, |name| slot.entity.as_deref() == Some(name))
     }
 
     /// The entities in the text, as an intent sees them: what its slots want comes first.
     pub fn entities_for(&self, intent: &Intent) -> Vec<Entity> {
-        without_overlaps(&self.found, |name| intent.slots.iter().any(|slot| slot.entity.as_deref() == Some(name)))
+        without_overlaps(&self.found, &self.impossible, |name| {
+            intent.slots.iter().any(|slot| slot.entity.as_deref() == Some(name))
+        })
     }
 
     /// The word before a byte of the text.
