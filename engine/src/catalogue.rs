@@ -96,6 +96,14 @@ impl Catalogue {
         }
     }
 
+    /// A slot's value as people read it.
+    pub fn shown(&self, slot: &SlotSpec, value: &str, language: &Language) -> String {
+        match slot.entity.as_ref().and_then(|entity| self.entities.get(entity)) {
+            Some(EntitySpec::Kind(kind)) => kind.shown(value, language),
+            _ => value.to_owned(),
+        }
+    }
+
     /// The language in which a dialogue starts.
     pub fn default_language(&self) -> &Language {
         &self.languages[0]

@@ -160,7 +160,7 @@ impl<'a> Draft<'a, '_> {
             return;
         }
         self.rule(format!("the message has no answer for `{}`", slot.name));
-        if self.say_why_not(slot, &self.said.reading.entities_for_slot(slot)) {
+        if self.say_why_not(slot) {
             return self.say_question(slot);
         }
         match &slot.retry {

@@ -66,7 +66,7 @@ fn slot_by_role<'a>(intent: &'a Intent, reading: &Reading, entity: &Entity) -> O
 
 impl<'a> Draft<'a, '_> {
     /// Fills slots from entities. At the start of a form, clears slots that are not filled, unless they have `remember`.
-    pub(super) fn fill_from(&mut self, intent: &Intent, reading: &Reading, entities: &[Entity]) {
+    pub(super) fn fill_from(&mut self, intent: &'a Intent, reading: &Reading, entities: &[Entity]) {
         let filled: Vec<String> = self.step.state.form.as_ref().map_or_else(Vec::new, |form| form.filled.clone());
         let values = values_for(intent, reading, entities, |slot| !filled.contains(&slot.name));
         if self.step.state.form.is_none() {
@@ -84,15 +84,16 @@ impl<'a> Draft<'a, '_> {
         }
     }
 
-    /// Fills a slot, unless its range refuses the value; then the slot is empty, and is asked for with the reason.
-    pub(super) fn fill_admitted(&mut self, intent: &Intent, slot: &str, value: Value) {
-        let spec = intent.slots.iter().find(|own| own.name == slot);
-        if spec.is_some_and(|spec| !self.admits(spec, &value)) {
-            self.trace(format!("slot {slot}: {value} is out of its range"));
-            self.step.state.slots.remove(slot);
-            return;
+    /// Fills a slot, unless its range refuses the value; then the slot is empty, and the reason is said.
+    pub(super) fn fill_admitted(&mut self, intent: &'a Intent, slot: &str, value: Value) {
+        match intent.slots.iter().find(|own| own.name == slot) {
+            Some(own) if !self.admits(own, &value) => {
+                self.trace(format!("slot {slot}: {value} is out of its range"));
+                self.step.state.slots.remove(slot);
+                self.say_out_of_range(own, &value);
+            }
+            _ => self.fill(slot, value),
         }
-        self.fill(slot, value);
     }
 
     /// Whether a slot's range admits a value on the day of the turn.
@@ -136,15 +137,25 @@ impl<'a> Draft<'a, '_> {
         intent.slots.iter().find(|slot| slot.required && !slots.contains_key(&slot.name) && is_due(slot, slots))
     }
 
-    /// Says why none of the values that were found fills a slot. Returns whether there is such a reason.
-    pub(super) fn say_why_not(&mut self, slot: &'a SlotSpec, found: &[Entity]) -> bool {
-        let Some(entity) = &slot.entity else { return false };
-        let mut own = found.iter().filter(|found| &found.entity == entity);
-        if let Some(refused) = own.find(|entity| !self.admits(slot, &value_for(slot, entity))) {
-            self.say_out_of_range(slot, refused.text.clone());
-            return true;
+    /// Says why an answer fills no slot: its value is out of the range, or does not exist. Returns whether there is such a
+    /// reason.
+    pub(super) fn say_why_not(&mut self, slot: &'a SlotSpec) -> bool {
+        let own = self.said.reading.entities_for_slot(slot);
+        let values = own.iter().filter(|entity| Some(&entity.entity) == slot.entity.as_ref());
+        let refused = values.map(|entity| value_for(slot, entity)).find(|value| !self.admits(slot, value));
+        match refused {
+            Some(value) => {
+                self.say_out_of_range(slot, &value);
+                true
+            }
+            None => self.say_impossible(slot),
         }
-        let Some(Impossible { text, fault, .. }) = self.said.reading.impossible(entity) else { return false };
+    }
+
+    /// Says that what looks like a value of a slot does not exist. Returns whether there is such a thing.
+    fn say_impossible(&mut self, slot: &SlotSpec) -> bool {
+        let impossible = slot.entity.as_ref().and_then(|entity| self.said.reading.impossible(entity));
+        let Some(Impossible { text, fault, .. }) = impossible else { return false };
         let pattern = match fault {
             Fault::NoSuchDay => Pattern::NoSuchDay,
             Fault::NoSuchTime => Pattern::NoSuchTime,
@@ -157,15 +168,15 @@ impl<'a> Draft<'a, '_> {
         true
     }
 
-    fn fills_other(&self, intent: &Intent, slot: &SlotSpec, entity: &Entity) -> bool {
-        let filled = |other: &&SlotSpec| self.step.state.slots.get(&other.name) == Some(&value_for(other, entity));
-        intent.slots.iter().filter(|other| other.name != slot.name).any(|other| filled(&other))
-    }
-
-    fn say_out_of_range(&mut self, slot: &'a SlotSpec, said: String) {
+    fn say_out_of_range(&mut self, slot: &'a SlotSpec, value: &Value) {
         if let Some(invalid) = &slot.invalid {
             return self.say(invalid);
         }
+        let own = self.said.reading.entities_for_slot(slot);
+        let own = own.into_iter().find(|entity| value_for(slot, entity) == *value);
+        // A wish that waited has its value from an earlier utterance.
+        let said =
+            own.map_or_else(|| self.catalogue.shown(slot, &plain(value), &self.step.language), |entity| entity.text);
         let today = self.said.reading.setting().now.date();
         let range = slot.range.map(|range| range.shown(&self.step.language, today)).unwrap_or_default();
         let values = vec![("said", Phrase::Plain(said)), ("range", Phrase::Plain(range))];
@@ -186,10 +197,7 @@ impl<'a> Draft<'a, '_> {
         match text {
             Some(text) => self.step.actions.push(Action::Show(Output::Text { text, suggestions: Vec::new() })),
             None => {
-                // A value that fills another slot was not meant for this one.
-                let mut found = self.said.reading.entities_for(intent);
-                found.retain(|entity| !self.fills_other(intent, slot, entity));
-                self.say_why_not(slot, &found);
+                self.say_impossible(slot);
                 self.say_question(slot);
             }
         }

@@ -8,7 +8,6 @@ use super::Work;
 use crate::{
     catalogue::{Intent, PatternAnswer},
     dialogue::{Action, Phrase, Saying, apply, begin, failed, proceed},
-    entities::EntitySpec,
     handlers::api::value::plain,
     ids::IntentId,
     pattern::Pattern,
@@ -155,10 +154,9 @@ impl<'a> Work<'a> {
     /// A slot's value as people read it.
     pub(super) fn shown(&self, intent: Option<&Intent>, slot: &str, value: &Value) -> String {
         let value = plain(value);
-        let spec = intent.and_then(|intent| intent.slots.iter().find(|own| own.name == slot));
-        match spec.and_then(|spec| self.catalogue().entities.get(spec.entity.as_ref()?)) {
-            Some(EntitySpec::Kind(kind)) => kind.shown(&value, &self.turn.language),
-            _ => value,
+        match intent.and_then(|intent| intent.slots.iter().find(|own| own.name == slot)) {
+            Some(slot) => self.catalogue().shown(slot, &value, &self.turn.language),
+            None => value,
         }
     }
 

@@ -91,7 +91,21 @@ fn what_is_out_of_range_is_told_and_asked_again() {
         ("9", "“9” does not fit. It must be from 1 to 8.\nHow many guests?"),
         ("8", "Booked: 6 January 2026, 12:00, 8."),
     ]);
-    check(&[("стол на 40 завтра", "Во сколько?"), ("в 20:00", "Сколько гостей?")]);
+    check(&[("стол на 40 завтра", "«40» не подходит. Нужно от 1 до 8.\nВо сколько?"), ("в 20:00", "Сколько гостей?")]);
+}
+
+/// Nobody asks for a slot that need not be filled, so its refusal is told beside the answer.
+#[test]
+fn a_refused_value_of_an_optional_slot_is_told() {
+    let mut files = files();
+    files[1].1 = TABLE
+        .replace("guests: { entity: guests,", "guests: { entity: guests, required: false,")
+        .replace("Booked: {day}, {hour}, {guests}.", "Booked: {day}, {hour}.");
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    Talk::with(&files).check(&[(
+        "a table for 40 tomorrow at 7 pm",
+        "“40” does not fit. It must be from 1 to 8.\nBooked: 6 January 2026, 19:00.",
+    )]);
 }
 
 /// A value that fills one slot is not blamed on another.
