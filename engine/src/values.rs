@@ -1,14 +1,15 @@
 //! Finds values in a text: numbers, times, measures and contacts, in English and Russian, and gives each in one normal form.
 //!
 //! The grammar is a set of functions on `reader::Reader`: each reads one kind of phrase at a token and gives the place after
-//! it. What is read first is the longest of what the functions found, and reading goes on behind it, so the time is
-//! linear in the length of the text.
+//! it. At each token the longest phrase counts, and reading goes on behind it. So the time is linear in the length of the
+//! text.
 
 mod clock;
 mod contact;
 mod date;
 mod duration;
 mod holidays;
+mod instant;
 mod lexicon;
 mod measure;
 mod moment;
@@ -33,11 +34,10 @@ pub use moment::Fault;
 pub use span::{Grain, Span};
 pub use time::Time;
 
-use moment::Moment;
 use reader::Reader;
 
-/// More digits in a row are a phone number or a code.
-const MAX_DIGITS: usize = 9;
+/// More digits in a row are a phone number or a code, although [`number`] reads longer ones.
+const MAX_PLAIN_DIGITS: usize = 9;
 
 /// How numbers and dates are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +92,12 @@ pub enum Kind {
     Number,
     /// A place in an order.
     Ordinal,
-    /// A time, of any grain and also with two ends.
-    Time,
+    /// A time, of any grain and also with two ends: what the corpora call a time.
+    AnyTime,
     /// A day.
     Date,
     /// A time of day.
-    Clock,
+    Time,
     /// A time of a day, or a day if no time of day was said.
     DateTime,
     /// A stretch with two ends, one of which may be open, or a week, month or year.
@@ -118,6 +118,27 @@ pub enum Kind {
     Email,
     /// The address of a page.
     Url,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 15] = [
+        Self::Number,
+        Self::Ordinal,
+        Self::AnyTime,
+        Self::Date,
+        Self::Time,
+        Self::DateTime,
+        Self::Interval,
+        Self::Duration,
+        Self::Money,
+        Self::Quantity,
+        Self::Percentage,
+        Self::Temperature,
+        Self::Phone,
+        Self::Email,
+        Self::Url,
+    ];
 }
 
 /// A value.
@@ -183,9 +204,10 @@ impl<'t> Finder<'t> {
     }
 }
 
-/// A value, and the tokens from its first to the one after it; reading goes on at the last.
+/// A value, and the tokens from its first to the one after it; reading goes on at the last. Without a value, the words
+/// have none of this kind, and no other reading.
 struct Read {
-    value: Value,
+    value: Option<Value>,
     at: usize,
     end: usize,
     next: usize,
@@ -200,9 +222,7 @@ fn read_all(reader: &Reader<'_>, kind: Kind) -> Vec<Found> {
             continue;
         };
         let (start, end) = (reader.tokens[read.at].start, reader.tokens[read.end - 1].end);
-        if read.value != Value::NoTime(Fault::Nowhere) {
-            found.push(Found { value: read.value, start, end });
-        }
+        found.extend(read.value.map(|value| Found { value, start, end }));
         at = read.next;
     }
     found
@@ -211,11 +231,11 @@ fn read_all(reader: &Reader<'_>, kind: Kind) -> Vec<Found> {
 fn read(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
     let counts = |is_weak: bool, next: usize| !is_weak || reader.is_whole(at, next);
     let (value, next) = match kind {
-        Kind::Date | Kind::Clock | Kind::DateTime => return instant(reader, at, kind),
+        Kind::Date | Kind::Time | Kind::DateTime => return instant::read(reader, at, kind),
         Kind::Number => {
             let (number, next) = reader.number(at)?;
-            let is_code =
-                reader.is_inside_code(at, next) || reader.digits(at).is_some_and(|digits| digits.len() > MAX_DIGITS);
+            let is_code = reader.is_inside_code(at, next)
+                || reader.digits(at).is_some_and(|digits| digits.len() > MAX_PLAIN_DIGITS);
             let sure = counts(number.is_weak, next) && !is_code;
             (Value::Number(number.value), sure.then_some(next)?)
         }
@@ -223,10 +243,10 @@ fn read(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
             let (ordinal, next) = reader.ordinal(at)?;
             (Value::Ordinal(ordinal), next)
         }
-        Kind::Time | Kind::Interval => {
+        Kind::AnyTime | Kind::Interval => {
             let ((placed, is_weak), next) = reader.time(at)?;
             let value = placed.map_or_else(Value::NoTime, Value::Time);
-            let fits = kind == Kind::Time || is_interval(&value);
+            let fits = kind == Kind::AnyTime || is_interval(&value);
             (value, (fits && counts(is_weak, next)).then_some(next)?)
         }
         Kind::Duration => {
@@ -251,7 +271,7 @@ fn read(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
         }
         Kind::Phone | Kind::Email | Kind::Url => return None,
     };
-    Some(Read { value, at, end: next, next })
+    Some(Read { value: Some(value), at, end: next, next })
 }
 
 fn is_interval(value: &Value) -> bool {
@@ -260,75 +280,6 @@ fn is_interval(value: &Value) -> bool {
         Value::Time(_) | Value::NoTime(_) => true,
         _ => false,
     }
-}
-
-/// A day, a time of day, or both. If both were said, each has its own words.
-fn instant(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
-    let Some((moment, parts)) = reader.parts(at) else { return bare_number(reader, at, kind) };
-    let moment = *moment;
-    let next = parts.last()?.next;
-    if moment.is_weak && !reader.is_whole(at, next) {
-        return None;
-    }
-    // "From 9 to 5" is no time of day, and neither is its end.
-    if moment.until.is_some() && kind != Kind::Date {
-        return Some(Read { value: Value::NoTime(Fault::Nowhere), at, end: next, next });
-    }
-    let wanted = match kind {
-        Kind::Date => Moment { clock: None, until: None, part: None, zone: None, ..moment },
-        // "Tomorrow morning" has no time of day.
-        Kind::DateTime if moment.clock.is_none() && moment.has_date() => Moment { part: None, ..moment },
-        _ => moment,
-    };
-    let place = wanted.place(reader.setting);
-    let fits = match (kind, &place) {
-        (_, Err(Fault::Nowhere)) => false,
-        (Kind::Clock, Err(fault)) => *fault == Fault::NoSuchTime,
-        (Kind::Clock, Ok(_)) => moment.clock.is_some(),
-        (Kind::Date, Err(fault)) => *fault != Fault::NoSuchTime,
-        (Kind::Date, Ok(span)) => {
-            moment.has_date() && (Grain::Hour..=Grain::Day).contains(&span.grain) && is_one_day(span)
-        }
-        (_, Err(_)) => true,
-        (_, Ok(span)) => span.grain <= Grain::Day && !span.is_interval(),
-    };
-    if !fits {
-        return None;
-    }
-    let value = match place {
-        Ok(span) if kind == Kind::Date => Value::Time(Time::Span(Span::around(span.start, Grain::Day)?)),
-        Ok(span) => Value::Time(Time::Span(span)),
-        Err(fault) => Value::NoTime(fault),
-    };
-    let mut own = parts.iter().filter(|part| kind == Kind::DateTime || part.is_date == (kind == Kind::Date));
-    let first = own.clone().next().map_or(at, |part| part.at);
-    let last = own.next_back().map_or(next, |part| part.next);
-    // "At 5 tomorrow afternoon" has the day between two words about the time.
-    let is_split =
-        parts.iter().any(|part| part.at >= first && part.next <= last && part.is_date != (kind == Kind::Date));
-    let end = if is_split && kind != Kind::DateTime { parts.iter().find(|part| part.at == first)?.next } else { last };
-    Some(Read { value, at: first, end, next })
-}
-
-fn is_one_day(span: &Span) -> bool {
-    let last = span.end.checked_sub(jiff::SignedDuration::from_secs(1));
-    last.is_ok_and(|last| last.date() == span.start.date())
-}
-
-/// A number that is all that is said answers "which day?" and "at what time?".
-fn bare_number(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Read> {
-    let digits = reader.digits(at).filter(|digits| digits.len() <= 2 && reader.is_whole(at, at + 1))?;
-    let moment = match kind {
-        Kind::Date => Moment::of_day(digits.parse().ok()?),
-        Kind::Clock => Moment::of_hour(digits.parse().ok()?),
-        _ => return None,
-    };
-    let value = match moment.place(reader.setting) {
-        Ok(span) => Value::Time(Time::Span(span)),
-        Err(Fault::Nowhere) => return None,
-        Err(fault) => Value::NoTime(fault),
-    };
-    Some(Read { value, at, end: at + 1, next: at + 1 })
 }
 
 impl Setting {

@@ -57,7 +57,7 @@ impl EntityKind {
             Self::Number => values::Kind::Number,
             Self::Ordinal => values::Kind::Ordinal,
             Self::Date => values::Kind::Date,
-            Self::Time => values::Kind::Clock,
+            Self::Time => values::Kind::Time,
             Self::DateTime => values::Kind::DateTime,
             Self::Interval => values::Kind::Interval,
             Self::Duration => values::Kind::Duration,

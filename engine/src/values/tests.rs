@@ -13,7 +13,7 @@ fn check(kind: Kind, text: &str, expected: &[&str]) {
     let found = Finder::new(text, &setting).find(kind);
     let shown = |found: &Found| match (&found.value, kind) {
         (Value::NoTime(fault), _) => format!("{fault:?}"),
-        (Value::Time(Time::Span(span)), Kind::Clock) => span.time_of_day(),
+        (Value::Time(Time::Span(span)), Kind::Time) => span.time_of_day(),
         (value, _) => value.normal().unwrap_or_default(),
     };
     let found: Vec<String> = found.iter().map(shown).collect();
@@ -63,13 +63,13 @@ fn days_that_do_not_exist() {
     check(Kind::Date, "29.02.2026", &["NoSuchDay"]);
     check(Kind::Date, "29 февраля", &["2016-02-29"]);
     check(Kind::Date, "Monday, 3 March 2026", &["OtherWeekday"]);
-    check(Kind::Clock, "в 25:00", &["NoSuchTime"]);
-    check(Kind::Clock, "at 12:75", &["NoSuchTime"]);
+    check(Kind::Time, "в 25:00", &["NoSuchTime"]);
+    check(Kind::Time, "at 12:75", &["NoSuchTime"]);
 }
 
 #[test]
 fn times_of_day() {
-    let check = |text: &str, expected: &[&str]| check(Kind::Clock, text, expected);
+    let check = |text: &str, expected: &[&str]| check(Kind::Time, text, expected);
     check("tomorrow at 5 pm", &["17:00"]);
     check("завтра в 5 вечера", &["17:00"]);
     check("в половине третьего", &["14:30"]);
@@ -211,7 +211,7 @@ proptest! {
         let text = words.join(" ");
         let setting = Setting::example();
         let finder = Finder::new(&text, &setting);
-        for kind in ALL {
+        for kind in Kind::ALL {
             let mut last = 0;
             for found in finder.find(kind) {
                 prop_assert!(last <= found.start && found.start < found.end && found.end <= text.len());
@@ -221,24 +221,6 @@ proptest! {
         }
     }
 }
-
-const ALL: [Kind; 15] = [
-    Kind::Number,
-    Kind::Ordinal,
-    Kind::Time,
-    Kind::Date,
-    Kind::Clock,
-    Kind::DateTime,
-    Kind::Interval,
-    Kind::Duration,
-    Kind::Money,
-    Kind::Quantity,
-    Kind::Percentage,
-    Kind::Temperature,
-    Kind::Phone,
-    Kind::Email,
-    Kind::Url,
-];
 
 /// Words that values are made of, and any other.
 fn word() -> impl Strategy<Value = String> {

@@ -13,7 +13,7 @@ const LEAST: f64 = 0.9;
 const CORPORA: &[(Kind, &str, &[&str])] = &[
     (Kind::Number, "Numeral", &["allExamples"]),
     (Kind::Ordinal, "Ordinal", &["allExamples"]),
-    (Kind::Time, "Time", &["allExamples", "defaultCorpus"]),
+    (Kind::AnyTime, "Time", &["allExamples", "defaultCorpus"]),
     (Kind::Duration, "Duration", &["allExamples"]),
     (Kind::Money, "AmountOfMoney", &["allExamples"]),
     (Kind::Quantity, "Quantity", &["allExamples"]),
@@ -44,7 +44,7 @@ fn run(folder: &Path) -> (Misses, usize) {
             let file = folder.join(format!("{name}/{code}/Corpus.hs"));
             let general = folder.join(format!("{name}/Corpus.hs"));
             let mut examples = if file.exists() { haskell::examples(&file, lists) } else { Vec::new() };
-            if convention == Convention::English && *kind != Kind::Time && general.exists() {
+            if convention == Convention::English && *kind != Kind::AnyTime && general.exists() {
                 examples.extend(haskell::examples(&general, lists));
             }
             for example in examples {
