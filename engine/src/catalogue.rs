@@ -16,6 +16,7 @@ pub mod wire;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    fmt,
     sync::{Arc, OnceLock},
 };
 
@@ -218,6 +219,15 @@ impl Intent {
         self.vocabulary.get_or_init(|| Vocabulary::of(self))
     }
 
+    /// The script functions that it may run: its handler, and the checks of its slots.
+    pub fn functions(&self) -> impl Iterator<Item = &ScriptFunction> {
+        let handler = match &self.handler {
+            Handler::Script(function) => Some(function),
+            _ => None,
+        };
+        handler.into_iter().chain(self.slots.iter().filter_map(|slot| slot.check.as_ref()))
+    }
+
     /// What the bot calls it in a language: the variants of its title or, without one, its first example.
     pub fn names(&self, language: &Language) -> Vec<String> {
         let titles: Vec<String> = self.title.iter().flat_map(|title| title.in_language(language)).collect();
@@ -249,12 +259,16 @@ pub struct SlotSpec {
     pub prefer: Prefer,
     /// Which of its values are admitted; all without a range.
     pub range: Option<Range>,
+    /// The values that are admitted; all if it is empty.
+    pub one_of: Vec<String>,
+    /// Refuses values.
+    pub check: Option<ScriptFunction>,
     /// Said when a value is not admitted; without it, the pattern `out_of_range`.
     pub invalid: Option<Text>,
     /// The question; required slots always have one.
     pub ask: Option<Text>,
-    /// Said before asking again, when the answer did not fit.
-    pub retry: Option<Text>,
+    /// Said when an answer does not fit: one for each time, of which the last is repeated.
+    pub retry: Vec<Text>,
     /// Whether the handler cannot run without it.
     pub required: bool,
     /// Whether a value from earlier in the dialogue may fill it.
@@ -271,12 +285,7 @@ pub enum Handler {
         suggest: BTreeMap<Language, Vec<String>>,
     },
     /// A function of a Rhai script.
-    Script {
-        /// The compiled file.
-        script: Arc<Script>,
-        /// The function's name.
-        function: String,
-    },
+    Script(ScriptFunction),
     /// A WebAssembly component, by the plugin's name.
     Plugin(String),
     /// A hand-off to a person.
@@ -286,6 +295,21 @@ pub enum Handler {
     },
     /// The handler of another intent.
     Jump(IntentId),
+}
+
+/// A function of a Rhai script.
+#[derive(Debug)]
+pub struct ScriptFunction {
+    /// The compiled file.
+    pub script: Arc<Script>,
+    /// The function's name.
+    pub function: String,
+}
+
+impl fmt::Display for ScriptFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.script.path(), self.function)
+    }
 }
 
 /// What happens while somebody else is to answer.

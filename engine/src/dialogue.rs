@@ -19,7 +19,7 @@ mod repair;
 mod slots;
 
 use crate::{
-    catalogue::{Catalogue, Intent, PatternAnswer},
+    catalogue::{Catalogue, Intent, PatternAnswer, ScriptFunction, SlotSpec},
     decide::{Decision, decide_among},
     handlers::effect::Effect,
     ids::IntentId,
@@ -79,6 +79,8 @@ pub enum Action<'a> {
     Say(Saying<'a>),
     /// Run the handler of this intent, whose slots are filled; then [`apply`] its effects.
     Run(&'a Intent),
+    /// Let a script check the value of a slot, and say what it says; then [`checked`] goes on.
+    Check { intent: &'a Intent, slot: &'a SlotSpec, function: &'a ScriptFunction },
     /// Start the intent with this name, because a handler jumps to it.
     Jump(String),
     /// Hand the dialogue off to a person.
@@ -123,6 +125,7 @@ pub fn step<'a>(
     catalogue: &'a Catalogue,
 ) -> Result<Step<'a>, Unclassified> {
     let mut state = state.clone();
+    state.unchecked.clear();
     let waits = state.waits(said.at);
     if !waits {
         state.hand_off = None;
@@ -151,6 +154,19 @@ pub fn apply<'a>(
     draft.step
 }
 
+/// Goes on with an intent after a script has checked the value of a slot.
+pub fn checked<'a>(
+    state: DialogueState,
+    said: &Understanding,
+    catalogue: &'a Catalogue,
+    (intent, slot): (&'a Intent, &'a SlotSpec),
+    is_good: bool,
+) -> Step<'a> {
+    let mut draft = Draft::new(state, said, catalogue);
+    draft.take_verdict(intent, slot, is_good);
+    draft.step
+}
+
 /// Starts an intent that a handler jumps to: asks for its first missing slot, or runs its handler.
 pub fn begin<'a>(state: DialogueState, said: &Understanding, catalogue: &'a Catalogue, intent: &'a Intent) -> Step<'a> {
     let mut draft = Draft::new(state, said, catalogue);
@@ -158,7 +174,8 @@ pub fn begin<'a>(state: DialogueState, said: &Understanding, catalogue: &'a Cata
     draft.step
 }
 
-/// Goes on with what waits: a form that was interrupted, then a further wish of the message. `form` is the intent whose form was in progress before the utterance.
+/// Goes on with what waits: a form that was interrupted, then a further wish of the message. `form` is the intent whose
+/// form was in progress before the utterance.
 pub fn proceed<'a>(
     state: DialogueState,
     said: &Understanding,
@@ -291,9 +308,13 @@ impl<'a, 's> Draft<'a, 's> {
         intent.only_in.is_empty() || intent.only_in.iter().any(|name| contexts.contains_key(name))
     }
 
-    /// Asks the next question or, if no slot is missing, for a confirmation; else runs the handler.
+    /// Asks the next question or, if no slot is missing, for a confirmation; else runs the handler. Values that a script
+    /// checks come first.
     fn ask_or_run(&mut self, intent: &'a Intent) {
         self.step.intent = Some(intent.id.clone());
+        if let Some((slot, function)) = self.unchecked_slot(intent) {
+            return self.step.actions.push(Action::Check { intent, slot, function });
+        }
         match (self.missing_slot(intent), &intent.confirm) {
             (Some(slot), _) => self.ask_for(intent, slot, None),
             (None, Some(confirm)) => self.ask_to_confirm(intent, confirm),

@@ -45,6 +45,9 @@ pub struct DialogueState {
     /// Slot values of all forms so far.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<String, Value>,
+    /// Slots whose values a script has still to check; empty between turns.
+    #[serde(skip)]
+    pub unchecked: Vec<String>,
     /// Active contexts, and for how many more turns each stays active.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub contexts: BTreeMap<String, u32>,
@@ -74,6 +77,7 @@ impl Default for DialogueState {
             last: None,
             denied: None,
             slots: BTreeMap::new(),
+            unchecked: Vec::new(),
             contexts: BTreeMap::new(),
             fallbacks: 0,
             clarify: None,

@@ -123,7 +123,7 @@ fn values(from: &Values, to: &Values) -> Vec<ValueDiff> {
 fn parts(intent: &Intent) -> Values {
     let handler = match &intent.handler {
         Handler::Reply { .. } => "reply".to_owned(),
-        Handler::Script { script, function } => format!("{} {function}", script.path()),
+        Handler::Script(function) => function.to_string(),
         Handler::Plugin(plugin) => format!("plugin {plugin}"),
         Handler::HandOff { .. } => "handoff".to_owned(),
         Handler::Jump(target) => format!("jump {target}"),
@@ -166,10 +166,11 @@ fn texts(catalogue: &Catalogue) -> Values {
             add(&format!("{}: reply", intent.id), text);
         }
         for slot in &intent.slots {
-            for (what, text) in [("ask", &slot.ask), ("retry", &slot.retry)] {
-                if let Some(text) = text {
-                    add(&format!("{}: {} {what}", intent.id, slot.name), text);
-                }
+            if let Some(ask) = &slot.ask {
+                add(&format!("{}: {} ask", intent.id, slot.name), ask);
+            }
+            for (at, retry) in slot.retry.iter().enumerate() {
+                add(&format!("{}: {} retry {}", intent.id, slot.name, at + 1), retry);
             }
         }
     }

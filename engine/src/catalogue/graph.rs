@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{Catalogue, Handler, Intent, PatternAnswer};
+use super::{Catalogue, Handler, Intent, PatternAnswer, ScriptFunction};
 use crate::handlers::source::Reference;
 
 /// Nodes and the ways between them.
@@ -102,7 +102,7 @@ impl Graph {
                 let plugin = self.node(&format!("plugin {name}"), name, Shape::Handler);
                 self.edge(last, plugin, "", false);
             }
-            Handler::Script { script, .. } => {
+            Handler::Script(ScriptFunction { script, .. }) => {
                 let handler = self.node(&format!("script {}", script.path()), script.path(), Shape::Handler);
                 self.edge(last, handler, "", false);
                 for (reference, _) in script.references() {

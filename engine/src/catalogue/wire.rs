@@ -9,7 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::{entities::EntityKind, pattern::Pattern, policy::HttpPolicy};
-pub use intent::{BoundFile, HandlerFile, IntentFile, RangeFile, ResumeFile, RoleFile, SlotFile, WhenFile};
+pub use intent::{
+    BoundFile, CheckFile, HandlerFile, IntentFile, RangeFile, ResumeFile, RetryFile, RoleFile, SlotFile, WhenFile,
+};
 
 /// bot.yaml: settings of the bot as a whole.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -215,7 +217,7 @@ pub struct EntityFile {
     pub values: Option<BTreeMap<String, Vec<String>>>,
     /// What the engine finds by itself, in English and Russian.
     pub kind: Option<EntityKind>,
-    /// Whether values are also found with typos and inflected endings.
+    /// Whether values are also found with typos. Russian words are found in every case without it.
     #[serde(default)]
     pub fuzzy: bool,
 }

@@ -51,7 +51,7 @@ impl<'a> Draft<'a, '_> {
             self.rule(format!("the message answers the question for `{}`", slot.name));
             let mut others = self.remainder(intent).values;
             others.retain(|entity| entity.start >= answer.end || entity.end <= answer.start);
-            self.fill(&slot.name, value_for(slot, &answer));
+            self.fill(slot, value_for(slot, &answer));
             self.fill_from(intent, &self.said.reading, &others);
             self.ask_or_run(intent);
             return Ok(());
@@ -136,7 +136,7 @@ impl<'a> Draft<'a, '_> {
     fn take_whole(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
         self.step.kind = TurnKind::Form;
         self.rule(format!("the whole message answers the question for `{}`", slot.name));
-        self.fill(&slot.name, Value::String(self.said.reading.text().to_owned()));
+        self.fill(slot, Value::String(self.said.reading.text().to_owned()));
         self.ask_or_run(intent);
     }
 
@@ -163,7 +163,8 @@ impl<'a> Draft<'a, '_> {
         if self.say_why_not(slot) {
             return self.say_question(slot);
         }
-        match &slot.retry {
+        let times = self.step.state.form.as_ref().map_or(0, |form| form.unanswered as usize);
+        match slot.retry.get(times.saturating_sub(1)).or(slot.retry.last()) {
             Some(retry) => self.say(retry),
             None => self.say_question(slot),
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Action, Draft, Phrase};
 use crate::{
-    catalogue::{Intent, SlotSpec},
+    catalogue::{Intent, ScriptFunction, SlotSpec},
     entities::{Entity, Impossible},
     handlers::api::value::plain,
     pattern::Pattern,
@@ -86,28 +86,72 @@ impl<'a> Draft<'a, '_> {
 
     /// Fills a slot, unless its range refuses the value; then the slot is empty, and the reason is said.
     pub(super) fn fill_admitted(&mut self, intent: &'a Intent, slot: &str, value: Value) {
-        match intent.slots.iter().find(|own| own.name == slot) {
-            Some(own) if !self.admits(own, &value) => {
-                self.trace(format!("slot {slot}: {value} is out of its range"));
-                self.step.state.slots.remove(slot);
-                self.say_out_of_range(own, &value);
+        // A wish that waited may have a slot that a new version lacks.
+        let Some(own) = intent.slots.iter().find(|own| own.name == slot) else { return };
+        if self.admits(own, &value) {
+            return self.fill(own, value);
+        }
+        self.trace(format!("slot {slot}: {value} is not admitted"));
+        self.step.state.slots.remove(slot);
+        self.say_out_of_range(own, &value);
+    }
+
+    /// Whether a slot admits a value on the day of the turn, as far as its range and its list tell.
+    pub(super) fn admits(&self, slot: &SlotSpec, value: &Value) -> bool {
+        let today = self.said.reading.setting().now.date();
+        let value = plain(value);
+        slot.range.is_none_or(|range| range.admits(&value, today))
+            && (slot.one_of.is_empty() || slot.one_of.contains(&value))
+    }
+
+    /// Fills a slot. If a script checks it, that is still to be done.
+    pub(super) fn fill(&mut self, slot: &SlotSpec, value: Value) {
+        let name = &slot.name;
+        self.trace(format!("slot {name} = {value}"));
+        let state = &mut self.step.state;
+        state.slots.insert(name.clone(), value);
+        if slot.check.is_some() && !state.unchecked.contains(name) {
+            state.unchecked.push(name.clone());
+        }
+        if let Some(form) = &mut state.form {
+            form.filled.push(name.clone());
+            if slot.check.is_none() {
+                form.unanswered = 0;
             }
-            _ => self.fill(slot, value),
         }
     }
 
-    /// Whether a slot's range admits a value on the day of the turn.
-    pub(super) fn admits(&self, slot: &SlotSpec, value: &Value) -> bool {
-        let today = self.said.reading.setting().now.date();
-        slot.range.is_none_or(|range| range.admits(&plain(value), today))
+    /// The first slot of an intent whose value a script has still to check.
+    pub(super) fn unchecked_slot(&self, intent: &'a Intent) -> Option<(&'a SlotSpec, &'a ScriptFunction)> {
+        let state = &self.step.state;
+        let is_unchecked = |slot: &&SlotSpec| state.unchecked.contains(&slot.name);
+        let slot = intent.slots.iter().filter(|slot| state.slots.contains_key(&slot.name)).find(is_unchecked)?;
+        Some((slot, slot.check.as_ref()?))
     }
 
-    pub(super) fn fill(&mut self, slot: &str, value: Value) {
-        self.trace(format!("slot {slot} = {value}"));
-        self.step.state.slots.insert(slot.to_owned(), value);
-        if let Some(form) = &mut self.step.state.form {
-            form.filled.push(slot.to_owned());
-            form.unanswered = 0;
+    /// Goes on after a script has checked a slot. A value that is refused is taken back, and asked for again if it is
+    /// needed; what the script said is told already.
+    pub(super) fn take_verdict(&mut self, intent: &'a Intent, slot: &'a SlotSpec, is_good: bool) {
+        let state = &mut self.step.state;
+        state.unchecked.retain(|name| name != &slot.name);
+        if is_good {
+            return self.ask_or_run(intent);
+        }
+        self.trace(format!("slot {}: the script refuses the value", slot.name));
+        let state = &mut self.step.state;
+        state.slots.remove(&slot.name);
+        let is_asked = state
+            .form
+            .as_ref()
+            .is_some_and(|form| form.intent == intent.id && form.stage == Stage::Slot && form.slot == slot.name);
+        if !is_asked {
+            return self.ask_or_run(intent);
+        }
+        if let Some(form) = &mut state.form {
+            form.filled.retain(|name| name != &slot.name);
+        }
+        if self.counts_unanswered(intent) {
+            self.say_question(slot);
         }
     }
 
@@ -177,10 +221,17 @@ impl<'a> Draft<'a, '_> {
         // A wish that waited has its value from an earlier utterance.
         let said =
             own.map_or_else(|| self.catalogue.shown(slot, &plain(value), &self.step.language), |entity| entity.text);
-        let today = self.said.reading.setting().now.date();
-        let range = slot.range.map(|range| range.shown(&self.step.language, today)).unwrap_or_default();
+        let range = self.shown_admitted(slot);
         let values = vec![("said", Phrase::Plain(said)), ("range", Phrase::Plain(range))];
         self.say_pattern_beside(Pattern::OutOfRange, values);
+    }
+
+    /// What a slot admits, in words.
+    fn shown_admitted(&self, slot: &SlotSpec) -> String {
+        let (language, today) = (&self.step.language, self.said.reading.setting().now.date());
+        let range = slot.range.map(|range| range.shown(language, today));
+        let listed = (!slot.one_of.is_empty()).then(|| slot.one_of.join(", "));
+        range.into_iter().chain(listed).collect::<Vec<_>>().join("; ")
     }
 
     /// Asks for a slot, with a text of its own or that of a script; the form then waits for the answer.

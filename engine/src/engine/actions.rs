@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::Work;
 use crate::{
-    catalogue::{Intent, PatternAnswer},
-    dialogue::{Action, Phrase, Saying, apply, begin, failed, proceed},
-    handlers::api::value::plain,
+    catalogue::{Intent, PatternAnswer, ScriptFunction, SlotSpec},
+    dialogue::{Action, Phrase, Saying, apply, begin, checked, failed, proceed},
+    handlers::{api::value::plain, effect::Effect, script::Scripting},
     ids::IntentId,
     pattern::Pattern,
     template::Text,
@@ -32,6 +32,7 @@ impl<'a> Work<'a> {
                 Action::HandOff => self.turn.hand_off = true,
                 Action::Proceed { form } => self.proceed(form.as_ref()),
                 Action::Run(intent) => self.run_intent(intent),
+                Action::Check { intent, slot, function } => self.check(intent, slot, function),
                 Action::Jump(target) => {
                     jumps += 1;
                     self.jump(&target, jumps);
@@ -71,6 +72,22 @@ impl<'a> Work<'a> {
         let state = std::mem::take(&mut self.turn.state);
         let applied = apply(state, &self.said, self.catalogue(), (intent, &by), effects);
         self.take(applied);
+        self.turn.timings.handle_us += micros_since(start);
+    }
+
+    /// Runs the script that checks the value of a slot, says what it says, and goes on. A check that fails refuses.
+    fn check(&mut self, intent: &'a Intent, slot: &'a SlotSpec, function: &ScriptFunction) {
+        let start = Instant::now();
+        let said = self.run_script(intent, function, Scripting::check);
+        let is_good = said.as_ref().is_some_and(Vec::is_empty);
+        for effect in said.into_iter().flatten() {
+            if let Effect::Say { text, suggestions } = effect {
+                self.turn.outputs.push(Output::Text { text, suggestions });
+            }
+        }
+        let state = std::mem::take(&mut self.turn.state);
+        let next = checked(state, &self.said, self.catalogue(), (intent, slot), is_good);
+        self.take(next);
         self.turn.timings.handle_us += micros_since(start);
     }
 

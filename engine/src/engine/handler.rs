@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::Work;
 use crate::{
-    catalogue::{Handler, Intent},
+    catalogue::{Handler, Intent, ScriptFunction},
     dialogue::{Phrase, Saying},
     handlers::{
         call::{CallInput, Library},
         context::Context,
         effect::Effect,
         plugin::{FailureKind, PluginCall, PluginFailure},
-        script::{Ran, Script},
+        script::{Ran, Script, ScriptError, Scripting},
     },
     host::Host,
     turn::{AnsweredBy, Event, Output},
@@ -33,14 +33,21 @@ impl<'a> Work<'a> {
                 (AnsweredBy::HandOff, Vec::new())
             }
             Handler::Jump(target) => (self.turn.handler.clone(), vec![Effect::Jump(target.to_string())]),
-            Handler::Script { script, function } => {
-                (AnsweredBy::script(script.path()), self.run_script(intent, script, function))
-            }
+            Handler::Script(function) => (
+                AnsweredBy::script(function.script.path()),
+                self.run_script(intent, function, Scripting::call).unwrap_or_default(),
+            ),
             Handler::Plugin(name) => (AnsweredBy::Plugin(name.clone()), self.run_plugin(intent, name)),
         }
     }
 
-    fn run_script(&mut self, intent: &Intent, script: &Script, function: &str) -> Vec<Effect> {
+    /// Runs a script function; `None` if it fails, which is said.
+    pub(super) fn run_script(
+        &mut self,
+        intent: &Intent,
+        ScriptFunction { script, function }: &ScriptFunction,
+        run: fn(&Scripting, &Script, &str, CallInput<'_>) -> Result<Ran, ScriptError>,
+    ) -> Option<Vec<Effect>> {
         let context = self.context(intent);
         let host: Arc<dyn Host> = self.outside.clone();
         let input = CallInput {
@@ -53,12 +60,12 @@ impl<'a> Work<'a> {
             events: &mut self.turn.events,
             footprint: &mut self.turn.footprint,
         };
-        match self.engine.scripting.call(script, function, input) {
+        match run(&self.engine.scripting, script, function, input) {
             Ok(Ran { effects, operations, fuel }) => {
                 self.turn.explain.operations += operations;
                 self.turn.explain.fuel += fuel;
                 self.trace(format!("{} {function}: {} effects, {operations} operations", script.path(), effects.len()));
-                effects
+                Some(effects)
             }
             Err(error) => {
                 self.trace(format!("{}:{}: {}", script.path(), error.line, error.message));
@@ -68,7 +75,7 @@ impl<'a> Work<'a> {
                     message: error.message,
                 });
                 self.say_failure();
-                Vec::new()
+                None
             }
         }
     }

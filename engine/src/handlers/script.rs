@@ -68,6 +68,13 @@ pub struct ScriptError {
     pub message: String,
 }
 
+impl ScriptError {
+    /// An error of which only the function is known.
+    fn of_function(script: &Script, function: &str, message: &str) -> Self {
+        Self { line: script.handlers.get(function).copied().unwrap_or(1), message: message.to_owned() }
+    }
+}
+
 impl Default for Scripting {
     fn default() -> Self {
         Self::new()
@@ -190,11 +197,31 @@ impl Scripting {
         diagnostics
     }
 
-    /// Calls a handler.
+    /// Calls a handler, which answers something.
     ///
     /// # Errors
     /// Any error of the script, with its line.
     pub fn call(&self, script: &Script, function: &str, input: CallInput<'_>) -> Result<Ran, ScriptError> {
+        let ran = self.run(script, function, input)?;
+        if ran.effects.is_empty() {
+            return Err(ScriptError::of_function(script, function, "the handler returned an empty reply"));
+        }
+        Ok(ran)
+    }
+
+    /// Calls a function that refuses a slot's value: it says why, or nothing if the value is good.
+    ///
+    /// # Errors
+    /// Any error of the script, with its line.
+    pub fn check(&self, script: &Script, function: &str, input: CallInput<'_>) -> Result<Ran, ScriptError> {
+        let ran = self.run(script, function, input)?;
+        if !ran.effects.iter().all(|effect| matches!(effect, Effect::Say { .. })) {
+            return Err(ScriptError::of_function(script, function, "a check may only say something"));
+        }
+        Ok(ran)
+    }
+
+    fn run(&self, script: &Script, function: &str, input: CallInput<'_>) -> Result<Ran, ScriptError> {
         let call = Arc::new(Call::begin(&script.path, &input));
         let options = CallFnOptions::new().eval_ast(false).with_tag(Dynamic::from(Arc::clone(&call)));
         begin_deadline(Instant::now() + self.limit);
@@ -210,14 +237,11 @@ impl Scripting {
         leave_footprint(&mut so_far, script, function, input.footprint);
         input.events.append(&mut so_far.events);
         *input.random = so_far.random.clone();
-        let located = |mut error: ScriptError| {
-            if error.line == 0 {
-                error.line = script.handlers.get(function).copied().unwrap_or(1);
-            }
-            error
-        };
-        let value = result.map_err(|error| located(script_error(&error)))?;
-        let reply = Reply::from_value(value).map_err(|message| located(ScriptError { line: 0, message }))?;
+        let value = result.map_err(|error| {
+            let error = script_error(&error);
+            if error.line == 0 { ScriptError::of_function(script, function, &error.message) } else { error }
+        })?;
+        let reply = Reply::from_value(value).map_err(|message| ScriptError::of_function(script, function, &message))?;
         let effects = reply.into_effects();
         *input.kept = std::mem::take(&mut so_far.kept);
         Ok(Ran { effects, operations: operations(), fuel: so_far.fuel })

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::{
-    catalogue::{Catalogue, Handler, Intent},
+    catalogue::{Catalogue, Handler, Intent, ScriptFunction},
     ids::IntentId,
     turn::AnsweredBy,
 };
@@ -67,14 +67,13 @@ impl Coverage {
             .intents
             .iter()
             .flat_map(|intent| intent.slots.iter().map(move |slot| format!("{}.{}", intent.id, slot.name)));
-        let all_handlers: BTreeSet<String> = catalogue.intents.iter().filter_map(handler_of).collect();
+        let functions = catalogue.intents.iter().flat_map(Intent::functions).map(ToString::to_string);
+        let all_handlers: BTreeSet<String> = catalogue.intents.iter().filter_map(handler_of).chain(functions).collect();
         let scripts: BTreeMap<&str, BTreeSet<usize>> = catalogue
             .intents
             .iter()
-            .filter_map(|intent| match &intent.handler {
-                Handler::Script { script, .. } => Some((script.path(), script.lines())),
-                _ => None,
-            })
+            .flat_map(Intent::functions)
+            .map(|ScriptFunction { script, .. }| (script.path(), script.lines()))
             .collect();
         let all_lines =
             scripts.iter().flat_map(|(file, lines)| lines.iter().map(move |line| (file.to_string(), *line)));
@@ -96,10 +95,9 @@ fn handler_of(intent: &Intent) -> Option<String> {
     match &intent.handler {
         Handler::Reply { .. } => Some(answer_of(&AnsweredBy::Reply, &intent.id)),
         Handler::HandOff { .. } => Some(answer_of(&AnsweredBy::HandOff, &intent.id)),
-        Handler::Script { script, function } => Some(format!("{} {function}", script.path())),
         Handler::Plugin(plugin) => Some(AnsweredBy::Plugin(plugin.clone()).to_string()),
-        // The target's handler counts instead.
-        Handler::Jump(_) => None,
+        // Functions are counted by themselves, and the target's handler counts instead of a jump.
+        Handler::Script(_) | Handler::Jump(_) => None,
     }
 }
 

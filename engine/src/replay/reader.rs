@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     catalogue::{
-        Catalogue, Handler,
+        Catalogue, Handler, Intent,
         document::{Document, child},
         shape::Shape,
     },
@@ -120,11 +120,8 @@ impl FixtureReader<'_> {
         self.names.get_or_init(|| {
             let intents = &self.catalogue.intents;
             let slots = intents.iter().flat_map(|intent| intent.slots.iter().map(|slot| slot.name.clone()));
-            let scripts = intents.iter().filter_map(|intent| match &intent.handler {
-                Handler::Script { script, .. } => Some(script.literals()),
-                _ => None,
-            });
-            slots.chain(scripts.flatten()).collect()
+            let functions = intents.iter().flat_map(Intent::functions);
+            slots.chain(functions.flat_map(|function| function.script.literals())).collect()
         })
     }
 
@@ -132,7 +129,7 @@ impl FixtureReader<'_> {
     fn handlers(&self) -> &BTreeSet<String> {
         self.handlers.get_or_init(|| {
             let others = self.catalogue.intents.iter().filter_map(|intent| match &intent.handler {
-                Handler::Script { script, .. } => Some(AnsweredBy::script(script.path())),
+                Handler::Script(function) => Some(AnsweredBy::script(function.script.path())),
                 Handler::Plugin(plugin) => Some(AnsweredBy::Plugin(plugin.clone())),
                 _ => None,
             });

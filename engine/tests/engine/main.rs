@@ -1,5 +1,6 @@
 //! The engine without a model, a network or a database.
 
+mod checks;
 mod diagnostics;
 mod dialogue;
 mod graph;

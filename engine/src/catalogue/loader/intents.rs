@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 use super::Loader;
 use crate::{
     catalogue::{
-        Handler, Intent, ResumePolicy, SlotSpec,
+        Handler, Intent, ResumePolicy, ScriptFunction, SlotSpec,
         document::{Document, child},
         example::{Example, Mark, parse_annotations},
         lint::AllowedNames,
         range::Range,
         shape::Shape,
-        wire::{HandlerFile, IntentFile, RangeFile, ResumeFile, RoleFile, SlotFile, TextFile, WhenFile},
+        wire::{
+            CheckFile, HandlerFile, IntentFile, RangeFile, ResumeFile, RetryFile, RoleFile, SlotFile, TextFile,
+            WhenFile,
+        },
     },
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint, did_you_mean},
     entities::EntitySpec,
@@ -192,7 +195,7 @@ impl Loader<'_> {
             Err(error) => {
                 let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
                 self.diagnostics.push(diagnostic.hint(
-                    "a slot has `entity`, `role`, `title`, `prefer`, `range`, `invalid`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
+                    "a slot has `entity`, `role`, `title`, `prefer`, `range`, `one_of`, `check`, `invalid`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
                 ));
                 SlotFile::default()
             }
@@ -218,6 +221,13 @@ impl Loader<'_> {
         let entity = file.entity.as_ref().and_then(|entity| entities.get(entity));
         let known = file.entity.is_none() || entity.is_some();
         let range = file.range.filter(|_| known).and_then(|range| self.range(&range, entity, document, &pointer));
+        self.check_one_of(&file.one_of, entity, document, &pointer);
+        let check = file.check.and_then(|CheckFile { script, function }| {
+            let keys = ["script", "function"].map(|key| child(&child(&pointer, "check"), key));
+            let function = function.unwrap_or_else(|| "check".to_owned());
+            self.script_function((&script, &keys[0]), (function, &keys[1]), document)
+        });
+        let retry = self.retries(file.retry, document, &child(&pointer, "retry"));
         let mut text = |file: Option<TextFile>, key| {
             Some(self.text(file?, document, &child(&pointer, key), AllowedNames::Only(&[])))
         };
@@ -232,7 +242,7 @@ impl Loader<'_> {
         SlotSpec {
             title: text(file.title, "title"),
             ask: text(file.ask, "ask"),
-            retry: text(file.retry, "retry"),
+            retry,
             help: text(file.help, "help"),
             when: when.collect(),
             name,
@@ -240,6 +250,8 @@ impl Loader<'_> {
             role: file.role,
             prefer: file.prefer,
             range,
+            one_of: file.one_of,
+            check,
             invalid: text(file.invalid, "invalid"),
             required: file.required,
             remember: file.remember,
@@ -263,6 +275,30 @@ impl Loader<'_> {
             self.diagnostics.push(diagnostic.hint(RANGE_HINT));
         }
         range.ok()
+    }
+
+    /// Reports admitted values that the entity does not have.
+    fn check_one_of(&mut self, one_of: &[String], entity: Option<&EntitySpec>, document: &Document, slot: &str) {
+        let Some(values) = entity.and_then(EntitySpec::values_listed) else { return };
+        for (index, value) in one_of.iter().enumerate().filter(|(_, value)| !values.contains(value.as_str())) {
+            let location = document.location(&child(&child(slot, "one_of"), index));
+            let message = format!("`{value}` is no value of the slot's entity");
+            self.diagnostics
+                .push(Diagnostic::error(location, message).hint(choose_hint(value, values.iter().copied())));
+        }
+    }
+
+    /// What is said when an answer does not fit: one text for each time.
+    fn retries(&mut self, file: Option<RetryFile>, document: &Document, pointer: &str) -> Vec<Text> {
+        let mut text = |file, pointer: &str| self.text(file, document, pointer, AllowedNames::Only(&[]));
+        match file {
+            Some(RetryFile::Text(file)) => vec![text(file, pointer)],
+            Some(RetryFile::Numbered(files)) => {
+                let numbered = files.into_iter().enumerate();
+                numbered.map(|(at, file)| text(TextFile::ByLanguage(file), &child(pointer, at))).collect()
+            }
+            None => Vec::new(),
+        }
     }
 
     /// Reports conditions of slots on slots that the intent does not have.
@@ -331,7 +367,11 @@ impl Loader<'_> {
             self.diagnostics.push(diagnostic.hint("a script offers quick replies with `say(…).suggest([…])`"));
         }
         if let Some(script) = file.script {
-            return self.script_handler(&script, file.function, document);
+            let function = file.function.unwrap_or_else(|| "handle".to_owned());
+            let function =
+                self.script_function((&script, "/handler/script"), (function, "/handler/function"), document);
+            let nothing = || Handler::Reply { text: Text::default(), suggest: BTreeMap::new() };
+            return function.map_or_else(nothing, Handler::Script);
         }
         if let Some(name) = file.plugin {
             self.check_plugin(&name, document);
@@ -351,9 +391,14 @@ impl Loader<'_> {
         Handler::Reply { text, suggest }
     }
 
-    fn script_handler(&mut self, name: &str, function: Option<String>, document: &Document) -> Handler {
+    /// The function of a script that a key of the document names. `file` and `function` are the keys of the two names.
+    fn script_function(
+        &mut self,
+        (name, file): (&str, &str),
+        (function, key): (String, &str),
+        document: &Document,
+    ) -> Option<ScriptFunction> {
         let path = format!("scripts/{name}");
-        let function = function.unwrap_or_else(|| "handle".to_owned());
         let Some(script) = self.scripts.get(&path).cloned() else {
             // A script that does not compile is already reported at its own line.
             if !self.bundle.files.contains_key(&path) {
@@ -364,21 +409,17 @@ impl Loader<'_> {
                     None if path.ends_with(".rhai") => format!("create {path}"),
                     None => "write a file under scripts/ that ends in .rhai".to_owned(),
                 };
-                let location = document.location("/handler/script");
-                self.diagnostics.push(Diagnostic::error(location, "the handler's script does not exist").hint(hint));
+                let message = format!("there is no script `{name}`");
+                self.diagnostics.push(Diagnostic::error(document.location(file), message).hint(hint));
             }
-            return Handler::Reply { text: Text::default(), suggest: BTreeMap::new() };
+            return None;
         };
         if !script.has_handler(&function) {
-            let pointer = if document.value.pointer("/handler/function").is_some() {
-                "/handler/function"
-            } else {
-                "/handler/script"
-            };
+            let pointer = if document.value.pointer(key).is_some() { key } else { file };
             let diagnostic =
                 Diagnostic::error(document.location(pointer), format!("{path} has no function `{function}(ctx)`"));
             self.diagnostics.push(diagnostic.hint(choose_hint(&function, script.handlers())));
         }
-        Handler::Script { script, function }
+        Some(ScriptFunction { script, function })
     }
 }

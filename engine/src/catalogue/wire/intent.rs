@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::TextFile;
+use super::{TextFile, VariantsFile};
 use crate::values::Prefer;
 
 /// intents/*.yaml: one intent with its examples, slots and handler.
@@ -81,12 +81,18 @@ pub struct SlotFile {
     pub prefer: Prefer,
     /// Which values are admitted.
     pub range: Option<RangeFile>,
-    /// Said when the answer is out of the range; default: the pattern `out_of_range`.
+    /// The values that are admitted, if not all of the entity's are.
+    #[serde(default)]
+    pub one_of: Vec<String>,
+    /// A script function that refuses values.
+    pub check: Option<CheckFile>,
+    /// Said when the value is not admitted; default: the pattern `out_of_range`.
     pub invalid: Option<TextFile>,
     /// The question.
     pub ask: Option<TextFile>,
-    /// Said before asking again, when the answer did not contain the entity; default `ask`.
-    pub retry: Option<TextFile>,
+    /// Said when the answer did not contain the entity; default `ask`. A list of texts by language has one for each time
+    /// that the bot asks again; the last is repeated.
+    pub retry: Option<RetryFile>,
     /// What the bot and the users call the value: "change the city".
     pub title: Option<TextFile>,
     /// Said when the user asks for help at this question.
@@ -100,6 +106,27 @@ pub struct SlotFile {
     /// Whether a value from earlier in the dialogue fills the slot.
     #[serde(default)]
     pub remember: bool,
+}
+
+/// What is said when an answer does not fit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RetryFile {
+    /// A text by language for each time that the bot asks again.
+    Numbered(Vec<BTreeMap<String, VariantsFile>>),
+    /// The same text each time.
+    Text(TextFile),
+}
+
+/// A script function that refuses values. `ctx.slots` has the value. It returns nothing if the value is good, else what
+/// is said.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckFile {
+    /// A file under scripts/.
+    pub script: String,
+    /// The function in the script; default `check`.
+    pub function: Option<String>,
 }
 
 /// The values that a slot admits; the bounds belong to them.

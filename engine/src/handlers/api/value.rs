@@ -28,12 +28,9 @@ impl Reply {
     /// Converts a script's return value: a reply, a text, or a list of these.
     ///
     /// # Errors
-    /// If the value is none of these, or the reply has no effects or too many.
+    /// If the value is none of these, or the reply has too many effects.
     pub fn from_value(value: Dynamic) -> Result<Self, String> {
         let reply = Self::convert(value, 0)?;
-        if reply.0.is_empty() {
-            return Err("the handler returned an empty reply".to_owned());
-        }
         if reply.0.len() > MAX_EFFECTS {
             return Err(format!("the handler returned more than {MAX_EFFECTS} effects"));
         }

@@ -172,7 +172,7 @@ impl Mapping<'_, '_> {
         }
         let file = format!("{bare}.rhai");
         let scripts = catalogue.intents.iter().filter_map(|intent| match &intent.handler {
-            crate::catalogue::Handler::Script { script, .. } => Some(script.path().trim_start_matches("scripts/")),
+            crate::catalogue::Handler::Script(function) => Some(function.script.path().trim_start_matches("scripts/")),
             _ => None,
         });
         if scripts.into_iter().any(|path| path == file) {

@@ -1,0 +1,112 @@
+//! What a slot admits beside its entity: a list, and what a script says. And what is said at each further try.
+
+use crate::support::{BOT, GREET, Talk, load};
+
+const TRIP: &str = "
+intent: trip
+examples: { en: [book a trip, 'a trip to [London](city)'], ru: [заказать поездку, 'поездка в [Москву](city)'] }
+slots:
+  city:
+    entity: city
+    one_of: [moscow]
+    ask: { en: To which city?, ru: В какой город? }
+    retry: [{ en: 'A city, please.', ru: 'Назовите город.' }, { en: 'Moscow, for example.', ru: 'Например, Москва.' }]
+  order:
+    entity: order_id
+    check: { script: trip.rhai, function: is_free }
+    ask: { en: Which ticket?, ru: Какой билет? }
+handler: { reply: { en: 'To {city} with {order}.', ru: 'В {city} с {order}.' } }
+";
+
+const SCRIPT: &str = r#"
+fn is_free(ctx) {
+    if ctx.slots.order == "A-0000" { return say("A-0000 is taken.").suggest(["A-0001"]); }
+    if ctx.slots.order == "A-9999" { throw "the list of tickets is lost"; }
+}
+"#;
+
+fn talk() -> Talk {
+    let bot = BOT.replace("tries: 2", "tries: 3");
+    Talk::with(&[
+        ("bot.yaml", &bot),
+        ("intents/greet.yaml", GREET),
+        ("intents/trip.yaml", TRIP),
+        ("scripts/trip.rhai", SCRIPT),
+    ])
+}
+
+#[test]
+fn values_beside_the_list_are_refused() {
+    talk().check(&[
+        ("a trip to London", "“London” does not fit. It must be moscow.\nTo which city?"),
+        ("London", "“London” does not fit. It must be moscow.\nTo which city?"),
+        ("Moscow", "Which ticket?"),
+        ("A-1042", "To moscow with A-1042."),
+    ]);
+}
+
+#[test]
+fn each_further_try_has_its_own_words() {
+    talk().check(&[
+        ("book a trip", "To which city?"),
+        ("", "A city, please."),
+        ("", "Moscow, for example."),
+        ("", "Moscow, for example."),
+        ("", "Pardon?"),
+    ]);
+}
+
+#[test]
+fn a_script_refuses_a_value_and_it_is_asked_again() {
+    let mut talk = talk();
+    talk.check(&[("a trip to Moscow", "Which ticket?"), ("A-0000", "A-0000 is taken.\nWhich ticket?")]);
+    assert!(!talk.state.slots.contains_key("order"));
+    talk.check(&[("A-0001", "To moscow with A-0001."), ("no, A-0000", "A-0000 is taken.\nWhich ticket?")]);
+}
+
+#[test]
+fn a_script_that_always_refuses_traps_nobody() {
+    talk().check(&[
+        ("a trip to Moscow", "Which ticket?"),
+        ("A-0000", "A-0000 is taken.\nWhich ticket?"),
+        ("A-0000", "A-0000 is taken.\nWhich ticket?"),
+        ("A-0000", "A-0000 is taken.\nWhich ticket?"),
+        ("A-0000", "A-0000 is taken.\nPardon?"),
+    ]);
+}
+
+#[test]
+fn a_check_that_fails_refuses() {
+    let mut talk = talk();
+    talk.check(&[("a trip to Moscow", "Which ticket?"), ("A-9999", "Pardon?\nWhich ticket?")]);
+    assert!(!talk.state.slots.contains_key("order"));
+}
+
+#[test]
+fn a_value_that_was_checked_before_is_not_checked_again() {
+    let trip = TRIP.replace("entity: order_id", "entity: order_id\n    remember: true");
+    let script = r#"fn is_free(ctx) { if kv_get("seen") != () { return "twice"; } kv_set("seen", true); }"#;
+    let mut talk = Talk::with(&[
+        ("bot.yaml", BOT),
+        ("intents/greet.yaml", GREET),
+        ("intents/trip.yaml", &trip),
+        ("scripts/trip.rhai", script),
+    ]);
+    talk.check(&[
+        ("a trip to Moscow", "Which ticket?"),
+        ("A-0001", "To moscow with A-0001."),
+        ("a trip to Moscow", "To moscow with A-0001."),
+    ]);
+}
+
+#[test]
+fn mistakes_in_what_is_admitted_are_told() {
+    let trip = TRIP.replace("one_of: [moscow]", "one_of: [mosow]").replace("is_free", "is_fre");
+    let (_, diagnostics) = load(&[
+        ("bot.yaml", BOT),
+        ("intents/greet.yaml", GREET),
+        ("intents/trip.yaml", &trip),
+        ("scripts/trip.rhai", SCRIPT),
+    ]);
+    insta::assert_snapshot!(diagnostics);
+}
