@@ -64,6 +64,8 @@ pub struct Catalogue {
     pub handoff: Text,
     /// What happens while a dialogue is handed off.
     pub waiting: Waiting,
+    /// When a session ends, and when the bot breaks a silence.
+    pub session: Session,
     /// What the author says, or does, at a conversation pattern.
     pub patterns: BTreeMap<Pattern, PatternAnswer>,
     /// Said when the user cancels a form and no intent has the `cancel` role.
@@ -310,6 +312,15 @@ impl fmt::Display for ScriptFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.script.path(), self.function)
     }
+}
+
+/// The times of a session, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// After so long without a message, the next one begins another session; `None`: it never does.
+    pub limit: Option<i64>,
+    /// After so long without an answer to a question, the bot speaks; `None`: it never does.
+    pub idle: Option<i64>,
 }
 
 /// What happens while somebody else is to answer.

@@ -16,6 +16,7 @@ mod negation;
 mod outside;
 mod remainder;
 mod repair;
+mod session;
 mod slots;
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
 };
 pub use effects::failed;
 pub use outside::outside_turn;
+pub use session::awaits_answer;
 
 /// During a form, or beside a correction or a yes, an utterance is another request with at least this probability, if what
 /// it says for the form is clear.
@@ -126,19 +128,29 @@ pub fn step<'a>(
 ) -> Result<Step<'a>, Unclassified> {
     let mut state = state.clone();
     state.unchecked.clear();
+    state.reminded = false;
     let waits = state.waits(said.at);
     if !waits {
         state.hand_off = None;
-        state.age();
+        state.age(said.at);
     }
-    let form = state.form.as_ref().map(|form| form.intent.clone());
     let mut draft = Draft::new(state, said, catalogue);
     draft.speak();
+    if !waits {
+        draft.begin_session();
+    }
+    let form = draft.step.state.form.as_ref().map(|form| form.intent.clone());
     draft.decide()?;
     if !waits {
         draft.step.actions.push(Action::Proceed { form });
     }
     Ok(draft.step)
+}
+
+/// What the bot says by itself when the user has been silent after a question; `None` if nothing. `said` has no text.
+pub fn break_silence<'a>(state: &DialogueState, said: &Understanding, catalogue: &'a Catalogue) -> Option<Step<'a>> {
+    let mut draft = Draft::new(state.clone(), said, catalogue);
+    draft.break_silence().then_some(draft.step)
 }
 
 /// Applies what the handler of `intent` returned. `by` is that handler.
@@ -219,6 +231,10 @@ impl<'a, 's> Draft<'a, 's> {
             self.keep_waiting();
             return Ok(());
         }
+        if self.said.is_too_long {
+            self.refuse_length();
+            return Ok(());
+        }
         if let Some(form) = self.step.state.form.take() {
             return self.go_on_with_form(form);
         }
@@ -288,8 +304,9 @@ impl<'a, 's> Draft<'a, 's> {
                 }
                 None => self.not_understood(),
             },
-            Decision::Ambiguous(likely) => self.ask_which(&likely),
-            Decision::Unknown => self.not_understood(),
+            // Of a language that the bot does not speak, a guess among several is worth nothing.
+            Decision::Ambiguous(likely) if !self.said.is_foreign => self.ask_which(&likely),
+            Decision::Ambiguous(_) | Decision::Unknown => self.not_understood(),
         }
     }
 

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::{
     catalogue::{Catalogue, SlotSpec},
-    dialogue::{Action, Step, Unclassified, step},
+    dialogue::{Action, Step, Unclassified, break_silence, step},
     embedding::{Embedder, EmbeddingError},
     entities::EntitySpec,
     handlers::{plugin::Plugins, script::Scripting},
@@ -72,6 +72,19 @@ impl Engine {
         Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }
     }
 
+    /// What the bot says by itself after a silence; `None` if nothing. The text of the request is empty. Blocks like
+    /// [`Engine::reply`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::reply`].
+    pub fn break_silence(&self, snapshot: &Snapshot, request: Request<'_>) -> Result<Option<Turn>, EngineError> {
+        let state = request.state;
+        let mut work = Work::new(self, snapshot, request);
+        let Some(decided) = break_silence(state, &work.said, work.catalogue()) else { return Ok(None) };
+        work.carry_out(decided);
+        work.result().map(Some)
+    }
+
     /// Answers one message. Blocks: on the model, unless it remembers the texts, and on what handlers fetch.
     ///
     /// # Errors
@@ -81,10 +94,7 @@ impl Engine {
         let state = request.state;
         let mut work = Work::new(self, snapshot, request);
         work.run(state)?;
-        match work.outside.away() {
-            Some((part, reason)) => Err(EngineError::Outside { part, reason: reason.to_owned() }),
-            None => Ok(work.finish()),
-        }
+        work.result()
     }
 }
 
@@ -169,11 +179,24 @@ impl<'a> Work<'a> {
                 again.unwrap_or_else(|Unclassified| unreachable!("the utterance is classified"))
             }
         };
+        self.carry_out(decided);
+        Ok(())
+    }
+
+    /// Performs what the dialogue decided at first, and all that it leads to.
+    fn carry_out(&mut self, decided: Step<'a>) {
         self.turn.kind = decided.kind;
         self.turn.explain.rule.clone_from(&decided.rule);
         self.take(decided);
         self.perform();
-        Ok(())
+    }
+
+    /// The turn, unless a store that it needs was away.
+    fn result(self) -> Result<Turn, EngineError> {
+        match self.outside.away() {
+            Some((part, reason)) => Err(EngineError::Outside { part, reason: reason.to_owned() }),
+            None => Ok(self.finish()),
+        }
     }
 
     /// Runs the model on the utterance.

@@ -25,6 +25,11 @@ impl Language {
         &self.0
     }
 
+    /// What its speakers call it.
+    pub fn name(&self) -> &'static str {
+        find(&self.0).map_or("", Lang::name)
+    }
+
     /// The codes that a bot may list.
     pub fn known() -> impl Iterator<Item = &'static str> {
         CODES.iter().map(|(code, _)| *code)
@@ -59,6 +64,14 @@ pub fn detect(text: &str, allowed: &[Language]) -> Option<Language> {
         _ => Detector::with_allowlist(candidates).detect(&text)?.lang(),
     };
     allowed.iter().find(|language| find(language.code()) == Some(found)).cloned()
+}
+
+/// Whether the letters of `text` are those of none of these languages: Chinese, to a bot that speaks English and Russian.
+pub fn is_foreign(text: &str, allowed: &[Language]) -> bool {
+    let Some(script) = detect_script(text) else { return false };
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    letters >= MIN_LETTERS
+        && !allowed.iter().filter_map(|own| find(own.code())).any(|own| script.langs().contains(&own))
 }
 
 fn find(code: &str) -> Option<Lang> {

@@ -50,6 +50,20 @@ pub enum Pattern {
     OtherWeekday,
     /// The value that was said is not admitted.
     OutOfRange,
+    /// A session begins.
+    SessionStarted,
+    /// A session has ended with an open question, and the user writes again.
+    SessionEnded,
+    /// The user has been silent after a question.
+    Idle,
+    /// Nothing is understood, and the message has no words.
+    NoWords,
+    /// Nothing is understood, and the message is written in letters of another language.
+    OtherLanguage,
+    /// Nothing is understood but an intent that cannot be started now.
+    NotNow,
+    /// The message is too long.
+    TooLong,
     /// The message contains no text.
     Empty,
     /// A handler failed.
@@ -58,7 +72,7 @@ pub enum Pattern {
 
 impl Pattern {
     /// All patterns.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 29] = [
         Self::Restarted,
         Self::CannotSkip,
         Self::FormHelp,
@@ -79,6 +93,13 @@ impl Pattern {
         Self::NoSuchTime,
         Self::OtherWeekday,
         Self::OutOfRange,
+        Self::SessionStarted,
+        Self::SessionEnded,
+        Self::Idle,
+        Self::NoWords,
+        Self::OtherLanguage,
+        Self::NotNow,
+        Self::TooLong,
         Self::Empty,
         Self::InternalError,
     ];
@@ -106,6 +127,13 @@ impl Pattern {
             Self::NoSuchTime => "no_such_time",
             Self::OtherWeekday => "other_weekday",
             Self::OutOfRange => "out_of_range",
+            Self::SessionStarted => "session_started",
+            Self::SessionEnded => "session_ended",
+            Self::Idle => "idle",
+            Self::NoWords => "no_words",
+            Self::OtherLanguage => "other_language",
+            Self::NotNow => "not_now",
+            Self::TooLong => "too_long",
             Self::Empty => "empty",
             Self::InternalError => "internal_error",
         }
@@ -118,13 +146,25 @@ impl Pattern {
 
     /// Whether an intent may be started at it. At the others, a form goes on.
     pub fn may_jump(self) -> bool {
-        matches!(self, Self::NothingToRepeat | Self::Negated | Self::Denied | Self::Completed | Self::Empty)
+        matches!(
+            self,
+            Self::NothingToRepeat
+                | Self::Negated
+                | Self::Denied
+                | Self::Completed
+                | Self::Idle
+                | Self::NoWords
+                | Self::OtherLanguage
+                | Self::NotNow
+                | Self::Empty
+        )
     }
 
     /// What its text may contain in braces, beside nothing.
     pub fn values(self) -> &'static [&'static str] {
         match self {
-            Self::Negated | Self::Resumed | Self::ResumeAsked => &["title"],
+            Self::Negated | Self::Resumed | Self::ResumeAsked | Self::NotNow => &["title"],
+            Self::OtherLanguage => &["languages"],
             Self::LeftOut => &["rest"],
             Self::ClarifyMany => &["options"],
             Self::OutOfRange => &["said", "range"],
@@ -164,7 +204,20 @@ impl Pattern {
                 ("That date is another day of the week: {said}.", "Эта дата — другой день недели: {said}.")
             }
             Self::OutOfRange => ("“{said}” does not fit. It must be {range}.", "«{said}» не подходит. Нужно {range}."),
-            Self::Repeated | Self::Completed | Self::Empty | Self::InternalError => return None,
+            Self::Idle => ("Are you still there?", "Вы ещё здесь?"),
+            Self::OtherLanguage => ("I speak: {languages}.", "Я говорю на этих языках: {languages}."),
+            Self::TooLong => (
+                "That is too long for me. Please say it in fewer words.",
+                "Это слишком длинно для меня. Скажите, пожалуйста, короче.",
+            ),
+            Self::SessionStarted
+            | Self::SessionEnded
+            | Self::NoWords
+            | Self::NotNow
+            | Self::Repeated
+            | Self::Completed
+            | Self::Empty
+            | Self::InternalError => return None,
         };
         Some([("en", en), ("ru", ru)])
     }

@@ -48,9 +48,9 @@ pub struct DialogueState {
     /// Slots whose values a script has still to check; empty between turns.
     #[serde(skip)]
     pub unchecked: Vec<String>,
-    /// Active contexts, and for how many more turns each stays active.
+    /// Active contexts by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub contexts: BTreeMap<String, u32>,
+    pub contexts: BTreeMap<String, ActiveContext>,
     /// Number of consecutive fallbacks.
     #[serde(rename = "misses")]
     pub fallbacks: u32,
@@ -60,6 +60,12 @@ pub struct DialogueState {
     /// The hand-off in progress: a person or an external AI is to answer, and the bot is silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hand_off: Option<HandOff>,
+    /// When the user's last message came, in milliseconds since 1970; `None` if sessions do not end by time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heard: Option<i64>,
+    /// Whether the bot has spoken since that message, because the user was silent.
+    #[serde(skip_serializing_if = "is_false")]
+    pub reminded: bool,
     /// The last exchanges, oldest first.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub recent: VecDeque<Exchange>,
@@ -82,6 +88,8 @@ impl Default for DialogueState {
             fallbacks: 0,
             clarify: None,
             hand_off: None,
+            heard: None,
+            reminded: false,
             recent: VecDeque::new(),
         }
     }
@@ -120,15 +128,59 @@ impl DialogueState {
         Self { language, language_pinned, recent, ..Self::default() }
     }
 
-    /// Lets a turn pass: shortens the life of each context and removes expired ones, and forgets what was answered long
-    /// ago.
-    pub fn age(&mut self) {
+    /// Lets a turn pass at `now`, in milliseconds since 1970: shortens the life of each context and removes expired ones,
+    /// and forgets what was answered long ago.
+    pub fn age(&mut self, now: i64) {
         let older = self.last.take().map(|last| Answered { turns: last.turns + 1, ..last });
         self.last = older.filter(|last| last.turns <= MAX_LAST);
-        self.contexts.retain(|_, turns| {
-            *turns = turns.saturating_sub(1);
-            *turns > 0
+        self.contexts.retain(|_, context| {
+            context.turns = context.turns.saturating_sub(1);
+            context.turns > 0 && context.until.is_none_or(|until| now < until)
         });
+    }
+}
+
+/// A context that is active.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredContext", into = "StoredContext")]
+pub struct ActiveContext {
+    /// For how many more turns, this one included.
+    pub turns: u32,
+    /// When it ends at the latest, in milliseconds since 1970.
+    pub until: Option<i64>,
+    /// What the handler that set it keeps in it.
+    pub values: BTreeMap<String, Value>,
+}
+
+/// A context as it is stored. One with turns alone is a number, which is all that a context had in the first version.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredContext {
+    Turns(u32),
+    Whole {
+        turns: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        values: BTreeMap<String, Value>,
+    },
+}
+
+impl From<StoredContext> for ActiveContext {
+    fn from(stored: StoredContext) -> Self {
+        match stored {
+            StoredContext::Turns(turns) => Self { turns, ..Self::default() },
+            StoredContext::Whole { turns, until, values } => Self { turns, until, values },
+        }
+    }
+}
+
+impl From<ActiveContext> for StoredContext {
+    fn from(context: ActiveContext) -> Self {
+        match context {
+            ActiveContext { turns, until: None, values } if values.is_empty() => Self::Turns(turns),
+            ActiveContext { turns, until, values } => Self::Whole { turns, until, values },
+        }
     }
 }
 

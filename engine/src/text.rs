@@ -3,6 +3,9 @@
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
+/// Characters of an utterance, at most.
+pub const MAX_UTTERANCE: usize = 2_000;
+
 /// The form in which a text is embedded, compared and searched for entities: invisible and control characters are
 /// removed, Unicode is in NFC, each run of white space is one space, and there is none at the ends.
 ///

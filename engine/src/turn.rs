@@ -56,6 +56,8 @@ pub enum TurnKind {
     Answer,
     /// There was no message: a dialogue that was handed off was given back to the bot.
     GivenBack,
+    /// There was no message for a time, and the bot spoke by itself.
+    Silence,
 }
 
 /// The answer to one message. Equal inputs give equal turns, except for [`Timings`].

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use crate::{
     catalogue::Catalogue,
-    language::{Language, detect},
+    language::{Language, detect, is_foreign},
+    text::MAX_UTTERANCE,
     values::Setting,
 };
 
@@ -29,6 +30,10 @@ pub struct Understanding {
     pub cue: Option<Cue>,
     /// The language that its words indicate, among those of the bot.
     pub language: Option<Language>,
+    /// Whether its letters are those of no language of the bot.
+    pub is_foreign: bool,
+    /// Whether it has more than [`MAX_UTTERANCE`] characters.
+    pub is_too_long: bool,
     /// When it was said, in milliseconds since 1970.
     pub at: i64,
     /// What the model makes of it; `None` until a policy needs it.
@@ -45,6 +50,8 @@ impl Understanding {
     pub fn read(catalogue: &Catalogue, reading: Reading, at: i64) -> Self {
         let language = detect(reading.text(), &catalogue.languages);
         let cue = Cue::of(reading.words());
-        Self { reading, cue, language, at, meaning: None }
+        let is_foreign = is_foreign(reading.text(), &catalogue.languages);
+        let is_too_long = reading.text().chars().nth(MAX_UTTERANCE).is_some();
+        Self { reading, cue, language, is_foreign, is_too_long, at, meaning: None }
     }
 }

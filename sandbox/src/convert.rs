@@ -1,6 +1,8 @@
 //! Converts between the engine's types and those of the contract. A plugin's output is not trusted: the length of every
 //! text is checked, and all JSON is parsed.
 
+use std::collections::BTreeMap;
+
 use banter_engine::handlers::{
     Effect,
     plugin::{FailureKind, PluginCall, PluginFailure, PluginReply, PluginSpec},
@@ -42,7 +44,7 @@ pub fn request(spec: &PluginSpec, call: &PluginCall<'_>) -> Request {
             .iter()
             .map(|(name, value)| Slot { name: name.clone(), value: value.to_string() })
             .collect(),
-        contexts: context.contexts.clone(),
+        contexts: context.contexts.keys().cloned().collect(),
         user_id: context.user,
         dialog_id: context.dialogue,
         history: context.history.iter().map(exchange).collect(),
@@ -90,9 +92,12 @@ fn effect(effect: wire::Effect) -> Result<Effect, String> {
         wire::Effect::SetSlot(slot) => {
             Effect::SetSlot(text("slot", slot.name, MAX_NAME)?, json("set-slot", &slot.value)?)
         }
-        wire::Effect::SetContext(context) => {
-            Effect::SetContext(text("context", context.name, MAX_NAME)?, context.turns.min(100))
-        }
+        wire::Effect::SetContext(context) => Effect::SetContext {
+            name: text("context", context.name, MAX_NAME)?,
+            turns: context.turns.min(100),
+            minutes: None,
+            values: BTreeMap::new(),
+        },
         wire::Effect::SetLanguage(code) => Effect::SetLanguage(text("language", code, MAX_NAME)?),
         wire::Effect::Jump(intent) => Effect::Jump(text("intent", intent, MAX_NAME)?),
         wire::Effect::HandOff(words) => {

@@ -18,18 +18,18 @@ use std::{
 
 use banter_engine::Engine;
 use banter_stores::{
-    Appended, BusEvent, DialogueId, HandOffChange, KEY_LIFE, LastTurn, News, Place, Recalled, Receipt, Remembered,
-    StoreError, StoredAnswer, Stores, Topic, UserId, clock::SharedClock,
+    Appended, BusEvent, DialogueId, HandOffChange, KEY_LIFE, LastTurn, Millis, News, Place, Recalled, Receipt,
+    Remembered, StoreError, StoredAnswer, Stores, Topic, UserId, clock::SharedClock,
 };
 use futures::FutureExt;
 use tokio::sync::broadcast::error::RecvError;
 
 use admission::{Admission, Admitted};
 pub use answerer::OutsideAnswer;
-use answerer::{Answerer, Asked, EngineAnswerer};
+use answerer::{Answerer, Asked, EngineAnswerer, SilenceBreaker};
 use known::Known;
 use message::again;
-pub use message::{Answer, ConversationError, Incoming, MAX_TEXT, check_text};
+pub use message::{Answer, ConversationError, Incoming, check_text};
 use record::{AnsweredTurn, new_turn, report};
 use watchers::Watchers;
 pub use watchers::{WATCHES_PER_USER, Watch};
@@ -109,6 +109,22 @@ impl Conversations {
     /// [`ConversationError`]; [`ConversationError::NothingWaits`] if the dialogue is not handed off.
     pub async fn add_answer(&self, incoming: &Incoming, answer: OutsideAnswer<'_>) -> Result<(), ConversationError> {
         self.add(incoming, &answer).await.map(drop)
+    }
+
+    /// Lets the bot speak by itself in a dialogue whose last turn is number `seq`, if it has asked something there.
+    ///
+    /// # Errors
+    /// [`ConversationError`]; [`ConversationError::NothingWaits`] if the bot says nothing, or somebody has spoken
+    /// meanwhile.
+    pub async fn break_silence(&self, user: UserId, dialogue: DialogueId, seq: i64) -> Result<(), ConversationError> {
+        let incoming = Incoming { user, dialogue: Some(dialogue), text: String::new(), idempotency: None };
+        let (engine, admission) = (&*self.engine, &self.admission);
+        self.add(&incoming, &SilenceBreaker { engine, admission, seq }).await.map(drop)
+    }
+
+    /// After how long without an answer to a question the bot speaks by itself to a user; `None`: never.
+    pub fn idle_limit(&self, user: UserId) -> Option<Millis> {
+        self.catalogs.for_user(user).snapshot.catalogue.session.idle
     }
 
     /// Begins to watch a user's dialogue.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use banter_stores::{DialogueId, NewTurn, Stores, UserId, clock::SharedClock};
+use banter_engine::{dialogue::awaits_answer, state::DialogueState};
+use banter_stores::{DialogueId, Millis, NewTurn, Stores, UserId, clock::SharedClock};
 
 use crate::conversations::{ConversationError, Conversations, Watch};
 
@@ -39,6 +40,9 @@ pub struct Feed {
     waits_until: Option<i64>,
     /// The flag that was told last.
     flag: Option<bool>,
+    /// When the bot speaks by itself, if nobody says anything.
+    speaks_at: Option<Millis>,
+    conversations: Arc<Conversations>,
 }
 
 impl Feeds {
@@ -71,9 +75,15 @@ impl Feeds {
         let watch = self.conversations.watch(user, dialogue)?;
         let last = self.stores.turns.last(dialogue).await?;
         let (stores, clock) = (self.stores.clone(), Arc::clone(&self.clock));
-        let waits_until = last.state.hand_off.map(|hand_off| hand_off.until);
+        let waits_until = last.state.hand_off.as_ref().map(|hand_off| hand_off.until);
         let seq = after.unwrap_or(last.seq).clamp(0, last.seq);
-        Ok(Feed { stores, clock, watch, user, dialogue, seq, due: true, waits_until, flag: None })
+        let conversations = Arc::clone(&self.conversations);
+        let (due, flag, speaks_at) = (true, None, None);
+        let mut feed =
+            Feed { stores, clock, watch, user, dialogue, seq, due, waits_until, flag, speaks_at, conversations };
+        // Whoever opens the feed is there from now on.
+        feed.speaks_at = feed.end_of_silence(&last.state, feed.clock.now());
+        Ok(feed)
     }
 
     /// The last `limit` turns of a user's dialogue, or those before turn number `before`, in order; and whether an
@@ -127,8 +137,31 @@ impl Feed {
         self.seq
     }
 
+    /// What happens by time alone: the flag, if the time for an answer is over; and the bot speaks if the user has been
+    /// silent. To be called from time to time.
+    pub fn beat(&mut self) -> Option<bool> {
+        if self.speaks_at.is_some_and(|at| self.clock.now() >= at) {
+            self.speaks_at = None;
+            let (conversations, user, dialogue, seq) =
+                (Arc::clone(&self.conversations), self.user, self.dialogue, self.seq);
+            // The feed tells the turn like any other. Another feed of the dialogue may have been faster.
+            tokio::spawn(async move {
+                if let Err(error) = conversations.break_silence(user, dialogue, seq).await {
+                    tracing::debug!(%error, dialogue = dialogue.0, "the bot does not speak after a silence");
+                }
+            });
+        }
+        self.flag_by_time()
+    }
+
+    /// When the bot speaks by itself, if nobody says anything after a turn with this state.
+    fn end_of_silence(&self, state: &DialogueState, since: Millis) -> Option<Millis> {
+        let waits = awaits_answer(state) && !state.reminded;
+        self.conversations.idle_limit(self.user).filter(|_| waits).map(|limit| since + limit)
+    }
+
     /// The flag, if it has changed because the time for an answer is over.
-    pub fn flag_by_time(&mut self) -> Option<bool> {
+    fn flag_by_time(&mut self) -> Option<bool> {
         let now = self.clock.now();
         let flag = self.waits_until.is_some_and(|until| now < until);
         (self.flag.replace(flag) != Some(flag)).then_some(flag)
@@ -141,6 +174,7 @@ impl Feed {
             Some(last) => {
                 self.seq = last.seq;
                 self.waits_until = last.state.hand_off.as_ref().map(|hand_off| hand_off.until);
+                self.speaks_at = self.end_of_silence(&last.state, last.created_at);
             }
             None if self.stores.dialogues.owner(self.dialogue).await? != Some(self.user) => {
                 return Err(ConversationError::UnknownDialogue);

@@ -72,6 +72,7 @@ impl Metrics {
             TurnKind::Waiting => "waiting",
             TurnKind::Answer => "answer",
             TurnKind::GivenBack => "given_back",
+            TurnKind::Silence => "silence",
         };
         self.turns.get_or_create(&TurnLabels { kind }).inc();
         for event in &turn.events {

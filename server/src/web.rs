@@ -19,7 +19,7 @@ use std::sync::Arc;
 use rocket::{Build, Rocket, config::LogLevel};
 
 use crate::config::Config;
-use app::App;
+pub use app::App;
 
 /// Assembles the server; the caller launches it.
 pub fn build(app: App, config: &Config) -> Rocket<Build> {

@@ -39,7 +39,7 @@ const REMOVED_AT_ONCE: i64 = 1_000;
 /// Turns read per command.
 const PAGE: i64 = 1_000;
 /// Types of turns whose message was not classified.
-const UNCLASSIFIED: [&str; 4] = ["form", "waiting", "answer", "given_back"];
+const UNCLASSIFIED: [&str; 5] = ["form", "waiting", "answer", "given_back", "silence"];
 /// A report that takes longer is given up.
 const REPORT_TIME: Duration = Duration::from_secs(30);
 

@@ -159,7 +159,7 @@ fn context() -> Context {
         entities: Vec::new(),
         slots: BTreeMap::from([("city".to_owned(), json!("Kazan"))]),
         shown: BTreeMap::new(),
-        contexts: Vec::new(),
+        contexts: BTreeMap::new(),
         user: 2,
         dialogue: 1,
         history: Vec::new(),

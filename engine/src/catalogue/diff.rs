@@ -197,6 +197,8 @@ fn numbers(catalogue: &Catalogue) -> Values {
         ("fallback: tries".to_owned(), fallback.tries.to_string()),
         ("fallback: then".to_owned(), then.to_owned()),
         ("waiting: minutes".to_owned(), (catalogue.waiting.limit / 60_000).to_string()),
+        ("session: minutes".to_owned(), (catalogue.session.limit.unwrap_or(0) / 60_000).to_string()),
+        ("session: idle_minutes".to_owned(), (catalogue.session.idle.unwrap_or(0) / 60_000).to_string()),
     ]
     .into_iter()
     .chain(own)

@@ -3,6 +3,7 @@
 mod defaults;
 mod intents;
 mod plugins;
+mod slots;
 mod texts;
 
 pub use plugins::{SaidOf, said_of, ungranted_spec};
@@ -15,11 +16,11 @@ use std::{
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::{
-    Catalogue, Waiting,
+    Catalogue, Session, Waiting,
     bundle::Bundle,
     document::{Document, child, decode},
     lint::{self, AllowedNames, Gaps},
-    wire::{BotFile, EntityFile, TextFile},
+    wire::{BotFile, EntityFile, SessionFile, TextFile, WaitingFile},
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
@@ -58,6 +59,9 @@ pub fn load(
     let catalogue = loader.catalogue(scripting, runtime);
     catalogue.filter(|_| !diagnostics.has_errors())
 }
+
+/// In milliseconds.
+const MINUTE: i64 = 60_000;
 
 /// Names that bot.yaml defines, including those of things that fail to load.
 #[derive(Default)]
@@ -107,11 +111,8 @@ impl Loader<'_> {
         let handoff = text(&bot.handoff, "/handoff", &DEFAULT_HAND_OFF);
         let cancelled = text(&bot.cancelled, "/cancelled", &DEFAULT_CANCELLED);
         let dropped = text(&bot.dropped, "/dropped", &DEFAULT_DROPPED);
-        let waiting_text = bot.waiting.text.clone();
-        let waiting = Waiting {
-            limit: i64::from(bot.waiting.minutes) * 60_000,
-            text: waiting_text.map(|text| self.text(text, &document, "/waiting/text", AllowedNames::Only(&[]))),
-        };
+        let waiting = self.waiting(bot.waiting, &document);
+        let session = session(&bot.session);
         let patterns = self.patterns(bot.patterns, &document, &intents);
         let fallback = self.fallback(bot.fallback, &document);
         let catalogue = Catalogue {
@@ -131,6 +132,7 @@ impl Loader<'_> {
             clarify,
             handoff,
             waiting,
+            session,
             patterns,
             cancelled,
             dropped,
@@ -197,6 +199,11 @@ impl Loader<'_> {
     /// A bot needs a language even if its own are invalid, so that the other files are checked all the same.
     fn languages_or_english(&self) -> Vec<Language> {
         if self.languages.is_empty() { Language::new("en").into_iter().collect() } else { self.languages.clone() }
+    }
+
+    fn waiting(&mut self, file: WaitingFile, document: &Document) -> Waiting {
+        let text = file.text.map(|text| self.text(text, document, "/waiting/text", AllowedNames::Only(&[])));
+        Waiting { limit: i64::from(file.minutes) * MINUTE, text }
     }
 
     fn time_zone(&mut self, bot: &BotFile, document: &Document) -> TimeZone {
@@ -272,6 +279,11 @@ impl Loader<'_> {
     fn paths(&self, folder: &str) -> Vec<String> {
         self.bundle.files.keys().filter(|path| path.starts_with(folder)).cloned().collect()
     }
+}
+
+fn session(file: &SessionFile) -> Session {
+    let time = |minutes: u32| Some(i64::from(minutes) * MINUTE).filter(|time| *time > 0);
+    Session { limit: time(file.minutes), idle: time(file.idle_minutes) }
 }
 
 /// Builds an entity and reports what is wrong with it: key, message and hint.

@@ -40,6 +40,9 @@ pub struct BotFile {
     /// What happens while a dialogue is handed off.
     #[serde(default)]
     pub waiting: WaitingFile,
+    /// When a session ends, and when the bot breaks a silence.
+    #[serde(default)]
+    pub session: SessionFile,
     /// What the bot says, or the intent that it starts, at a conversation pattern, in place of its own words.
     #[serde(default)]
     #[schemars(schema_with = "patterns")]
@@ -175,6 +178,25 @@ pub struct WaitingFile {
 impl Default for WaitingFile {
     fn default() -> Self {
         Self { minutes: 10, text: None }
+    }
+}
+
+/// When a session ends, and when the bot breaks a silence.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionFile {
+    /// Minutes without a message after which the next one begins afresh: form, slots and contexts are forgotten; 0: never.
+    #[schemars(range(max = 525_600))]
+    pub minutes: u32,
+    /// Minutes without an answer to a question after which the bot says the pattern `idle`, on channels where it can speak
+    /// by itself; 0: never.
+    #[schemars(range(max = 10_080))]
+    pub idle_minutes: u32,
+}
+
+impl Default for SessionFile {
+    fn default() -> Self {
+        Self { minutes: 0, idle_minutes: 5 }
     }
 }
 

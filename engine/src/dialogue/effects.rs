@@ -4,12 +4,16 @@ use super::{Action, Draft};
 use crate::{
     catalogue::Intent,
     handlers::{effect::Effect, plugin::FailureKind},
-    state::Answered,
+    state::{ActiveContext, Answered},
     turn::{AnsweredBy, Event, Output},
 };
 
 /// Limit on the number of slots in a dialogue, over all intents. The state is stored with every turn.
 const MAX_SLOTS: usize = 200;
+/// The same for contexts.
+const MAX_CONTEXTS: usize = 50;
+/// In milliseconds.
+const MINUTE: i64 = 60_000;
 
 impl<'a> Draft<'a, '_> {
     /// Applies effects in order. A jump comes last.
@@ -45,12 +49,19 @@ impl<'a> Draft<'a, '_> {
             Effect::SetSlot(name, value) => {
                 state.slots.insert(name, value);
             }
-            Effect::SetContext(name, 0) => {
+            Effect::SetContext { name, turns: 0, .. } => {
                 state.contexts.remove(&name);
             }
-            Effect::SetContext(name, turns) => {
+            Effect::SetContext { name, .. }
+                if state.contexts.len() >= MAX_CONTEXTS && !state.contexts.contains_key(&name) =>
+            {
+                return Err(format!("set_context(\"{name}\"): a dialogue may have at most {MAX_CONTEXTS} contexts"));
+            }
+            Effect::SetContext { name, turns, minutes, values } => {
                 // A context ages at the start of each following turn.
-                state.contexts.insert(name, turns.saturating_add(1));
+                let turns = turns.saturating_add(1);
+                let until = minutes.map(|minutes| self.said.at.saturating_add(i64::from(minutes) * MINUTE));
+                state.contexts.insert(name, ActiveContext { turns, until, values });
             }
             Effect::SetLanguage(code) => return self.set_language(&code),
             Effect::Jump(intent) => *target = Some(intent),

@@ -124,6 +124,7 @@ impl<'a> Work<'a> {
         }
         let shown = slots.iter().filter(|(_, value)| !value.is_null());
         let shown = shown.map(|(name, value)| (name.clone(), self.shown(Some(intent), name, value))).collect();
+        let contexts = self.turn.state.contexts.iter();
         Context {
             text: self.said.reading.text().to_owned(),
             language: self.turn.language.clone(),
@@ -132,7 +133,7 @@ impl<'a> Work<'a> {
             entities: self.reading().entities().to_vec(),
             slots,
             shown,
-            contexts: self.turn.state.contexts.keys().cloned().collect(),
+            contexts: contexts.map(|(name, context)| (name.clone(), context.values.clone())).collect(),
             user: self.message.user,
             dialogue: self.message.dialogue,
             history: self.turn.state.recent.iter().cloned().collect(),

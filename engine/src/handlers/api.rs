@@ -3,14 +3,19 @@
 mod outside;
 pub mod value;
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use rhai::{Array, Dynamic, Engine, INT, Map, NativeCallContext};
+use serde_json::Value;
 
 use super::{call::Call, context::Context, effect::Effect};
 use crate::{entities::Entity, state::Exchange, text::shorten};
 use value::{Fallible, MAX_KEY, MAX_TEXT, Reply, bounded, call, dynamic, say};
 
 const MAX_SUGGESTIONS: usize = 13;
+/// A week.
+const MAX_MINUTES: INT = 10_080;
 
 /// Adds the script API to a Rhai engine.
 pub fn register(engine: &mut Engine) {
@@ -36,10 +41,17 @@ fn register_context(engine: &mut Engine) {
             ctx.slots.iter().map(|(name, value)| (name.into(), dynamic(value))).collect()
         })
         .register_get("contexts", |ctx: &mut Context| -> Array {
-            ctx.contexts.iter().map(|name| name.clone().into()).collect()
+            ctx.contexts.keys().map(|name| name.clone().into()).collect()
+        })
+        .register_get("context_values", |ctx: &mut Context| -> Map {
+            ctx.contexts.iter().map(|(name, values)| (name.into(), value_map(values))).collect()
         })
         .register_get("entities", |ctx: &mut Context| -> Array { ctx.entities.iter().map(entity_map).collect() })
         .register_get("history", |ctx: &mut Context| -> Array { ctx.history.iter().map(exchange_map).collect() });
+}
+
+fn value_map(values: &BTreeMap<String, Value>) -> Dynamic {
+    values.iter().map(|(name, value)| (name.into(), dynamic(value))).collect::<Map>().into()
 }
 
 fn entity_map(entity: &Entity) -> Dynamic {
@@ -96,8 +108,18 @@ fn register_replies(engine: &mut Engine) {
         .register_fn("set_slot", |reply: Reply, name: &str, value: Dynamic| -> Fallible<Reply> {
             reply.with(Effect::SetSlot(shorten(name, MAX_KEY), bounded(&value)?))
         })
-        .register_fn("set_context", |name: &str, turns: INT| Reply(vec![set_context(name, turns)]))
-        .register_fn("set_context", |reply: Reply, name: &str, turns: INT| reply.with(set_context(name, turns)));
+        .register_fn("set_context", |name: &str, turns: INT| -> Fallible<Reply> {
+            Ok(Reply(vec![set_context(name, turns, &Map::new())?]))
+        })
+        .register_fn("set_context", |name: &str, turns: INT, options: Map| -> Fallible<Reply> {
+            Ok(Reply(vec![set_context(name, turns, &options)?]))
+        })
+        .register_fn("set_context", |reply: Reply, name: &str, turns: INT| {
+            reply.with(set_context(name, turns, &Map::new())?)
+        })
+        .register_fn("set_context", |reply: Reply, name: &str, turns: INT, options: Map| {
+            reply.with(set_context(name, turns, &options)?)
+        });
 }
 
 fn effect(engine: &mut Engine, name: &'static str, make: fn(&str) -> Effect) {
@@ -109,8 +131,27 @@ fn ask(slot: &str, text: Option<&str>) -> Reply {
     Reply(vec![Effect::Ask { slot: slot.to_owned(), text: text.map(|text| shorten(text, MAX_TEXT)) }])
 }
 
-fn set_context(name: &str, turns: INT) -> Effect {
-    Effect::SetContext(name.to_owned(), u32::try_from(turns.clamp(0, 100)).unwrap_or(0))
+fn set_context(name: &str, turns: INT, options: &Map) -> Fallible<Effect> {
+    let (mut minutes, mut values) = (None, BTreeMap::new());
+    for (key, value) in options {
+        match key.as_str() {
+            "minutes" => {
+                let given = value.as_int().ok().filter(|minutes| (1..=MAX_MINUTES).contains(minutes));
+                let given =
+                    given.ok_or_else(|| format!("`minutes` of a context is a number from 1 to {MAX_MINUTES}"))?;
+                minutes = u32::try_from(given).ok();
+            }
+            "values" => {
+                let Value::Object(fields) = bounded(value)? else {
+                    return Err("`values` of a context is a map".into());
+                };
+                values.extend(fields);
+            }
+            _ => return Err(format!("a context has no `{key}`: write `minutes` or `values`").into()),
+        }
+    }
+    let turns = u32::try_from(turns.clamp(0, 100)).unwrap_or(0);
+    Ok(Effect::SetContext { name: shorten(name, MAX_KEY), turns, minutes, values })
 }
 
 /// Attaches quick replies to the last text of a reply.

@@ -23,8 +23,8 @@ pub struct Context {
     pub slots: BTreeMap<String, Value>,
     /// The slot values as people read them, for texts.
     pub shown: BTreeMap<String, String>,
-    /// Names of the active contexts.
-    pub contexts: Vec<String>,
+    /// What is kept in the active contexts, by their names.
+    pub contexts: BTreeMap<String, BTreeMap<String, Value>>,
     /// The user's id.
     pub user: i64,
     /// The dialogue's id.

@@ -1,5 +1,7 @@
 //! What a handler asks for. Only the dialogue applies it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// An action that a handler requests.
@@ -22,8 +24,16 @@ pub enum Effect {
         text: Option<String>,
     },
     SetSlot(String, Value),
-    /// Activate a context for this number of turns.
-    SetContext(String, u32),
+    /// Activate a context; for 0 turns, end it.
+    SetContext {
+        name: String,
+        /// The number of following turns.
+        turns: u32,
+        /// The longest time, in minutes.
+        minutes: Option<u32>,
+        /// What is kept in it.
+        values: BTreeMap<String, Value>,
+    },
     /// Switch the dialogue to this language.
     SetLanguage(String),
     /// Let this intent's handler answer.

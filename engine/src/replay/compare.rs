@@ -137,7 +137,10 @@ pub fn actual(subject: &Subject, turn: &Turn) -> Value {
         Subject::Slot(name) => turn.state.slots.get(name).cloned().unwrap_or(Value::Null),
         // A context ages at the start of each following turn.
         Subject::Context(name) => {
-            turn.state.contexts.get(name).map_or(Value::Null, |turns| turns.saturating_sub(1).into())
+            turn.state.contexts.get(name).map_or(Value::Null, |context| match context.turns.saturating_sub(1) {
+                turns if context.values.is_empty() => turns.into(),
+                turns => serde_json::json!({ "turns": turns, "values": context.values }),
+            })
         }
         Subject::HandOff => turn.hand_off.into(),
         Subject::Kept(name) => turn.kept.get(name).cloned().unwrap_or(Value::Null),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     ids::IntentId,
-    state::{DialogueState, Form},
+    state::{ActiveContext, DialogueState, Form},
     turn::TurnKind,
 };
 
@@ -66,9 +66,9 @@ pub struct StateFile {
     /// Slot values.
     #[serde(default)]
     pub slots: BTreeMap<String, Value>,
-    /// Active contexts, and for how many more turns each stays active.
+    /// Active contexts: for how many more turns each stays active, or that with what is kept in it.
     #[serde(default)]
-    pub contexts: BTreeMap<String, u32>,
+    pub contexts: BTreeMap<String, ContextFile>,
     /// The form in progress.
     pub form: Option<FormFile>,
     /// Number of consecutive fallbacks.
@@ -83,11 +83,42 @@ impl StateFile {
         DialogueState {
             slots: self.slots.clone(),
             // The first turn ages contexts before anything sees them.
-            contexts: self.contexts.iter().map(|(name, turns)| (name.clone(), turns.saturating_add(1))).collect(),
+            contexts: self.contexts.iter().map(|(name, context)| (name.clone(), context.to_active())).collect(),
             form: self.form.as_ref().map(|form| Form::asking(&IntentId::new(&form.intent), &form.slot)),
             fallbacks: self.fallbacks,
             ..DialogueState::default()
         }
+    }
+}
+
+/// An active context.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ContextFile {
+    /// For how many more turns.
+    Turns(u32),
+    /// That, and what is kept in it.
+    Whole(WholeContextFile),
+}
+
+/// An active context with what is kept in it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WholeContextFile {
+    /// For how many more turns.
+    pub turns: u32,
+    /// What is kept in it.
+    #[serde(default)]
+    pub values: BTreeMap<String, Value>,
+}
+
+impl ContextFile {
+    fn to_active(&self) -> ActiveContext {
+        let (turns, values) = match self {
+            Self::Turns(turns) => (*turns, BTreeMap::new()),
+            Self::Whole(WholeContextFile { turns, values }) => (*turns, values.clone()),
+        };
+        ActiveContext { turns: turns.saturating_add(1), until: None, values }
     }
 }
 

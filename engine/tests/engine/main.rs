@@ -1,6 +1,7 @@
 //! The engine without a model, a network or a database.
 
 mod checks;
+mod contexts;
 mod diagnostics;
 mod dialogue;
 mod graph;
@@ -10,6 +11,7 @@ mod plugins;
 mod repairs;
 mod replay;
 mod scripts;
+mod sessions;
 mod states;
 mod successor;
 mod support;

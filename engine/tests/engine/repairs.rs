@@ -2,7 +2,7 @@
 
 use banter_engine::{
     pattern::Pattern,
-    state::DialogueState,
+    state::{ActiveContext, DialogueState},
     turn::{AnsweredBy, TurnKind},
 };
 use proptest::prelude::*;
@@ -232,7 +232,7 @@ fn an_intent_lives_in_its_context() {
     files.push(("intents/ahoy.yaml", ahoy.to_owned()));
     let mut talk = talk_with(&files);
     assert_ne!(talk.say("ahoy captain").text(), "Aye!");
-    talk.state.contexts.insert("at_sea".to_owned(), 2);
+    talk.state.contexts.insert("at_sea".to_owned(), ActiveContext { turns: 2, ..ActiveContext::default() });
     talk.check(&[("ahoy captain", "Aye!")]);
 }
 

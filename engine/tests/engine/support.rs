@@ -143,6 +143,16 @@ impl Talk {
         Ok(turn)
     }
 
+    /// Lets the bot speak by itself, if it does.
+    pub fn fall_silent(&mut self) -> Option<Turn> {
+        self.turns += 1;
+        let message = Message { text: "", user: 7, dialogue: 3, seed: self.turns };
+        let request = Request::new(&self.snapshot, message, &self.state, self.now);
+        let turn = self.engine.break_silence(&self.snapshot, request).expect("no store is away")?;
+        self.state = turn.state.clone();
+        Some(turn)
+    }
+
     /// Checks pairs of a user's message and the bot's reply.
     pub fn check(&mut self, lines: &[(&str, &str)]) {
         for (user, expected) in lines {

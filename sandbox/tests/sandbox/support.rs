@@ -136,7 +136,7 @@ fn call_with(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str, r
         entities: Vec::new(),
         slots: BTreeMap::from([("city".to_owned(), json!("London"))]),
         shown: BTreeMap::new(),
-        contexts: Vec::new(),
+        contexts: std::collections::BTreeMap::new(),
         user,
         dialogue: 1,
         history: Vec::new(),

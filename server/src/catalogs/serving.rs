@@ -73,7 +73,7 @@ impl Serving {
             TurnKind::Unknown => 2,
             TurnKind::Form => 3,
             // The version did not answer.
-            TurnKind::Waiting | TurnKind::Answer | TurnKind::GivenBack => return,
+            TurnKind::Waiting | TurnKind::Answer | TurnKind::GivenBack | TurnKind::Silence => return,
         };
         self.counts[kind].fetch_add(1, Ordering::Relaxed);
         // A state that was dropped because its intent is gone is not a handler failure.

@@ -33,7 +33,7 @@ pub struct ConsoleTurn {
     pub text: String,
     /// What was answered, as one text.
     pub response: String,
-    /// `matched`, `ambiguous`, `unknown`, `form`, `waiting`, `answer`, `given_back`.
+    /// `matched`, `ambiguous`, `unknown`, `form`, `waiting`, `answer`, `given_back`, `silence`.
     pub outcome: String,
     #[schema(required)]
     pub intent: Option<String>,

@@ -50,21 +50,42 @@ impl Answerer for EngineAnswerer<'_> {
         // The embedder and the host call `block_in_place` themselves when they wait.
         let replied = self.engine.reply(&serving.snapshot, request);
         drop(permit);
-        replied.map_err(|error| self.failure(error))
+        replied.map_err(|error| failure(self.engine, error))
     }
 }
 
-impl EngineAnswerer<'_> {
-    fn failure(&self, error: EngineError) -> ConversationError {
-        match error {
-            EngineError::Embedding(EmbeddingError::Busy) => ConversationError::Busy,
-            EngineError::Embedding(error) if !self.engine.embedder().is_alive() => {
-                tracing::error!(%error, "the model does not answer");
-                StoreError::outage("embedding", error.to_string()).into()
-            }
-            EngineError::Outside { part, reason } => StoreError::outage(part, reason).into(),
-            error => ConversationError::Internal(error.to_string()),
+/// The bot after a silence.
+pub struct SilenceBreaker<'a> {
+    pub engine: &'a Engine,
+    pub admission: &'a Admission,
+    /// The last turn before the silence.
+    pub seq: i64,
+}
+
+impl Answerer for SilenceBreaker<'_> {
+    async fn answer(&self, asked: Asked<'_>) -> Result<Turn, ConversationError> {
+        let Asked { user, dialogue, last, serving, now } = asked;
+        if last.seq != self.seq {
+            return Err(ConversationError::NothingWaits);
         }
+        let message = Message { text: "", user: user.0, dialogue: dialogue.0, seed: seed(dialogue, last.seq) };
+        let request = Request::new(&serving.snapshot, message, &last.state, timestamp(now));
+        let permit = self.admission.compute().await?;
+        let said = self.engine.break_silence(&serving.snapshot, request);
+        drop(permit);
+        said.map_err(|error| failure(self.engine, error))?.ok_or(ConversationError::NothingWaits)
+    }
+}
+
+fn failure(engine: &Engine, error: EngineError) -> ConversationError {
+    match error {
+        EngineError::Embedding(EmbeddingError::Busy) => ConversationError::Busy,
+        EngineError::Embedding(error) if !engine.embedder().is_alive() => {
+            tracing::error!(%error, "the model does not answer");
+            StoreError::outage("embedding", error.to_string()).into()
+        }
+        EngineError::Outside { part, reason } => StoreError::outage(part, reason).into(),
+        error => ConversationError::Internal(error.to_string()),
     }
 }
 

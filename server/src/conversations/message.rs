@@ -1,15 +1,12 @@
 //! A message as it comes in, its answer, and why there is none.
 
 use banter_engine::{
-    text::normalize,
+    text::{MAX_UTTERANCE, normalize},
     turn::{Output, Turn},
 };
 use thiserror::Error;
 
 use banter_stores::{DialogueId, Place, StoreError, StoredAnswer, UserId};
-
-/// Characters of a message, at most.
-pub const MAX_TEXT: usize = 2_000;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -114,7 +111,7 @@ impl Answer {
 /// [`ConversationError::Text`].
 pub fn check_text(text: &str) -> Result<(), ConversationError> {
     // No store keeps NUL, and nobody types it.
-    let good = !text.contains('\0') && text.chars().count() <= MAX_TEXT && !normalize(text).is_empty();
+    let good = !text.contains('\0') && text.chars().count() <= MAX_UTTERANCE && !normalize(text).is_empty();
     if good { Ok(()) } else { Err(ConversationError::Text) }
 }
 

@@ -103,7 +103,7 @@ pub fn report(user: UserId, dialogue: DialogueId, turn: &Turn, latency: Duration
     );
     match turn.kind {
         TurnKind::Answer => Operation::AnswerStored(user, dialogue).log(),
-        TurnKind::GivenBack => {}
+        TurnKind::GivenBack | TurnKind::Silence => {}
         _ => Operation::MessageStored(user, dialogue).log(),
     }
     if turn.hand_off {

@@ -1,9 +1,14 @@
 //! What happens in a dialogue, as it happens: by server-sent events, and by WebSocket.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use banter_server::{config::Rules, conversations::WATCHES_PER_USER};
-use banter_stores::secret::Secret;
+use banter_server::{
+    config::Rules,
+    conversations::WATCHES_PER_USER,
+    feeds::{Feed, Happening},
+    web::App,
+};
+use banter_stores::{DialogueId, UserId, secret::Secret};
 use futures::{SinkExt, StreamExt};
 use rocket::{
     http::Header,
@@ -268,4 +273,44 @@ async fn a_web_socket_is_for_the_users_own_pages_and_dialogues() {
     ] {
         assert_eq!(status(query, &headers).await, expected, "{query} {headers:?}");
     }
+}
+
+/// The next thing that is said in a dialogue.
+async fn said(feed: &mut Feed) -> String {
+    loop {
+        let happened = timeout(Duration::from_secs(10), feed.next()).await.expect("nothing happens").unwrap();
+        if let Some(Happening::Turn(turn)) = happened.into_iter().next() {
+            return turn.response;
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn the_bot_breaks_a_silence_once_whoever_listens() {
+    let server = server().await;
+    let ann = User::log_in(&server, "ann@mail.example").await;
+    let app = server.client.rocket().state::<Arc<App>>().unwrap();
+    let (user, dialogue) = (UserId(ann.id), DialogueId(ann.dialog));
+    let open = || app.feeds.open(user, Some(dialogue), None);
+    let (mut phone, mut laptop) = (open().await.unwrap(), open().await.unwrap());
+    let turns = || async { app.feeds.page(user, dialogue, None, 10).await.unwrap().0.len() };
+    ann.say("track my order").await;
+    let question = said(&mut phone).await;
+    assert_eq!(said(&mut laptop).await, question);
+    server.clock.advance(4 * 60_000);
+    phone.beat();
+    laptop.beat();
+    assert_eq!(turns().await, 1, "it is too early");
+    server.clock.advance(60_000);
+    phone.beat();
+    laptop.beat();
+    let reminder = format!("Are you still there?\n{question}");
+    assert_eq!(said(&mut phone).await, reminder);
+    assert_eq!(said(&mut laptop).await, reminder);
+    server.clock.advance(60 * 60_000);
+    phone.beat();
+    laptop.beat();
+    assert_eq!(turns().await, 2, "once is enough");
+    ann.say("A-1042").await;
+    assert_ne!(said(&mut phone).await, reminder);
 }

@@ -199,7 +199,7 @@ const OF_DIALOGUE: &str =
     "SELECT id, dialog_id, seq, created_at, text, response, classification, outputs, state, user_id FROM turns
      WHERE dialog_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 const UTTERANCES: &str = "SELECT text FROM turns
-     WHERE created_at >= ? AND json_extract(classification, '$.type') NOT IN ('form', 'waiting', 'answer', 'given_back')
+     WHERE created_at >= ? AND json_extract(classification, '$.type') NOT IN ('form', 'waiting', 'answer', 'given_back', 'silence')
      ORDER BY position DESC LIMIT ?";
 
 /// A turn's place in the order of all turns, and in its dialogue.

@@ -127,7 +127,7 @@ fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Fail
         entities: Vec::new(),
         slots,
         shown: BTreeMap::new(),
-        contexts: Vec::new(),
+        contexts: BTreeMap::new(),
         user: 2,
         dialogue: 1,
         history: Vec::new(),

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Common, named, tell_cut};
 use crate::failure::Failure;
-use banter_server::conversations::MAX_TEXT;
+use banter_engine::text::MAX_UTTERANCE;
 
 /// The maximum length of a line, in bytes.
 const MAX_LINE: u64 = 1 << 20;
@@ -78,8 +78,8 @@ impl Log<'_> {
         let Some(text) = ["text", "message", "user"].iter().find_map(|key| entry.get(*key)?.as_str()) else {
             return Err("the line has neither `text` nor `message`".to_owned());
         };
-        if text.trim().is_empty() || text.chars().count() > MAX_TEXT {
-            return Err(format!("the text is empty or longer than {MAX_TEXT} characters"));
+        if text.trim().is_empty() || text.chars().count() > MAX_UTTERANCE {
+            return Err(format!("the text is empty or longer than {MAX_UTTERANCE} characters"));
         }
         let at = time_of(&entry)?;
         let place = self.place_of(speaker_of(&entry), number)?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::OnceLock};
 
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Loader;
 use crate::{
@@ -12,25 +12,16 @@ use crate::{
         document::{Document, child},
         example::{Example, Mark, parse_annotations},
         lint::AllowedNames,
-        range::Range,
         shape::Shape,
-        wire::{
-            CheckFile, HandlerFile, IntentFile, RangeFile, ResumeFile, RetryFile, RoleFile, SlotFile, TextFile,
-            WhenFile,
-        },
+        wire::{HandlerFile, IntentFile, ResumeFile, RoleFile},
     },
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint, did_you_mean},
     entities::EntitySpec,
     ids::IntentId,
     template::Text,
-    text::normalize,
+    text::{MAX_UTTERANCE, normalize},
     values::Setting,
 };
-
-/// Length limit of an example in characters; a message may not be longer either.
-const MAX_EXAMPLE: usize = 2_000;
-
-const RANGE_HINT: &str = "write `least` or `most`: a number, a day such as 2026-12-31 or today+30, or a time such as 09:00, as the entity's `kind` has it";
 
 impl Loader<'_> {
     /// Loads all files of intents/.
@@ -78,7 +69,7 @@ impl Loader<'_> {
         for (name, value) in file.slots {
             slots.push(self.slot(name, value, document, entities));
         }
-        self.check_conditions(&slots, document);
+        self.check_slot_conditions(&slots, document);
         self.check_roles(&examples, &slots, document);
         let names: Vec<&str> = slots.iter().map(|slot: &SlotSpec| slot.name.as_str()).collect();
         let names = if document.lacks("/slots") { AllowedNames::Any } else { AllowedNames::Only(&names) };
@@ -152,9 +143,9 @@ impl Loader<'_> {
                 Diagnostic::error(location.clone(), "the example is empty").hint("write what users say, or remove it")
             );
         }
-        if text.chars().count() > MAX_EXAMPLE {
+        if text.chars().count() > MAX_UTTERANCE {
             let diagnostic =
-                Diagnostic::error(location.clone(), format!("the example is longer than {MAX_EXAMPLE} characters"));
+                Diagnostic::error(location.clone(), format!("the example is longer than {MAX_UTTERANCE} characters"));
             return Err(diagnostic.hint("shorten it: no message may be longer"));
         }
         for mark in &marks {
@@ -182,138 +173,6 @@ impl Loader<'_> {
         Ok((text, marks))
     }
 
-    fn slot(
-        &mut self,
-        name: String,
-        value: Value,
-        document: &Document,
-        entities: &BTreeMap<String, EntitySpec>,
-    ) -> SlotSpec {
-        let pointer = child("/slots", &name);
-        let file: SlotFile = match serde_json::from_value(value) {
-            Ok(file) => file,
-            Err(error) => {
-                let diagnostic = Diagnostic::error(document.location(&pointer), error.to_string());
-                self.diagnostics.push(diagnostic.hint(
-                    "a slot has `entity`, `role`, `title`, `prefer`, `range`, `one_of`, `check`, `invalid`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
-                ));
-                SlotFile::default()
-            }
-        };
-        if let Some(entity) = &file.entity
-            && !entities.contains_key(entity)
-            && !self.is_entity(entity)
-        {
-            let known: Vec<&str> = entities.keys().map(String::as_str).collect();
-            let diagnostic = Diagnostic::error(
-                document.location(&child(&pointer, "entity")),
-                format!("there is no entity `{entity}`"),
-            );
-            self.diagnostics.push(diagnostic.hint(choose_hint(entity, known)));
-        }
-        if file.required && file.ask.is_none() && !document.lacks(&pointer) {
-            let diagnostic = Diagnostic::error(
-                document.key_location(&pointer),
-                format!("the required slot `{name}` has no question"),
-            );
-            self.diagnostics.push(diagnostic.hint("add `ask: …`, or `required: false`"));
-        }
-        let entity = file.entity.as_ref().and_then(|entity| entities.get(entity));
-        let known = file.entity.is_none() || entity.is_some();
-        let range = file.range.filter(|_| known).and_then(|range| self.range(&range, entity, document, &pointer));
-        self.check_one_of(&file.one_of, entity, document, &pointer);
-        let check = file.check.and_then(|CheckFile { script, function }| {
-            let keys = ["script", "function"].map(|key| child(&child(&pointer, "check"), key));
-            let function = function.unwrap_or_else(|| "check".to_owned());
-            self.script_function((&script, &keys[0]), (function, &keys[1]), document)
-        });
-        let retry = self.retries(file.retry, document, &child(&pointer, "retry"));
-        let mut text = |file: Option<TextFile>, key| {
-            Some(self.text(file?, document, &child(&pointer, key), AllowedNames::Only(&[])))
-        };
-        let when = file.when.into_iter().map(|(slot, value)| {
-            let values = match value {
-                WhenFile::One(any) if any == "any" => None,
-                WhenFile::One(value) => Some(vec![value]),
-                WhenFile::Many(values) => Some(values),
-            };
-            (slot, values)
-        });
-        SlotSpec {
-            title: text(file.title, "title"),
-            ask: text(file.ask, "ask"),
-            retry,
-            help: text(file.help, "help"),
-            when: when.collect(),
-            name,
-            entity: file.entity,
-            role: file.role,
-            prefer: file.prefer,
-            range,
-            one_of: file.one_of,
-            check,
-            invalid: text(file.invalid, "invalid"),
-            required: file.required,
-            remember: file.remember,
-        }
-    }
-
-    fn range(
-        &mut self,
-        file: &RangeFile,
-        entity: Option<&EntitySpec>,
-        document: &Document,
-        slot: &str,
-    ) -> Option<Range> {
-        let kind = match entity {
-            Some(EntitySpec::Kind(kind)) => Some(*kind),
-            _ => None,
-        };
-        let range = Range::new(file, kind);
-        if let Err(message) = &range {
-            let diagnostic = Diagnostic::error(document.location(&child(slot, "range")), message.clone());
-            self.diagnostics.push(diagnostic.hint(RANGE_HINT));
-        }
-        range.ok()
-    }
-
-    /// Reports admitted values that the entity does not have.
-    fn check_one_of(&mut self, one_of: &[String], entity: Option<&EntitySpec>, document: &Document, slot: &str) {
-        let Some(values) = entity.and_then(EntitySpec::values_listed) else { return };
-        for (index, value) in one_of.iter().enumerate().filter(|(_, value)| !values.contains(value.as_str())) {
-            let location = document.location(&child(&child(slot, "one_of"), index));
-            let message = format!("`{value}` is no value of the slot's entity");
-            self.diagnostics
-                .push(Diagnostic::error(location, message).hint(choose_hint(value, values.iter().copied())));
-        }
-    }
-
-    /// What is said when an answer does not fit: one text for each time.
-    fn retries(&mut self, file: Option<RetryFile>, document: &Document, pointer: &str) -> Vec<Text> {
-        let mut text = |file, pointer: &str| self.text(file, document, pointer, AllowedNames::Only(&[]));
-        match file {
-            Some(RetryFile::Text(file)) => vec![text(file, pointer)],
-            Some(RetryFile::Numbered(files)) => {
-                let numbered = files.into_iter().enumerate();
-                numbered.map(|(at, file)| text(TextFile::ByLanguage(file), &child(pointer, at))).collect()
-            }
-            None => Vec::new(),
-        }
-    }
-
-    /// Reports conditions of slots on slots that the intent does not have.
-    fn check_conditions(&mut self, slots: &[SlotSpec], document: &Document) {
-        let known: Vec<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
-        for slot in slots {
-            for other in slot.when.keys().filter(|other| !known.contains(&other.as_str()) || **other == slot.name) {
-                let pointer = child(&child(&child("/slots", &slot.name), "when"), other);
-                let message = format!("`{}` depends on `{other}`, which is no other slot of this intent", slot.name);
-                let diagnostic = Diagnostic::error(document.key_location(&pointer), message);
-                self.diagnostics.push(diagnostic.hint(choose_hint(other, known.iter().copied())));
-            }
-        }
-    }
-
     /// Reports roles of slots that no example marks, and roles of examples that no slot has.
     fn check_roles(&mut self, examples: &[Example], slots: &[SlotSpec], document: &Document) {
         let marks = || examples.iter().flat_map(|example| example.marks.iter().map(move |mark| (example, mark)));
@@ -338,7 +197,7 @@ impl Loader<'_> {
     }
 
     /// Whether bot.yaml defines the entity, or might define it in a part that could not be read.
-    fn is_entity(&self, name: &str) -> bool {
+    pub(super) fn is_entity(&self, name: &str) -> bool {
         self.gaps.entities || self.bot.entities.iter().any(|known| known == name)
     }
 
@@ -392,7 +251,7 @@ impl Loader<'_> {
     }
 
     /// The function of a script that a key of the document names. `file` and `function` are the keys of the two names.
-    fn script_function(
+    pub(super) fn script_function(
         &mut self,
         (name, file): (&str, &str),
         (function, key): (String, &str),

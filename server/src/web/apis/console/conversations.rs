@@ -99,7 +99,7 @@ fn wanted(request: &Request<'_>) -> Result<Wanted, RequestError> {
     params(
         ("intent" = Option<String>, Query, description = "Only turns that this intent answered"),
         ("language" = Option<String>, Query, description = "Only turns in this language"),
-        ("outcome" = Option<String>, Query, description = "Only turns that were classified so: matched, ambiguous, unknown, form, waiting, answer, given_back"),
+        ("outcome" = Option<String>, Query, description = "Only turns that were classified so: matched, ambiguous, unknown, form, waiting, answer, given_back, silence"),
         ("version" = Option<String>, Query, description = "Only turns of this version of the catalogue"),
         ("text" = Option<String>, Query, description = "Only turns in which this was said, in any case; needs the scope `utterances`"),
         ("since" = Option<i64>, Query, minimum = 0, description = "Not older than this, in milliseconds since 1970"),

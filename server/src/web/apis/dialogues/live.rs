@@ -159,7 +159,7 @@ pub async fn events(
         loop {
             let happened = tokio::select! {
                 happened = feed.next() => happened,
-                _ = beats.tick() => Ok(feed.flag_by_time().map(Happening::Flag).into_iter().collect()),
+                _ = beats.tick() => Ok(feed.beat().map(Happening::Flag).into_iter().collect()),
                 () = &mut shutdown => break,
             };
             // A log-out ends the stream before anything more is told.
@@ -263,7 +263,7 @@ impl Connection {
                     _ => (Vec::new(), false),
                 },
                 _ = beats.tick() => {
-                    let flag = self.feed.flag_by_time().map(|content| ServerMessage::Flag { content });
+                    let flag = self.feed.beat().map(|content| ServerMessage::Flag { content });
                     let sent = timeout(SLOW, stream.send(Message::Ping(Vec::new()))).await;
                     (flag.into_iter().collect(), matches!(sent, Ok(Ok(()))))
                 }
