@@ -69,7 +69,7 @@ test_plugins() {
     (cd "$folder" && cargo fmt --check && cargo clippy --quiet --all-targets --target-dir "$target" -- -D warnings &&
       cargo test --quiet --target-dir "$target") || return 1
   done
-  (cd sandbox/tests/guest && cargo fmt --check) || return 1
+  for folder in sandbox/tests/guest sandbox/tests/viewer; do (cd "$folder" && cargo fmt --check) || return 1; done
   if command -v node >/dev/null; then
     for folder in plugins/sdk/js plugins/converter; do (cd "$folder" && node --test) || return 1; done
   else

@@ -34,6 +34,7 @@ use crate::{
 pub use effects::failed;
 pub use outside::outside_turn;
 pub use session::awaits_answer;
+pub use slots::role_of;
 
 /// During a form, or beside a correction or a yes, an utterance is another request with at least this probability, if what
 /// it says for the form is clear.

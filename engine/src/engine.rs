@@ -10,10 +10,10 @@ use std::{collections::VecDeque, sync::Arc};
 use thiserror::Error;
 
 use crate::{
-    catalogue::{Catalogue, SlotSpec},
-    dialogue::{Action, Step, Unclassified, break_silence, step},
+    catalogue::{Catalogue, Intent, SlotSpec},
+    dialogue::{Action, Step, Unclassified, break_silence, role_of, step},
     embedding::{Embedder, EmbeddingError},
-    entities::EntitySpec,
+    entities::{Entity, EntitySpec},
     handlers::{plugin::Plugins, script::Scripting},
     host::{Host, TurnHost},
     random::Random,
@@ -235,6 +235,16 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The entities that count, with their roles for an intent.
+    fn entities(&self, intent: Option<&Intent>) -> Vec<Entity> {
+        let reading = self.reading();
+        let with_role = |entity: &Entity| {
+            let role = intent.and_then(|intent| role_of(intent, reading, entity)).map(str::to_owned);
+            Entity { role, ..entity.clone() }
+        };
+        reading.entities().iter().map(with_role).collect()
+    }
+
     /// Whether a value counts from now, as "tomorrow" does: one of the message, or one that the intent's slots have.
     fn depends_on_clock(&self) -> bool {
         let catalogue = self.catalogue();
@@ -247,7 +257,7 @@ impl<'a> Work<'a> {
     }
 
     fn finish(self) -> Turn {
-        let entities = self.reading().entities().to_vec();
+        let entities = self.entities(self.turn.intent.as_ref().and_then(|id| self.catalogue().intent(id)));
         let clock = self.depends_on_clock();
         let chance = self.random != Random::new(self.message.seed);
         let Self { message, mut turn, snapshot, now, .. } = self;

@@ -33,6 +33,9 @@ pub struct Entity {
     /// The value if the past is meant, where it is another one: the last Friday instead of the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<String>,
+    /// Its role for the matched intent, as the examples mark it: `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// The words in the message.
     pub text: String,
     /// Start, in bytes of the normalised message.
@@ -200,6 +203,7 @@ fn find_pattern(name: &str, utterance: &ScannedText<'_>, regex: &Regex) -> Vec<E
         entity: name.to_owned(),
         value: value.to_owned(),
         past: None,
+        role: None,
         text: text[start..end].to_owned(),
         start,
         end,
@@ -281,6 +285,7 @@ fn find_values(name: &str, utterance: &ScannedText<'_>, phrases: &[(Vec<Folded>,
             entity: name.to_owned(),
             value: value.clone(),
             past: None,
+            role: None,
             text: text[start..end].to_owned(),
             start,
             end,

@@ -16,6 +16,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, 
 
 use crate::contract::banter::plugin::{
     clock::{self, Time},
+    dialogue,
     http::{self, Answer},
     kv,
     log::{self, Level},
@@ -88,6 +89,8 @@ pub struct GuestState {
     grants: Grants,
     outside: Arc<dyn Outside>,
     user: i64,
+    /// What the contract's `dialogue.view` tells.
+    dialogue: Value,
     time: Time,
     /// The turn's random number generator.
     pub random: Random,
@@ -134,6 +137,7 @@ impl GuestState {
             grants: spec.grants.clone(),
             outside: call.host.clone(),
             user: call.context.user,
+            dialogue: call.context.dialogue(),
             time,
             random: call.random.clone(),
             kept: call.kept.clone(),
@@ -273,6 +277,12 @@ impl clock::Host for GuestState {
     async fn now(&mut self) -> wasmtime::Result<Time> {
         self.need(self.grants.clock, "clock")?;
         Ok(self.time)
+    }
+}
+
+impl dialogue::Host for GuestState {
+    async fn view(&mut self) -> wasmtime::Result<String> {
+        Ok(self.dialogue.to_string())
     }
 }
 

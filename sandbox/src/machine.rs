@@ -20,7 +20,7 @@ use crate::{
 /// The contract's package.
 const PACKAGE: &str = "banter:plugin/";
 /// The contract's version.
-pub const VERSION: &str = "1.0.0";
+pub const VERSION: &str = "1.1.0";
 /// Limit on concurrent instances of all plugins.
 const INSTANCES: u32 = 64;
 /// Limits on the parts of one component.

@@ -160,6 +160,7 @@ fn context() -> Context {
         slots: BTreeMap::from([("city".to_owned(), json!("Kazan"))]),
         shown: BTreeMap::new(),
         contexts: BTreeMap::new(),
+        frames: Vec::new(),
         user: 2,
         dialogue: 1,
         history: Vec::new(),

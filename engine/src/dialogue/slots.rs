@@ -25,7 +25,8 @@ pub fn values_for(
     is_free: impl Fn(&SlotSpec) -> bool,
 ) -> Vec<(String, Value)> {
     let free: Vec<&SlotSpec> = intent.slots.iter().filter(|slot| is_free(slot)).collect();
-    let told: Vec<Option<&str>> = entities.iter().map(|entity| slot_by_role(intent, reading, entity)).collect();
+    let by_role = |entity: &Entity| slot_by_role(intent, reading, entity).map(|slot| slot.name.as_str());
+    let told: Vec<Option<&str>> = entities.iter().map(by_role).collect();
     let mut used: Vec<bool> = vec![false; entities.len()];
     let mut values: Vec<Option<Value>> = vec![None; free.len()];
     for by_role in [true, false] {
@@ -51,17 +52,20 @@ pub fn value_for(slot: &SlotSpec, entity: &Entity) -> Value {
     Value::String(past.unwrap_or(&entity.value).clone())
 }
 
+/// The role of a value for an intent, by the word before it in the examples.
+pub fn role_of<'a>(intent: &'a Intent, reading: &Reading, entity: &Entity) -> Option<&'a str> {
+    slot_by_role(intent, reading, entity)?.role.as_deref()
+}
+
 /// The slot whose role fits a value best, by the word before it in the examples.
-fn slot_by_role<'a>(intent: &'a Intent, reading: &Reading, entity: &Entity) -> Option<&'a str> {
+fn slot_by_role<'a>(intent: &'a Intent, reading: &Reading, entity: &Entity) -> Option<&'a SlotSpec> {
     let before = reading.word_before(entity.start)?.plain();
     let count = |slot: &SlotSpec| {
         let role = slot.role.as_deref()?;
         Some(intent.vocabulary().role_count(slot.entity.as_deref()?, role, before)).filter(|count| *count > 0)
     };
     let own = intent.slots.iter().filter(|slot| slot.entity.as_ref() == Some(&entity.entity));
-    own.filter_map(|slot| Some((count(slot)?, slot.name.as_str())))
-        .max_by_key(|(count, _)| *count)
-        .map(|(_, name)| name)
+    own.filter_map(|slot| Some((count(slot)?, slot))).max_by_key(|(count, _)| *count).map(|(_, slot)| slot)
 }
 
 impl<'a> Draft<'a, '_> {

@@ -8,12 +8,13 @@ use crate::{
     dialogue::{Phrase, Saying},
     handlers::{
         call::{CallInput, Library},
-        context::Context,
+        context::{Context, Frame},
         effect::Effect,
         plugin::{FailureKind, PluginCall, PluginFailure},
         script::{Ran, Script, ScriptError, Scripting},
     },
     host::Host,
+    state::Form,
     turn::{AnsweredBy, Event, Output},
 };
 
@@ -117,6 +118,22 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The form in progress, then those that wait for its end.
+    fn frames(&self) -> Vec<Frame> {
+        let state = &self.turn.state;
+        let frame = |form: &Form| {
+            let slots = match self.catalogue().intent(&form.intent).filter(|_| form.values.is_empty()) {
+                Some(intent) => {
+                    let own = intent.slots.iter().filter_map(|slot| state.slots.get_key_value(&slot.name));
+                    own.map(|(name, value)| (name.clone(), value.clone())).collect()
+                }
+                None => form.values.clone(),
+            };
+            Frame { intent: form.intent.clone(), slot: form.slot.clone(), stage: form.stage, slots }
+        };
+        state.form.iter().chain(state.suspended.iter().rev()).map(frame).collect()
+    }
+
     fn context(&self, intent: &Intent) -> Context {
         let mut slots = self.turn.state.slots.clone();
         for slot in &intent.slots {
@@ -124,16 +141,16 @@ impl<'a> Work<'a> {
         }
         let shown = slots.iter().filter(|(_, value)| !value.is_null());
         let shown = shown.map(|(name, value)| (name.clone(), self.shown(Some(intent), name, value))).collect();
-        let contexts = self.turn.state.contexts.iter();
         Context {
             text: self.said.reading.text().to_owned(),
             language: self.turn.language.clone(),
             intent: intent.id.clone(),
             probability: self.turn.probability.unwrap_or(1.0),
-            entities: self.reading().entities().to_vec(),
+            entities: self.entities(Some(intent)),
             slots,
             shown,
-            contexts: contexts.map(|(name, context)| (name.clone(), context.values.clone())).collect(),
+            contexts: self.turn.state.contexts.clone(),
+            frames: self.frames(),
             user: self.message.user,
             dialogue: self.message.dialogue,
             history: self.turn.state.recent.iter().cloned().collect(),

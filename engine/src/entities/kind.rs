@@ -134,7 +134,7 @@ impl EntityKind {
 }
 
 fn entity(name: &str, value: String, (start, end): (usize, usize), text: &str) -> Entity {
-    Entity { entity: name.to_owned(), value, past: None, text: text[start..end].to_owned(), start, end }
+    Entity { entity: name.to_owned(), value, past: None, role: None, text: text[start..end].to_owned(), start, end }
 }
 
 type Found = Option<(String, (usize, usize))>;

@@ -9,7 +9,11 @@ use jiff::civil::Date;
 use rhai::{Array, Dynamic, Engine, INT, Map, NativeCallContext};
 use serde_json::Value;
 
-use super::{call::Call, context::Context, effect::Effect};
+use super::{
+    call::Call,
+    context::{Context, Frame},
+    effect::Effect,
+};
 use crate::{entities::Entity, state::Exchange, text::shorten};
 use value::{Fallible, MAX_KEY, MAX_TEXT, Reply, bounded, call, dynamic, say};
 
@@ -44,8 +48,9 @@ fn register_context(engine: &mut Engine) {
             ctx.contexts.keys().map(|name| name.clone().into()).collect()
         })
         .register_get("context_values", |ctx: &mut Context| -> Map {
-            ctx.contexts.iter().map(|(name, values)| (name.into(), value_map(values))).collect()
+            ctx.contexts.iter().map(|(name, context)| (name.into(), value_map(&context.values))).collect()
         })
+        .register_get("frames", |ctx: &mut Context| -> Array { ctx.frames.iter().map(frame_map).collect() })
         .register_get("entities", |ctx: &mut Context| -> Array { ctx.entities.iter().map(entity_map).collect() })
         .register_get("history", |ctx: &mut Context| -> Array { ctx.history.iter().map(exchange_map).collect() });
 }
@@ -55,11 +60,21 @@ fn value_map(values: &BTreeMap<String, Value>) -> Dynamic {
 }
 
 fn entity_map(entity: &Entity) -> Dynamic {
-    let fields: Map = [("entity", &entity.entity), ("value", &entity.value), ("text", &entity.text)]
-        .into_iter()
-        .map(|(key, value)| (key.into(), value.clone().into()))
-        .collect();
+    let optional = |value: &Option<String>| value.clone().map_or(Dynamic::UNIT, Dynamic::from);
+    let fields: Map = [
+        ("entity".into(), entity.entity.clone().into()),
+        ("value".into(), entity.value.clone().into()),
+        ("past".into(), optional(&entity.past)),
+        ("role".into(), optional(&entity.role)),
+        ("text".into(), entity.text.clone().into()),
+    ]
+    .into_iter()
+    .collect();
     fields.into()
+}
+
+fn frame_map(frame: &Frame) -> Dynamic {
+    rhai::serde::to_dynamic(frame).unwrap_or(Dynamic::UNIT)
 }
 
 fn exchange_map(exchange: &Exchange) -> Dynamic {

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::{entities::Entity, ids::IntentId, language::Language, state::Exchange};
+use crate::{
+    entities::Entity,
+    ids::IntentId,
+    language::Language,
+    state::{ActiveContext, Exchange, Stage},
+};
 
 /// `ctx`: what a handler knows about the turn. It has no setters, so that scripts can only read it.
 #[derive(Clone)]
@@ -23,12 +29,41 @@ pub struct Context {
     pub slots: BTreeMap<String, Value>,
     /// The slot values as people read them, for texts.
     pub shown: BTreeMap<String, String>,
-    /// What is kept in the active contexts, by their names.
-    pub contexts: BTreeMap<String, BTreeMap<String, Value>>,
+    /// The active contexts by name.
+    pub contexts: BTreeMap<String, ActiveContext>,
+    /// The forms in progress, the innermost first.
+    pub frames: Vec<Frame>,
     /// The user's id.
     pub user: i64,
     /// The dialogue's id.
     pub dialogue: i64,
     /// Earlier exchanges, oldest first.
     pub history: Vec<Exchange>,
+}
+
+/// A form in progress, or one that waits until another is complete.
+#[derive(Clone, Debug, Serialize)]
+pub struct Frame {
+    pub intent: IntentId,
+    /// The slot that was asked for last.
+    pub slot: String,
+    /// What it waits for.
+    pub stage: Stage,
+    /// The values of its slots so far.
+    pub slots: BTreeMap<String, Value>,
+}
+
+impl Context {
+    /// The conversation beyond the message: entities with their roles, forms and contexts, as plugins see it.
+    pub fn dialogue(&self) -> Value {
+        let contexts = self.contexts.iter();
+        let contexts = contexts.map(|(name, context)| {
+            (name.clone(), json!({ "turns": context.turns.saturating_sub(1), "values": context.values }))
+        });
+        json!({
+            "entities": self.entities,
+            "frames": self.frames,
+            "contexts": contexts.collect::<serde_json::Map<_, _>>(),
+        })
+    }
 }

@@ -6,7 +6,7 @@ use banter_engine::{host::HttpAnswer, turn::Turn};
 use insta::assert_json_snapshot;
 use serde_json::json;
 
-use crate::support::{BOT, GREET, Talk, TestHost};
+use crate::support::{BOT, GREET, STATUS, Talk, TestHost};
 
 const INTENT: &str = "
 intent: script
@@ -216,4 +216,33 @@ fn what_would_leave_the_sandbox_does_not_compile() {
         let stopped = || run(body).text() == "Pardon?";
         assert!(refused || stopped(), "{body}");
     }
+}
+
+#[test]
+fn a_handler_sees_roles_and_the_forms_that_wait() {
+    let fly = "
+intent: fly
+examples: { en: ['fly from [London](city:from) to [Moscow](city:to)', 'a flight from [Moscow](city:from) to [London](city:to)'], ru: ['полёт из [Москвы](city:from) в [Лондон](city:to)', 'лечу из [Лондона](city:from) в [Москву](city:to)'] }
+slots: { from: { entity: city, role: from, required: false }, to: { entity: city, role: to, required: false } }
+handler: { script: fly.rhai }
+";
+    let script = "fn handle(ctx) {
+        let roles = ctx.entities.map(|entity| entity.role);
+        let frame = ctx.frames[0];
+        `${roles} ${frame.intent} ${frame.slot} ${frame.stage} ${ctx.frames.len()}`
+    }";
+    let mut talk = Talk::with(&[
+        ("bot.yaml", BOT),
+        ("intents/greet.yaml", GREET),
+        ("intents/status.yaml", STATUS),
+        ("intents/fly.yaml", fly),
+        ("scripts/fly.rhai", script),
+    ]);
+    talk.check(&[
+        ("where is my order", "Which order?"),
+        (
+            "fly from London to Moscow",
+            "[\"from\", \"to\"] status order_id slot 1\nBack to where we were: where is my order.\nWhich order?",
+        ),
+    ]);
 }

@@ -77,7 +77,17 @@ export interface Time {
   weekday: number;
 }
 
+/** The conversation beyond the message. */
+export interface Dialogue {
+  entities: (Entity & { role?: string; past?: string; start: number; end: number })[];
+  /** The forms in progress, the innermost first. */
+  frames: { intent: string; slot: string; stage: "slot" | "confirm" | "change" | "resume"; slots: Record<string, any> }[];
+  contexts: Record<string, { turns: number; values: Record<string, any> }>;
+}
+
 export namespace host {
+  /** Needs no grant. */
+  function view(): Dialogue;
   /** Needs `allow: { log: true }`. */
   function log(message: string, level?: "debug" | "info" | "warn" | "error"): void;
   /** Needs `allow: { kv: true }`. */

@@ -1,4 +1,4 @@
-import type { Time } from "./index.js";
+import type { Dialogue, Time } from "./index.js";
 
 /** What the host answers, and what it was told. */
 export const mock: {
@@ -7,6 +7,7 @@ export const mock: {
   now: Time;
   unit: number;
   lines: { level: string; message: string }[];
+  dialogue: Dialogue;
 };
 export function reset(): void;
 export function request(

@@ -4,13 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use banter_engine::handlers::{Effect, plugin::PluginRuntime};
 use banter_sandbox::VERSION;
-use serde_json::json;
+use serde_json::{Value, json};
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve};
 
-use crate::support::{SANDBOX, TestHost, call, call_as, load, spec};
+use crate::support::{SANDBOX, TestHost, VIEWER, call, call_as, load, spec};
 
-const FROZEN: &str = include_str!("../contract/plugin-1.0.0.wit");
+const FROZEN: &str = include_str!("../contract/plugin-1.1.0.wit");
 
 /// A component with the shape of a world, which does nothing.
 fn component_of(wit: &str) -> Vec<u8> {
@@ -27,13 +27,13 @@ fn refusal(component: &[u8]) -> String {
     format!("{} / {}", refused.message, refused.hint)
 }
 
-/// Released versions never change: the guest of these tests was built for 1.0.0 and still runs.
+/// Released versions never change: the guest of these tests is built for 1.0.0 and still runs.
 #[test]
 fn the_contract_of_a_released_version_is_not_changed() {
     let current =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/wit/plugin.wit")).unwrap();
     assert!(current.contains(&format!("package banter:plugin@{VERSION};")), "VERSION and plugin.wit differ");
-    if VERSION == "1.0.0" {
+    if VERSION == "1.1.0" {
         assert_eq!(current, FROZEN, "what is released is never changed: give the contract a new version");
     }
     assert_eq!(call(&*load(spec("guest")), "hello").text(), "hello of 7");
@@ -47,6 +47,20 @@ fn what_goes_in_comes_out() {
     assert_eq!(reply.effects, [say, Effect::SetSlot("seen".to_owned(), json!(7))]);
     assert_eq!(reply.value, Some(json!({ "b": 2 })));
     assert!(reply.fuel > 1_000, "{} units of fuel", reply.fuel);
+}
+
+#[test]
+fn a_plugin_sees_forms_roles_and_contexts() {
+    let plugin = SANDBOX.load(spec("viewer"), &VIEWER).unwrap_or_else(|failure| panic!("{failure}"));
+    let seen: Value = serde_json::from_str(call(&*plugin, "view").text()).unwrap();
+    let expected = json!({
+        "entities": [
+            { "entity": "city", "value": "London", "role": "from", "text": "london", "start": 0, "end": 6 },
+        ],
+        "frames": [{ "intent": "order", "slot": "city", "stage": "slot", "slots": { "guests": 2 } }],
+        "contexts": { "offer": { "turns": 2, "values": {} } },
+    });
+    assert_eq!(seen, expected);
 }
 
 #[test]
@@ -83,10 +97,10 @@ fn clock_and_chance_are_the_turns() {
 
 #[test]
 fn other_worlds_and_versions_are_refused_with_both_named() {
-    let newer = component_of(&FROZEN.replace("banter:plugin@1.0.0", "banter:plugin@1.7.0"));
+    let newer = component_of(&FROZEN.replace("banter:plugin@1.1.0", "banter:plugin@1.7.0"));
     let told = refusal(&newer);
     assert!(told.contains("banter:plugin@1.7.0") && told.contains(&format!("banter:plugin@{VERSION}")), "{told}");
-    let next = component_of(&FROZEN.replace("banter:plugin@1.0.0", "banter:plugin@2.0.0"));
+    let next = component_of(&FROZEN.replace("banter:plugin@1.1.0", "banter:plugin@2.0.0"));
     assert!(refusal(&next).contains("banter:plugin@2.0.0"));
     let other =
         component_of("package a:b@0.3.0; interface i { f: func(); } world w { import i; export run: func() -> u32; }");

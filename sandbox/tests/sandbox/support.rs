@@ -8,9 +8,10 @@ use std::{
 };
 
 use banter_engine::{
+    entities::Entity,
     handlers::{
         Effect,
-        context::Context,
+        context::{Context, Frame},
         plugin::{Grants, Plugin, PluginCall, PluginFailure, PluginLimits, PluginReply, PluginRuntime, PluginSpec},
     },
     host::{Host, HostError, HttpAnswer},
@@ -18,6 +19,7 @@ use banter_engine::{
     language::Language,
     policy::HttpPolicy,
     random::Random,
+    state::{ActiveContext, Stage},
 };
 use banter_sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -25,9 +27,14 @@ use tokio::runtime::Runtime;
 
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-/// The component built from `guest/`.
-pub static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
+/// The component built from `guest/`, for version 1.0 of the contract.
+pub static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| build("guest"));
+
+/// The component built from `viewer/`, for version 1.1.
+pub static VIEWER: LazyLock<Vec<u8>> = LazyLock::new(|| build("viewer"));
+
+fn build(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guest");
     // As `banter plugin build` does it. The target is part of the machine's toolchain.
     let added = Command::new("rustup").args(["target", "add", "wasm32-wasip2"]).output();
@@ -38,8 +45,8 @@ pub static GUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
         .output()
         .unwrap();
     assert!(built.status.success(), "{}; rustup: {added:?}", String::from_utf8_lossy(&built.stderr));
-    std::fs::read(target.join("wasm32-wasip2/release/guest.wasm")).unwrap()
-});
+    std::fs::read(target.join(format!("wasm32-wasip2/release/{name}.wasm"))).unwrap()
+}
 
 /// All test sandboxes share compiled code, except those that test it, which have their own folders.
 pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| sandbox(Some(&shared_folder())));
@@ -133,10 +140,24 @@ fn call_with(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str, r
         language: Language::new("en").unwrap(),
         intent: IntentId::new("test"),
         probability: 0.5,
-        entities: Vec::new(),
+        entities: vec![Entity {
+            entity: "city".to_owned(),
+            value: "London".to_owned(),
+            past: None,
+            role: Some("from".to_owned()),
+            text: "london".to_owned(),
+            start: 0,
+            end: 6,
+        }],
         slots: BTreeMap::from([("city".to_owned(), json!("London"))]),
         shown: BTreeMap::new(),
-        contexts: std::collections::BTreeMap::new(),
+        contexts: [("offer".to_owned(), ActiveContext { turns: 3, ..ActiveContext::default() })].into(),
+        frames: vec![Frame {
+            intent: IntentId::new("order"),
+            slot: "city".to_owned(),
+            stage: Stage::Slot,
+            slots: [("guests".to_owned(), 2.into())].into(),
+        }],
         user,
         dialogue: 1,
         history: Vec::new(),

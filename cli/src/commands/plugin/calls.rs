@@ -128,6 +128,7 @@ fn call_plugin(plugin: &dyn Plugin, arguments: &CallArgs) -> Result<Called, Fail
         slots,
         shown: BTreeMap::new(),
         contexts: BTreeMap::new(),
+        frames: Vec::new(),
         user: 2,
         dialogue: 1,
         history: Vec::new(),

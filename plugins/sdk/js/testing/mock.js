@@ -7,6 +7,7 @@ export function reset() {
     now: { unix: 1767603600, year: 2026, month: 1, day: 5, hour: 9, minute: 0, second: 0, weekday: 1 },
     unit: 0.5,
     lines: [],
+    dialogue: { entities: [], frames: [], contexts: {} },
   });
 }
 

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 try:  # inside WebAssembly
-    from wit_world.imports import clock as _clock, http as _http, kv as _kv, log as _log, random as _random
+    from wit_world.imports import clock as _clock, dialogue as _dialogue, http as _http, kv as _kv, log as _log, random as _random
 
     _LEVELS = {level.name.lower(): level for level in _log.Level}
 except ImportError:  # in tests
-    from .mock import clock as _clock, http as _http, kv as _kv, log as _log, random as _random
+    from .mock import clock as _clock, dialogue as _dialogue, http as _http, kv as _kv, log as _log, random as _random
 
     _LEVELS = {level: level for level in ("debug", "info", "warn", "error")}
 
@@ -49,3 +49,8 @@ def random() -> float:
 def random_below(limit: int) -> int:
     """At least 0, less than the limit."""
     return _random.below(limit)
+
+
+def view() -> dict[str, Any]:
+    """The conversation beyond the message: `entities` with their roles, `frames` and `contexts`. Needs no grant."""
+    return json.loads(_dialogue.view())

@@ -247,6 +247,11 @@ pub mod host {
         real::clock::now()
     }
 
+    /// The conversation beyond the message: `entities` with their roles, `frames` and `contexts`. Needs no grant.
+    pub fn view() -> Value {
+        serde_json::from_str(&real::dialogue::view()).unwrap_or_default()
+    }
+
     /// At least 0, less than 1.
     pub fn random() -> f64 {
         real::random::unit()
@@ -280,6 +285,8 @@ pub mod mock {
         pub now: Option<Time>,
         /// Lines that were logged.
         pub lines: Vec<String>,
+        /// What `view` tells.
+        pub dialogue: serde_json::Value,
     }
 
     /// Sets the host up, or looks at it.
@@ -324,6 +331,12 @@ pub mod mock {
                 weekday: 1,
             };
             super::host(|host| host.now).unwrap_or(monday)
+        }
+    }
+
+    pub(super) mod dialogue {
+        pub fn view() -> String {
+            super::host(|host| host.dialogue.to_string())
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     time,
 };
 
-wit_bindgen::generate!({ path: "../contract", world: "plugin" });
+wit_bindgen::generate!({ path: "../contract/plugin-1.0.0.wit", world: "plugin" });
 
 use banter::plugin::{
     clock, http, kv, log, random,

@@ -44,7 +44,7 @@ async fn broken_files_are_refused_and_each_error_is_told() {
         "file": "intents/greet.yaml",
         "line": 3,
         "column": 20,
-        "message": "the handler's script does not exist",
+        "message": "there is no script `nowhere.rhai`",
         "hint": "create scripts/nowhere.rhai"
       },
       {
