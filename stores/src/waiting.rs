@@ -1,7 +1,10 @@
 //! Turns that wait for an answer from outside: of the external AI, or of a person.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use banter_engine::state::DialogueState;
+use banter_engine::state::{DialogueState, Exchange};
+use serde_json::Value;
 
 use super::{DialogueId, HistoryEntry, Millis, StoreError, UserId};
 
@@ -41,6 +44,17 @@ pub struct WaitingDialogue {
     pub leased_until: Millis,
     /// The message that was handed off, then what the user has said since, at most [`LATER_TEXTS`].
     pub texts: Vec<String>,
+    /// The values of the slots when it was handed off.
+    pub slots: BTreeMap<String, Value>,
+    /// The last exchanges up to then, oldest first.
+    pub history: Vec<Exchange>,
+}
+
+impl WaitingDialogue {
+    /// Adds what the state of the turn that waits tells.
+    pub(crate) fn with_state(self, state: DialogueState) -> Self {
+        Self { slots: state.slots, history: state.recent.into(), ..self }
+    }
 }
 
 /// Which of the dialogues that wait.

@@ -132,6 +132,19 @@ async fn the_external_ai_answers_what_the_bot_hands_off() {
 }
 
 #[rocket::async_test]
+async fn whoever_answers_sees_what_the_bot_knows() {
+    let server = server().await;
+    let ann = Client::log_in(&server, "ann@mail.example").await;
+    ann.say("hello there").await;
+    ann.say(QUESTION).await;
+    let listed = server.get("/messages", &[("X-Messages-Key", KEY)]).await;
+    let question = &listed.body["service_message"][0];
+    assert_eq!(question["slots"], json!({ "order_id": "Z-0000" }));
+    let history = json!([{ "user": "hello there", "bot": "Hello!" }, { "user": QUESTION, "bot": "Calling." }]);
+    assert_eq!(question["history"], history);
+}
+
+#[rocket::async_test]
 async fn what_is_said_meanwhile_is_kept_and_shown_to_whoever_answers() {
     let server = server().await;
     let ann = Client::log_in(&server, "ann@mail.example").await;

@@ -2,6 +2,8 @@
 //! turn that ends the hand-off has `ends_hand_off`. Two writes cannot be one, so `waits` may be there for a moment, or
 //! after a crash, although an ending follows. Whoever reads it then removes it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use futures::{TryStreamExt, future::try_join_all};
 use mongodb::bson::{Bson, Document, doc};
@@ -96,13 +98,16 @@ fn dialogue(turn: &Document) -> Result<WaitingDialogue, StoreError> {
     let later = turn.get_array("later").map_err(|error| damaged(format!("later: {error}")))?;
     let later = later.iter().rev().filter_map(Bson::as_document);
     let texts = std::iter::once(turn).chain(later).map(|turn| text(turn, "text").map(str::to_owned));
-    Ok(WaitingDialogue {
+    let waiting = WaitingDialogue {
         user: UserId(integer(turn, "user_id")?),
         dialogue: DialogueId(integer(turn, "dialog_id")?),
         until: integer(waits, "until")?,
         leased_until: integer(waits, "leased_until")?,
         texts: texts.collect::<Result<_, _>>()?,
-    })
+        slots: BTreeMap::new(),
+        history: Vec::new(),
+    };
+    Ok(waiting.with_state(parse(text(turn, "state")?)?))
 }
 
 /// The turns with a mark, the oldest first, each with the newest messages after it, and with the turn that ended the
@@ -132,7 +137,7 @@ fn marked_turns(now: Millis, listed: Listed) -> [Document; 6] {
         } },
         doc! { "$sort": { "at": 1 } },
         doc! { "$limit": WAITING_AT_ONCE as i64 },
-        doc! { "$project": { "user_id": 1, "dialog_id": 1, "seq": 1, "text": 1, WAITS: 1 } },
+        doc! { "$project": { "user_id": 1, "dialog_id": 1, "seq": 1, "text": 1, "state": 1, WAITS: 1 } },
         lookup("later", doc! { "text": { "$ne": "" } }, LATER_TEXTS as i64),
         lookup("ending", doc! { ENDS_HAND_OFF: true }, 1),
     ]

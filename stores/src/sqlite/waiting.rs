@@ -1,9 +1,11 @@
 //! Turns that wait for an answer from outside, in SQLite.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::SqliteStore;
+use super::{SqliteStore, parse};
 use crate::{
     DialogueId, HistoryEntry, Millis, StoreError, UserId,
     waiting::{LATER_TEXTS, Listed, WAITING_AT_ONCE, WaitingDialogue, WaitingTurns},
@@ -11,7 +13,7 @@ use crate::{
 
 /// `+position`: the few turns that wait are sorted, so that the index over them is used.
 pub(super) const WAITING: &str =
-    "SELECT position, user_id, dialog_id, seq, waits_until, text, COALESCE(leased_until, 0)
+    "SELECT position, user_id, dialog_id, seq, waits_until, text, COALESCE(leased_until, 0), state
      FROM turns WHERE waits_until > ?1 AND COALESCE(leased_until, 0) <= ?3 ORDER BY +position LIMIT ?2";
 pub(super) const LEASE_ONE: &str = "UPDATE turns SET leased_until = ?3
      WHERE dialog_id = ?1 AND waits_until > ?2 AND COALESCE(leased_until, 0) <= ?2";
@@ -28,11 +30,12 @@ pub(super) const ENDING: &str = "SELECT id, text, response FROM turns
 #[async_trait]
 impl WaitingTurns for SqliteStore {
     async fn waiting(&self, now: Millis, listed: Listed) -> Result<Vec<WaitingDialogue>, StoreError> {
-        match listed {
-            Listed::All | Listed::Free => self.read(move |connection| list(connection, now, listed)).await,
+        let listed = match listed {
+            Listed::All | Listed::Free => self.read(move |connection| list(connection, now, listed)).await?,
             // One connection writes, so no two callers lease the same turn.
-            Listed::Leased { .. } => self.write(move |connection| list(connection, now, listed)).await,
-        }
+            Listed::Leased { .. } => self.write(move |connection| list(connection, now, listed)).await?,
+        };
+        listed.into_iter().map(|(waiting, state)| Ok(waiting.with_state(parse(&state)?))).collect()
     }
 
     async fn lease(&self, dialogue: DialogueId, now: Millis, until: Millis) -> Result<bool, StoreError> {
@@ -58,7 +61,8 @@ impl WaitingTurns for SqliteStore {
     }
 }
 
-fn list(connection: &Connection, now: Millis, listed: Listed) -> rusqlite::Result<Vec<WaitingDialogue>> {
+/// The dialogues, each with the state of the turn that waits, as it is stored.
+fn list(connection: &Connection, now: Millis, listed: Listed) -> rusqlite::Result<Vec<(WaitingDialogue, String)>> {
     let lease = listed.lease();
     if lease.is_some() {
         connection.prepare_cached(FORGET_EXPIRED)?.execute([now])?;
@@ -76,7 +80,17 @@ fn list(connection: &Connection, now: Millis, listed: Listed) -> rusqlite::Resul
         texts.push(turn.text);
         texts.reverse();
         let (user, dialogue) = (UserId(turn.user), DialogueId(turn.dialogue));
-        Ok(WaitingDialogue { user, dialogue, until: turn.until, leased_until: turn.leased_until, texts })
+        let (slots, history) = (BTreeMap::new(), Vec::new());
+        let waiting = WaitingDialogue {
+            user,
+            dialogue,
+            until: turn.until,
+            leased_until: turn.leased_until,
+            texts,
+            slots,
+            history,
+        };
+        Ok((waiting, turn.state))
     };
     turns.into_iter().map(dialogue).collect()
 }
@@ -90,6 +104,7 @@ struct Marked {
     until: i64,
     text: String,
     leased_until: i64,
+    state: String,
 }
 
 impl Marked {
@@ -103,6 +118,7 @@ impl Marked {
             until: row.get(4)?,
             text: row.get(5)?,
             leased_until: row.get(6)?,
+            state: row.get(7)?,
         })
     }
 }

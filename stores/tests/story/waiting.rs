@@ -1,5 +1,6 @@
 //! Turns that wait for an answer from outside.
 
+use banter_engine::state::Exchange;
 use banter_stores::{
     Appended, DialogueId, HandOffChange, HistoryQuery, Listed, Millis, NewTurn, Place, Provider, Stores, UserId,
     WaitingDialogue,
@@ -22,7 +23,9 @@ fn changing(user: UserId, dialogue: DialogueId, seq: i64, text: &str, hand_off: 
     // Ids are unique over all dialogues.
     let id = format!("{:012x}{seq:012x}", dialogue.0 + 1_000);
     let classification = json!({ "type": "matched", "hand_off": hand_off.waits_until.is_some() });
-    NewTurn { id, classification, hand_off, idempotency: None, ..turn(user, dialogue, seq, text) }
+    let mut turn = turn(user, dialogue, seq, text);
+    turn.state.slots.insert("of".to_owned(), json!(text));
+    NewTurn { id, classification, hand_off, idempotency: None, ..turn }
 }
 
 async fn store(stores: &Stores, turn: NewTurn) {
@@ -45,6 +48,8 @@ async fn listed_and_leased(stores: &Stores, user: UserId, first: DialogueId, sec
         until,
         leased_until: 0,
         texts: texts.iter().map(|text| (*text).to_owned()).collect(),
+        slots: [("of".to_owned(), json!(texts[0]))].into(),
+        history: vec![Exchange { user: texts[0].to_owned(), bot: "reply".to_owned(), intent: None }],
     };
     assert_eq!(list(0, Free).await, []);
     store(stores, changing(user, second, 1, "help", waits(1_000))).await;

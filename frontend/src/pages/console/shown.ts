@@ -11,6 +11,11 @@ export function milliseconds(value: number): string {
   return `${value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} ms`;
 }
 
+/// A value of a slot.
+export function valueText(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
 /// The first digits of a version are enough to know it.
 export function short(version: string | null | undefined): string {
   return (version ?? '').slice(0, 12);

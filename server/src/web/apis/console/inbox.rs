@@ -1,10 +1,11 @@
 //! Dialogues that wait for a person.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use banter_stores::{DialogueId, WaitingDialogue};
 use rocket::{State, get, post, serde::json::Json};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -37,12 +38,15 @@ pub struct InboxItem {
     waits_until: i64,
     /// Until when somebody has it, in milliseconds since 1970; 0 if nobody ever had.
     claimed_until: i64,
+    /// The values that the bot knows, by their slots.
+    slots: BTreeMap<String, Value>,
 }
 
 impl From<WaitingDialogue> for InboxItem {
     fn from(waiting: WaitingDialogue) -> Self {
-        let WaitingDialogue { user, dialogue, until, leased_until, texts } = waiting;
-        Self { dialog_id: dialogue.0, user_id: user.0, texts, waits_until: until, claimed_until: leased_until }
+        // The history has a page of its own.
+        let WaitingDialogue { user, dialogue, until, leased_until, texts, slots, history: _ } = waiting;
+        Self { dialog_id: dialogue.0, user_id: user.0, texts, waits_until: until, claimed_until: leased_until, slots }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Questions that the external AI may answer, and its side of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use banter_engine::state::Exchange;
 use banter_stores::{DialogueId, UserId, WaitingDialogue};
 use rocket::{Shutdown, State, get, post, serde::json::Json};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::list::id;
@@ -50,6 +52,19 @@ pub struct WaitingResponse {
     service_message: Vec<WaitingMessage>,
 }
 
+/// A message with the bot's answer, shortened.
+#[derive(Serialize, ToSchema)]
+pub struct EarlierExchange {
+    user: String,
+    bot: String,
+}
+
+impl From<Exchange> for EarlierExchange {
+    fn from(Exchange { user, bot, .. }: Exchange) -> Self {
+        Self { user, bot }
+    }
+}
+
 #[derive(Serialize, ToSchema)]
 pub struct WaitingMessage {
     user_id: i64,
@@ -58,6 +73,10 @@ pub struct WaitingMessage {
     content: String,
     /// Until when it waits, in milliseconds since 1970; different for each question of a dialogue.
     waits_until: i64,
+    /// The values that the bot knows, by their slots.
+    slots: BTreeMap<String, Value>,
+    /// What was said before, the oldest first.
+    history: Vec<EarlierExchange>,
 }
 
 impl From<WaitingDialogue> for WaitingMessage {
@@ -67,6 +86,8 @@ impl From<WaitingDialogue> for WaitingMessage {
             dialog_id: waiting.dialogue.0,
             content: waiting.texts.join("\n"),
             waits_until: waiting.until,
+            slots: waiting.slots,
+            history: waiting.history.into_iter().map(EarlierExchange::from).collect(),
         }
     }
 }
