@@ -21,11 +21,12 @@ use std::{
 };
 
 use range::Range;
+use serde_json::Value;
 
 use crate::{
     diagnostic::Location,
-    entities::EntitySpec,
-    handlers::{call::Library, script::Script},
+    entities::{Composition, EntitySpec},
+    handlers::{api::value::plain, call::Library, script::Script},
     ids::IntentId,
     language::Language,
     pattern::Pattern,
@@ -36,6 +37,9 @@ use crate::{
 };
 use example::Example;
 use vocabulary::Vocabulary;
+
+/// Values of a slot with `many`, at most.
+const MAX_VALUES: usize = 20;
 
 /// A complete bot.
 #[derive(Debug)]
@@ -100,10 +104,29 @@ impl Catalogue {
     }
 
     /// A slot's value as people read it.
-    pub fn shown(&self, slot: &SlotSpec, value: &str, language: &Language) -> String {
-        match slot.entity.as_ref().and_then(|entity| self.entities.get(entity)) {
-            Some(EntitySpec::Kind(kind)) => kind.shown(value, language),
-            _ => value.to_owned(),
+    pub fn shown(&self, slot: &SlotSpec, value: &Value, language: &Language) -> String {
+        self.shown_value(slot.entity.as_deref(), value, language)
+    }
+
+    fn shown_value(&self, entity: Option<&str>, value: &Value, language: &Language) -> String {
+        let shown = |entity, value| self.shown_value(entity, value, language);
+        match (value, entity.and_then(|entity| self.entities.get(entity))) {
+            (Value::Array(values), _) => values.iter().map(|value| shown(entity, value)).collect::<Vec<_>>().join(", "),
+            (Value::Object(values), Some(EntitySpec::Composed(Composition { parts, .. }))) => {
+                let parts = parts.iter().filter_map(|part| Some(shown(Some(part.as_str()), values.get(part)?)));
+                parts.collect::<Vec<_>>().join(" ")
+            }
+            (value, Some(EntitySpec::Kind(kind))) => kind.shown(&plain(value), language),
+            (value, _) => plain(value),
+        }
+    }
+
+    /// Whether an entity's values count from the turn's clock.
+    pub fn has_tense(&self, entity: &str) -> bool {
+        match self.entities.get(entity) {
+            Some(EntitySpec::Kind(kind)) => kind.has_tense(),
+            Some(EntitySpec::Composed(Composition { parts, .. })) => parts.iter().any(|part| self.has_tense(part)),
+            _ => false,
         }
     }
 
@@ -273,8 +296,17 @@ pub struct SlotSpec {
     pub retry: Vec<Text>,
     /// Whether the handler cannot run without it.
     pub required: bool,
+    /// Whether all values of the entity in an utterance fill it, as a list.
+    pub many: bool,
     /// Whether a value from earlier in the dialogue may fill it.
     pub remember: bool,
+}
+
+impl SlotSpec {
+    /// Number of values of an utterance that it takes, at most.
+    pub fn most_values(&self) -> usize {
+        if self.many { MAX_VALUES } else { 1 }
+    }
 }
 
 /// How an intent answers.

@@ -13,7 +13,7 @@ use crate::{
     catalogue::{Catalogue, Intent, SlotSpec},
     dialogue::{Action, Step, Unclassified, break_silence, role_of, step},
     embedding::{Embedder, EmbeddingError},
-    entities::{Entity, EntitySpec},
+    entities::Entity,
     handlers::{plugin::Plugins, script::Scripting},
     host::{Host, TurnHost},
     random::Random,
@@ -248,8 +248,7 @@ impl<'a> Work<'a> {
     /// Whether a value counts from now, as "tomorrow" does: one of the message, or one that the intent's slots have.
     fn depends_on_clock(&self) -> bool {
         let catalogue = self.catalogue();
-        let counts =
-            |entity: &str| matches!(catalogue.entities.get(entity), Some(EntitySpec::Kind(kind)) if kind.has_tense());
+        let counts = |entity: &str| catalogue.has_tense(entity);
         let intent = self.turn.intent.as_ref().and_then(|id| catalogue.intent(id));
         let has_value = |slot: &&SlotSpec| self.turn.state.slots.contains_key(&slot.name);
         let mut slots = intent.into_iter().flat_map(|intent| &intent.slots).filter(has_value);

@@ -1,6 +1,7 @@
 //! Finds entities in a text: by pattern, by a list of values with synonyms and optional typo tolerance, or by a kind that
 //! the engine knows.
 
+mod composed;
 mod kind;
 mod shown;
 
@@ -17,6 +18,7 @@ use crate::{
     word::{Folded, Word, phrase_words, words},
 };
 
+pub use composed::Composition;
 pub use kind::EntityKind;
 
 /// Size limit of a compiled pattern, in bytes.
@@ -36,6 +38,9 @@ pub struct Entity {
     /// Its role for the matched intent, as the examples mark it: `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// Of a composed value: the values of its parts, by their entities.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, String>,
     /// The words in the message.
     pub text: String,
     /// Start, in bytes of the normalised message.
@@ -73,6 +78,8 @@ pub enum EntitySpec {
     },
     /// By the engine's own grammar.
     Kind(EntityKind),
+    /// As values of other entities that follow each other.
+    Composed(Composition),
 }
 
 impl EntitySpec {
@@ -107,11 +114,11 @@ impl EntitySpec {
         match self {
             Self::Values { phrases, .. } => Some(phrases.iter().map(|(_, value)| value.as_str()).collect()),
             Self::Kind(EntityKind::YesNo) => Some(BTreeSet::from(["yes", "no"])),
-            Self::Pattern(_) | Self::Kind(_) => None,
+            Self::Pattern(_) | Self::Kind(_) | Self::Composed(_) => None,
         }
     }
 
-    /// All matches in a normalised text, from left to right, without overlaps.
+    /// All matches in a normalised text, from left to right, without overlaps. For a composed entity, use [`scan`].
     pub fn find(&self, name: &str, text: &str, setting: &Setting) -> Vec<Entity> {
         self.find_in(name, &ScannedText::new(text, setting)).0
     }
@@ -121,6 +128,8 @@ impl EntitySpec {
             Self::Pattern(regex) => (find_pattern(name, utterance, regex), Vec::new()),
             Self::Values { phrases, fuzzy } => (find_values(name, utterance, phrases, *fuzzy), Vec::new()),
             Self::Kind(kind) => kind.find(name, utterance),
+            // The values of its parts are not known yet.
+            Self::Composed(_) => (Vec::new(), Vec::new()),
         }
     }
 }
@@ -172,6 +181,12 @@ pub fn scan(specs: &BTreeMap<String, EntitySpec>, text: &str, setting: &Setting)
         impossible.extend(wrong);
     }
     let words = utterance.words.into_inner().unwrap_or_else(|| words(text));
+    let composed = specs.iter().filter_map(|(name, spec)| match spec {
+        EntitySpec::Composed(composition) => Some(composition.find(name, &found, text, &words)),
+        _ => None,
+    });
+    let composed: Vec<Entity> = composed.flatten().collect();
+    found.extend(composed);
     Scan { words, found, impossible }
 }
 
@@ -204,6 +219,7 @@ fn find_pattern(name: &str, utterance: &ScannedText<'_>, regex: &Regex) -> Vec<E
         value: value.to_owned(),
         past: None,
         role: None,
+        parts: BTreeMap::new(),
         text: text[start..end].to_owned(),
         start,
         end,
@@ -286,6 +302,7 @@ fn find_values(name: &str, utterance: &ScannedText<'_>, phrases: &[(Vec<Folded>,
             value: value.clone(),
             past: None,
             role: None,
+            parts: BTreeMap::new(),
             text: text[start..end].to_owned(),
             start,
             end,

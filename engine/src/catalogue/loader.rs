@@ -1,6 +1,7 @@
 //! Turns a [`Bundle`] into a [`Catalogue`], or reports everything that is wrong with it.
 
 mod defaults;
+mod entities;
 mod intents;
 mod plugins;
 mod slots;
@@ -18,13 +19,12 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use super::{
     Catalogue, Session, Waiting,
     bundle::Bundle,
-    document::{Document, child, decode},
+    document::{Document, decode},
     lint::{self, AllowedNames, Gaps},
-    wire::{BotFile, EntityFile, SessionFile, TextFile, WaitingFile},
+    wire::{BotFile, SessionFile, TextFile, WaitingFile},
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
-    entities::EntitySpec,
     handlers::{
         call::Library,
         plugin::{Plugin, PluginRuntime},
@@ -33,7 +33,6 @@ use crate::{
     language::Language,
     policy::HttpPolicy,
     values::{self, Country},
-    word::phrase_words,
 };
 use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HAND_OFF, bot_shape, default_text};
 
@@ -225,29 +224,6 @@ impl Loader<'_> {
         found.ok()
     }
 
-    fn entities(&mut self, bot: &BotFile, document: &Document) -> BTreeMap<String, EntitySpec> {
-        let mut entities = BTreeMap::new();
-        self.bot.entities = bot.entities.keys().cloned().collect();
-        for (name, file) in &bot.entities {
-            let pointer = child("/entities", name);
-            if document.lacks(&pointer) {
-                continue;
-            }
-            let mut report = |key: &str, message: String, hint: &str| {
-                let location = if key.is_empty() {
-                    document.key_location(&pointer)
-                } else {
-                    document.location(&child(&pointer, key))
-                };
-                self.diagnostics.push(Diagnostic::error(location, message).hint(hint));
-            };
-            if let Some(spec) = entity(file, &mut report) {
-                entities.insert(name.clone(), spec);
-            }
-        }
-        entities
-    }
-
     fn compile_scripts(&mut self, scripting: &Scripting) {
         for path in self.paths("scripts/") {
             let Some(bytes) = self.bundle.files.get(&path) else { continue };
@@ -284,54 +260,6 @@ impl Loader<'_> {
 fn session(file: &SessionFile) -> Session {
     let time = |minutes: u32| Some(i64::from(minutes) * MINUTE).filter(|time| *time > 0);
     Session { limit: time(file.minutes), idle: time(file.idle_minutes) }
-}
-
-/// Builds an entity and reports what is wrong with it: key, message and hint.
-fn entity(file: &EntityFile, report: &mut dyn FnMut(&str, String, &str)) -> Option<EntitySpec> {
-    if file.fuzzy && file.values.is_none() {
-        report(
-            "fuzzy",
-            "`fuzzy` works only with `values`".to_owned(),
-            "remove it: a pattern itself defines what it accepts",
-        );
-    }
-    match (&file.pattern, &file.values, file.kind) {
-        (None, None, Some(kind)) => Some(EntitySpec::Kind(kind)),
-        (Some(pattern), None, None) => match EntitySpec::pattern(pattern) {
-            Ok(spec) => Some(spec),
-            Err(message) => {
-                report(
-                    "pattern",
-                    message,
-                    "write a regular expression; put `\\` before a special character to match it literally",
-                );
-                None
-            }
-        },
-        (None, Some(values), None) => {
-            let mut seen: HashMap<Vec<String>, &str> = HashMap::new();
-            for (value, synonyms) in values {
-                for word in synonyms.iter().chain([value]) {
-                    let words = phrase_words(word);
-                    if words.is_empty() {
-                        let message = format!("\"{word}\" of `{value}` has no letter or digit, so it is never found");
-                        report("values", message, "write it as users do, with at least one letter or digit");
-                        continue;
-                    }
-                    if let Some(other) = seen.insert(words, value).filter(|other| *other != value) {
-                        let message = format!("\"{word}\" stands for both `{other}` and `{value}`");
-                        report("values", message, "keep it for one of them only");
-                    }
-                }
-            }
-            Some(EntitySpec::values(values, file.fuzzy))
-        }
-        _ => {
-            let message = "an entity needs exactly one of `pattern`, `values` and `kind`".to_owned();
-            report("", message, "write one of them");
-            None
-        }
-    }
 }
 
 /// How bot.yaml is read: an invalid or missing key does not hide what is wrong elsewhere.

@@ -239,6 +239,11 @@ pub struct EntityFile {
     pub values: Option<BTreeMap<String, Vec<String>>>,
     /// What the engine finds by itself, in English and Russian.
     pub kind: Option<EntityKind>,
+    /// Entities whose values follow each other in any order, in the order in which they are shown: "two large pizzas".
+    pub parts: Option<Vec<String>>,
+    /// Those of the parts that may be left out.
+    #[serde(default)]
+    pub optional: Vec<String>,
     /// Whether values are also found with typos. Russian words are found in every case without it.
     #[serde(default)]
     pub fuzzy: bool,

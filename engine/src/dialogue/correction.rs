@@ -1,7 +1,11 @@
 //! Corrections: "no, to Berlin", «не в Москву, а в Казань», "change the date", before and after the answer. And elliptic
 //! follow-ups, which ask the last intent again with another value: "and to London?".
 
-use super::{CERTAIN, Draft, MAX_ASIDE, Unclassified, remainder::Remainder, slots::values_for};
+use super::{
+    CERTAIN, Draft, MAX_ASIDE, Unclassified,
+    remainder::Remainder,
+    slots::{is_said, values_for},
+};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
@@ -98,8 +102,7 @@ impl<'a> Draft<'a, '_> {
     /// Whether an utterance says that a value was wrong: in words, by refusing it, or by naming it beside another one of
     /// the same entity.
     fn marks_change(&self, rest: &Remainder) -> bool {
-        let known = |value: &str| self.step.state.slots.values().any(|slot| slot.as_str() == Some(value));
-        let is_known = |entity: &Entity| known(&entity.value) || entity.past.as_deref().is_some_and(known);
+        let is_known = |entity: &Entity| self.step.state.slots.values().any(|value| is_said(value, entity));
         let beside = |one: &Entity| rest.values.iter().any(|other| other.entity == one.entity && !is_known(other));
         let replaced = rest.values.iter().any(|entity| is_known(entity) && beside(entity));
         rest.corrects || !rest.refused.is_empty() || replaced

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{CERTAIN, Draft, LIKELY, Unclassified, slots::value_for};
+use super::{
+    CERTAIN, Draft, LIKELY, Unclassified,
+    slots::{value_for, value_of},
+};
 use crate::{
     catalogue::{Intent, SlotSpec},
     decide::Decision,
@@ -43,7 +46,8 @@ impl<'a> Draft<'a, '_> {
         if let Some(answer) = self.answer(intent, slot)
             && (self.is_about(intent) || self.other_request(intent, LIKELY)?.is_none())
         {
-            if !self.admits(slot, &value_for(slot, &answer)) {
+            let value = self.value_said(slot, &answer);
+            if !self.admits(slot, &value) {
                 self.ask_again(intent, slot);
                 return Ok(());
             }
@@ -51,7 +55,8 @@ impl<'a> Draft<'a, '_> {
             self.rule(format!("the message answers the question for `{}`", slot.name));
             let mut others = self.remainder(intent).values;
             others.retain(|entity| entity.start >= answer.end || entity.end <= answer.start);
-            self.fill(slot, value_for(slot, &answer));
+            others.retain(|entity| !slot.many || entity.entity != answer.entity);
+            self.fill(slot, value);
             self.fill_from(intent, &self.said.reading, &others);
             self.ask_or_run(intent);
             return Ok(());
@@ -153,6 +158,13 @@ impl<'a> Draft<'a, '_> {
             let refused = |entity: &Entity| rest.refused.iter().any(|other| other.start == entity.start);
             self.said.reading.values_of(wanted).find(|entity| !refused(entity)).cloned()
         })
+    }
+
+    /// What an answer gives a slot: with `many`, all values beside it, too.
+    fn value_said(&self, slot: &SlotSpec, answer: &Entity) -> Value {
+        let beside = self.said.reading.entities_for_slot(slot);
+        let all = beside.iter().filter(|entity| slot.many && entity.entity == answer.entity).take(slot.most_values());
+        value_of(slot, all).unwrap_or_else(|| value_for(slot, answer))
     }
 
     fn ask_again(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {

@@ -37,19 +37,49 @@ pub fn values_for(
                     && Some(&entities[at].entity) == slot.entity.as_ref()
                     && if by_role { role == Some(&slot.name) } else { role.is_none() }
             };
-            if let Some(at) = (0..entities.len()).find(|at| fits(*at)) {
-                used[at] = true;
-                *value = Some(value_for(slot, &entities[at]));
-            }
+            let own: Vec<usize> = (0..entities.len()).filter(|at| fits(*at)).take(slot.most_values()).collect();
+            own.iter().for_each(|at| used[*at] = true);
+            *value = value_of(slot, own.iter().map(|at| &entities[*at]));
         }
     }
     free.iter().zip(values).filter_map(|(slot, value)| Some((slot.name.clone(), value?))).collect()
 }
 
-/// The value of an entity in a slot, which may prefer the past.
+/// What entities that are all of a slot's kind give it; `None` without any.
+pub fn value_of<'e>(slot: &SlotSpec, mut entities: impl Iterator<Item = &'e Entity>) -> Option<Value> {
+    if !slot.many {
+        return entities.next().map(|entity| value_for(slot, entity));
+    }
+    let values: Vec<Value> = entities.map(|entity| value_for(slot, entity)).collect();
+    (!values.is_empty()).then_some(Value::Array(values))
+}
+
+/// The value of one entity in a slot, which may prefer the past. A composed value is an object of its parts.
 pub fn value_for(slot: &SlotSpec, entity: &Entity) -> Value {
+    if !entity.parts.is_empty() {
+        let parts = entity.parts.iter();
+        return Value::Object(parts.map(|(name, value)| (name.clone(), value.clone().into())).collect());
+    }
     let past = entity.past.as_ref().filter(|_| slot.prefer == Prefer::Past);
     Value::String(past.unwrap_or(&entity.value).clone())
+}
+
+/// Whether a slot's value is that of an entity, or has it in a list.
+pub fn is_said(value: &Value, entity: &Entity) -> bool {
+    each(value).iter().any(|value| match value {
+        Value::String(text) => *text == entity.value || entity.past.as_ref() == Some(text),
+        Value::Object(parts) => {
+            !parts.is_empty()
+                && parts.len() == entity.parts.len()
+                && entity.parts.iter().all(|(name, part)| parts.get(name).and_then(Value::as_str) == Some(part))
+        }
+        _ => false,
+    })
+}
+
+/// One value, or those of a list.
+fn each(value: &Value) -> &[Value] {
+    value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice)
 }
 
 /// The role of a value for an intent, by the word before it in the examples.
@@ -103,9 +133,10 @@ impl<'a> Draft<'a, '_> {
     /// Whether a slot admits a value on the day of the turn, as far as its range and its list tell.
     pub(super) fn admits(&self, slot: &SlotSpec, value: &Value) -> bool {
         let today = self.said.reading.setting().now.date();
-        let value = plain(value);
-        slot.range.is_none_or(|range| range.admits(&value, today))
-            && (slot.one_of.is_empty() || slot.one_of.contains(&value))
+        each(value).iter().map(plain).all(|value| {
+            slot.range.is_none_or(|range| range.admits(&value, today))
+                && (slot.one_of.is_empty() || slot.one_of.contains(&value))
+        })
     }
 
     /// Fills a slot. If a script checks it, that is still to be done.
@@ -223,8 +254,7 @@ impl<'a> Draft<'a, '_> {
         let own = self.said.reading.entities_for_slot(slot);
         let own = own.into_iter().find(|entity| value_for(slot, entity) == *value);
         // A wish that waited has its value from an earlier utterance.
-        let said =
-            own.map_or_else(|| self.catalogue.shown(slot, &plain(value), &self.step.language), |entity| entity.text);
+        let said = own.map_or_else(|| self.catalogue.shown(slot, value, &self.step.language), |entity| entity.text);
         let range = self.shown_admitted(slot);
         let values = vec![("said", Phrase::Plain(said)), ("range", Phrase::Plain(range))];
         self.say_pattern_beside(Pattern::OutOfRange, values);
@@ -281,6 +311,6 @@ fn is_due(slot: &SlotSpec, slots: &BTreeMap<String, Value>) -> bool {
     slot.when.iter().all(|(other, values)| match (slots.get(other), values) {
         (None, _) => false,
         (Some(_), None) => true,
-        (Some(value), Some(values)) => values.contains(&plain(value)),
+        (Some(value), Some(values)) => each(value).iter().any(|value| values.contains(&plain(value))),
     })
 }

@@ -170,10 +170,9 @@ impl<'a> Work<'a> {
 
     /// A slot's value as people read it.
     pub(super) fn shown(&self, intent: Option<&Intent>, slot: &str, value: &Value) -> String {
-        let value = plain(value);
         match intent.and_then(|intent| intent.slots.iter().find(|own| own.name == slot)) {
-            Some(slot) => self.catalogue().shown(slot, &value, &self.turn.language),
-            None => value,
+            Some(slot) => self.catalogue().shown(slot, value, &self.turn.language),
+            None => plain(value),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Entities that need no author's list: dates, sums of money, phone numbers, names.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +136,16 @@ impl EntityKind {
 }
 
 fn entity(name: &str, value: String, (start, end): (usize, usize), text: &str) -> Entity {
-    Entity { entity: name.to_owned(), value, past: None, role: None, text: text[start..end].to_owned(), start, end }
+    Entity {
+        entity: name.to_owned(),
+        value,
+        past: None,
+        role: None,
+        parts: BTreeMap::new(),
+        text: text[start..end].to_owned(),
+        start,
+        end,
+    }
 }
 
 type Found = Option<(String, (usize, usize))>;

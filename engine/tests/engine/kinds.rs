@@ -190,7 +190,7 @@ fn mistakes_in_kinds_and_ranges_are_reported() {
     says(report(("kind: time }", "kind: tiem }"), ("", "")), "tiem");
     says(
         report(("{ kind: date }", "{ kind: date, pattern: x }"), ("", "")),
-        "exactly one of `pattern`, `values` and `kind`",
+        "exactly one of `pattern`, `values`, `kind` and `parts`",
     );
     says(report(("country: GB", "country: XX"), ("", "")), "XX is no country code");
     says(report(("", ""), ("most: today+30", "most: todey")), "`todey` is no number, day or time");

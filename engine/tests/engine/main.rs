@@ -1,6 +1,7 @@
 //! The engine without a model, a network or a database.
 
 mod checks;
+mod composed;
 mod contexts;
 mod diagnostics;
 mod dialogue;

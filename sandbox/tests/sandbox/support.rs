@@ -145,6 +145,7 @@ fn call_with(plugin: &dyn Plugin, host: &Arc<TestHost>, user: i64, text: &str, r
             value: "London".to_owned(),
             past: None,
             role: Some("from".to_owned()),
+            parts: BTreeMap::new(),
             text: "london".to_owned(),
             start: 0,
             end: 6,

@@ -16,7 +16,7 @@ use crate::{
         wire::{HandlerFile, IntentFile, ResumeFile, RoleFile},
     },
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint, did_you_mean},
-    entities::EntitySpec,
+    entities::{EntitySpec, scan},
     ids::IntentId,
     template::Text,
     text::{MAX_UTTERANCE, normalize},
@@ -162,7 +162,13 @@ impl Loader<'_> {
                 continue;
             };
             let setting = Setting::of_text(&mark.text, self.country);
-            if spec.find(&mark.entity, &mark.text, &setting).is_empty() {
+            let is_found = match spec {
+                EntitySpec::Composed(_) => {
+                    scan(entities, &mark.text, &setting).found.iter().any(|found| found.entity == mark.entity)
+                }
+                _ => !spec.find(&mark.entity, &mark.text, &setting).is_empty(),
+            };
+            if !is_found {
                 let message =
                     format!("`{}` is marked as `{}`, but that entity does not match it", mark.text, mark.entity);
                 let diagnostic = Diagnostic::warning(location.clone(), message);

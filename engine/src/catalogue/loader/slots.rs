@@ -31,6 +31,11 @@ impl Loader<'_> {
     ) -> SlotSpec {
         let pointer = child("/slots", &name);
         let file = self.slot_file(&name, value, (document, &pointer), entities);
+        if file.many && file.entity.is_none() {
+            let location = document.location(&child(&pointer, "many"));
+            let message = format!("`{name}` takes the whole message, so it cannot have many values");
+            self.diagnostics.push(Diagnostic::error(location, message).hint("add `entity: …`, or remove `many`"));
+        }
         let entity = file.entity.as_ref().and_then(|entity| entities.get(entity));
         let known = file.entity.is_none() || entity.is_some();
         let range = file.range.filter(|_| known).and_then(|range| self.range(&range, entity, document, &pointer));
@@ -66,6 +71,7 @@ impl Loader<'_> {
             one_of: file.one_of,
             check,
             invalid: text(file.invalid, "invalid"),
+            many: file.many,
             required: file.required,
             remember: file.remember,
         }
@@ -84,7 +90,7 @@ impl Loader<'_> {
             Err(error) => {
                 let diagnostic = Diagnostic::error(document.location(pointer), error.to_string());
                 self.diagnostics.push(diagnostic.hint(
-                    "a slot has `entity`, `role`, `title`, `prefer`, `range`, `one_of`, `check`, `invalid`, `ask`, `retry`, `help`, `when`, `required` and `remember`",
+                    "a slot has `entity`, `role`, `title`, `prefer`, `range`, `one_of`, `check`, `invalid`, `ask`, `retry`, `help`, `when`, `many`, `required` and `remember`",
                 ));
                 SlotFile::default()
             }

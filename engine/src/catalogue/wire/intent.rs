@@ -103,6 +103,9 @@ pub struct SlotFile {
     /// Whether the handler needs a value; if so, the bot asks for it.
     #[serde(default = "yes")]
     pub required: bool,
+    /// Whether all values of the entity in a message fill the slot, as a list.
+    #[serde(default)]
+    pub many: bool,
     /// Whether a value from earlier in the dialogue fills the slot.
     #[serde(default)]
     pub remember: bool,
