@@ -7,6 +7,7 @@ mod diagnostics;
 mod dialogue;
 mod graph;
 mod index;
+mod invariants;
 mod kinds;
 mod plugins;
 mod repairs;

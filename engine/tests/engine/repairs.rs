@@ -1,15 +1,13 @@
 //! Repairs, confirmation, interruption, several wishes and other readings, with a small bot in memory.
 
+use crate::support::{BOT, GREET, STATUS, STOP, Talk, load};
 use banter_engine::{
     pattern::Pattern,
     state::{ActiveContext, DialogueState},
     turn::{AnsweredBy, TurnKind},
 };
-use proptest::prelude::*;
 
-use crate::support::{BOT, GREET, STATUS, STOP, Talk, load};
-
-const TRIP: &str = "
+pub const TRIP: &str = "
 intent: trip
 title: { en: plan a trip, ru: спланировать поездку }
 examples:
@@ -234,60 +232,4 @@ fn an_intent_lives_in_its_context() {
     assert_ne!(talk.say("ahoy captain").text(), "Aye!");
     talk.state.contexts.insert("at_sea".to_owned(), ActiveContext { turns: 2, ..ActiveContext::default() });
     talk.check(&[("ahoy captain", "Aye!")]);
-}
-
-/// Whatever is said, no form traps the user, the state stays small, and a stored state goes on like the one in memory.
-#[test]
-fn no_sequence_of_utterances_breaks_the_dialogue() {
-    const SAID: [&str; 22] = [
-        "plan a trip",
-        "where is my order",
-        "A-1042",
-        "Moscow",
-        "no, London",
-        "with",
-        "alone",
-        "yes",
-        "no",
-        "qwertz",
-        "hello there",
-        "go back",
-        "skip",
-        "start over",
-        "help",
-        "what",
-        "never mind",
-        "track order B-7000 and plan a trip",
-        "change the destination",
-        "not London",
-        "ghbdtn",
-        "the second",
-    ];
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 40, ..ProptestConfig::default() });
-    let sequences = prop::collection::vec(0..SAID.len(), 1..25);
-    let shared = std::cell::RefCell::new(talk());
-    let run = runner.run(&sequences, |sequence| {
-        let mut talk = shared.borrow_mut();
-        talk.state = DialogueState::default();
-        for said in sequence {
-            let before = talk.state.clone();
-            let turn = talk.say(SAID[said]);
-            prop_assert!(!turn.outputs.is_empty() || turn.kind == TurnKind::Waiting, "{}: nothing is said", SAID[said]);
-            let stored = serde_json::to_string(&turn.state).unwrap();
-            prop_assert!(stored.len() < 8_000, "the state grows: {stored}");
-            let read: DialogueState = serde_json::from_str(&serde_json::to_string(&before).unwrap()).unwrap();
-            prop_assert_eq!(&read, &before);
-            prop_assert!(turn.state.suspended.len() <= 3);
-        }
-        talk.state.hand_off = None;
-        // Every form is left by as many words as there are forms.
-        for _ in 0..5 {
-            talk.say("never mind");
-        }
-        prop_assert_eq!(&talk.state.form, &None);
-        Ok(())
-    });
-    if let Err(error) = run {
-        panic!("{error}");
-    }
 }

@@ -143,6 +143,12 @@ impl Talk {
         Ok(turn)
     }
 
+    /// The last message once more, from another state.
+    pub fn again(&self, state: &DialogueState, text: &str) -> Turn {
+        let message = Message { text, user: 7, dialogue: 3, seed: self.turns };
+        self.engine.reply(&self.snapshot, Request::new(&self.snapshot, message, state, self.now)).expect("a turn")
+    }
+
     /// Lets the bot speak by itself, if it does.
     pub fn fall_silent(&mut self) -> Option<Turn> {
         self.turns += 1;
