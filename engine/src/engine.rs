@@ -229,6 +229,9 @@ impl<'a> Work<'a> {
         }
         self.turn.explain.trace.extend(decided.trace);
         self.turn.events.extend(decided.events);
+        if decided.meant.is_some() {
+            self.turn.explain.chosen.clone_from(&self.turn.intent);
+        }
         self.meant = decided.meant.or(self.meant.take());
         for action in decided.actions.into_iter().rev() {
             self.actions.push_front(action);

@@ -333,6 +333,10 @@ pub struct Explain {
     pub in_scope: Option<f32>,
     /// The nearest examples, nearest first.
     pub neighbours: Vec<NearExample>,
+    /// The intent that the user chose of those that "did you mean" offered for the message before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub chosen: Option<IntentId>,
     /// Steps of the handlers, in order.
     pub trace: Vec<String>,
     /// Number of operations that scripts executed.

@@ -3,7 +3,7 @@
 use crate::support::{BOT, GREET, STATUS, STOP, Talk, load};
 use banter_engine::{
     pattern::Pattern,
-    state::{ActiveContext, DialogueState},
+    state::ActiveContext,
     turn::{AnsweredBy, TurnKind},
 };
 

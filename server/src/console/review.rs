@@ -41,6 +41,9 @@ pub struct ReviewedText {
     pub ambiguous: bool,
     /// The likeliest intents of the version in use, best first.
     pub candidates: Vec<Candidate>,
+    /// What the user chose when the bot asked which intent was meant.
+    #[schema(required)]
+    pub chosen: Option<String>,
 }
 
 impl Console {
@@ -51,6 +54,7 @@ impl Console {
     pub async fn review(&self, since: Millis, texts: Texts) -> Result<Vec<ReviewGroup>, ConsoleError> {
         let said = self.misunderstood(since).await?;
         let distinct: Vec<&str> = said.iter().map(|(turn, _)| turn.text.as_str()).collect();
+        let chosen = self.choices(said.iter().map(|(turn, _)| turn)).await?;
         let snapshot = self.follower.line().stable.snapshot.clone();
         let groups = block_in_place(|| review(&self.engine, &snapshot, &distinct));
         let groups = groups.map_err(|error| ConsoleError::Internal(error.to_string()))?;
@@ -68,11 +72,26 @@ impl Console {
                         dialog_id: turn.dialogue.0,
                         ambiguous: doubtful.ambiguous,
                         candidates: doubtful.candidates,
+                        chosen: chosen.get(&turn.id).cloned(),
                     }
                 })
                 .collect(),
         };
         Ok(groups.into_iter().map(&mut group).collect())
+    }
+
+    /// What users chose after turns that asked which intent was meant, by the ids of these turns.
+    async fn choices<'t>(
+        &self,
+        turns: impl Iterator<Item = &'t NewTurn>,
+    ) -> Result<BTreeMap<String, String>, ConsoleError> {
+        let mut chosen = BTreeMap::new();
+        for asked in turns.filter(|turn| turn.state.clarify.is_some()) {
+            let next = self.stores.turns.of_dialogue(asked.dialogue, asked.seq, 1).await?.pop();
+            let intent = next.and_then(|turn| Some(turn.classification["explain"]["chosen"].as_str()?.to_owned()));
+            chosen.extend(intent.map(|intent| (asked.id.clone(), intent)));
+        }
+        Ok(chosen)
     }
 
     /// Distinct utterances with how often each was said, the newest first.
