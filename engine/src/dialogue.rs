@@ -333,7 +333,11 @@ impl<'a, 's> Draft<'a, 's> {
         if let Some((slot, function)) = self.unchecked_slot(intent) {
             return self.step.actions.push(Action::Check { intent, slot, function });
         }
-        match (self.missing_slot(intent), &intent.confirm) {
+        let missing = self.missing_slot(intent);
+        if missing.is_none() {
+            self.forget_undue(intent);
+        }
+        match (missing, &intent.confirm) {
             (Some(slot), _) => self.ask_for(intent, slot, None),
             (None, Some(confirm)) => self.ask_to_confirm(intent, confirm),
             (None, None) => {

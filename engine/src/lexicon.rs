@@ -13,7 +13,7 @@ pub use {
     consent::{NO, WEAK_YES, YES},
     corrections::{CHANGE, CORRECTION, FOLLOW_UP, NOT},
     cues::{BACK, CANCEL, HELP, NONE, REPEAT, RESTART, SKIP},
-    grammar::{ANAPHORA, FILLERS, FUNCTION, INTRODUCING, NAMING, PERSONS},
+    grammar::{ANAPHORA, ANY_LANGUAGE, FILLERS, FUNCTION, INTRODUCING, NAMING, PERSONS},
     negations::{DO_NOT, NOT_CHOSEN, NOT_DOING, QUESTIONED, UNWANTED, WITHOUT},
     wishes::{AND, REQUEST, STATEMENT},
 };
@@ -63,6 +63,7 @@ mod tests {
         for Phrases(phrases) in [
             FILLERS,
             FUNCTION,
+            ANY_LANGUAGE,
             ANAPHORA,
             PERSONS,
             CANCEL,

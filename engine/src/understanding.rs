@@ -18,6 +18,7 @@ use std::sync::Arc;
 use crate::{
     catalogue::Catalogue,
     language::{Language, detect, is_foreign},
+    lexicon::ANY_LANGUAGE,
     text::MAX_UTTERANCE,
     values::Setting,
 };
@@ -48,7 +49,7 @@ impl Understanding {
 
     /// An utterance that is read already.
     pub fn read(catalogue: &Catalogue, reading: Reading, at: i64) -> Self {
-        let language = detect(reading.text(), &catalogue.languages);
+        let language = detect(reading.text(), &catalogue.languages).filter(|_| !ANY_LANGUAGE.are(reading.words()));
         let cue = Cue::of(reading.words());
         let is_foreign = is_foreign(reading.text(), &catalogue.languages);
         let is_too_long = reading.text().chars().nth(MAX_UTTERANCE).is_some();

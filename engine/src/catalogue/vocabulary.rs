@@ -112,6 +112,8 @@ fn contains(stems: &HashSet<String>, stem: &str) -> bool {
 pub struct NegatedText {
     /// The text without its first negation.
     pub affirmed: String,
+    /// The clause that was negated, without the negation.
+    pub clause: String,
     /// Its other clauses; empty if there are none.
     pub rest: String,
 }
@@ -126,8 +128,14 @@ impl NegatedText {
         let end = (at + length - 1..words.len())
             .find(|last| ends_clause(text, words, *last))
             .map_or(words.len(), |last| last + 1);
+        let clause = format!(
+            "{}{}",
+            &text[words[begin].start..words[at].start],
+            &text[cut(&words[at + length..]).min(words[end - 1].end)..words[end - 1].end],
+        );
         let rest = format!("{} {}", &text[..words[begin].start], &text[cut(&words[end.min(words.len())..])..]);
-        Some(Self { affirmed: affirmed.trim().to_owned(), rest: rest.trim().to_owned() })
+        let [affirmed, clause, rest] = [affirmed, clause, rest].map(|part| part.trim().to_owned());
+        Some(Self { affirmed, clause, rest })
     }
 }
 
@@ -230,5 +238,15 @@ mod tests {
         let text = "I don't need my order, cancel it";
         let negated = NegatedText::of(text, &words(text)).unwrap();
         assert_eq!((negated.affirmed.as_str(), negated.rest.as_str()), ("I my order, cancel it", "cancel it"));
+        assert_eq!(negated.clause, "I my order");
+        let text = "hello, please don't cancel the order, tell me where it is";
+        let negated = NegatedText::of(text, &words(text)).unwrap();
+        assert_eq!(
+            (negated.clause.as_str(), negated.rest.as_str()),
+            ("cancel the order", "hello,  tell me where it is")
+        );
+        let text = "удалять его не надо, где он";
+        let negated = NegatedText::of(text, &words(text)).unwrap();
+        assert_eq!((negated.clause.as_str(), negated.rest.as_str()), ("удалять его", "где он"));
     }
 }

@@ -148,7 +148,7 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// A wish with the values of its words; what it lacks comes from the rest of the message, if that has one such value.
-    fn pending(&self, intent: &Intent, wish: &Wish) -> PendingWish {
+    pub(super) fn pending(&self, intent: &Intent, wish: &Wish) -> PendingWish {
         let own = values_for(intent, &wish.reading, &wish.reading.entities_for(intent), |_| true);
         let whole = self.said.reading.entities_for(intent);
         let only = |entity: &str| whole.iter().filter(|found| found.entity == entity).count() == 1;
@@ -157,7 +157,7 @@ impl<'a> Draft<'a, '_> {
         PendingWish { intent: intent.id.clone(), slots }
     }
 
-    fn start_wish(&mut self, wish: PendingWish) {
+    pub(super) fn start_wish(&mut self, wish: PendingWish) {
         let Some(intent) = self.catalogue.intent(&wish.intent) else {
             self.step.events.push(Event::StateDropped { name: wish.intent.to_string() });
             return;

@@ -216,6 +216,18 @@ impl<'a> Draft<'a, '_> {
         intent.slots.iter().find(|slot| slot.required && !slots.contains_key(&slot.name) && is_due(slot, slots))
     }
 
+    /// Clears slots whose condition does not hold: a changed answer may make a later one meaningless.
+    pub(super) fn forget_undue(&mut self, intent: &Intent) {
+        // One that is cleared may be the condition of another.
+        for _ in &intent.slots {
+            let slots = &self.step.state.slots;
+            let undue = intent.slots.iter().find(|slot| slots.contains_key(&slot.name) && !is_due(slot, slots));
+            let Some(slot) = undue else { return };
+            self.trace(format!("slot {} is not due", slot.name));
+            self.step.state.slots.remove(&slot.name);
+        }
+    }
+
     /// Says why an answer fills no slot: its value is out of the range, or does not exist. Returns whether there is such a
     /// reason.
     pub(super) fn say_why_not(&mut self, slot: &'a SlotSpec) -> bool {

@@ -75,6 +75,10 @@ pub const FILLERS: Phrases = Phrases(&[
     "слушайте",
 ]);
 
+/// Words that people say in any language.
+pub const ANY_LANGUAGE: Phrases =
+    Phrases(&["ok", "okay", "ok ok", "k", "kk", "okey", "hm", "hmm", "mm", "wow", "lol", "oops", "ha ha", "haha"]);
+
 /// Words that carry no wish of their own.
 pub const FUNCTION: Phrases = Phrases(&[
     "to",

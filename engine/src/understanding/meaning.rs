@@ -39,6 +39,8 @@ pub struct Meaning {
     pub wishes: Vec<Wish>,
     /// The intent that the text would match without its negation: "don't send me an invoice".
     pub unwanted: Option<IntentId>,
+    /// What its other clauses ask for beside that: "don't cancel it, tell me where it is".
+    pub instead: Option<Wish>,
     /// The part that asks for something that the bot does not know, beside the only wish in `wishes`.
     pub left_out: Option<String>,
 }
@@ -91,23 +93,40 @@ impl Classifying<'_> {
         pairs.retain(Pair::are_wishes);
         let parts = pairs.iter().flat_map(|Pair { first, second, .. }| [first.clone(), second.clone()]);
         let negated = NegatedText::of(reading.text(), reading.words());
-        let negated = negated.into_iter().flat_map(|NegatedText { affirmed, rest }| [affirmed, rest]);
+        let negated = negated.into_iter().flat_map(|NegatedText { affirmed, clause, rest }| [affirmed, clause, rest]);
         let negated: Vec<String> = negated.collect();
         let whole = std::iter::once(reading.text().to_owned());
         let texts: Vec<String> = whole.chain(negated.iter().cloned()).chain(parts).collect();
         let mut found = self.classify(&texts)?.into_iter();
         let whole = found.next().unwrap_or_default();
-        let negated: Vec<Classification> = found.by_ref().take(negated.len()).collect();
-        let unwanted = self.unwanted(reading, &negated);
+        let of_negated: Vec<Classification> = found.by_ref().take(negated.len()).collect();
+        let (unwanted, instead) = match (negated.as_slice(), of_negated.as_slice()) {
+            ([_, _, rest], [affirmed, clause, of_rest]) => {
+                let beside = self.own_wish(of_rest);
+                let of_clause =
+                    || self.own_wish(clause).filter(|of_clause| beside.as_ref().is_some_and(|b| b != of_clause));
+                let unwanted = self.unwanted(reading, affirmed, of_rest).or_else(of_clause);
+                let instead = beside.filter(|beside| unwanted.as_ref().is_some_and(|unwanted| unwanted != beside));
+                let wish = |intent| Wish { reading: reading.beside(self.catalogue(), rest), intent };
+                (unwanted, instead.map(wish))
+            }
+            _ => (None, None),
+        };
         let found: Vec<Classification> = found.collect();
         let (wishes, left_out) = self.wishes(reading, &whole, &pairs, &found);
-        Ok(Meaning { whole: Some(whole), wishes, unwanted, left_out })
+        Ok(Meaning { whole: Some(whole), wishes, unwanted, instead, left_out })
+    }
+
+    /// The intent that a part of a message is about, if it is a wish of its own.
+    fn own_wish(&self, part: &Classification) -> Option<IntentId> {
+        let Decision::Matched(id) = decide(part, self.catalogue()).0 else { return None };
+        let intent = self.catalogue().intent(&id)?;
+        (part.best() >= OWN_WISH && !intent.small_talk && !intent.cancels).then_some(id)
     }
 
     /// What is asked for but for a negation, unless the other clauses of the text ask for it, or the intent is about what
-    /// is not. `negated` are the classifications of a [`NegatedText`]'s parts.
-    fn unwanted(&self, reading: &Reading, negated: &[Classification]) -> Option<IntentId> {
-        let [affirmed, rest] = negated else { return None };
+    /// is not. `affirmed` and `rest` are parts of a [`NegatedText`].
+    fn unwanted(&self, reading: &Reading, affirmed: &Classification, rest: &Classification) -> Option<IntentId> {
         let Decision::Matched(id) = decide(affirmed, self.catalogue()).0 else { return None };
         // "I don't want it any more" cancels; nobody refuses a greeting.
         if self.catalogue().intent(&id).is_none_or(|intent| intent.small_talk || intent.cancels) {
@@ -142,13 +161,7 @@ impl Classifying<'_> {
         pairs: &[Pair],
         found: &[Classification],
     ) -> (Vec<Wish>, Option<String>) {
-        let own = |part: &Classification| match decide(part, self.catalogue()).0 {
-            Decision::Matched(id) => {
-                let intent = self.catalogue().intent(&id)?;
-                (part.best() >= OWN_WISH && !intent.small_talk && !intent.cancels).then_some(id)
-            }
-            _ => None,
-        };
+        let own = |part: &Classification| self.own_wish(part);
         let wish = |text: &str, intent: IntentId| Wish { reading: reading.beside(self.catalogue(), text), intent };
         let parts = pairs.iter().zip(found.chunks_exact(2));
         let two = parts.clone().filter_map(|(Pair { first, second, .. }, of)| {

@@ -233,3 +233,25 @@ fn an_intent_lives_in_its_context() {
     talk.state.contexts.insert("at_sea".to_owned(), ActiveContext { turns: 2, ..ActiveContext::default() });
     talk.check(&[("ahoy captain", "Aye!")]);
 }
+
+/// An answer that is changed may make a later one meaningless.
+#[test]
+fn a_value_whose_condition_no_longer_holds_is_forgotten() {
+    let mut talk = talk();
+    talk.check(&[
+        ("plan a trip", "Where to?"),
+        ("London", "With a guide?"),
+        ("with", "In which language?"),
+        ("Russian", "To london, with a guide?"),
+        ("no, alone", "To london, without a guide?"),
+    ]);
+    assert!(!talk.state.slots.contains_key("tongue"));
+    talk.check(&[("yes", "Booked: london.")]);
+}
+
+#[test]
+fn a_word_of_any_language_changes_none() {
+    let mut talk = talk();
+    talk.check(&[("спланируй поездку", "Куда?"), ("Лондон", "С гидом?"), ("один", "В london, without?")]);
+    talk.check(&[("ok", "Заказано: london.")]);
+}
