@@ -33,7 +33,7 @@ struct Edge {
     from: usize,
     to: usize,
     label: String,
-    /// Whether it is only possible: a script may jump there.
+    /// Whether it is taken only if a script does so.
     maybe: bool,
 }
 
@@ -64,7 +64,8 @@ impl Graph {
             let to = self.intent(instead.as_str());
             self.edge(start, to, "negated", false);
         }
-        let mut last = start;
+        // A question that need not be asked has a way around it.
+        let mut before = vec![start];
         for slot in intent.slots.iter().filter(|slot| slot.ask.is_some()) {
             let question = self.node(&format!("slot {} {}", intent.id, slot.name), &slot.name, Shape::Question);
             let when: Vec<String> = slot
@@ -76,35 +77,40 @@ impl Graph {
                 })
                 .collect();
             let label = if slot.required { when.join(", ") } else { "optional".to_owned() };
-            self.edge(last, question, &label, !slot.required);
-            last = question;
+            for from in &before {
+                self.edge(*from, question, &label, !slot.required);
+            }
+            if slot.required && slot.when.is_empty() {
+                before.clear();
+            }
+            before.push(question);
         }
         if intent.confirm.is_some() {
             let confirm = self.node(&format!("confirm {}", intent.id), "confirm", Shape::Question);
-            self.edge(last, confirm, "", false);
-            last = confirm;
+            self.edges_to(confirm, &before, "");
+            before = vec![confirm];
         }
-        self.add_handler(intent, last);
+        self.add_handler(intent, &before);
     }
 
-    fn add_handler(&mut self, intent: &Intent, last: usize) {
+    fn add_handler(&mut self, intent: &Intent, before: &[usize]) {
         match &intent.handler {
             Handler::Reply { .. } => {}
             Handler::Jump(target) => {
                 let to = self.intent(target.as_str());
-                self.edge(last, to, "jump", false);
+                self.edges_to(to, before, "jump");
             }
             Handler::HandOff { .. } => {
                 let person = self.node("person", "a person", Shape::Person);
-                self.edge(last, person, "", false);
+                self.edges_to(person, before, "");
             }
             Handler::Plugin(name) => {
                 let plugin = self.node(&format!("plugin {name}"), name, Shape::Handler);
-                self.edge(last, plugin, "", false);
+                self.edges_to(plugin, before, "");
             }
             Handler::Script(ScriptFunction { script, .. }) => {
                 let handler = self.node(&format!("script {}", script.path()), script.path(), Shape::Handler);
-                self.edge(last, handler, "", false);
+                self.edges_to(handler, before, "");
                 for (reference, _) in script.references() {
                     match reference {
                         Reference::Intent(target) => {
@@ -120,6 +126,10 @@ impl Graph {
                 }
             }
         }
+    }
+
+    fn edges_to(&mut self, to: usize, from: &[usize], label: &str) {
+        from.iter().for_each(|from| self.edge(*from, to, label, false));
     }
 
     fn intent(&mut self, id: &str) -> usize {
