@@ -109,6 +109,18 @@ impl<'a> Draft<'a, '_> {
         for (slot, value) in values {
             self.fill_admitted(intent, &slot, value);
         }
+        // A question tells what does not exist; for a slot that nobody asks for, it is told here.
+        let slots = &self.step.state.slots;
+        let is_empty = |slot: &&SlotSpec| !slots.contains_key(&slot.name) && slot.entity.is_some();
+        let (asked, unasked): (Vec<&SlotSpec>, Vec<&SlotSpec>) =
+            intent.slots.iter().filter(is_empty).partition(|slot| slot.required);
+        let silent = unasked.into_iter().find(|slot| {
+            let entity = slot.entity.as_deref().unwrap_or_default();
+            reading.impossible(entity).is_some() && asked.iter().all(|asked| asked.entity != slot.entity)
+        });
+        if let Some(slot) = silent {
+            self.say_impossible(slot);
+        }
     }
 
     /// Clears an intent's slots, unless they have `remember` or are `kept`.

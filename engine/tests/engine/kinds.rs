@@ -108,6 +108,19 @@ fn a_refused_value_of_an_optional_slot_is_told() {
     )]);
 }
 
+#[test]
+fn a_day_that_does_not_exist_is_told_for_an_optional_slot() {
+    let mut files = files();
+    files[1].1 = TABLE
+        .replace("day: { entity: day,", "day: { entity: day, required: false,")
+        .replace("Booked: {day}, {hour}, {guests}.", "Booked: {hour}, {guests}.");
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    Talk::with(&files).check(&[
+        ("a table for 4 on 31 April", "There is no such day: 31 April.\nAt what time?"),
+        ("at 7 pm", "Booked: 19:00, 4."),
+    ]);
+}
+
 /// A value that fills one slot is not blamed on another.
 #[test]
 fn each_slot_has_its_own_value() {
