@@ -113,7 +113,9 @@ impl Catalogue {
         match (value, entity.and_then(|entity| self.entities.get(entity))) {
             (Value::Array(values), _) => values.iter().map(|value| shown(entity, value)).collect::<Vec<_>>().join(", "),
             (Value::Object(values), Some(EntitySpec::Composed(Composition { parts, .. }))) => {
-                let parts = parts.iter().filter_map(|part| Some(shown(Some(part.as_str()), values.get(part)?)));
+                let said =
+                    parts.iter().filter_map(|part| Some((part, values.get(part).filter(|value| !value.is_null())?)));
+                let parts = said.map(|(part, value)| shown(Some(part.as_str()), value));
                 parts.collect::<Vec<_>>().join(" ")
             }
             (value, Some(EntitySpec::Kind(kind))) => kind.shown(&plain(value), language),

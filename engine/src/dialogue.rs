@@ -5,6 +5,7 @@
 //! Each policy is a file of its own.
 
 mod agenda;
+mod changes;
 mod clarify;
 mod confirmation;
 mod correction;

@@ -267,6 +267,7 @@ impl<'a> Work<'a> {
         turn.footprint.chance = chance;
         turn.footprint.clock |= clock;
         let reply = turn.text();
+        turn.state.unchecked.clear();
         turn.state.remember(&normalize(message.text), &reply, turn.intent.as_ref());
         if turn.hand_off {
             let until = now.timestamp().as_millisecond().saturating_add(snapshot.catalogue.waiting.limit);

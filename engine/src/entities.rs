@@ -38,9 +38,9 @@ pub struct Entity {
     /// Its role for the matched intent, as the examples mark it: `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Of a composed value: the values of its parts, by their entities.
+    /// Of a composed value: the values of its parts, by their entities; `None` for a part that was left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub parts: BTreeMap<String, String>,
+    pub parts: BTreeMap<String, Option<String>>,
     /// The words in the message.
     pub text: String,
     /// Start, in bytes of the normalised message.

@@ -11,9 +11,9 @@ mod wishes;
 use crate::word::Word;
 pub use {
     consent::{NO, WEAK_YES, YES},
-    corrections::{CHANGE, CORRECTION, FOLLOW_UP, NOT},
+    corrections::{CHANGE, CORRECTION, FOLLOW_UP, NOT, REMOVAL},
     cues::{BACK, CANCEL, HELP, NONE, REPEAT, RESTART, SKIP},
-    grammar::{ANAPHORA, ANY_LANGUAGE, FILLERS, FUNCTION, INTRODUCING, NAMING, PERSONS},
+    grammar::{ADDITION, ANAPHORA, ANY_LANGUAGE, FILLERS, FUNCTION, INTRODUCING, NAMING, PERSONS, WITHIN_VALUE},
     negations::{DO_NOT, NOT_CHOSEN, NOT_DOING, QUESTIONED, UNWANTED, WITHOUT},
     wishes::{AND, REQUEST, STATEMENT},
 };
@@ -64,6 +64,9 @@ mod tests {
             FILLERS,
             FUNCTION,
             ANY_LANGUAGE,
+            ADDITION,
+            REMOVAL,
+            WITHIN_VALUE,
             ANAPHORA,
             PERSONS,
             CANCEL,

@@ -9,7 +9,7 @@ mod meaning;
 mod reading;
 mod typing;
 
-pub use cue::{Consent, Cue};
+pub use cue::{Consent, Cue, without_fillers};
 pub use meaning::{Classifying, Meaning, Reread, Wish};
 pub use reading::Reading;
 

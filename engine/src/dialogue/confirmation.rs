@@ -1,12 +1,12 @@
 //! The summary of a form: a question for yes or no before the handler runs.
 
-use super::{Action, CERTAIN, Draft, LIKELY, MAX_ASIDE, Phrase, Unclassified};
+use super::{Action, CERTAIN, Draft, LIKELY, MAX_ASIDE, Phrase, Unclassified, slots::values_for};
 use crate::{
     catalogue::Intent,
     decide::Decision,
-    lexicon::{FUNCTION, REQUEST},
+    lexicon::{FUNCTION, REQUEST, YES},
     pattern::Pattern,
-    state::{Form, Stage},
+    state::{Form, PendingWish, Stage},
     template::Text,
     turn::{AnsweredBy, Event, TurnKind},
     understanding::{Consent, Cue},
@@ -43,7 +43,7 @@ impl<'a> Draft<'a, '_> {
         self.step.kind = TurnKind::Form;
         self.step.intent = Some(intent.id.clone());
         let rest = self.remainder(intent);
-        let values = self.changed_values(intent, &rest.values);
+        let values = self.changed_values(intent, &rest);
         let consent = self.consent(intent)?;
         let certain = if self.is_question() { LIKELY } else { CERTAIN };
         if !values.is_empty()
@@ -67,6 +67,8 @@ impl<'a> Draft<'a, '_> {
             self.change(intent, slot);
             return Ok(());
         }
+        let beside = self.wish_beside_yes(intent)?;
+        let consent = if beside.is_some() { Some(Consent::Yes) } else { consent };
         match (consent, self.said.cue) {
             (_, Some(Cue::Cancel)) if stage == Stage::Confirm && self.is_own_word(intent) => {
                 self.confirm_again(intent, confirm)
@@ -79,22 +81,27 @@ impl<'a> Draft<'a, '_> {
                 self.step.handler = Some(AnsweredBy::Form);
                 self.say_yes_or_no(confirm, Vec::new());
             }
-            (Some(Consent::Yes), _) => {
-                self.rule(format!("`{}` is confirmed", intent.id));
-                // A new version of the bot may need more.
-                if let Some(slot) = self.missing_slot(intent) {
-                    self.ask_for(intent, slot, None);
-                    return Ok(());
-                }
-                self.step.state.form = None;
-                self.step.actions.push(Action::Run(intent));
+            (Some(Consent::Yes), _) => self.confirm(intent, beside),
+            (Some(Consent::No), _) | (_, Some(Cue::NoneOfThese)) if stage == Stage::Change && self.is_mere_no() => {
+                self.cancel(intent);
             }
-            (Some(Consent::No), _) | (_, Some(Cue::NoneOfThese)) if stage == Stage::Change => self.cancel(intent),
             (Some(Consent::No), _) if intent.slots.iter().all(|slot| slot.ask.is_none()) => self.cancel(intent),
             (Some(Consent::No), _) => self.ask_what_to_change(intent),
             _ => return self.go_on_with_other(intent, confirm),
         }
         Ok(())
+    }
+
+    /// Runs the handler; a wish that was said beside the yes waits for its end.
+    fn confirm(&mut self, intent: &'a Intent, beside: Option<PendingWish>) {
+        self.rule(format!("`{}` is confirmed", intent.id));
+        self.step.state.wishes.extend(beside);
+        // A new version of the bot may need more.
+        if let Some(slot) = self.missing_slot(intent) {
+            return self.ask_for(intent, slot, None);
+        }
+        self.step.state.form = None;
+        self.step.actions.push(Action::Run(intent));
     }
 
     /// A new version of the bot asks for no confirmation. A yes runs the handler, a no does not; anything else is a new
@@ -132,6 +139,25 @@ impl<'a> Draft<'a, '_> {
         self.rule("the message is neither a yes nor a no".to_owned());
         self.say_pattern(Pattern::ConfirmAgain, Vec::new());
         self.say_yes_or_no(confirm, Vec::new());
+    }
+
+    /// Whether an utterance says no and nothing else.
+    fn is_mere_no(&self) -> bool {
+        let reading = &self.said.reading;
+        let no = Consent::of(reading.text(), reading.words(), |_| false);
+        matches!(no, Some((Consent::No, 0))) || self.said.cue.is_some()
+    }
+
+    /// The other wish of an utterance that begins with a yes: "yes, and tell me when you are open".
+    fn wish_beside_yes(&mut self, intent: &Intent) -> Result<Option<PendingWish>, Unclassified> {
+        let reading = &self.said.reading;
+        let begins = YES.at(reading.words(), 0).is_some_and(|length| reading.words().len() > length + MAX_BESIDE);
+        if !begins {
+            return Ok(None);
+        }
+        let other = self.other_request(intent, LIKELY)?.filter(|other| !other.cancels);
+        let values = |other: &Intent| values_for(other, reading, &reading.entities_for(other), |_| true);
+        Ok(other.map(|other| PendingWish { intent: other.id.clone(), slots: values(other).into_iter().collect() }))
     }
 
     fn is_question(&self) -> bool {

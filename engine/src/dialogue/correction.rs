@@ -59,7 +59,7 @@ impl<'a> Draft<'a, '_> {
         let Some(last) = self.step.state.last.clone() else { return Ok(false) };
         let Some(intent) = self.catalogue.intent(&last.intent) else { return Ok(false) };
         let rest = self.remainder(intent);
-        let values = self.changed_values(intent, &rest.values);
+        let values = self.changed_values(intent, &rest);
         if values.is_empty() {
             let slot =
                 self.slot_to_change(intent, &rest).filter(|_| rest.says_nothing_else() && rest.values.is_empty());

@@ -46,7 +46,7 @@ impl<'a> Draft<'a, '_> {
         if let Some(answer) = self.answer(intent, slot)
             && (self.is_about(intent) || self.other_request(intent, LIKELY)?.is_none())
         {
-            let value = self.value_said(slot, &answer);
+            let value = self.value_said(intent, slot, &answer);
             if !self.admits(slot, &value) {
                 self.ask_again(intent, slot);
                 return Ok(());
@@ -56,7 +56,10 @@ impl<'a> Draft<'a, '_> {
             let mut others = self.remainder(intent).values;
             others.retain(|entity| entity.start >= answer.end || entity.end <= answer.start);
             others.retain(|entity| !slot.many || entity.entity != answer.entity);
-            self.fill(slot, value);
+            self.fill(intent, slot, value);
+            for (name, list) in self.add_to_lists(intent, &others) {
+                self.fill_admitted(intent, &name, list);
+            }
             self.fill_from(intent, &self.said.reading, &others);
             self.ask_or_run(intent);
             return Ok(());
@@ -141,7 +144,7 @@ impl<'a> Draft<'a, '_> {
     fn take_whole(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
         self.step.kind = TurnKind::Form;
         self.rule(format!("the whole message answers the question for `{}`", slot.name));
-        self.fill(slot, Value::String(self.said.reading.text().to_owned()));
+        self.fill(intent, slot, Value::String(self.said.reading.text().to_owned()));
         self.ask_or_run(intent);
     }
 
@@ -161,8 +164,8 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// What an answer gives a slot: with `many`, all values beside it, too.
-    fn value_said(&self, slot: &SlotSpec, answer: &Entity) -> Value {
-        let beside = self.said.reading.entities_for_slot(slot);
+    fn value_said(&self, intent: &Intent, slot: &SlotSpec, answer: &Entity) -> Value {
+        let beside = self.remainder(intent).values;
         let all = beside.iter().filter(|entity| slot.many && entity.entity == answer.entity).take(slot.most_values());
         value_of(slot, all).unwrap_or_else(|| value_for(slot, answer))
     }

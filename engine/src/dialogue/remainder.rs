@@ -5,9 +5,10 @@ use super::Draft;
 use crate::{
     catalogue::Intent,
     entities::Entity,
-    lexicon::{CHANGE, CORRECTION, FILLERS, FOLLOW_UP, FUNCTION, NOT},
+    lexicon::{ADDITION, CHANGE, CORRECTION, FILLERS, FOLLOW_UP, FUNCTION, NOT, Phrases, REMOVAL},
     text::stem,
-    understanding::Reading,
+    understanding::{Reading, without_fillers},
+    word::Word,
 };
 
 /// Words between "not" and the value that is refused, at most.
@@ -24,6 +25,8 @@ pub struct Remainder {
     pub corrects: bool,
     /// Whether words ask the same again with another value.
     pub follows: bool,
+    /// Whether words say that further values are added.
+    pub adds: bool,
     /// Whether words ask to change something.
     pub changes: bool,
     /// The slots that are named.
@@ -41,7 +44,7 @@ impl Remainder {
         let found = reading.entities_for(intent);
         let (refused, values): (Vec<Entity>, Vec<Entity>) =
             found.into_iter().partition(|entity| is_refused(reading, entity.start));
-        let mut rest = Self { values, refused, ..Self::default() };
+        let mut rest = Self { values, refused, adds: adds(list), ..Self::default() };
         let mut at = 0;
         while at < list.len() {
             at += rest.take(reading, intent, at);
@@ -55,7 +58,15 @@ impl Remainder {
         if reading.is_within(at, &self.values) || reading.is_within(at, &self.refused) {
             return 1;
         }
-        let phrases = [(&CORRECTION, 0), (&FOLLOW_UP, 1), (&CHANGE, 2), (&FUNCTION, 3), (&FILLERS, 3)];
+        let phrases = [
+            (&CORRECTION, 0),
+            (&REMOVAL, 0),
+            (&FOLLOW_UP, 1),
+            (&ADDITION, 3),
+            (&CHANGE, 2),
+            (&FUNCTION, 3),
+            (&FILLERS, 3),
+        ];
         let longest = phrases.iter().filter_map(|(phrases, kind)| Some((phrases.at(list, at)?, *kind)));
         let named = intent.vocabulary().slot_named(&stem(list[at].plain())).map(str::to_owned);
         // Of equally long phrases, each counts.
@@ -88,6 +99,12 @@ impl Remainder {
     }
 }
 
+/// Whether words at an end of an utterance say that something is added.
+fn adds(words: &[Word]) -> bool {
+    let words = without_fillers(words);
+    ADDITION.at(words, 0).is_some() || (1..=words.len().min(2)).any(|last| ADDITION.are(&words[words.len() - last..]))
+}
+
 /// Whether the value that begins at a byte is said not to be meant.
 fn is_refused(reading: &Reading, start: usize) -> bool {
     let list = reading.words();
@@ -100,7 +117,10 @@ fn is_refused(reading: &Reading, start: usize) -> bool {
         if between.contains([',', '.', ';', '!', '?', ':']) {
             return false;
         }
-        if NOT.at(list, before) == Some(1) || (before > 0 && NOT.at(list, before - 1) == Some(2)) {
+        let stands = |phrases: &Phrases| {
+            phrases.at(list, before) == Some(1) || (before > 0 && phrases.at(list, before - 1) == Some(2))
+        };
+        if stands(&NOT) || stands(&REMOVAL) {
             return true;
         }
         if FUNCTION.at(list, before) != Some(1) {

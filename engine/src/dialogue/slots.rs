@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Action, Draft, Phrase};
 use crate::{
@@ -58,7 +58,7 @@ pub fn value_of<'e>(slot: &SlotSpec, mut entities: impl Iterator<Item = &'e Enti
 pub fn value_for(slot: &SlotSpec, entity: &Entity) -> Value {
     if !entity.parts.is_empty() {
         let parts = entity.parts.iter();
-        return Value::Object(parts.map(|(name, value)| (name.clone(), value.clone().into())).collect());
+        return Value::Object(parts.map(|(name, value)| (name.clone(), json!(value))).collect());
     }
     let past = entity.past.as_ref().filter(|_| slot.prefer == Prefer::Past);
     Value::String(past.unwrap_or(&entity.value).clone())
@@ -71,14 +71,14 @@ pub fn is_said(value: &Value, entity: &Entity) -> bool {
         Value::Object(parts) => {
             !parts.is_empty()
                 && parts.len() == entity.parts.len()
-                && entity.parts.iter().all(|(name, part)| parts.get(name).and_then(Value::as_str) == Some(part))
+                && entity.parts.iter().all(|(name, part)| parts.get(name) == Some(&json!(part)))
         }
         _ => false,
     })
 }
 
 /// One value, or those of a list.
-fn each(value: &Value) -> &[Value] {
+pub fn each(value: &Value) -> &[Value] {
     value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice)
 }
 
@@ -105,6 +105,7 @@ impl<'a> Draft<'a, '_> {
         let values = values_for(intent, reading, entities, |slot| !filled.contains(&slot.name));
         if self.step.state.form.is_none() {
             self.forget(intent, |slot| values.iter().any(|(name, _)| name == slot));
+            self.look_at_remembered(intent);
         }
         for (slot, value) in values {
             self.fill_admitted(intent, &slot, value);
@@ -130,12 +131,26 @@ impl<'a> Draft<'a, '_> {
         }
     }
 
+    /// Values from earlier in the dialogue come from another slot, another intent or another day: what this slot does not
+    /// admit is forgotten, and what a script checks is checked again.
+    fn look_at_remembered(&mut self, intent: &Intent) {
+        for slot in intent.slots.iter().filter(|slot| slot.remember) {
+            let Some(value) = self.step.state.slots.get(&slot.name) else { continue };
+            if value.is_array() != slot.many || !self.admits(slot, value) {
+                self.trace(format!("slot {}: {value} is not admitted here", slot.name));
+                self.step.state.slots.remove(&slot.name);
+            } else if slot.check.is_some() && !self.step.state.unchecked.contains(&slot.name) {
+                self.step.state.unchecked.push(slot.name.clone());
+            }
+        }
+    }
+
     /// Fills a slot, unless its range refuses the value; then the slot is empty, and the reason is said.
     pub(super) fn fill_admitted(&mut self, intent: &'a Intent, slot: &str, value: Value) {
         // A wish that waited may have a slot that a new version lacks.
         let Some(own) = intent.slots.iter().find(|own| own.name == slot) else { return };
         if self.admits(own, &value) {
-            return self.fill(own, value);
+            return self.fill(intent, own, value);
         }
         self.trace(format!("slot {slot}: {value} is not admitted"));
         self.step.state.slots.remove(slot);
@@ -151,14 +166,16 @@ impl<'a> Draft<'a, '_> {
         })
     }
 
-    /// Fills a slot. If a script checks it, that is still to be done.
-    pub(super) fn fill(&mut self, slot: &SlotSpec, value: Value) {
+    /// Fills a slot. What scripts check of the intent is still to be done: a check may compare slots.
+    pub(super) fn fill(&mut self, intent: &Intent, slot: &SlotSpec, value: Value) {
         let name = &slot.name;
         self.trace(format!("slot {name} = {value}"));
         let state = &mut self.step.state;
         state.slots.insert(name.clone(), value);
-        if slot.check.is_some() && !state.unchecked.contains(name) {
-            state.unchecked.push(name.clone());
+        for checked in intent.slots.iter().filter(|slot| slot.check.is_some()) {
+            if state.slots.contains_key(&checked.name) && !state.unchecked.contains(&checked.name) {
+                state.unchecked.push(checked.name.clone());
+            }
         }
         if let Some(form) = &mut state.form {
             form.filled.push(name.clone());
@@ -200,26 +217,6 @@ impl<'a> Draft<'a, '_> {
         if self.counts_unanswered(intent) {
             self.say_question(slot);
         }
-    }
-
-    /// The values of the utterance for slots that have another value or none, except those that are refused.
-    pub(super) fn changed_values(&self, intent: &Intent, entities: &[Entity]) -> Vec<(String, Value)> {
-        // A value that is known already is only named beside the one that is meant.
-        let known = |slot: &SlotSpec, entity: &Entity| {
-            self.step.state.slots.get(&slot.name).is_some_and(|known| *known == value_for(slot, entity))
-        };
-        let is_known = |entity: &Entity| {
-            let mut own = intent.slots.iter().filter(|slot| slot.entity.as_ref() == Some(&entity.entity));
-            own.any(|slot| known(slot, entity))
-        };
-        let (_, new): (Vec<Entity>, Vec<Entity>) = entities.iter().cloned().partition(is_known);
-        let meant = if new.is_empty() { entities } else { &new };
-        self.changed(values_for(intent, &self.said.reading, meant, |_| true))
-    }
-
-    /// The values that differ from those of their slots.
-    pub(super) fn changed(&self, values: Vec<(String, Value)>) -> Vec<(String, Value)> {
-        values.into_iter().filter(|(slot, value)| self.step.state.slots.get(slot) != Some(value)).collect()
     }
 
     /// The first required slot without a value whose condition holds.

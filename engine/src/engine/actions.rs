@@ -160,12 +160,23 @@ impl<'a> Work<'a> {
         let template = text
             .pick(&self.turn.language, &mut self.random)
             .ok_or_else(|| format!("a text is missing in `{}`", self.turn.language))?;
-        let intent = self.turn.intent.as_ref().and_then(|id| self.catalogue().intent(id));
         let value = |name: &str| {
             let given = extra.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-            given.or_else(|| Some(self.shown(intent, name, self.turn.state.slots.get(name)?)))
+            given.or_else(|| self.shown_slot(name))
         };
         template.render(&value).map_err(|name| format!("a text needs a value for {{{name}}}"))
+    }
+
+    /// A slot's value as people read it, by the intent that speaks: that of the form in progress, or the one that answers.
+    /// A slot of theirs without a value is a dash.
+    fn shown_slot(&self, name: &str) -> Option<String> {
+        let speakers = self.turn.state.form.iter().map(|form| &form.intent).chain(&self.turn.intent);
+        let has_slot = |intent: &&Intent| intent.slots.iter().any(|slot| slot.name == name);
+        let intent = speakers.filter_map(|id| self.catalogue().intent(id)).find(has_slot);
+        match self.turn.state.slots.get(name) {
+            Some(value) => Some(self.shown(intent, name, value)),
+            None => intent.map(|_| "–".to_owned()),
+        }
     }
 
     /// A slot's value as people read it.

@@ -1,10 +1,7 @@
 //! Values that are put together from others: "two large pizzas" from a number, a size and a dish.
 
 use super::Entity;
-use crate::{
-    lexicon::{AND, FUNCTION},
-    word::Word,
-};
+use crate::{lexicon::WITHIN_VALUE, word::Word};
 
 /// What a composed entity is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +14,7 @@ pub struct Composition {
 
 impl Composition {
     /// Finds the composed values among those that were found. The parts of one follow each other; between them stand at
-    /// most function words. Each part is there once, so the second "large" of an order begins the next value.
+    /// most words such as "of" and "the". Each part is there once, so the second "large" of an order begins the next value.
     pub(super) fn find(&self, name: &str, found: &[Entity], text: &str, words: &[Word]) -> Vec<Entity> {
         let mut parts: Vec<&Entity> = found.iter().filter(|own| self.parts.contains(&own.entity)).collect();
         parts.sort_by_key(|part| (part.start, std::cmp::Reverse(part.end)));
@@ -48,7 +45,7 @@ impl Composition {
         let part = |wanted: &String| group.iter().find(|part| part.entity == *wanted);
         let is_whole = self.parts.iter().all(|wanted| self.optional.contains(wanted) || part(wanted).is_some());
         let (start, end) = place(group);
-        let values = self.parts.iter().filter_map(|wanted| Some((wanted.clone(), part(wanted)?.value.clone())));
+        let values = self.parts.iter().map(|wanted| (wanted.clone(), part(wanted).map(|part| part.value.clone())));
         let shown: Vec<&str> = self.parts.iter().filter_map(|wanted| Some(part(wanted)?.value.as_str())).collect();
         is_whole.then(|| Entity {
             entity: name.to_owned(),
@@ -70,11 +67,11 @@ fn place(group: &[&Entity]) -> (usize, usize) {
     (start, end)
 }
 
-/// Whether nothing but spaces and function words stands between two places.
+/// Whether nothing but spaces and words without weight stands between two places.
 fn is_near(text: &str, words: &[Word], from: usize, to: usize) -> bool {
     let gap = &text[from..to];
     let between = words.iter().filter(|word| word.start >= from && word.end <= to);
-    let is_small = |word: &Word| FUNCTION.are(std::slice::from_ref(word)) && !AND.are(std::slice::from_ref(word));
+    let is_small = |word: &Word| WITHIN_VALUE.are(std::slice::from_ref(word));
     gap.chars().all(|c| c.is_alphanumeric() || c.is_whitespace() || c == '-') && between.into_iter().all(is_small)
 }
 
@@ -116,6 +113,8 @@ mod tests {
         check("pizza, large", &[("pizza", "pizza")]);
         check("a pizza that is large", &[("large pizza", "pizza that is large")]);
         check("2 of the soups", &[("2 soup", "2 of the soups")]);
+        check("2 х пиццы", &[("2 pizza", "2 х пиццы")]);
+        check("two but pizza", &[("pizza", "pizza")]);
         check("две большие пиццы и три супа", &[("2 large pizza", "две большие пиццы"), ("3 soup", "три супа")]);
         check("a large pizza and a small soup", &[("large pizza", "large pizza"), ("small soup", "small soup")]);
     }

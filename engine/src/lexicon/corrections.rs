@@ -264,6 +264,26 @@ pub const CHANGE: Phrases = Phrases(&[
     "another",
 ]);
 
+/// Before a value that is taken away: "without the soup".
+pub const REMOVAL: Phrases = Phrases(&[
+    "without",
+    "remove",
+    "drop",
+    "delete",
+    "take off",
+    "take out",
+    "minus",
+    "без",
+    "убери",
+    "уберите",
+    "убрать",
+    "удали",
+    "удалите",
+    "исключи",
+    "исключите",
+    "минус",
+]);
+
 /// Before a value that is not meant: "not London".
 pub const NOT: Phrases = Phrases(&[
     "except",

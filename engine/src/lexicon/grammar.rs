@@ -75,6 +75,52 @@ pub const FILLERS: Phrases = Phrases(&[
     "слушайте",
 ]);
 
+/// Words between the parts of one value: "two of the soups", «2 х пиццы».
+pub const WITHIN_VALUE: Phrases = Phrases(&[
+    "of",
+    "the",
+    "a",
+    "an",
+    "my",
+    "x",
+    "pcs",
+    "pieces",
+    "piece",
+    "that",
+    "which",
+    "is",
+    "are",
+    "х",
+    "шт",
+    "штук",
+    "штуки",
+    "штука",
+    "порции",
+    "порций",
+    "порция",
+]);
+
+/// Before or after further values of a list: "and a salad too".
+pub const ADDITION: Phrases = Phrases(&[
+    "and",
+    "also",
+    "plus",
+    "add",
+    "too",
+    "as well",
+    "another",
+    "и",
+    "еще",
+    "и еще",
+    "также",
+    "тоже",
+    "плюс",
+    "добавь",
+    "добавьте",
+    "добавить",
+    "а еще",
+]);
+
 /// Words that people say in any language.
 pub const ANY_LANGUAGE: Phrases =
     Phrases(&["ok", "okay", "ok ok", "k", "kk", "okey", "hm", "hmm", "mm", "wow", "lol", "oops", "ha ha", "haha"]);

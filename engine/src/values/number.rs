@@ -56,7 +56,8 @@ impl Reader<'_> {
         if let Some(next) = self.accept(at, Sense::Minus) {
             return (true, next);
         }
-        let is_sign = self.is_mark(at, '-') && self.token(at).is_some_and(|token| token.spaced);
+        // A dash between spaces is punctuation.
+        let is_sign = self.is_mark(at, '-') && self.token(at).is_some_and(|token| token.spaced) && self.touches(at + 1);
         (is_sign, at + usize::from(is_sign))
     }
 

@@ -20,6 +20,13 @@ fn check(kind: Kind, text: &str, expected: &[&str]) {
     assert_eq!(found, expected, "{text}");
 }
 
+#[test]
+fn a_dash_between_spaces_is_no_sign() {
+    check(Kind::Number, "нас — 4", &["4"]);
+    check(Kind::Number, "a table - 4 guests", &["4"]);
+    check(Kind::Number, "it is -4 or minus 5", &["-4", "-5"]);
+}
+
 /// Tuesday, 12 February 2013, 4:30.
 #[test]
 fn days() {

@@ -82,10 +82,35 @@ fn a_check_that_fails_refuses() {
     assert!(!talk.state.slots.contains_key("order"));
 }
 
+/// A value from earlier in the dialogue may have another slot's range, and a check may tell something else by now.
 #[test]
-fn a_value_that_was_checked_before_is_not_checked_again() {
-    let trip = TRIP.replace("entity: order_id", "entity: order_id\n    remember: true");
-    let script = r#"fn is_free(ctx) { if kv_get("seen") != () { return "twice"; } kv_set("seen", true); }"#;
+fn a_remembered_value_is_looked_at_again() {
+    let trip = TRIP
+        .replace("one_of", "remember: true\n    one_of")
+        .replace("check: { script: trip.rhai, function: is_free }", "check: { script: trip.rhai }\n    remember: true");
+    let script = r#"fn check(ctx) { if kv_get("seen") == ctx.slots.order { return "Once is enough."; } kv_set("seen", ctx.slots.order); }"#;
+    let mut talk = Talk::with(&[
+        ("bot.yaml", BOT),
+        ("intents/greet.yaml", GREET),
+        ("intents/trip.yaml", &trip),
+        ("scripts/trip.rhai", script),
+    ]);
+    talk.state.slots.insert("city".to_owned(), "london".into());
+    talk.check(&[
+        ("book a trip", "To which city?"),
+        ("Moscow", "Which ticket?"),
+        ("A-0001", "To moscow with A-0001."),
+        ("book a trip", "Once is enough.\nWhich ticket?"),
+        ("A-0002", "To moscow with A-0002."),
+    ]);
+}
+
+/// A check may compare slots, so it runs when any of them changes.
+#[test]
+fn a_check_runs_when_another_slot_changes() {
+    let script =
+        r#"fn is_free(ctx) { if ctx.slots.city == "moscow" && ctx.slots.order == "A-0007" { "Not to Moscow." } }"#;
+    let trip = TRIP.replace("one_of: [moscow]", "help: No matter.");
     let mut talk = Talk::with(&[
         ("bot.yaml", BOT),
         ("intents/greet.yaml", GREET),
@@ -93,9 +118,9 @@ fn a_value_that_was_checked_before_is_not_checked_again() {
         ("scripts/trip.rhai", script),
     ]);
     talk.check(&[
-        ("a trip to Moscow", "Which ticket?"),
-        ("A-0001", "To moscow with A-0001."),
-        ("a trip to Moscow", "To moscow with A-0001."),
+        ("a trip to London", "Which ticket?"),
+        ("A-0007", "To london with A-0007."),
+        ("no, to Moscow", "Not to Moscow.\nWhich ticket?"),
     ]);
 }
 

@@ -255,3 +255,26 @@ fn a_word_of_any_language_changes_none() {
     talk.check(&[("спланируй поездку", "Куда?"), ("Лондон", "С гидом?"), ("один", "В london, without?")]);
     talk.check(&[("ok", "Заказано: london.")]);
 }
+
+/// A slot that is asked for only sometimes may be empty in the summary.
+#[test]
+fn an_empty_slot_is_a_dash() {
+    let mut files = files();
+    files[4].1 = TRIP.replace("To {city}, {guide} a guide?", "To {city}, {guide} a guide, {tongue}?");
+    talk_with(&files).check(&[
+        ("plan a trip", "Where to?"),
+        ("London", "With a guide?"),
+        ("alone", "To london, without a guide, –?"),
+    ]);
+}
+
+#[test]
+fn a_wish_beside_a_yes_is_answered_after_it() {
+    let mut talk = talk();
+    talk.check(&[
+        ("plan a trip", "Where to?"),
+        ("London", "With a guide?"),
+        ("alone", "To london, without a guide?"),
+        ("yes, and where is my order", "Booked: london.\nWhich order?"),
+    ]);
+}
