@@ -302,6 +302,8 @@ pub struct SlotSpec {
     pub many: bool,
     /// Whether a value from earlier in the dialogue may fill it.
     pub remember: bool,
+    /// Location of the slot's name.
+    pub location: Location,
 }
 
 impl SlotSpec {

@@ -96,6 +96,16 @@ pub enum Action<'a> {
     },
 }
 
+/// What a script says of a slot's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Good,
+    /// It has said why.
+    Refused,
+    /// It has failed, and that is said.
+    Failed,
+}
+
 /// One of the author's texts, with what it needs.
 #[derive(Debug)]
 pub struct Saying<'a> {
@@ -174,10 +184,10 @@ pub fn checked<'a>(
     said: &Understanding,
     catalogue: &'a Catalogue,
     (intent, slot): (&'a Intent, &'a SlotSpec),
-    is_good: bool,
+    verdict: Verdict,
 ) -> Step<'a> {
     let mut draft = Draft::new(state, said, catalogue);
-    draft.take_verdict(intent, slot, is_good);
+    draft.take_verdict(intent, slot, verdict);
     draft.step
 }
 

@@ -19,14 +19,37 @@ pub struct Folded {
     length: usize,
     /// One bit per letter that occurs, by its code modulo 64.
     letters: u64,
-    /// The stem of a Russian word; `None` for others.
-    stem: OnceLock<Option<String>>,
+    /// The parts of a Russian word; empty for others.
+    forms: OnceLock<Vec<Inflected>>,
+}
+
+/// A part of a Russian word, as it is written and without its ending.
+#[derive(Debug)]
+struct Inflected {
+    text: String,
+    stem: String,
+}
+
+impl Inflected {
+    fn new(text: String) -> Self {
+        Self { stem: stem(&text), text }
+    }
+
+    /// Whether another is the same word in another case. An ending of a stem is sometimes taken for one of the word:
+    /// «Ростов» is stemmed to «рост», «Ростова» to «ростов».
+    fn is_like(&self, other: &Self) -> bool {
+        let is_long = |stem: &str| stem.chars().count() >= MIN_STEM;
+        self.text == other.text
+            || (self.stem == other.stem && is_long(&self.stem))
+            || (self.stem == other.text && is_long(&self.stem))
+            || (self.text == other.stem && is_long(&other.stem))
+    }
 }
 
 impl Folded {
     pub fn new(text: String) -> Self {
         let letters = text.chars().fold(0, |letters, letter| letters | 1 << (letter as u32 % 64));
-        Self { length: text.chars().count(), letters, text, stem: OnceLock::new() }
+        Self { length: text.chars().count(), letters, text, forms: OnceLock::new() }
     }
 
     /// How much a word differs: 0 if it is the same, 1 if it is the same Russian word in another case, more with typos;
@@ -41,19 +64,23 @@ impl Folded {
         self.edits(word).filter(|_| fuzzy).map(|edits| 1 + edits)
     }
 
-    /// Whether two Russian words differ only in their endings.
+    /// Whether two Russian words differ only in their endings, each part of a name in its own: «Ростова-на-Дону».
     fn is_inflection_of(&self, word: &Self) -> bool {
-        self.text.chars().take(MIN_STEM).eq(word.text.chars().take(MIN_STEM))
-            && self.stem().is_some_and(|stem| Some(stem) == word.stem())
+        if !self.text.chars().take(MIN_STEM).eq(word.text.chars().take(MIN_STEM)) {
+            return false;
+        }
+        let (own, other) = (self.forms(), word.forms());
+        let pairs = own.iter().zip(other);
+        own.len() == other.len() && !own.is_empty() && pairs.into_iter().all(|(own, other)| own.is_like(other))
     }
 
-    fn stem(&self) -> Option<&str> {
+    fn forms(&self) -> &[Inflected] {
         let of_russian = || {
             let is_russian = self.text.chars().all(|c| matches!(c, 'а'..='я' | 'ё' | '-'));
-            let stem = (is_russian && self.length >= MIN_INFLECTED).then(|| stem(&self.text.replace('ё', "е")))?;
-            (stem.chars().count() >= MIN_STEM).then_some(stem)
+            let parts = self.text.split('-').map(|part| part.replace('ё', "е"));
+            parts.filter(|_| is_russian && self.length >= MIN_INFLECTED).map(Inflected::new).collect()
         };
-        self.stem.get_or_init(of_russian).as_deref()
+        self.forms.get_or_init(of_russian)
     }
 
     /// The optimal string alignment distance to a word, or `None` if it is too large. One edit is allowed from four
@@ -143,11 +170,13 @@ mod tests {
         check("уфа", "уфе", false, Some(1));
         check("актёр", "актера", false, Some(1));
         check("санкт-петербург", "санкт-петербурге", false, Some(1));
+        check("ростов-на-дону", "ростова-на-дону", false, Some(1));
         check("казань", "казни", false, None);
         check("берлин", "берлни", false, None);
         check("берлин", "берлни", true, Some(2));
         check("kettle", "kettles", false, None);
-        check("то", "тот", false, None);
+        check("псков", "псковом", false, Some(1));
+        check("то", "те", false, None);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Catalogue, Handler, Intent};
+use super::{Catalogue, Handler, Intent, SlotSpec};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Location, choose_hint},
     handlers::{script::Script, source::Reference},
@@ -60,7 +60,8 @@ pub fn check(
         check_contexts(catalogue, &references, diagnostics);
         check_questions(catalogue, &references, diagnostics);
     }
-    check_conditions(catalogue, diagnostics);
+    check_impossible_conditions(catalogue, diagnostics);
+    check_retries(catalogue, diagnostics);
     for script in scripts.values() {
         check_references(script, catalogue, plugins, gaps, diagnostics);
     }
@@ -202,7 +203,7 @@ fn check_questions(catalogue: &Catalogue, references: &[&Reference], diagnostics
         for slot in intent.slots.iter().filter(|slot| slot.ask.is_some() && !slot.required) {
             if !references.iter().any(|r| matches!(r, Reference::Slot(asked) if *asked == slot.name)) {
                 let message = format!("the slot `{}` of `{}` is never asked for", slot.name, intent.id);
-                let diagnostic = Diagnostic::warning(intent.location.clone(), message);
+                let diagnostic = Diagnostic::warning(slot.location.clone(), message);
                 diagnostics
                     .push(diagnostic.hint("remove `required: false`, or call `ask` in a script, or remove its `ask`"));
             }
@@ -211,23 +212,42 @@ fn check_questions(catalogue: &Catalogue, references: &[&Reference], diagnostics
 }
 
 /// Conditions on values that a slot cannot have.
-fn check_conditions(catalogue: &Catalogue, diagnostics: &mut Diagnostics) {
+fn check_impossible_conditions(catalogue: &Catalogue, diagnostics: &mut Diagnostics) {
     for intent in &catalogue.intents {
         for slot in &intent.slots {
             for (other, wanted) in slot.when.iter().filter_map(|(other, wanted)| Some((other, wanted.as_ref()?))) {
                 let spec = intent.slots.iter().find(|slot| slot.name == *other);
-                let Some(values) = spec.and_then(|spec| catalogue.entities.get(spec.entity.as_ref()?)?.values_listed())
-                else {
-                    continue;
+                let admitted = |spec: &'_ SlotSpec| {
+                    if spec.one_of.is_empty() {
+                        catalogue.entities.get(spec.entity.as_ref()?)?.values_listed().map(owned)
+                    } else {
+                        Some(spec.one_of.iter().cloned().collect())
+                    }
                 };
+                let Some(values) = spec.and_then(admitted) else { continue };
                 for value in wanted.iter().filter(|value| !values.contains(value.as_str())) {
                     let message =
                         format!("the slot `{}` is asked for if `{other}` is `{value}`, which it never is", slot.name);
-                    let diagnostic = Diagnostic::error(intent.location.clone(), message);
-                    diagnostics.push(diagnostic.hint(choose_hint(value, values.iter().copied())));
+                    let diagnostic = Diagnostic::error(slot.location.clone(), message);
+                    diagnostics.push(diagnostic.hint(choose_hint(value, values.iter().map(String::as_str))));
                 }
             }
         }
+    }
+}
+
+fn owned(values: BTreeSet<&str>) -> BTreeSet<String> {
+    values.into_iter().map(str::to_owned).collect()
+}
+
+/// Texts of `retry` that are never said, because the form ends before.
+fn check_retries(catalogue: &Catalogue, diagnostics: &mut Diagnostics) {
+    let tries = catalogue.fallback.tries as usize;
+    for slot in catalogue.intents.iter().flat_map(|intent| &intent.slots).filter(|slot| slot.retry.len() > tries) {
+        let message =
+            format!("`{}` is asked again {tries} times, but `retry` has {} texts", slot.name, slot.retry.len());
+        let diagnostic = Diagnostic::warning(slot.location.clone(), message);
+        diagnostics.push(diagnostic.hint("remove the last ones, or raise `fallback.tries` in bot.yaml"));
     }
 }
 

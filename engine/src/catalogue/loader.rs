@@ -111,7 +111,7 @@ impl Loader<'_> {
         let cancelled = text(&bot.cancelled, "/cancelled", &DEFAULT_CANCELLED);
         let dropped = text(&bot.dropped, "/dropped", &DEFAULT_DROPPED);
         let waiting = self.waiting(bot.waiting, &document);
-        let session = session(&bot.session);
+        let session = self.session(&bot.session, &document);
         let patterns = self.patterns(bot.patterns, &document, &intents);
         let fallback = self.fallback(bot.fallback, &document);
         let catalogue = Catalogue {
@@ -205,6 +205,18 @@ impl Loader<'_> {
         Waiting { limit: i64::from(file.minutes) * MINUTE, text }
     }
 
+    fn session(&mut self, file: &SessionFile, document: &Document) -> Session {
+        let time = |minutes: u32| Some(i64::from(minutes) * MINUTE).filter(|time| *time > 0);
+        let session = Session { limit: time(file.minutes), idle: time(file.idle_minutes) };
+        if session.limit.zip(session.idle).is_some_and(|(limit, idle)| limit <= idle) {
+            let message = "the session ends before the bot breaks the silence";
+            let diagnostic = Diagnostic::warning(document.location("/session/minutes"), message);
+            self.diagnostics
+                .push(diagnostic.hint("make `minutes` more than `idle_minutes`, which is 5 without a value"));
+        }
+        session
+    }
+
     fn time_zone(&mut self, bot: &BotFile, document: &Document) -> TimeZone {
         let Some(name) = &bot.time_zone else { return TimeZone::UTC };
         TimeZoneDatabase::bundled().get(name).unwrap_or_else(|_| {
@@ -255,11 +267,6 @@ impl Loader<'_> {
     fn paths(&self, folder: &str) -> Vec<String> {
         self.bundle.files.keys().filter(|path| path.starts_with(folder)).cloned().collect()
     }
-}
-
-fn session(file: &SessionFile) -> Session {
-    let time = |minutes: u32| Some(i64::from(minutes) * MINUTE).filter(|time| *time > 0);
-    Session { limit: time(file.minutes), idle: time(file.idle_minutes) }
 }
 
 /// How bot.yaml is read: an invalid or missing key does not hide what is wrong elsewhere.

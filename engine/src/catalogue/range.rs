@@ -44,10 +44,15 @@ impl Range {
                 return Err("the range does not fit the slot's entity".to_owned());
             }
         }
-        if let (Some(Bound::Number(least)), Some(Bound::Number(most))) = (least, most)
-            && least > most
-        {
-            return Err(format!("{least} is more than {most}"));
+        let is_reversed = match (least, most) {
+            (Some(Bound::Number(least)), Some(Bound::Number(most))) => least > most,
+            (Some(Bound::Day(least)), Some(Bound::Day(most))) => least > most,
+            (Some(Bound::Today(least)), Some(Bound::Today(most))) => least > most,
+            (Some(Bound::Time(least)), Some(Bound::Time(most))) => least > most,
+            _ => false,
+        };
+        if is_reversed {
+            return Err("`least` is more than `most`, so nothing is admitted: swap them".to_owned());
         }
         if least.is_none() && most.is_none() {
             return Err("the range has neither `least` nor `most`".to_owned());
@@ -180,6 +185,8 @@ mod tests {
         assert!(range(EntityKind::Date, Some("today30"), None).is_err());
         assert!(range(EntityKind::Date, Some("today+9999999"), None).is_err());
         assert!(range(EntityKind::Number, Some("5"), Some("1")).is_err());
+        assert!(range(EntityKind::Date, Some("today"), Some("today-3")).is_err());
+        assert!(range(EntityKind::Time, Some("18:00"), Some("09:00")).is_err());
     }
 
     #[test]

@@ -257,6 +257,14 @@ impl<T: DeserializeOwned + JsonSchema> Shape<T> {
         }
         kinds.dedup();
         kinds.retain(|kind| kind != "nothing");
+        // All alternatives have the right outermost type: the one that fails the deepest was meant.
+        if kinds.is_empty() {
+            let depth = |branch: &&Vec<ValidationError<'static>>| {
+                branch.iter().map(|inner| inner.instance_path().to_string().matches('/').count()).max()
+            };
+            let branch = context.iter().max_by_key(depth);
+            return branch.into_iter().flatten().for_each(|inner| self.report(document, inner, diagnostics));
+        }
         let message = format!("expected {}, found {}", kinds.join(" or "), found(error.instance()));
         diagnostics.push(Diagnostic::error(document.location(&here), message).hint(SCHEMA_HINT));
     }

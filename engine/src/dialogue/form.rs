@@ -197,7 +197,8 @@ impl<'a> Draft<'a, '_> {
         if unanswered <= self.catalogue.fallback.tries {
             return true;
         }
-        self.rule(format!("`{slot}` was not answered {unanswered} times: the form ends"));
+        let asked = if slot.is_empty() { "the summary".to_owned() } else { format!("`{slot}`") };
+        self.rule(format!("{asked} was not answered {unanswered} times: the form ends"));
         self.step.state.form = None;
         self.not_understood();
         false

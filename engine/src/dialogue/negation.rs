@@ -1,7 +1,12 @@
 //! Negated wishes: "I don't want to cancel my order" does not cancel it.
 
 use super::{Draft, Phrase};
-use crate::{catalogue::Intent, pattern::Pattern, state::PendingWish, turn::TurnKind};
+use crate::{
+    catalogue::{Intent, PatternAnswer},
+    pattern::Pattern,
+    state::PendingWish,
+    turn::TurnKind,
+};
 
 impl<'a> Draft<'a, '_> {
     /// The intent that the utterance is about and says not to want.
@@ -28,7 +33,10 @@ impl<'a> Draft<'a, '_> {
         self.rule(format!("`{}` is not wanted", unwanted.id));
         self.step.intent = Some(unwanted.id.clone());
         self.say_pattern(Pattern::Negated, vec![("title", Phrase::Title(unwanted))]);
-        self.say_question_again(intent);
+        // An intent that is started instead speaks for itself.
+        if matches!(self.catalogue.patterns.get(&Pattern::Negated), Some(PatternAnswer::Text(_))) {
+            self.say_question_again(intent);
+        }
         true
     }
 

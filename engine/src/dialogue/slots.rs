@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Action, Draft, Phrase};
+use super::{Action, Draft, Phrase, Verdict};
 use crate::{
     catalogue::{Intent, ScriptFunction, SlotSpec},
     entities::{Entity, Impossible},
@@ -195,10 +195,10 @@ impl<'a> Draft<'a, '_> {
 
     /// Goes on after a script has checked a slot. A value that is refused is taken back, and asked for again if it is
     /// needed; what the script said is told already.
-    pub(super) fn take_verdict(&mut self, intent: &'a Intent, slot: &'a SlotSpec, is_good: bool) {
+    pub(super) fn take_verdict(&mut self, intent: &'a Intent, slot: &'a SlotSpec, verdict: Verdict) {
         let state = &mut self.step.state;
         state.unchecked.retain(|name| name != &slot.name);
-        if is_good {
+        if verdict == Verdict::Good {
             return self.ask_or_run(intent);
         }
         self.trace(format!("slot {}: the script refuses the value", slot.name));
@@ -214,8 +214,12 @@ impl<'a> Draft<'a, '_> {
         if let Some(form) = &mut state.form {
             form.filled.retain(|name| name != &slot.name);
         }
+        let actions = self.step.actions.len();
         if self.counts_unanswered(intent) {
             self.say_question(slot);
+        } else if verdict == Verdict::Failed {
+            // That it is not understood is said already.
+            self.step.actions.truncate(actions);
         }
     }
 
@@ -269,16 +273,16 @@ impl<'a> Draft<'a, '_> {
     }
 
     fn say_out_of_range(&mut self, slot: &'a SlotSpec, value: &Value) {
-        if let Some(invalid) = &slot.invalid {
-            return self.say(invalid);
-        }
         let own = self.said.reading.entities_for_slot(slot);
         let own = own.into_iter().find(|entity| value_for(slot, entity) == *value);
         // A wish that waited has its value from an earlier utterance.
         let said = own.map_or_else(|| self.catalogue.shown(slot, value, &self.step.language), |entity| entity.text);
         let range = self.shown_admitted(slot);
         let values = vec![("said", Phrase::Plain(said)), ("range", Phrase::Plain(range))];
-        self.say_pattern_beside(Pattern::OutOfRange, values);
+        match &slot.invalid {
+            Some(invalid) => self.say_with(invalid, Vec::new(), values),
+            None => self.say_pattern_beside(Pattern::OutOfRange, values),
+        }
     }
 
     /// What a slot admits, in words.

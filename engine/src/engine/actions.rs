@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Work;
 use crate::{
     catalogue::{Intent, PatternAnswer, ScriptFunction, SlotSpec},
-    dialogue::{Action, Phrase, Saying, apply, begin, checked, failed, proceed},
+    dialogue::{Action, Phrase, Saying, Verdict, apply, begin, checked, failed, proceed},
     handlers::{api::value::plain, effect::Effect, script::Scripting},
     ids::IntentId,
     pattern::Pattern,
@@ -79,14 +79,18 @@ impl<'a> Work<'a> {
     fn check(&mut self, intent: &'a Intent, slot: &'a SlotSpec, function: &ScriptFunction) {
         let start = Instant::now();
         let said = self.run_script(intent, function, Scripting::check);
-        let is_good = said.as_ref().is_some_and(Vec::is_empty);
+        let verdict = match said.as_deref() {
+            Some([]) => Verdict::Good,
+            Some(_) => Verdict::Refused,
+            None => Verdict::Failed,
+        };
         for effect in said.into_iter().flatten() {
             if let Effect::Say { text, suggestions } = effect {
                 self.turn.outputs.push(Output::Text { text, suggestions });
             }
         }
         let state = std::mem::take(&mut self.turn.state);
-        let next = checked(state, &self.said, self.catalogue(), (intent, slot), is_good);
+        let next = checked(state, &self.said, self.catalogue(), (intent, slot), verdict);
         self.take(next);
         self.turn.timings.handle_us += micros_since(start);
     }

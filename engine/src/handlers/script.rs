@@ -215,8 +215,9 @@ impl Scripting {
     /// Any error of the script, with its line.
     pub fn check(&self, script: &Script, function: &str, input: CallInput<'_>) -> Result<Ran, ScriptError> {
         let ran = self.run(script, function, input)?;
-        if !ran.effects.iter().all(|effect| matches!(effect, Effect::Say { .. })) {
-            return Err(ScriptError::of_function(script, function, "a check may only say something"));
+        let says = |effect: &Effect| matches!(effect, Effect::Say { text, .. } if !text.trim().is_empty());
+        if !ran.effects.iter().all(says) {
+            return Err(ScriptError::of_function(script, function, "a check returns nothing, or what to say"));
         }
         Ok(ran)
     }

@@ -135,3 +135,30 @@ fn mistakes_in_what_is_admitted_are_told() {
     ]);
     insta::assert_snapshot!(diagnostics);
 }
+
+/// Each of these would load and misbehave.
+#[test]
+fn what_can_never_happen_is_told() {
+    let bot = BOT.replace(
+        "  city:",
+        "  day: { kind: date }\n  word: { values: { a: [aa], b: [bb] }, optional: [day] }\n  pair: { parts: [day, day, word] }\n  city:",
+    );
+    let bot = format!("{bot}session: {{ minutes: 2 }}\npatterns: {{ no_words: {{ jump: trip }} }}\n");
+    let trip = "
+intent: trip
+only_in: [shop]
+examples: { en: [book a trip, plan a trip], ru: [заказать поездку, план поездки] }
+slots:
+  text: { one_of: [a], ask: { en: a, ru: a } }
+  none: { entity: word, one_of: [], ask: { en: a, ru: a } }
+  whole: { entity: pair, one_of: [a], ask: { en: a, ru: a } }
+  day: { entity: day, one_of: [today, 2026-12-31], ask: { en: a, ru: a } }
+  back: { entity: day, range: { least: today, most: today-3 }, invalid: { en: 'Not {said}, but {range}.', ru: '{said}' }, ask: { en: a, ru: a } }
+  word: { entity: word, one_of: [a], prefer: past, invalid: { en: a, ru: a }, ask: { en: a, ru: a } }
+  when: { when: { word: b }, retry: [{ en: a, ru: a }, { en: b, ru: b }, { en: c, ru: c }], ask: { en: a, ru: a } }
+  never: { entity: city, invalid: { en: a, ru: a }, retry: ['a', { en: a, ru: a }], when: { never: any }, ask: { en: a, ru: a } }
+handler: { reply: { en: '{text}', ru: '{text}' } }
+";
+    let (_, diagnostics) = load(&[("bot.yaml", &bot), ("intents/greet.yaml", GREET), ("intents/trip.yaml", trip)]);
+    insta::assert_snapshot!(diagnostics);
+}

@@ -31,6 +31,10 @@ impl Loader<'_> {
                 };
                 self.diagnostics.push(Diagnostic::error(location, message).hint(hint));
             };
+            if file.parts.is_none() && !file.optional.is_empty() {
+                let message = "`optional` works only with `parts`".to_owned();
+                report("optional", message, "remove it");
+            }
             let spec = match &file.parts {
                 Some(parts) => composed(name, file, parts, &bot.entities, &mut report),
                 None => entity(file, &mut report),
@@ -51,7 +55,10 @@ fn composed(
     all: &BTreeMap<String, EntityFile>,
     report: &mut dyn FnMut(&str, String, &str),
 ) -> Option<EntitySpec> {
-    if file.pattern.is_some() || file.values.is_some() || file.kind.is_some() || file.fuzzy {
+    if file.fuzzy {
+        report("fuzzy", "`fuzzy` works only with `values`".to_owned(), "remove it, and write it at the parts");
+    }
+    if file.pattern.is_some() || file.values.is_some() || file.kind.is_some() {
         let message = "an entity needs exactly one of `pattern`, `values`, `kind` and `parts`".to_owned();
         report("", message, "write one of them");
         return None;
@@ -65,7 +72,12 @@ fn composed(
             format!("`{part}` is no entity with a pattern, values or a kind, so `{name}` cannot have it as a part");
         report(&format!("parts/{at}"), message, &choose_hint(part, simple.iter().copied()));
     }
-    for (at, part) in file.optional.iter().enumerate().filter(|(_, part)| !parts.contains(part)) {
+    for (at, part) in parts.iter().enumerate().filter(|(at, part)| parts[..*at].contains(part)) {
+        report(&format!("parts/{at}"), format!("`{part}` is a part twice"), "a value has each part once; remove one");
+    }
+    // A part that is misspelt is reported already.
+    let optional = file.optional.iter().filter(|_| unknown.is_empty());
+    for (at, part) in optional.enumerate().filter(|(_, part)| !parts.contains(part)) {
         let message = format!("`{part}` is optional, but no part");
         report(&format!("optional/{at}"), message, &choose_hint(part, parts.iter().map(String::as_str)));
     }

@@ -15,7 +15,9 @@ use crate::{
     },
     diagnostic::{Diagnostic, choose_hint},
     entities::EntitySpec,
+    pattern::Pattern,
     template::Text,
+    values::{Prefer, Setting},
 };
 
 const RANGE_HINT: &str = "write `least` or `most`: a number, a day such as 2026-12-31 or today+30, or a time such as 09:00, as the entity's `kind` has it";
@@ -38,8 +40,9 @@ impl Loader<'_> {
         }
         let entity = file.entity.as_ref().and_then(|entity| entities.get(entity));
         let known = file.entity.is_none() || entity.is_some();
+        self.check_one_of(&file, entity, document, &pointer);
+        self.check_needless(&file, entity, document, &pointer);
         let range = file.range.filter(|_| known).and_then(|range| self.range(&range, entity, document, &pointer));
-        self.check_one_of(&file.one_of, entity, document, &pointer);
         let check = file.check.and_then(|CheckFile { script, function }| {
             let keys = ["script", "function"].map(|key| child(&child(&pointer, "check"), key));
             let function = function.unwrap_or_else(|| "check".to_owned());
@@ -47,7 +50,8 @@ impl Loader<'_> {
         });
         let retry = self.retries(file.retry, document, &child(&pointer, "retry"));
         let mut text = |file: Option<TextFile>, key| {
-            Some(self.text(file?, document, &child(&pointer, key), AllowedNames::Only(&[])))
+            let names: &[&str] = if key == "invalid" { Pattern::OutOfRange.values() } else { &[] };
+            Some(self.text(file?, document, &child(&pointer, key), AllowedNames::Only(names)))
         };
         let when = file.when.into_iter().map(|(slot, value)| {
             let values = match value {
@@ -58,6 +62,7 @@ impl Loader<'_> {
             (slot, values)
         });
         SlotSpec {
+            location: document.key_location(&pointer),
             title: text(file.title, "title"),
             ask: text(file.ask, "ask"),
             retry,
@@ -68,7 +73,7 @@ impl Loader<'_> {
             role: file.role,
             prefer: file.prefer,
             range,
-            one_of: file.one_of,
+            one_of: file.one_of.unwrap_or_default(),
             check,
             invalid: text(file.invalid, "invalid"),
             many: file.many,
@@ -135,14 +140,63 @@ impl Loader<'_> {
         range.ok()
     }
 
-    /// Reports admitted values that the entity does not have.
-    fn check_one_of(&mut self, one_of: &[String], entity: Option<&EntitySpec>, document: &Document, slot: &str) {
-        let Some(values) = entity.and_then(EntitySpec::values_listed) else { return };
-        for (index, value) in one_of.iter().enumerate().filter(|(_, value)| !values.contains(value.as_str())) {
-            let location = document.location(&child(&child(slot, "one_of"), index));
-            let message = format!("`{value}` is no value of the slot's entity");
-            self.diagnostics
-                .push(Diagnostic::error(location, message).hint(choose_hint(value, values.iter().copied())));
+    /// Reports admitted values that the slot can never have.
+    fn check_one_of(&mut self, file: &SlotFile, entity: Option<&EntitySpec>, document: &Document, slot: &str) {
+        let Some(one_of) = &file.one_of else { return };
+        let pointer = child(slot, "one_of");
+        let mut report = |pointer: &str, message: String, hint: String| {
+            self.diagnostics.push(Diagnostic::error(document.location(pointer), message).hint(hint));
+        };
+        let country = self.country;
+        match entity {
+            _ if one_of.is_empty() => {
+                report(&pointer, "`one_of` admits nothing".to_owned(), "list the values, or remove it".to_owned());
+            }
+            None if file.entity.is_none() => {
+                let message = "`one_of` works only with an entity: a whole message has no list of values".to_owned();
+                report(&pointer, message, "add `entity: …`, or use `check`".to_owned());
+            }
+            Some(EntitySpec::Composed(_)) => {
+                let message = "`one_of` works only with values that have no parts".to_owned();
+                report(&pointer, message, "use `check`".to_owned());
+            }
+            Some(spec) => {
+                let listed = spec.values_listed();
+                let is_value = |value: &str| match &listed {
+                    Some(values) => values.contains(value),
+                    None => {
+                        let found = spec.find("", value, &Setting::of_text(value, country));
+                        found.len() == 1 && found[0].value == value
+                    }
+                };
+                for (index, value) in one_of.iter().enumerate().filter(|(_, value)| !is_value(value)) {
+                    let hint = match &listed {
+                        Some(values) => choose_hint(value, values.iter().copied()),
+                        None => "write it as a script gets it: docs/bots.md lists the forms of values".to_owned(),
+                    };
+                    report(&child(&pointer, index), format!("`{value}` is no value of the slot's entity"), hint);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Warns of keys that do nothing beside the others.
+    fn check_needless(&mut self, file: &SlotFile, entity: Option<&EntitySpec>, document: &Document, slot: &str) {
+        let mut warn = |key: &str, message: &str, hint: &str| {
+            let location = document.key_location(&child(slot, key));
+            self.diagnostics.push(Diagnostic::warning(location, message).hint(hint));
+        };
+        if file.invalid.is_some() && file.range.is_none() && file.one_of.is_none() {
+            warn(
+                "invalid",
+                "`invalid` is never said",
+                "it is said if `range` or `one_of` refuse a value; add one of them",
+            );
+        }
+        let has_tense = matches!(entity, Some(EntitySpec::Kind(kind)) if kind.has_tense());
+        if file.prefer == Prefer::Past && !has_tense {
+            warn("prefer", "`prefer` does nothing here", "it is for entities of a `kind` with days or times");
         }
     }
 
@@ -167,7 +221,8 @@ impl Loader<'_> {
                 let pointer = child(&child(&child("/slots", &slot.name), "when"), other);
                 let message = format!("`{}` depends on `{other}`, which is no other slot of this intent", slot.name);
                 let diagnostic = Diagnostic::error(document.key_location(&pointer), message);
-                self.diagnostics.push(diagnostic.hint(choose_hint(other, known.iter().copied())));
+                let others = known.iter().copied().filter(|name| *name != slot.name);
+                self.diagnostics.push(diagnostic.hint(choose_hint(other, others)));
             }
         }
     }

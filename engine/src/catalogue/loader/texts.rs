@@ -54,6 +54,11 @@ impl Loader<'_> {
                             Diagnostic::error(document.location(&pointer), format!("there is no intent `{jump}`"));
                         self.diagnostics.push(diagnostic.hint(choose_hint(&jump, known)));
                     }
+                    if intents.iter().any(|intent| intent.id.as_str() == jump && !intent.only_in.is_empty()) {
+                        let message = format!("`{jump}` is started here without its context");
+                        let diagnostic = Diagnostic::warning(document.location(&pointer), message);
+                        self.diagnostics.push(diagnostic.hint("name an intent without `only_in`"));
+                    }
                     PatternAnswer::Jump(IntentId::new(&jump))
                 }
                 PatternFile::Text(text) => {

@@ -82,11 +82,10 @@ pub struct SlotFile {
     /// Which values are admitted.
     pub range: Option<RangeFile>,
     /// The values that are admitted, if not all of the entity's are.
-    #[serde(default)]
-    pub one_of: Vec<String>,
+    pub one_of: Option<Vec<String>>,
     /// A script function that refuses values.
     pub check: Option<CheckFile>,
-    /// Said when the value is not admitted; default: the pattern `out_of_range`.
+    /// Said when `range` or `one_of` refuse the value, which is `{said}`; default: the pattern `out_of_range`.
     pub invalid: Option<TextFile>,
     /// The question.
     pub ask: Option<TextFile>,
@@ -116,7 +115,7 @@ pub struct SlotFile {
 #[serde(untagged)]
 pub enum RetryFile {
     /// A text by language for each time that the bot asks again.
-    Numbered(Vec<BTreeMap<String, VariantsFile>>),
+    Numbered(#[schemars(length(min = 1))] Vec<BTreeMap<String, VariantsFile>>),
     /// The same text each time.
     Text(TextFile),
 }

@@ -54,7 +54,7 @@ impl Reply {
             }
             return Ok(all);
         }
-        Err(format!("the handler returned {} instead of a reply", value.type_name()))
+        Err(format!("the function returned {} instead of a reply, a text or nothing", value.type_name()))
     }
 
     /// The effects, in order.
