@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -26,11 +27,35 @@ const MAX_PLUGIN_CALLS: usize = 4;
 /// Log lines per handler run; further lines are dropped.
 const MAX_LINES: usize = 32;
 
+/// Time limit of a call in milliseconds, without host functions: each of those has a limit of its own.
+pub(super) const MAX_MILLIS: u64 = 250;
+/// Operations of a handler run, at most.
+const MAX_OPERATIONS: u64 = 300_000;
+/// The deadline is checked once per this number of operations.
+const CLOCK_EVERY: u64 = 16;
+
 thread_local! {
     /// Deadline of the call on this thread. Rhai's progress callback has no access to the call itself.
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Operations of that call so far.
+    /// Operations of that call so far. Rhai's own count begins anew in each callback of a native function: `map` would
+    /// multiply it.
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Which part of its budget a call has used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UsedUp {
+    Operations,
+    Time,
+}
+
+impl fmt::Display for UsedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operations => write!(f, "the script executed more than {MAX_OPERATIONS} operations"),
+            Self::Time => write!(f, "the script ran longer than {MAX_MILLIS} ms"),
+        }
+    }
 }
 
 /// What a script may use of its bot.
@@ -141,10 +166,17 @@ pub(super) fn end_deadline() {
     DEADLINE.set(None);
 }
 
-/// Notes the operations so far; whether the deadline has passed, if `look` asks for it.
-pub(super) fn is_late(operations: u64, look: bool) -> bool {
+/// Counts an operation of the call on this thread, wherever it happens: in the script, or in a callback of a native
+/// function. Returns what is used up, if anything is.
+pub(super) fn count_operation() -> Option<UsedUp> {
+    let operations = OPERATIONS.get() + 1;
     OPERATIONS.set(operations);
-    look && DEADLINE.get().is_some_and(|deadline| Instant::now() > deadline)
+    let is_late = || DEADLINE.get().is_some_and(|deadline| Instant::now() > deadline);
+    match operations {
+        _ if operations > MAX_OPERATIONS => Some(UsedUp::Operations),
+        _ if operations.is_multiple_of(CLOCK_EVERY) && is_late() => Some(UsedUp::Time),
+        _ => None,
+    }
 }
 
 /// Operations of the call on this thread.

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     api::{self, value::Reply},
-    call::{Call, CallInput, SoFar, begin_deadline, end_deadline, is_late, operations},
+    call::{Call, CallInput, MAX_MILLIS, SoFar, begin_deadline, count_operation, end_deadline, operations},
     effect::Effect,
     source::{CALL, KEYWORD_FUNCTIONS, KEYWORDS, RESERVED, blank_texts, line_of_function, references, span_of},
 };
@@ -29,17 +29,12 @@ use rhai::{
     },
 };
 
-const MAX_OPERATIONS: u64 = 300_000;
 const MAX_CALL_DEPTH: usize = 24;
 const MAX_STRING: usize = 100_000;
 const MAX_ARRAY: usize = 1_000;
 const MAX_MAP: usize = 256;
-/// Time limit of a call in milliseconds, without host functions: each of those has a limit of its own.
-const MAX_MILLIS: u64 = 250;
 /// Factor by which a replayed script may run longer.
 const PATIENCE: u64 = 40;
-/// The deadline is checked once per this number of operations.
-const CLOCK_EVERY: u64 = 256;
 
 /// The Rhai engine with the functions of [`api`]; all scripts share it.
 pub struct Scripting {
@@ -95,7 +90,6 @@ impl Scripting {
             .set_module_resolver(DummyModuleResolver::new())
             .disable_symbol("eval")
             .disable_symbol("import")
-            .set_max_operations(MAX_OPERATIONS)
             .set_max_call_levels(MAX_CALL_DEPTH)
             .set_max_expr_depths(64, 48)
             .set_max_string_size(MAX_STRING)
@@ -104,10 +98,7 @@ impl Scripting {
             .set_max_modules(0)
             .set_strict_variables(true)
             .set_fail_on_invalid_map_property(true)
-            .on_progress(|operations| {
-                let late = is_late(operations, operations % CLOCK_EVERY == 0);
-                late.then(|| Dynamic::from(format!("the script ran longer than {MAX_MILLIS} ms")))
-            });
+            .on_progress(|_| count_operation().map(|used_up| Dynamic::from(used_up.to_string())));
         api::register(&mut engine);
         let functions = engine
             .gen_fn_signatures(true)
@@ -268,9 +259,6 @@ fn script_error(error: &EvalAltResult) -> ScriptError {
         }
         EvalAltResult::ErrorTerminated(reason, position) => (*position, reason.to_string()),
         EvalAltResult::ErrorRuntime(value, position) => (*position, value.to_string()),
-        EvalAltResult::ErrorTooManyOperations(position) => {
-            (*position, format!("the script executed more than {MAX_OPERATIONS} operations"))
-        }
         other => {
             let mut bare = other.to_string();
             if let Some(at) = bare.rfind(" (line ") {
@@ -280,4 +268,101 @@ fn script_error(error: &EvalAltResult) -> ScriptError {
         }
     };
     ScriptError { line: position.line().unwrap_or(0), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call of each native function that calls a function, over a thousand elements. Whatever the callback returns, the
+    /// native function goes on.
+    const CALLS: [(&str, &str); 18] = [
+        ("all", "a.all(|x| slow() > 0)"),
+        ("dedup", "a.dedup(|x, y| slow() < 0)"),
+        ("drain", "a.drain(|x| slow() < 0)"),
+        ("filter", "a.filter(|x| slow() > 0)"),
+        ("find", "a.find(|x| slow() < 0)"),
+        ("find_map", "a.find_map(|x| { slow(); () })"),
+        ("for_each", "a.for_each(|| slow())"),
+        ("index_of", "a.index_of(|x| slow() < 0)"),
+        ("map", "a.map(|x| slow())"),
+        ("order", "a.order(|x, y| slow() < 0)"),
+        ("order_by", "a.order_by(|x, y| slow() < 0)"),
+        ("reduce", "a.reduce(|sum, x| slow(), 0)"),
+        ("reduce_rev", "a.reduce_rev(|sum, x| slow(), 0)"),
+        ("retain", "a.retain(|x| slow() > 0)"),
+        ("some", "a.some(|x| slow() < 0)"),
+        ("sort", "a.sort(|x, y| slow() - 100)"),
+        ("sort_by", "a.sort_by(|x, y| slow() - 100)"),
+        ("zip", "a.zip(a, |x, y| slow())"),
+    ];
+
+    /// Native functions that only look at a function.
+    const LOOKERS: [&str; 6] = ["call", "curry", "debug", "is_anonymous", "name", "to_debug"];
+
+    fn scripts() -> impl Iterator<Item = (&'static str, String)> {
+        let slow = "fn slow() { let n = 0; while n < 100 { n += 1; } n }\n";
+        let nested =
+            "let b = []; b.pad(1000, 1); let c = []; c.pad(1000, 1); a.map(|x| { b.map(|y| { c.map(|z| 1); 1 }); 1 })";
+        let curried = "let f = |k, x| slow(); let g = f.curry(1); a.map(g)";
+        CALLS.into_iter().chain([("nested", nested), ("curried", curried)]).map(move |(name, call)| {
+            (name, format!("{slow}fn handle(ctx) {{ let a = []; a.pad(1000, 1); {call}; say(\"end\") }}"))
+        })
+    }
+
+    /// Rhai counts the operations of a callback anew, so that `map` within `map` would run for ever.
+    #[test]
+    fn one_budget_covers_a_call_whatever_it_calls() {
+        // Only the operations limit it, so that the load of the machine does not matter.
+        let scripting = Scripting { limit: Duration::from_secs(3_600), ..Scripting::new() };
+        for (name, source) in scripts() {
+            let script =
+                scripting.compile("scripts/a.rhai", &source).unwrap_or_else(|wrong| panic!("{name}: {wrong:?}"));
+            begin_deadline(Instant::now() + scripting.limit);
+            let ended = scripting.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "handle", (1,));
+            end_deadline();
+            let error = script_error(&ended.expect_err(name));
+            assert!(error.message.contains("300000 operations"), "{name}: {}", error.message);
+            // `dedup` goes on after an error. Each further callback ends at its first operation.
+            assert!(operations() <= 302_000, "{name}: {} operations", operations());
+        }
+    }
+
+    #[test]
+    fn callbacks_are_nested_only_so_deep() {
+        let scripting = Scripting::new();
+        let source = "fn deeper() { let a = [1]; a.map(|x| deeper()) }\nfn handle(ctx) { deeper() }";
+        let script = scripting.compile("scripts/a.rhai", source).unwrap();
+        begin_deadline(Instant::now() + Duration::from_secs(3_600));
+        let ended = scripting.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "handle", (1,));
+        end_deadline();
+        let error = script_error(&ended.unwrap_err());
+        assert!(error.message.contains("Stack overflow"), "{}", error.message);
+    }
+
+    #[test]
+    fn a_late_callback_ends() {
+        let scripting = Scripting { limit: Duration::ZERO, ..Scripting::new() };
+        for (name, source) in scripts() {
+            let script =
+                scripting.compile("scripts/a.rhai", &source).unwrap_or_else(|wrong| panic!("{name}: {wrong:?}"));
+            begin_deadline(Instant::now());
+            let ended = scripting.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "handle", (1,));
+            end_deadline();
+            let error = script_error(&ended.expect_err(name));
+            assert!(error.message.contains("longer than 250 ms"), "{name}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn all_functions_that_call_functions_are_tried() {
+        let signatures = Scripting::new().engine.gen_fn_signatures(true);
+        let higher: BTreeSet<&str> = signatures
+            .iter()
+            .filter(|signature| signature.contains(": Fn") || signature.contains("&mut Fn"))
+            .filter_map(|signature| signature.split_once('(')?.0.rsplit(' ').next())
+            .filter(|name| !LOOKERS.contains(name) && !name.contains('$'))
+            .collect();
+        assert_eq!(higher, CALLS.map(|(name, _)| name).into());
+    }
 }
