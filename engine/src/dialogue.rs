@@ -264,7 +264,9 @@ impl<'a, 's> Draft<'a, 's> {
             return Ok(());
         }
         let decision = self.decision()?;
-        if !matches!(decision, Decision::Matched(_)) && self.repair_outside() {
+        // A bot may have an intent for words such as "repeat"; then its examples make it likely.
+        let is_likely = self.best_probability().is_some_and(|best| best >= LIKELY) || self.is_example();
+        if !(matches!(decision, Decision::Matched(_)) && is_likely) && self.repair_outside() {
             return Ok(());
         }
         let cancels = matches!(&decision, Decision::Matched(id) if self.catalogue.intent(id).is_some_and(|intent| intent.cancels));

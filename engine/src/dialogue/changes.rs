@@ -45,8 +45,8 @@ impl Draft<'_, '_> {
         values.into_iter().filter(|(slot, value)| self.step.state.slots.get(slot) != Some(value)).collect()
     }
 
-    /// Adds what is said beside an answer to the lists that have values already: "and a soup, to Moscow".
-    pub(super) fn add_to_lists(&mut self, intent: &'_ Intent, beside: &[Entity]) -> Vec<(String, Value)> {
+    /// The lists that have values already, with what is said beside an answer: "and a soup, to Moscow".
+    pub(super) fn with_added(&self, intent: &Intent, beside: &[Entity]) -> Vec<(String, Value)> {
         let lists = intent.slots.iter().filter(|slot| slot.many && self.step.state.slots.contains_key(&slot.name));
         let added = lists.filter_map(|slot| {
             let said: Vec<Value> = beside

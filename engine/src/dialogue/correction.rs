@@ -118,7 +118,7 @@ impl<'a> Draft<'a, '_> {
     }
 
     /// Whether the utterance is an example of an intent, word for word.
-    fn is_example(&self) -> bool {
+    pub(super) fn is_example(&self) -> bool {
         self.catalogue.words().examples.contains(&fold(self.said.reading.text()))
     }
 }

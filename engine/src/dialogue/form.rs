@@ -57,7 +57,7 @@ impl<'a> Draft<'a, '_> {
             others.retain(|entity| entity.start >= answer.end || entity.end <= answer.start);
             others.retain(|entity| !slot.many || entity.entity != answer.entity);
             self.fill(intent, slot, value);
-            for (name, list) in self.add_to_lists(intent, &others) {
+            for (name, list) in self.with_added(intent, &others) {
                 self.fill_admitted(intent, &name, list);
             }
             self.fill_from(intent, &self.said.reading, &others);
