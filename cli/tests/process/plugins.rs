@@ -74,7 +74,7 @@ fn new_build_test_and_run() {
             (0, &true.into(), &false.into()),
             "{report}"
         );
-        assert_eq!(report["contract"], "1.0.0");
+        assert_eq!(report["contract"], banter_sandbox::VERSION);
     }
     assert_eq!(plugin(&["new", "--lang", "rust", "Bad Name"]).code, 2);
     let unknown = plugin(&["build", "nowhere"]);
