@@ -32,6 +32,7 @@ const JS_SDK: &[File] = sdk![
     "js/testing.d.ts",
     "js/testing/mock.js",
     "js/testing/clock.js",
+    "js/testing/dialogue.js",
     "js/testing/http.js",
     "js/testing/kv.js",
     "js/testing/log.js",
