@@ -34,7 +34,6 @@ use crate::{
 };
 pub use effects::failed;
 pub use outside::outside_turn;
-pub use session::awaits_answer;
 pub use slots::role_of;
 
 /// During a form, or beside a correction or a yes, an utterance is another request with at least this probability, if what
@@ -81,6 +80,8 @@ pub enum Action<'a> {
     Show(Output),
     /// Say one of the author's texts.
     Say(Saying<'a>),
+    /// Say that something has failed.
+    Excuse,
     /// Run the handler of this intent, whose slots are filled; then [`apply`] its effects.
     Run(&'a Intent),
     /// Let a script check the value of a slot, and say what it says; then [`checked`] goes on.
@@ -102,7 +103,7 @@ pub enum Verdict {
     Good,
     /// It has said why.
     Refused,
-    /// It has failed, and that is said.
+    /// It has failed.
     Failed,
 }
 
@@ -139,7 +140,6 @@ pub fn step<'a>(
     catalogue: &'a Catalogue,
 ) -> Result<Step<'a>, Unclassified> {
     let mut state = state.clone();
-    state.unchecked.clear();
     state.reminded = false;
     let waits = state.waits(said.at);
     if !waits {

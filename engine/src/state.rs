@@ -114,6 +114,16 @@ impl DialogueState {
         self.hand_off.as_ref().is_some_and(|hand_off| now < hand_off.until)
     }
 
+    /// Whether the bot has asked something.
+    pub fn has_question(&self) -> bool {
+        self.form.is_some() || self.clarify.is_some()
+    }
+
+    /// Whether a question waits for the user, who has not been reminded of it.
+    pub fn may_remind(&self) -> bool {
+        self.has_question() && self.hand_off.is_none() && !self.reminded
+    }
+
     /// Ends a hand-off with what was answered from outside. If that is empty, the dialogue is given back to the bot.
     pub fn end_hand_off(&mut self, answer: &str) {
         self.hand_off = None;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use banter_engine::{
-    handlers::plugin::{Grants, PluginCall, PluginSpec},
+    handlers::{
+        context::View,
+        plugin::{Grants, PluginCall, PluginSpec},
+    },
     host::Host as Outside,
     random::Random,
     text::shorten,
@@ -90,7 +93,7 @@ pub struct GuestState {
     outside: Arc<dyn Outside>,
     user: i64,
     /// What the contract's `dialogue.view` tells.
-    dialogue: Value,
+    view: View,
     time: Time,
     /// The turn's random number generator.
     pub random: Random,
@@ -137,7 +140,7 @@ impl GuestState {
             grants: spec.grants.clone(),
             outside: call.host.clone(),
             user: call.context.user,
-            dialogue: call.context.dialogue(),
+            view: View::of(call.context),
             time,
             random: call.random.clone(),
             kept: call.kept.clone(),
@@ -282,7 +285,7 @@ impl clock::Host for GuestState {
 
 impl dialogue::Host for GuestState {
     async fn view(&mut self) -> wasmtime::Result<String> {
-        Ok(self.dialogue.to_string())
+        Ok(self.view.to_json().to_string())
     }
 }
 

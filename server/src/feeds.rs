@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use banter_engine::{dialogue::awaits_answer, state::DialogueState};
+use banter_engine::state::DialogueState;
 use banter_stores::{DialogueId, Millis, NewTurn, Stores, UserId, clock::SharedClock};
 
 use crate::conversations::{ConversationError, Conversations, Watch};
@@ -156,8 +156,8 @@ impl Feed {
 
     /// When the bot speaks by itself, if nobody says anything after a turn with this state.
     fn end_of_silence(&self, state: &DialogueState, since: Millis) -> Option<Millis> {
-        let waits = awaits_answer(state) && !state.reminded;
-        self.conversations.idle_limit(self.user).filter(|_| waits).map(|limit| since + limit)
+        let limit = self.conversations.idle_limit(self.user).filter(|_| state.may_remind());
+        limit.map(|limit| since + limit)
     }
 
     /// The flag, if it has changed because the time for an answer is over.

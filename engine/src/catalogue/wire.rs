@@ -244,7 +244,7 @@ pub struct EntityFile {
     /// Those of the parts that may be left out.
     #[serde(default)]
     pub optional: Vec<String>,
-    /// Whether values are also found with typos. Russian words are found in every case without it.
+    /// Whether values are also found with typos. Russian words are found in all regular cases without it.
     #[serde(default)]
     pub fuzzy: bool,
 }

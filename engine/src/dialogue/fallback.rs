@@ -1,8 +1,8 @@
 //! What happens when no intent is likely enough: first other words, then suggestions, then a person.
 
-use super::{Action, Draft, Phrase};
+use super::{Draft, Phrase};
 use crate::{
-    catalogue::{Intent, PatternAnswer},
+    catalogue::Intent,
     decide::{Decision, decide_among},
     language::Language,
     pattern::Pattern,
@@ -28,12 +28,7 @@ impl<'a> Draft<'a, '_> {
         }
         if let Some((pattern, values)) = self.reason() {
             self.trace(format!("the reason is `{pattern}`"));
-            match self.catalogue.patterns.get(&pattern) {
-                Some(PatternAnswer::Jump(intent)) => self.step.actions.push(Action::Jump(intent.to_string())),
-                Some(PatternAnswer::Text(text)) => self.say_with(text, Vec::new(), values),
-                None => {}
-            }
-            return;
+            return self.say_pattern_beside(pattern, values);
         }
         let own = fallback.suggest.get(&self.step.language).into_iter().flatten().cloned().map(Phrase::Plain);
         let near = if fallbacks > 1 { self.near_intents() } else { Vec::new() };

@@ -46,14 +46,14 @@ impl<'a> Draft<'a, '_> {
         if let Some(answer) = self.answer(intent, slot)
             && (self.is_about(intent) || self.other_request(intent, LIKELY)?.is_none())
         {
-            let value = self.value_said(intent, slot, &answer);
+            let mut others = self.remainder(intent).values;
+            let value = value_said(slot, &answer, &others);
             if !self.admits(slot, &value) {
                 self.ask_again(intent, slot);
                 return Ok(());
             }
             self.step.kind = TurnKind::Form;
             self.rule(format!("the message answers the question for `{}`", slot.name));
-            let mut others = self.remainder(intent).values;
             others.retain(|entity| entity.start >= answer.end || entity.end <= answer.start);
             others.retain(|entity| !slot.many || entity.entity != answer.entity);
             self.fill(intent, slot, value);
@@ -163,13 +163,6 @@ impl<'a> Draft<'a, '_> {
         })
     }
 
-    /// What an answer gives a slot: with `many`, all values beside it, too.
-    fn value_said(&self, intent: &Intent, slot: &SlotSpec, answer: &Entity) -> Value {
-        let beside = self.remainder(intent).values;
-        let all = beside.iter().filter(|entity| slot.many && entity.entity == answer.entity).take(slot.most_values());
-        value_of(slot, all).unwrap_or_else(|| value_for(slot, answer))
-    }
-
     fn ask_again(&mut self, intent: &'a Intent, slot: &'a SlotSpec) {
         if !self.counts_unanswered(intent) {
             return;
@@ -203,4 +196,10 @@ impl<'a> Draft<'a, '_> {
         self.not_understood();
         false
     }
+}
+
+/// What an answer gives a slot: with `many`, the values beside it, too.
+fn value_said(slot: &SlotSpec, answer: &Entity, beside: &[Entity]) -> Value {
+    let all = beside.iter().filter(|entity| slot.many && entity.entity == answer.entity).take(slot.most_values());
+    value_of(slot, all).unwrap_or_else(|| value_for(slot, answer))
 }

@@ -1,12 +1,7 @@
 //! The beginning and the end of a session, and silence within it.
 
 use super::Draft;
-use crate::{
-    catalogue::PatternAnswer,
-    pattern::Pattern,
-    state::DialogueState,
-    turn::{AnsweredBy, TurnKind},
-};
+use crate::{catalogue::PatternAnswer, pattern::Pattern, turn::TurnKind};
 
 impl Draft<'_, '_> {
     /// Begins a session with the first message of a dialogue, and with the first after the author's time. A session that
@@ -17,7 +12,7 @@ impl Draft<'_, '_> {
         let is_over = limit.zip(state.heard).is_some_and(|(limit, heard)| at.saturating_sub(heard) >= limit);
         let is_new = state.recent.is_empty();
         if is_over {
-            let had_question = awaits_answer(state);
+            let had_question = state.has_question();
             *state = state.renewed();
             self.trace("the last session is over".to_owned());
             if had_question {
@@ -32,8 +27,7 @@ impl Draft<'_, '_> {
 
     /// Speaks first after a silence: once, and only if the bot has asked something. Returns whether it speaks.
     pub(super) fn break_silence(&mut self) -> bool {
-        let state = &self.step.state;
-        if state.reminded || state.hand_off.is_some() || !awaits_answer(state) {
+        if !self.step.state.may_remind() {
             return false;
         }
         let Some(answer) = self.catalogue.patterns.get(&Pattern::Idle) else { return false };
@@ -41,10 +35,9 @@ impl Draft<'_, '_> {
         self.step.kind = TurnKind::Silence;
         self.step.state.reminded = true;
         self.say_pattern(Pattern::Idle, Vec::new());
-        let form = self.step.state.form.as_ref().map(|form| form.intent.clone());
-        if let (PatternAnswer::Text(_), Some(intent)) = (answer, form.and_then(|id| self.catalogue.intent(&id))) {
-            self.step.intent = Some(intent.id.clone());
-            self.say_question_again(intent);
+        // An intent that is started instead speaks for itself.
+        if matches!(answer, PatternAnswer::Text(_)) {
+            self.repeat_open_question();
         }
         true
     }
@@ -53,17 +46,16 @@ impl Draft<'_, '_> {
     pub(super) fn refuse_length(&mut self) {
         self.rule("the message is too long".to_owned());
         self.step.kind = TurnKind::Unknown;
-        self.step.handler = Some(AnsweredBy::Pattern(Pattern::TooLong));
         self.say_pattern(Pattern::TooLong, Vec::new());
+        self.repeat_open_question();
+    }
+
+    /// Asks what the form in progress waits for once more, if there is one.
+    fn repeat_open_question(&mut self) {
         let form = self.step.state.form.as_ref().map(|form| form.intent.clone());
         if let Some(intent) = form.and_then(|id| self.catalogue.intent(&id)) {
             self.step.intent = Some(intent.id.clone());
             self.say_question_again(intent);
         }
     }
-}
-
-/// Whether the bot has asked something.
-pub fn awaits_answer(state: &DialogueState) -> bool {
-    state.form.is_some() || state.clarify.is_some()
 }

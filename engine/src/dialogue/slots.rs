@@ -57,8 +57,7 @@ pub fn value_of<'e>(slot: &SlotSpec, mut entities: impl Iterator<Item = &'e Enti
 /// The value of one entity in a slot, which may prefer the past. A composed value is an object of its parts.
 pub fn value_for(slot: &SlotSpec, entity: &Entity) -> Value {
     if !entity.parts.is_empty() {
-        let parts = entity.parts.iter();
-        return Value::Object(parts.map(|(name, value)| (name.clone(), json!(value))).collect());
+        return json!(entity.parts);
     }
     let past = entity.past.as_ref().filter(|_| slot.prefer == Prefer::Past);
     Value::String(past.unwrap_or(&entity.value).clone())
@@ -68,12 +67,7 @@ pub fn value_for(slot: &SlotSpec, entity: &Entity) -> Value {
 pub fn is_said(value: &Value, entity: &Entity) -> bool {
     each(value).iter().any(|value| match value {
         Value::String(text) => *text == entity.value || entity.past.as_ref() == Some(text),
-        Value::Object(parts) => {
-            !parts.is_empty()
-                && parts.len() == entity.parts.len()
-                && entity.parts.iter().all(|(name, part)| parts.get(name) == Some(&json!(part)))
-        }
-        _ => false,
+        other => *other == json!(entity.parts),
     })
 }
 
@@ -193,34 +187,31 @@ impl<'a> Draft<'a, '_> {
         Some((slot, slot.check.as_ref()?))
     }
 
-    /// Goes on after a script has checked a slot. A value that is refused is taken back, and asked for again if it is
-    /// needed; what the script said is told already.
+    /// Goes on after a script has checked a slot. A value that is not admitted is taken back, and asked for again if it is
+    /// needed; what the script said of it is told already.
     pub(super) fn take_verdict(&mut self, intent: &'a Intent, slot: &'a SlotSpec, verdict: Verdict) {
         let state = &mut self.step.state;
         state.unchecked.retain(|name| name != &slot.name);
         if verdict == Verdict::Good {
             return self.ask_or_run(intent);
         }
-        self.trace(format!("slot {}: the script refuses the value", slot.name));
+        self.trace(format!("slot {}: the script does not admit the value", slot.name));
         let state = &mut self.step.state;
         state.slots.remove(&slot.name);
         let is_asked = state
             .form
             .as_ref()
             .is_some_and(|form| form.intent == intent.id && form.stage == Stage::Slot && form.slot == slot.name);
-        if !is_asked {
-            return self.ask_or_run(intent);
-        }
-        if let Some(form) = &mut state.form {
+        if let Some(form) = state.form.as_mut().filter(|_| is_asked) {
             form.filled.retain(|name| name != &slot.name);
+            if !self.counts_unanswered(intent) {
+                return;
+            }
         }
-        let actions = self.step.actions.len();
-        if self.counts_unanswered(intent) {
-            self.say_question(slot);
-        } else if verdict == Verdict::Failed {
-            // That it is not understood is said already.
-            self.step.actions.truncate(actions);
+        if verdict == Verdict::Failed {
+            self.step.actions.push(Action::Excuse);
         }
+        if is_asked { self.say_question(slot) } else { self.ask_or_run(intent) }
     }
 
     /// The first required slot without a value whose condition holds.

@@ -29,6 +29,7 @@ impl<'a> Work<'a> {
             match action {
                 Action::Show(output) => self.turn.outputs.push(output),
                 Action::Say(saying) => self.say(&saying),
+                Action::Excuse => self.say_failure(),
                 Action::HandOff => self.turn.hand_off = true,
                 Action::Proceed { form } => self.proceed(form.as_ref()),
                 Action::Run(intent) => self.run_intent(intent),
@@ -75,7 +76,7 @@ impl<'a> Work<'a> {
         self.turn.timings.handle_us += micros_since(start);
     }
 
-    /// Runs the script that checks the value of a slot, says what it says, and goes on. A check that fails refuses.
+    /// Runs the script that checks the value of a slot, says what it says, and goes on.
     fn check(&mut self, intent: &'a Intent, slot: &'a SlotSpec, function: &ScriptFunction) {
         let start = Instant::now();
         let said = self.run_script(intent, function, Scripting::check);

@@ -1,6 +1,8 @@
 //! Runs the handlers of intents: replies, scripts, plugins, hand-offs and jumps.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
 
 use super::Work;
 use crate::{
@@ -34,15 +36,18 @@ impl<'a> Work<'a> {
                 (AnsweredBy::HandOff, Vec::new())
             }
             Handler::Jump(target) => (self.turn.handler.clone(), vec![Effect::Jump(target.to_string())]),
-            Handler::Script(function) => (
-                AnsweredBy::script(function.script.path()),
-                self.run_script(intent, function, Scripting::call).unwrap_or_default(),
-            ),
+            Handler::Script(function) => {
+                let effects = self.run_script(intent, function, Scripting::call).unwrap_or_else(|| {
+                    self.say_failure();
+                    Vec::new()
+                });
+                (AnsweredBy::script(function.script.path()), effects)
+            }
             Handler::Plugin(name) => (AnsweredBy::Plugin(name.clone()), self.run_plugin(intent, name)),
         }
     }
 
-    /// Runs a script function; `None` if it fails, which is said.
+    /// Runs a script function; `None` if it fails.
     pub(super) fn run_script(
         &mut self,
         intent: &Intent,
@@ -75,7 +80,6 @@ impl<'a> Work<'a> {
                     line: error.line,
                     message: error.message,
                 });
-                self.say_failure();
                 None
             }
         }
@@ -121,23 +125,24 @@ impl<'a> Work<'a> {
     /// The form in progress, then those that wait for its end.
     fn frames(&self) -> Vec<Frame> {
         let state = &self.turn.state;
-        let frame = |form: &Form| {
-            let slots = match self.catalogue().intent(&form.intent).filter(|_| form.values.is_empty()) {
-                Some(intent) => {
-                    let own = intent.slots.iter().filter_map(|slot| state.slots.get_key_value(&slot.name));
-                    own.map(|(name, value)| (name.clone(), value.clone())).collect()
-                }
-                None => form.values.clone(),
-            };
-            Frame { intent: form.intent.clone(), slot: form.slot.clone(), stage: form.stage, slots }
+        let frame = |form: &Form, slots: BTreeMap<String, Value>| Frame {
+            intent: form.intent.clone(),
+            slot: form.slot.clone(),
+            stage: form.stage,
+            slots,
         };
-        state.form.iter().chain(state.suspended.iter().rev()).map(frame).collect()
+        let current = state.form.iter().map(|form| {
+            let slots = self.catalogue().intent(&form.intent).into_iter().flat_map(|intent| &intent.slots);
+            let values = slots.filter_map(|slot| state.slots.get_key_value(&slot.name));
+            frame(form, values.map(|(name, value)| (name.clone(), value.clone())).collect())
+        });
+        current.chain(state.suspended.iter().rev().map(|form| frame(form, form.values.clone()))).collect()
     }
 
     fn context(&self, intent: &Intent) -> Context {
         let mut slots = self.turn.state.slots.clone();
         for slot in &intent.slots {
-            slots.entry(slot.name.clone()).or_insert(serde_json::Value::Null);
+            slots.entry(slot.name.clone()).or_insert(Value::Null);
         }
         let shown = slots.iter().filter(|(_, value)| !value.is_null());
         let shown = shown.map(|(name, value)| (name.clone(), self.shown(Some(intent), name, value))).collect();

@@ -53,17 +53,26 @@ pub struct Frame {
     pub slots: BTreeMap<String, Value>,
 }
 
-impl Context {
-    /// The conversation beyond the message: entities with their roles, forms and contexts, as plugins see it.
-    pub fn dialogue(&self) -> Value {
-        let contexts = self.contexts.iter();
-        let contexts = contexts.map(|(name, context)| {
+/// The conversation beyond the message, as plugins see it.
+#[derive(Clone, Debug)]
+pub struct View {
+    entities: Vec<Entity>,
+    frames: Vec<Frame>,
+    contexts: BTreeMap<String, ActiveContext>,
+}
+
+impl View {
+    pub fn of(context: &Context) -> Self {
+        let Context { entities, frames, contexts, .. } = context;
+        Self { entities: entities.clone(), frames: frames.clone(), contexts: contexts.clone() }
+    }
+
+    /// As the contract of plugins describes it.
+    pub fn to_json(&self) -> Value {
+        let contexts = self.contexts.iter().map(|(name, context)| {
             (name.clone(), json!({ "turns": context.turns.saturating_sub(1), "values": context.values }))
         });
-        json!({
-            "entities": self.entities,
-            "frames": self.frames,
-            "contexts": contexts.collect::<serde_json::Map<_, _>>(),
-        })
+        let contexts: serde_json::Map<String, Value> = contexts.collect();
+        json!({ "entities": self.entities, "frames": self.frames, "contexts": contexts })
     }
 }

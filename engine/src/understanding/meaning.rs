@@ -101,14 +101,15 @@ impl Classifying<'_> {
         let whole = found.next().unwrap_or_default();
         let of_negated: Vec<Classification> = found.by_ref().take(negated.len()).collect();
         let (unwanted, instead) = match (negated.as_slice(), of_negated.as_slice()) {
-            ([_, _, rest], [affirmed, clause, of_rest]) => {
+            ([_, _, rest], [of_affirmed, of_clause, of_rest]) => {
                 let beside = self.own_wish(of_rest);
-                let of_clause =
-                    || self.own_wish(clause).filter(|of_clause| beside.as_ref().is_some_and(|b| b != of_clause));
-                let unwanted = self.unwanted(reading, affirmed, of_rest).or_else(of_clause);
-                let instead = beside.filter(|beside| unwanted.as_ref().is_some_and(|unwanted| unwanted != beside));
+                let other = |intent: &IntentId| beside.as_ref().is_some_and(|beside| beside != intent);
+                // Beside a wish of its own, the clause alone may tell what the whole text does not.
+                let clause = || self.own_wish(of_clause).filter(other);
+                let unwanted = self.unwanted(reading, of_affirmed, of_rest).or_else(clause);
+                let is_beside = unwanted.as_ref().is_some_and(other);
                 let wish = |intent| Wish { reading: reading.beside(self.catalogue(), rest), intent };
-                (unwanted, instead.map(wish))
+                (unwanted, beside.filter(|_| is_beside).map(wish))
             }
             _ => (None, None),
         };
