@@ -65,7 +65,11 @@ def check(banter, folder, work):
     keys = {"HEALTH_SECRET_KEY": "of the monitor", "API_KEY_AI": "of the external AI", "GOOGLE_CLIENT_ID": "client"}
     # A bot that hands nothing off: a request that waits in vain is answered 504, as documented.
     subprocess.run([banter, "new", f"{work}/bot"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    limits = {"BANTER_AUTH__LOGINS_PER_EMAIL": "100000", "BANTER_AUTH__LOGINS_PER_ADDRESS": "100000"}
+    limits = {
+        "BANTER_AUTH__LOGINS_PER_EMAIL": "100000",
+        "BANTER_AUTH__LOGINS_PER_ADDRESS": "100000",
+        "BANTER_LIMITS__MESSAGES_PER_MINUTE": "0",
+    }
     # The embedded store, whatever this shell is set up for.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BANTER_", "DATABASE_"))}
     environment = {**inherited, **keys, **limits, "BANTER_LOG__FILTER": "error,rocket=off,_=off"}

@@ -49,6 +49,8 @@ impl Server {
             .arg(data_dir)
             .env("BANTER_AUTH__LOGINS_PER_ADDRESS", "100000")
             .env("BANTER_AUTH__LOGINS_PER_EMAIL", "100000")
+            .env("BANTER_LIMITS__MESSAGES_PER_MINUTE", "0")
+            .env("BANTER_LIMITS__MESSAGES_PER_DAY", "0")
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)

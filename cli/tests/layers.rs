@@ -63,6 +63,8 @@ const SERVER: &[&str] = &[
     "dialogues",
     "channel",
     "user_data",
+    "expiry",
+    "histories",
     "queries",
     "console",
     "web",

@@ -1,23 +1,25 @@
 //! Accounts: log-in, refresh, and authentication by token.
 
 mod guests;
+mod limits;
 
 use std::time::Duration;
 
 use banter_stores::{
-    GoogleAccount, Millis, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId, clock::SharedClock,
+    Counter, GoogleAccount, Provider, RefreshToken, Session, Spending, StoreError, Stores, UserId, clock::SharedClock,
 };
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
-    config::AuthConfig,
+    config::Config,
     operations::Operation,
     passwords::{PasswordError, Passwords, Verdict},
     tokens::{Claims, Host, LogIn, TokenKind, Tokens, token_hash},
 };
 
 pub use guests::GuestRules;
+use limits::{AccountLimits, SlowDown};
 
 /// The longest password, in bytes. Hashing a longer one would waste time.
 pub const MAX_PASSWORD: usize = 1_024;
@@ -103,9 +105,9 @@ pub struct Accounts {
     clock: SharedClock,
     access_life: Duration,
     refresh_life: Duration,
-    refresh_leeway: Millis,
-    logins_per_email: u32,
-    logins_per_address: u32,
+    refresh_leeway: Duration,
+    limits: AccountLimits,
+    slow_down: SlowDown,
     guests: GuestRules,
 }
 
@@ -115,9 +117,10 @@ impl Accounts {
         tokens: Tokens,
         passwords: Passwords,
         clock: SharedClock,
-        config: &AuthConfig,
+        config: &Config,
         guests: GuestRules,
     ) -> Self {
+        let (limits, config) = (AccountLimits::of(config), &config.auth);
         Self {
             stores,
             tokens,
@@ -125,16 +128,11 @@ impl Accounts {
             clock,
             access_life: Duration::from_secs(u64::from(config.access_minutes) * 60),
             refresh_life: Duration::from_secs(u64::from(config.refresh_days) * 86_400),
-            refresh_leeway: Millis::from(config.refresh_leeway) * 1_000,
-            logins_per_email: config.logins_per_email,
-            logins_per_address: config.logins_per_address,
+            refresh_leeway: Duration::from_secs(config.refresh_leeway.into()),
+            limits,
+            slow_down: SlowDown::new(Duration::from_secs(config.slow_seconds.into())),
             guests,
         }
-    }
-
-    async fn limit(&self, key: &str, per_minute: u32) -> Result<(), AccountError> {
-        let wait = self.stores.limits.hit(key, per_minute).await?;
-        wait.map_or(Ok(()), |seconds| Err(AccountError::TooMany(seconds)))
     }
 
     /// Logs in with e-mail and password. An unknown e-mail address creates a user. `address` is the client's, for rate
@@ -150,9 +148,8 @@ impl Accounts {
         if password.is_empty() || password.len() > MAX_PASSWORD {
             return Err(AccountError::Password);
         }
-        self.limit(&format!("login:address:{address}"), self.logins_per_address).await?;
-        self.limit(&format!("login:email:{email}"), self.logins_per_email).await?;
-        let user = self.prove(&email, password).await?;
+        self.limit(&[Counter::per_minute(format!("login:address:{address}"), self.limits.logins_per_address)]).await?;
+        let user = self.prove_within_limits(&email, password, address).await?;
         let issued = self.issue(VerifiedIdentity::Password { user, email }, keeping).await;
         // The password was right, and has ended since.
         issued.map_err(|error| if matches!(error, AccountError::Token) { AccountError::WrongPassword } else { error })
@@ -163,7 +160,7 @@ impl Accounts {
         if users.find_identity(Provider::Password, email).await?.is_none() {
             let secret = self.passwords.hash(password.clone()).await?;
             let made = users.create_user(Provider::Password, email, Some(&secret), self.clock.now()).await;
-            let made = made.map_err(|error| match error.outage {
+            let made = made.map_err(|error| match error.is_outage() {
                 true => AccountError::Store(error),
                 false => AccountError::NotCreated(error.to_string()),
             })?;
@@ -200,7 +197,7 @@ impl Accounts {
         };
         let log_in = LogIn { user, family: Uuid::new_v4().simple().to_string(), guest_of };
         let (refresh, stored) = self.new_refresh(&log_in, keeping)?;
-        if !self.stores.users.add_refresh_token(&stored, proven_by.as_deref()).await? {
+        if !self.stores.tokens.add_refresh_token(&stored, proven_by.as_deref()).await? {
             return Err(AccountError::Token);
         }
         let access = self.listed_access(&log_in, keeping).await?.ok_or(AccountError::Token)?;
@@ -214,7 +211,7 @@ impl Accounts {
         let (users, now) = (&self.stores.users, self.clock.now());
         let known = users.find_identity(Provider::Google, &account.subject).await?.is_some();
         if let Some(email) = account.email.as_ref().filter(|_| !known) {
-            let families = users.end_unverified(email, now).await?;
+            let families = users.end_unverified(email).await?;
             for family in &families {
                 self.stores.sessions.revoke_family(family).await?;
             }
@@ -231,7 +228,7 @@ impl Accounts {
     /// [`AccountError::Store`].
     pub async fn log_out(&self, proven: &LogIn) -> Result<(), AccountError> {
         // First the refresh tokens: a refresh opens a session only if its token is still good afterwards.
-        self.stores.users.spend_family(&proven.family, self.clock.now()).await?;
+        self.stores.tokens.spend_family(&proven.family).await?;
         self.stores.sessions.revoke_family(&proven.family).await?;
         Operation::LoggedOut(proven.user).log();
         Ok(())
@@ -245,7 +242,7 @@ impl Accounts {
 
     /// Whether a log-in goes on after a session of it was listed. Listing reopens a family that was revoked just before.
     async fn still_lives(&self, log_in: &LogIn) -> Result<bool, AccountError> {
-        let lives = self.stores.users.find_family(&log_in.family, self.clock.now()).await? == Some(log_in.user);
+        let lives = self.stores.tokens.find_family(&log_in.family).await? == Some(log_in.user);
         if !lives {
             self.stores.sessions.revoke_family(&log_in.family).await?;
         }
@@ -256,7 +253,7 @@ impl Accounts {
     /// again, or the cache has lost them. It is, as long as its log-in goes on.
     async fn relist(&self, claims: &Claims, log_in: &LogIn) -> Result<bool, AccountError> {
         let now = self.clock.now();
-        if self.stores.users.find_family(&log_in.family, now).await? != Some(log_in.user) {
+        if self.stores.tokens.find_family(&log_in.family).await? != Some(log_in.user) {
             return Ok(false);
         }
         let left = u64::try_from(claims.exp * 1_000 - now).unwrap_or(0);
@@ -269,28 +266,31 @@ impl Accounts {
     /// tabs refresh at the same moment, or an answer is lost. Later reuse revokes the whole family: either the token or
     /// its successor was stolen.
     ///
-    /// `origin` is the site that asks, if a browser tells it.
+    /// `origin` is the site that asks, if a browser tells it; `address` is the client's, for rate limits.
     ///
     /// # Errors
-    /// [`AccountError::RefreshToken`] if the token is not valid, [`AccountError::Origin`].
-    pub async fn refresh(&self, token: &str, origin: Option<&str>) -> Result<TokenPair, AccountError> {
+    /// [`AccountError::RefreshToken`] if the token is not valid, [`AccountError::Origin`], [`AccountError::TooMany`].
+    pub async fn refresh(&self, token: &str, origin: Option<&str>, address: &str) -> Result<TokenPair, AccountError> {
+        self.limit(&[Counter::per_minute(format!("refresh:address:{address}"), self.limits.refreshes_per_address)])
+            .await?;
         let claims = self.tokens.read(token, self.clock.now()).filter(|claims| claims.typ == TokenKind::Refresh);
         let claims = claims.ok_or(AccountError::RefreshToken)?;
         let log_in = claims.log_in().ok_or(AccountError::RefreshToken)?;
         self.check_origin(&log_in, origin)?;
+        let family = format!("refresh:family:{}", log_in.family);
+        self.limit(&[Counter::per_minute(family, self.limits.refreshes_per_log_in)]).await?;
         let (user, (refresh, stored)) = (log_in.user, self.new_refresh(&log_in, Keeping::Pair)?);
         // Listing a session reopens its family, which may be revoked; so spend the token first.
-        let (hash, now) = (token_hash(token), self.clock.now());
-        match self.stores.users.spend_refresh_token(&hash, &stored, now, self.refresh_leeway).await? {
+        match self.stores.tokens.spend_refresh_token(&token_hash(token), &stored, self.refresh_leeway).await? {
             Spending::Spent => {
                 let access = self.listed_access(&log_in, Keeping::Pair).await?.ok_or(AccountError::RefreshToken)?;
                 Operation::TokensRefreshed(user).log();
                 Ok(TokenPair { access, refresh })
             }
             Spending::Unknown => Err(AccountError::RefreshToken),
-            Spending::Reused { family } => {
+            Spending::Reused => {
                 tracing::warn!(user = user.0, "a spent refresh token was reused; its family is revoked");
-                self.stores.sessions.revoke_family(&family).await?;
+                self.stores.sessions.revoke_family(&log_in.family).await?;
                 Err(AccountError::RefreshToken)
             }
         }
@@ -321,7 +321,7 @@ impl Accounts {
                 let session = Session { user, family: log_in.family.clone() };
                 self.stores.sessions.is_alive(jti, &session).await? || self.relist(&claims, &log_in).await?
             }
-            TokenKind::Refresh => self.stores.users.find_refresh_token(&token_hash(token), now).await? == Some(user),
+            TokenKind::Refresh => self.stores.tokens.find_refresh_token(&token_hash(token)).await? == Some(user),
         };
         if alive { Ok(log_in) } else { Err(AccountError::Token) }
     }
@@ -334,12 +334,16 @@ impl Accounts {
         Ok(self.stores.users.is_admin(user).await?)
     }
 
-    /// The user of a sender id on the REST channel, created if there is none.
-    pub async fn channel_user(&self, sender: &str) -> Result<UserId, AccountError> {
+    /// The user of a sender id on the REST channel, created if there is none. `client` names who asks, for rate limits.
+    ///
+    /// # Errors
+    /// [`AccountError::TooMany`] if the client has created too many, [`AccountError::Store`].
+    pub async fn channel_user(&self, sender: &str, client: &str) -> Result<UserId, AccountError> {
         let users = &self.stores.users;
         if let Some(identity) = users.find_identity(Provider::Channel, sender).await? {
             return Ok(identity.user);
         }
+        self.limit(&[Counter::per_minute(format!("channel:new:{client}"), self.limits.new_senders)]).await?;
         if let Some(user) = users.create_user(Provider::Channel, sender, None, self.clock.now()).await? {
             return Ok(user);
         }
@@ -369,12 +373,13 @@ impl Accounts {
     }
 
     fn new_refresh(&self, log_in: &LogIn, keeping: Keeping) -> Result<(String, RefreshToken), AccountError> {
-        let (token, claims) = self
+        let life = self.lives(keeping).1;
+        let (token, _) = self
             .tokens
-            .issue(TokenKind::Refresh, log_in, self.clock.now(), self.lives(keeping).1)
+            .issue(TokenKind::Refresh, log_in, self.clock.now(), life)
             .map_err(|error| AccountError::Internal(format!("the token could not be signed: {error}")))?;
         let LogIn { user, family, .. } = log_in.clone();
-        let stored = RefreshToken { hash: token_hash(&token), family, user, expires_at: claims.exp * 1000 };
+        let stored = RefreshToken { hash: token_hash(&token), family, user, life };
         Ok((token, stored))
     }
 }

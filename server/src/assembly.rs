@@ -30,9 +30,11 @@ use crate::{
     conversations::Conversations,
     dialogues::Dialogues,
     embedder::TaskEmbedder,
+    expiry::keep_removing_guests,
     feeds::Feeds,
     google::GoogleSignIn,
     hand_offs::HandOffs,
+    histories::Histories,
     host::ServerHost,
     metrics::Metrics,
     passwords::Passwords,
@@ -131,9 +133,11 @@ pub async fn assemble(config: &Config, rules: Rules, progress: Progress<'_>) -> 
     );
     let mut metrics = Metrics::new(Some(parts.sandbox.clone()));
     metrics.watch(Arc::clone(&follower));
+    let (guests_stores, guests_clock) = (stores.clone(), Arc::clone(&clock));
     let app = application(config, rules, stores, clock, engine, started.serving, metrics)?;
     let (conversations, signs) = (app.conversations.clone(), Arc::clone(&follower));
     tokio::spawn(app.dialogues.clone().resume());
+    tokio::spawn(keep_removing_guests(guests_stores, guests_clock));
     tokio::spawn(async move { conversations.follow_bus().await });
     tokio::spawn(async move { follower.keep_following().await });
     tokio::spawn(async move { signs.keep_announcing().await });
@@ -187,7 +191,7 @@ pub fn application(
     let hashes = if config.auth.parallel_hashes == 0 { cores() } else { config.auth.parallel_hashes };
     let passwords = Passwords::new(hashes, config.auth.waiting_hashes);
     let guests = GuestRules::of(&config.guests, rules);
-    let accounts = Accounts::new(stores.clone(), tokens, passwords, Arc::clone(&clock), &config.auth, guests);
+    let accounts = Accounts::new(stores.clone(), tokens, passwords, Arc::clone(&clock), config, guests);
     let accounts = Arc::new(accounts);
     let dialogues = Arc::new(Dialogues::new(stores.clone(), Arc::clone(&clock)));
     let google = GoogleSignIn::new(&config.google, Arc::clone(&clock));
@@ -206,6 +210,7 @@ pub fn application(
     let conversations =
         Conversations::new(engine, catalogs, stores.clone(), Arc::clone(&metrics), Arc::clone(&clock), parallel);
     let conversations = Arc::new(conversations);
+    let histories = Histories::new(stores.clone(), &config.limits);
     Ok(App {
         console: Console::new(console, stores.clone()),
         channel: Channel::new(Arc::clone(&accounts), Arc::clone(&conversations)),
@@ -215,6 +220,7 @@ pub fn application(
         google,
         dialogues,
         conversations,
+        histories,
         queries: Queries::new(versions.source),
         releases: versions.releases,
         follower: versions.follower,

@@ -129,10 +129,16 @@ pub struct AuthConfig {
     /// Whether cookies are sent over HTTPS only.
     #[serde(deserialize_with = "environment::truth")]
     pub secure_cookies: bool,
-    /// Log-ins per minute for one e-mail address.
+    /// Wrong passwords per minute for one e-mail address from one network address.
     pub logins_per_email: u32,
     /// Log-ins per minute from one network address.
     pub logins_per_address: u32,
+    /// How long strangers wait at an e-mail address at which many passwords were wrong, in seconds.
+    pub slow_seconds: u32,
+    /// Refreshes per minute from one network address.
+    pub refreshes_per_address: u32,
+    /// Refreshes per minute of one log-in.
+    pub refreshes_per_log_in: u32,
 }
 
 /// Google sign-in.
@@ -163,14 +169,24 @@ pub struct LimitsConfig {
     pub body_seconds: u64,
     /// Turns computed at the same time. More wait; beyond four times this number, they are refused with 503.
     pub parallel_turns: usize,
+    /// Messages of one user in a minute; 0 for no limit.
+    pub messages_per_minute: u32,
+    /// Messages of one user in a day; 0 for no limit.
+    pub messages_per_day: u32,
+    /// Histories that are read at the same time.
+    pub histories: usize,
+    /// Histories of one user that are read at the same time.
+    pub histories_per_user: usize,
 }
 
 /// Rasa's REST channel.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelConfig {
     /// The key that clients present, or several. Without it the channel is off, except in `dev`, where it is open.
     pub key: Option<Secrets>,
+    /// New senders per minute from one network address with one key.
+    pub new_senders: u32,
 }
 
 /// `GET /health`.
@@ -264,12 +280,23 @@ impl Default for Config {
                 secure_cookies: false,
                 logins_per_email: 10,
                 logins_per_address: 60,
+                slow_seconds: 2,
+                refreshes_per_address: 120,
+                refreshes_per_log_in: 20,
             },
-            limits: LimitsConfig { body_bytes: 65_536, body_seconds: 15, parallel_turns: 64 },
+            limits: LimitsConfig {
+                body_bytes: 65_536,
+                body_seconds: 15,
+                parallel_turns: 64,
+                messages_per_minute: 300,
+                messages_per_day: 10_000,
+                histories: 16,
+                histories_per_user: 2,
+            },
             sqlite: SqliteConfig::default(),
             stores: StoresConfig::default(),
             google: GoogleConfig { client_id: None, keys_url: "https://www.googleapis.com/oauth2/v3/certs".to_owned() },
-            channel: ChannelConfig::default(),
+            channel: ChannelConfig { key: None, new_senders: 1_000 },
             health: HealthConfig::default(),
             hand_off: HandOffConfig { key: None, wait_seconds: 60 },
             guests: GuestsConfig { origins: Vec::new(), per_address: 10, messages: 20 },

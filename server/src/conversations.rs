@@ -43,7 +43,13 @@ const COLLISION_PAUSE: Duration = Duration::from_millis(30);
 /// By then, a write that timed out is stored or never will be.
 const LATE_WRITE: Duration = Duration::from_secs(2);
 /// A turn that took longer checks, before it is stored, whether its user is still there.
-pub const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_secs(1);
+
+/// After this time, a turn that was on its way when its user or its dialogue was marked as gone is stored, or never
+/// will be.
+pub fn in_flight(stores: &Stores) -> Duration {
+    if stores.late_writes.is_zero() { Duration::ZERO } else { FRESH + stores.late_writes }
+}
 
 pub struct Conversations {
     engine: Arc<Engine>,

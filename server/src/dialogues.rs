@@ -1,19 +1,17 @@
 //! A user's dialogues: creating, renaming and deleting them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use banter_stores::{DialogueId, DialogueRecord, News, StoreError, Stores, UserId, clock::SharedClock};
 use futures::future::join_all;
 use thiserror::Error;
 
-use crate::{conversations::FRESH, operations::Operation};
+use crate::{conversations::in_flight, operations::Operation};
 
 /// Dialogues of a user, besides the default one.
 pub const MAX_DIALOGUES: u32 = 5;
 /// Characters of a name.
 pub const NAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=20;
-/// A message that is on its way when its dialogue is deleted is stored by then, and is removed, too.
-const IN_FLIGHT: Duration = Duration::from_secs(FRESH.as_secs() * 3);
 
 /// Why a dialogue is not what was asked for.
 #[derive(Debug, Error)]
@@ -108,7 +106,7 @@ impl Dialogues {
         let finished = async {
             // The process that began may have told nobody.
             self.hide(user, dialogue).await?;
-            tokio::time::sleep(IN_FLIGHT).await;
+            tokio::time::sleep(in_flight(&self.stores)).await;
             self.remove_turns(user, dialogue).await?;
             self.stores.dialogues.finish_removal(dialogue).await
         };

@@ -68,7 +68,7 @@ impl ServerHost {
 impl Host for ServerHost {
     fn kv_get(&self, user: i64, key: &str) -> Result<Option<Value>, HostError> {
         let kept = block_in_place(|| self.runtime.block_on(self.turns.kept(UserId(user), key)));
-        kept.map_err(|error| match error.outage {
+        kept.map_err(|error| match error.is_outage() {
             true => HostError::Unavailable { part: error.store, reason: error.message },
             false => HostError::Failed(error.to_string()),
         })

@@ -7,18 +7,15 @@ use banter_engine::{
     diagnostic::Diagnostics,
 };
 use banter_stores::{
-    DialogueId, DialogueRecord, HistoryEntry, HistoryQuery, Millis, Profile, StoreError, UserId,
+    DialogueRecord, Millis, Profile, StoreError, UserId,
     catalog::{Activation, AuditLine, ServerRecord, VersionRecord},
 };
 use tokio::task::block_in_place;
 
-use crate::{
-    catalogs::{
-        serving::TurnCounts,
-        source::Source,
-        terms::{Fleet, FleetServer, ReleaseError, VersionCounts},
-    },
-    operations::Operation,
+use crate::catalogs::{
+    serving::TurnCounts,
+    source::Source,
+    terms::{Fleet, FleetServer, ReleaseError, VersionCounts},
 };
 
 /// A server that was heard of within this time is alive.
@@ -31,21 +28,6 @@ pub struct Queries {
 impl Queries {
     pub fn new(source: Arc<Source>) -> Self {
         Self { source }
-    }
-
-    /// A user's messages, oldest first; `None` when the dialogue that was asked for is not theirs.
-    ///
-    /// # Errors
-    /// When a store does not answer.
-    pub async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Option<Vec<HistoryEntry>>, StoreError> {
-        if let Some(dialogue) = query.dialogue
-            && !self.owns(user, dialogue).await?
-        {
-            return Ok(None);
-        }
-        let entries = self.source.stores.turns.history(user, query).await?;
-        Operation::HistoryRead(user).log();
-        Ok(Some(entries))
     }
 
     /// A user's dialogues by id, without the default one.
@@ -63,10 +45,6 @@ impl Queries {
     /// When a store does not answer.
     pub async fn profile(&self, user: UserId) -> Result<Profile, StoreError> {
         self.source.stores.users.profile(user).await
-    }
-
-    async fn owns(&self, user: UserId, dialogue: DialogueId) -> Result<bool, StoreError> {
-        Ok(self.source.stores.dialogues.owner(dialogue).await? == Some(user))
     }
 
     /// Whether all stores answer without which no user is served.

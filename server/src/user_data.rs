@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     io::{BufRead, Write},
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -19,16 +18,14 @@ use banter_stores::{
     StoreError, Stores, UserId, UserRecord, clock::Clock,
 };
 
+use crate::conversations::in_flight;
+
 /// The format version of an export.
 const FORMAT: u32 = 1;
 /// Turns per read.
 const PAGE: u32 = 500;
 /// The longest line of an export, in bytes.
 const MAX_LINE: u64 = 4 * 1024 * 1024;
-/// After this time, a turn that was running when its user's deletion began has been stored: a turn older than
-/// [`crate::conversations::FRESH`] checks that its user still exists, and no write takes longer than the remainder.
-const IN_FLIGHT: Duration = Duration::from_secs(3);
-
 /// Why an export, import, or deletion failed.
 #[derive(Debug, Error)]
 pub enum UserDataError {
@@ -246,7 +243,7 @@ pub async fn delete(stores: &Stores, clock: &dyn Clock, user: UserId) -> Result<
     }
     stores.bus.publish(News::UserGone(user)).await?;
     while stores.turns.remove_some(user).await? {}
-    tokio::time::sleep(IN_FLIGHT).await;
+    tokio::time::sleep(in_flight(stores)).await;
     while stores.turns.remove_some(user).await? {}
     stores.cache.forget(user).await?;
     let entry =

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -83,6 +84,7 @@ impl Embedded {
         let bus = Arc::new(LocalBus::default());
         Stores {
             users: store.clone(),
+            tokens: store.clone(),
             dialogues: store.clone(),
             turns: store.clone(),
             waiting: store.clone(),
@@ -92,6 +94,7 @@ impl Embedded {
             cache: Arc::new(NoCache { bus: Arc::clone(&bus) }),
             limits: Arc::new(MemoryLimits::new(Arc::clone(clock))),
             bus,
+            late_writes: Duration::ZERO,
         }
     }
 }

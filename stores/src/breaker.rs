@@ -8,7 +8,7 @@ use std::{
 };
 
 use rand::RngExt;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::StoreError;
 
@@ -46,6 +46,9 @@ pub struct Breaker {
     store: &'static str,
     limit: Duration,
     circuit: Arc<Mutex<Circuit>>,
+    /// Calls that may run at the same time. Who waits for a place has not asked the store yet, so a long queue of this
+    /// server does not count as an outage.
+    places: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -63,16 +66,18 @@ impl Circuit {
         Self { refusals: 0, pauses: Pauses::new(PAUSES.0, PAUSES.1), open_until: None, probing: false }
     }
 
+    /// Whether a call would be refused now.
+    fn refuses(&self) -> bool {
+        self.open_until.is_some_and(|until| self.probing || Instant::now() < until)
+    }
+
     /// `None` if the call is refused; otherwise whether it is the probe.
     fn admit(&mut self) -> Option<bool> {
-        match self.open_until {
-            None => Some(false),
-            Some(until) if self.probing || Instant::now() < until => None,
-            Some(_) => {
-                self.probing = true;
-                Some(true)
-            }
+        if self.refuses() {
+            return None;
         }
+        self.probing = self.open_until.is_some();
+        Some(self.probing)
     }
 
     fn open(&mut self) {
@@ -90,9 +95,19 @@ impl Drop for Probe<'_> {
 }
 
 impl Breaker {
-    /// Starts closed; `limit` bounds each call.
+    /// Starts closed; `limit` bounds each call. Any number of calls may run at the same time.
     pub fn new(store: &'static str, limit: Duration) -> Self {
-        Self { store, limit, circuit: Arc::new(Mutex::new(Circuit::closed())) }
+        Self::over(store, limit, Semaphore::MAX_PERMITS)
+    }
+
+    /// Like [`Self::new`], for a store with this many connections.
+    pub fn with_places(store: &'static str, limit: Duration, places: u32) -> Self {
+        Self::over(store, limit, places as usize)
+    }
+
+    fn over(store: &'static str, limit: Duration, places: usize) -> Self {
+        let circuit = Arc::new(Mutex::new(Circuit::closed()));
+        Self { store, limit, circuit, places: Arc::new(Semaphore::new(places)) }
     }
 
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
@@ -102,17 +117,20 @@ impl Breaker {
     /// Runs `work` against the store.
     ///
     /// # Errors
-    /// Those of `work`; an outage if it takes too long or the circuit is open.
+    /// Those of `work`; an outage if it takes too long or the circuit is open; busy if no place is free in time.
     pub async fn call<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let refused = || StoreError::outage(self.store, "it did not answer a moment ago");
+        if self.circuit().refuses() {
+            return Err(refused());
+        }
+        let place = timeout(self.limit, self.places.acquire()).await;
+        let _place = place.map_err(|_| StoreError::busy(self.store, "all its connections are in use"))?;
         let admitted = self.circuit().admit();
-        let _probe = match admitted {
-            None => return Err(StoreError::outage(self.store, "it did not answer a moment ago")),
-            Some(probing) => probing.then(|| Probe(self)),
-        };
+        let _probe = admitted.ok_or_else(refused)?.then(|| Probe(self));
         let result = timeout(self.limit, work).await;
         let mut circuit = self.circuit();
         match result {
-            Ok(Err(error)) if error.outage => {
+            Ok(Err(error)) if error.is_outage() => {
                 circuit.refusals += 1;
                 if circuit.refusals >= REFUSALS {
                     circuit.open();
@@ -137,6 +155,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Trouble;
 
     async fn refused(breaker: &Breaker) -> String {
         breaker.call(async { Err::<(), _>(StoreError::outage("test", "refused")) }).await.unwrap_err().message
@@ -190,6 +209,17 @@ mod tests {
         let dropped = timeout(Duration::from_millis(1), breaker.call(std::future::pending::<Result<(), StoreError>>()));
         assert!(dropped.await.is_err());
         assert!(good(&breaker).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_no_outage() {
+        let breaker = Breaker::with_places("test", Duration::from_millis(5), 1);
+        let place = breaker.places.acquire().await.unwrap();
+        for _ in 0..2 * REFUSALS {
+            assert_eq!(good(&breaker).await.unwrap_err().trouble, Trouble::Busy);
+        }
+        drop(place);
+        assert!(good(&breaker).await.is_ok(), "the circuit stayed closed");
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    RateLimits, Session, SessionStore, StoreError, Stores,
+    Counter, RateLimits, Session, SessionStore, StoreError, Stores,
     breaker::Pauses,
     memory::MemoryLimits,
     mongo::MongoStore,
@@ -27,12 +27,22 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 /// The least time for an attempt, even if the start time is over.
 const LEAST: Duration = Duration::from_secs(5);
 
+/// By then, a write that timed out here is stored, or never will be.
+const AFTER_TIME_OUT: Duration = Duration::from_secs(2);
+
+/// How long a turn's write may be on its way: it waits for a connection and for its answer, and before that for those
+/// of the last look at the dialogue's owner.
+fn late_writes(limit: Duration) -> Duration {
+    4 * limit + AFTER_TIME_OUT
+}
+
 /// The open stores.
 pub struct External {
     postgres: PostgresStore,
     mongo: MongoStore,
     redis: RedisStore,
     listener: JoinHandle<()>,
+    late_writes: Duration,
     clock: SharedClock,
 }
 
@@ -55,7 +65,7 @@ impl External {
         if let Err(error) = redis.ping().await {
             tracing::warn!(%error, "redis does not respond; the server starts without it");
         }
-        Ok(Self { postgres, mongo, redis, listener, clock })
+        Ok(Self { postgres, mongo, redis, listener, late_writes: late_writes(limit), clock })
     }
 
     /// The stores as the use-cases see them.
@@ -65,6 +75,7 @@ impl External {
         let sessions = Sessions { redis: self.redis.clone(), postgres: self.postgres.clone() };
         Stores {
             users: postgres.clone(),
+            tokens: postgres.clone(),
             dialogues: postgres.clone(),
             catalog: postgres,
             turns: mongo.clone(),
@@ -74,6 +85,7 @@ impl External {
             cache: redis.clone(),
             limits: Arc::new(Limits { redis: self.redis.clone(), local: MemoryLimits::new(Arc::clone(&self.clock)) }),
             bus: redis,
+            late_writes: self.late_writes,
         }
     }
 
@@ -97,7 +109,7 @@ async fn patiently<F: Future<Output = Result<(), StoreError>>>(
             |_| Err(StoreError::outage(store, "no answer in time; `banter migrate up` waits without a time limit"));
         result = timeout_at(end.max(Instant::now() + LEAST), work()).await.unwrap_or_else(late);
         match &result {
-            Err(error) if error.outage && Instant::now() + pause < end => {
+            Err(error) if error.is_outage() && Instant::now() + pause < end => {
                 tracing::info!(%error, "waiting for a store");
                 tokio::time::sleep(pause).await;
             }
@@ -118,7 +130,7 @@ struct Sessions {
 impl SessionStore for Sessions {
     async fn put(&self, token: &str, session: Session, life: Duration) -> Result<(), StoreError> {
         match self.redis.put(token, session.clone(), life).await {
-            Err(error) if error.outage => {
+            Err(error) if error.is_outage() => {
                 tracing::warn!(%error, "redis does not respond; stored a session in PostgreSQL");
                 self.postgres.put_session(token, &session, life).await
             }
@@ -163,13 +175,41 @@ struct Limits {
 
 #[async_trait]
 impl RateLimits for Limits {
-    async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError> {
-        match self.redis.hit(key, limit).await {
-            Err(error) if error.outage => {
+    async fn hit(&self, counters: &[Counter]) -> Result<Option<u64>, StoreError> {
+        match self.redis.hit(counters).await {
+            Err(error) if error.is_outage() => {
                 tracing::warn!(%error, "redis does not respond; each server counts rate limits on its own");
-                self.local.hit(key, limit).await
+                self.local.hit(counters).await
             }
             other => other,
+        }
+    }
+
+    async fn take_back(&self, key: &str) -> Result<(), StoreError> {
+        self.local.take_back(key).await?;
+        match self.redis.take_back(key).await {
+            Err(error) if error.is_outage() => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn has_event(&self, key: &str) -> Result<bool, StoreError> {
+        match self.redis.has_event(key).await {
+            Err(error) if error.is_outage() => self.local.has_event(key).await,
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_for_late_writes_follows_the_time_out() {
+        for seconds in [1, 30] {
+            let limit = Duration::from_secs(seconds);
+            assert!(late_writes(limit) > 4 * limit, "a write that takes all of its time is waited for");
         }
     }
 }

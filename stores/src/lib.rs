@@ -19,11 +19,12 @@ pub mod redis;
 pub mod reports;
 pub mod secret;
 pub mod sqlite;
+pub mod tokens;
 pub mod turns;
 pub mod users;
 pub mod waiting;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -31,6 +32,7 @@ use thiserror::Error;
 pub use bus::{Bus, BusEvent, News, Topic};
 pub use passing::*;
 pub use reports::*;
+pub use tokens::*;
 pub use turns::*;
 pub use users::*;
 pub use waiting::*;
@@ -50,6 +52,18 @@ pub type Millis = i64;
 /// After this time, an idempotency key may be reused.
 pub const KEY_LIFE: Millis = 24 * 60 * 60 * 1000;
 
+/// Why a store has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The store is unreachable, so a later retry may succeed.
+    Outage,
+    /// The store is there, but this server has more to ask than it may at once, or others hold what is needed. A retry
+    /// in a moment may succeed.
+    Busy,
+    /// The store returned invalid data, or refuses the request.
+    Damage,
+}
+
 /// A store did not respond, or holds unreadable data. Has no driver types: the message describes the cause.
 #[derive(Clone, Debug, Error)]
 #[error("{store}: {message}")]
@@ -57,24 +71,32 @@ pub struct StoreError {
     /// The part of the system that failed.
     pub store: &'static str,
     pub message: String,
-    /// The store is unreachable, so a later retry may succeed.
-    pub outage: bool,
+    pub trouble: Trouble,
 }
 
 impl StoreError {
     pub fn outage(store: &'static str, message: impl Into<String>) -> Self {
-        Self { store, message: message.into(), outage: true }
+        Self { store, message: message.into(), trouble: Trouble::Outage }
+    }
+
+    pub fn busy(store: &'static str, message: impl Into<String>) -> Self {
+        Self { store, message: message.into(), trouble: Trouble::Busy }
     }
 
     /// The store returned invalid data.
     pub fn damaged(store: &'static str, message: impl Into<String>) -> Self {
-        Self { store, message: message.into(), outage: false }
+        Self { store, message: message.into(), trouble: Trouble::Damage }
+    }
+
+    pub fn is_outage(&self) -> bool {
+        self.trouble == Trouble::Outage
     }
 }
 
 #[derive(Clone)]
 pub struct Stores {
     pub users: Arc<dyn UserStore>,
+    pub tokens: Arc<dyn TokenStore>,
     pub dialogues: Arc<dyn DialogueStore>,
     /// Turns, and values that handlers keep.
     pub turns: Arc<dyn TurnStore>,
@@ -87,6 +109,9 @@ pub struct Stores {
     pub cache: Arc<dyn TurnCache>,
     pub limits: Arc<dyn RateLimits>,
     pub bus: Arc<dyn Bus>,
+    /// How long a write of a turn that has begun may still arrive, at most. Zero for a store that stores no turn whose
+    /// user is marked as gone.
+    pub late_writes: Duration,
     pub catalog: Arc<dyn catalog::CatalogStore>,
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant},
@@ -13,14 +13,12 @@ use async_trait::async_trait;
 use moka::{Expiry, sync::Cache};
 
 use super::{
-    Millis, News, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError, TurnCache, UserId, UserStore,
-    bus::LocalBus, clock::SharedClock,
+    Counter, Millis, News, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError, TurnCache, UserId,
+    UserStore, bus::LocalBus, clock::SharedClock,
 };
 
 /// Bound on entries, whatever clients do.
 const MAX_ENTRIES: u64 = 1_000_000;
-const WINDOW: Duration = Duration::from_secs(60);
-const WINDOW_MILLIS: Millis = 60_000;
 /// How long a session counts as one of an existing user before the store is asked again.
 const CHECKED_FOR: Millis = 1_000;
 
@@ -94,7 +92,7 @@ impl SessionStore for MemorySessions {
     }
 }
 
-/// Counts in windows of a minute. A window begins with its first event.
+/// Counts in memory, by the time of a clock.
 pub struct MemoryLimits {
     windows: Cache<String, Arc<Mutex<RateWindow>>>,
     clock: SharedClock,
@@ -103,28 +101,76 @@ pub struct MemoryLimits {
 struct RateWindow {
     count: u32,
     start: Millis,
+    length: Duration,
+}
+
+impl RateWindow {
+    /// Milliseconds that are left of the window; 0 if it has ended.
+    fn left(&self, now: Millis) -> u64 {
+        let past = now.saturating_sub(self.start).max(0).unsigned_abs();
+        u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX).saturating_sub(past)
+    }
+}
+
+/// Frees the memory of a window at its end.
+struct WindowEnd;
+
+impl Expiry<String, Arc<Mutex<RateWindow>>> for WindowEnd {
+    fn expire_after_create(&self, _: &String, window: &Arc<Mutex<RateWindow>>, _: Instant) -> Option<Duration> {
+        Some(unlock(window).length)
+    }
+}
+
+fn unlock(window: &Mutex<RateWindow>) -> MutexGuard<'_, RateWindow> {
+    window.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MemoryLimits {
     pub fn new(clock: SharedClock) -> Self {
-        Self { windows: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(WINDOW).build(), clock }
+        Self { windows: Cache::builder().max_capacity(MAX_ENTRIES).expire_after(WindowEnd).build(), clock }
+    }
+
+    /// Counts an event; the milliseconds to wait, if there are too many.
+    fn count(&self, counter: &Counter, now: Millis) -> Option<u64> {
+        let fresh = || RateWindow { count: 0, start: now, length: counter.window };
+        let window = self.windows.get_with_by_ref(counter.key.as_str(), || Arc::new(Mutex::new(fresh())));
+        let mut window = unlock(&window);
+        if window.left(now) == 0 {
+            *window = fresh();
+        }
+        window.count = window.count.saturating_add(1);
+        (window.count > counter.limit).then(|| window.left(now))
     }
 }
 
 #[async_trait]
 impl RateLimits for MemoryLimits {
-    async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError> {
+    async fn hit(&self, counters: &[Counter]) -> Result<Option<u64>, StoreError> {
         let now = self.clock.now();
-        let fresh = || Arc::new(Mutex::new(RateWindow { count: 0, start: now }));
-        let window = self.windows.get_with_by_ref(key, fresh);
-        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
-        if now - window.start >= WINDOW_MILLIS {
-            *window = RateWindow { count: 0, start: now };
-        }
-        window.count = window.count.saturating_add(1);
-        let left = (WINDOW_MILLIS - (now - window.start)).max(0).unsigned_abs();
-        Ok((window.count > limit).then_some(left.div_ceil(1_000).max(1)))
+        Ok(counters.iter().find_map(|counter| self.count(counter, now)).map(seconds_to_wait))
     }
+
+    async fn take_back(&self, key: &str) -> Result<(), StoreError> {
+        if let Some(window) = self.windows.get(key) {
+            let mut window = unlock(&window);
+            window.count = window.count.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    async fn has_event(&self, key: &str) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let counted = |window: Arc<Mutex<RateWindow>>| {
+            let window = unlock(&window);
+            window.count > 0 && window.left(now) > 0
+        };
+        Ok(self.windows.get(key).is_some_and(counted))
+    }
+}
+
+/// Whole seconds, and never none.
+pub(crate) fn seconds_to_wait(millis: u64) -> u64 {
+    millis.div_ceil(1_000).max(1)
 }
 
 /// A cache that remembers nothing: the embedded store is in the same process. It only tells of new turns.
@@ -157,14 +203,25 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[tokio::test]
-    async fn a_window_ends_after_a_minute() {
+    async fn a_window_ends_after_its_time() {
         let clock = Arc::new(ManualClock::at(1_000));
         let limits = MemoryLimits::new(clock.clone());
-        let hit = async || limits.hit("k", 2).await.unwrap();
+        let hit = async || limits.hit(&[Counter::per_minute("k", 2), Counter::per_day("long", 4)]).await.unwrap();
         assert_eq!((hit().await, hit().await, hit().await), (None, None, Some(60)));
-        clock.advance(WINDOW_MILLIS - 1);
+        clock.advance(59_999);
         assert_eq!(hit().await, Some(1));
         clock.advance(1);
-        assert_eq!(hit().await, None, "a new window");
+        assert_eq!(
+            (hit().await, hit().await),
+            (None, None),
+            "a new window; what was refused does not count in the day"
+        );
+        clock.advance(60_000);
+        assert_eq!(hit().await, Some(24 * 60 * 60 - 120), "the day has had its four");
+        limits.take_back("long").await.unwrap();
+        limits.take_back("long").await.unwrap();
+        assert_eq!(hit().await, None);
+        clock.advance(60_000);
+        assert!(!limits.has_event("k").await.unwrap() && limits.has_event("long").await.unwrap());
     }
 }

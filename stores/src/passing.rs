@@ -65,8 +65,34 @@ pub trait TurnCache: Send + Sync {
     async fn forget(&self, user: UserId) -> Result<(), StoreError>;
 }
 
+/// Counts events of one kind in a window that begins with the first of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    pub key: String,
+    /// Events that a window may have.
+    pub limit: u32,
+    pub window: Duration,
+}
+
+impl Counter {
+    pub fn per_minute(key: impl Into<String>, limit: u32) -> Self {
+        Self { key: key.into(), limit, window: Duration::from_secs(60) }
+    }
+
+    pub fn per_day(key: impl Into<String>, limit: u32) -> Self {
+        Self { key: key.into(), limit, window: Duration::from_secs(24 * 60 * 60) }
+    }
+}
+
 #[async_trait]
 pub trait RateLimits: Send + Sync {
-    /// Counts an event. Returns the seconds to wait if the current one-minute window has more than `limit` events.
-    async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError>;
+    /// Counts an event with each counter in turn, in one round trip, and stops at the first whose window has more events
+    /// than its limit. Returns the seconds to wait for that window's end.
+    async fn hit(&self, counters: &[Counter]) -> Result<Option<u64>, StoreError>;
+
+    /// Takes back an event that was counted and should not count.
+    async fn take_back(&self, key: &str) -> Result<(), StoreError>;
+
+    /// Whether the current window of a key has an event.
+    async fn has_event(&self, key: &str) -> Result<bool, StoreError>;
 }

@@ -18,7 +18,7 @@ use sqlx::{
 
 use tokio::time::timeout;
 
-use super::{StoreError, breaker::Breaker};
+use super::{StoreError, Trouble, breaker::Breaker};
 use crate::secret::Secret;
 
 /// The time limit for connecting outside the pool.
@@ -47,17 +47,19 @@ impl PostgresStore {
     /// # Errors
     /// When the URL is not valid.
     pub fn connect(url: &Secret, connections: u32, limit: Duration) -> Result<Self, StoreError> {
-        // The database times out shortly before we do, so that its error says why.
-        let statement = format!("{}ms", limit.as_millis() * 9 / 10);
+        // The database times out shortly before we do, so that its error says why; and a lock before the statement that
+        // waits for it.
+        let (statement, lock) = (limit.as_millis() * 9 / 10, limit.as_millis() / 2);
+        let (statement, lock) = (format!("{statement}ms"), format!("{lock}ms"));
         let options = options(url)?
             .application_name("banter")
-            .options([("statement_timeout", statement.as_str()), ("lock_timeout", statement.as_str())]);
+            .options([("statement_timeout", statement.as_str()), ("lock_timeout", lock.as_str())]);
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(1))
             .acquire_timeout(limit)
             .idle_timeout(IDLE)
             .connect_lazy_with(options);
-        Ok(Self { pool, breaker: Breaker::new(STORE, limit) })
+        Ok(Self { pool, breaker: Breaker::with_places(STORE, limit, connections.max(1)) })
     }
 
     pub async fn close(&self) {
@@ -90,6 +92,7 @@ fn migrations() -> Migrator {
         migration(3, "catalogue", include_str!("../../migrations/postgres/0003_catalogue.sql")),
         migration(4, "identities", include_str!("../../migrations/postgres/0004_identities.sql")),
         migration(5, "dialogues", include_str!("../../migrations/postgres/0005_dialogues.sql")),
+        migration(6, "clock", include_str!("../../migrations/postgres/0006_clock.sql")),
     ]);
     migrations.set_ignore_missing(true);
     migrations
@@ -139,19 +142,22 @@ fn migration_failed(error: MigrateError) -> StoreError {
 }
 
 fn failed(error: sqlx::Error) -> StoreError {
-    let outage = match &error {
-        // SQLSTATE: 08 connection, 53 resources, 57 operator intervention (also our time-outs), 58 system error,
-        // 55P03 lock time-out, 25006 read-only (after a fail-over).
-        sqlx::Error::Database(cause) => cause.code().is_some_and(|code| {
-            ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "55P03" || code == "25006"
-        }),
+    let trouble = match &error {
+        // SQLSTATE: 55P03 lock time-out; 08 connection, 53 resources, 57 operator intervention (also our time-outs),
+        // 58 system error, 25006 read-only (after a fail-over).
+        sqlx::Error::Database(cause) => match cause.code().as_deref() {
+            Some("55P03") => Trouble::Busy,
+            Some("25006") => Trouble::Outage,
+            Some(code) if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => Trouble::Outage,
+            _ => Trouble::Damage,
+        },
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        _ => false,
+        | sqlx::Error::WorkerCrashed => Trouble::Outage,
+        _ => Trouble::Damage,
     };
-    StoreError { store: STORE, message: error.to_string(), outage }
+    StoreError { store: STORE, message: error.to_string(), trouble }
 }

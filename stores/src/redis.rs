@@ -19,23 +19,32 @@ use tokio::task::JoinHandle;
 use bus::listen;
 
 use super::{
-    DialogueId, KEY_LIFE, LastTurn, News, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
-    TurnCache, UserId, breaker::Breaker, bus::Receivers,
+    Counter, DialogueId, KEY_LIFE, LastTurn, News, RateLimits, Recalled, Remembered, Session, SessionStore, StoreError,
+    Trouble, TurnCache, UserId, breaker::Breaker, bus::Receivers, memory::seconds_to_wait,
 };
 use crate::secret::Secret;
 
 const STORE: &str = "redis";
 /// After this time without a message, the state of a dialogue is read from MongoDB again.
 const STATE_LIFE: Duration = Duration::from_secs(3_600);
-const WINDOW: Duration = Duration::from_secs(60);
 
-/// Counts an event in a window that begins with the first event. Returns the count and the rest of the window in ms.
+/// Counts an event in the window of each key, which begins with the first event. For each key, the arguments have the
+/// length of the window in ms and its limit. Stops at the first that is over its limit, and returns the rest of its
+/// window in ms; else 0.
 static HIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local count = redis.call('INCR', KEYS[1])
-         if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-         return {count, redis.call('PTTL', KEYS[1])}",
+        "for i, key in ipairs(KEYS) do
+           local count = redis.call('INCR', key)
+           if count == 1 then redis.call('PEXPIRE', key, ARGV[2 * i - 1]) end
+           if count > tonumber(ARGV[2 * i]) then return math.max(redis.call('PTTL', key), 1) end
+         end
+         return 0",
     )
+});
+
+/// Takes an event back, unless its window has ended.
+static TAKE_BACK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("if tonumber(redis.call('GET', KEYS[1]) or 0) > 0 then redis.call('DECR', KEYS[1]) end")
 });
 
 /// `SessionStore`, `TurnCache`, `RateLimits` and `Bus` of the external backend.
@@ -115,6 +124,10 @@ impl RedisStore {
     /// names, but not pattern subscriptions.
     fn channel(&self) -> String {
         format!("{}bus", self.prefix)
+    }
+
+    fn limit_key(&self, key: &str) -> String {
+        format!("{}limit:{key}", self.prefix)
     }
 
     fn answer_key(&self, user: UserId, key: &str) -> String {
@@ -258,13 +271,24 @@ fn glob_escape(text: &str) -> String {
 
 #[async_trait]
 impl RateLimits for RedisStore {
-    async fn hit(&self, key: &str, limit: u32) -> Result<Option<u64>, StoreError> {
+    async fn hit(&self, counters: &[Counter]) -> Result<Option<u64>, StoreError> {
         let mut connection = self.connection.clone();
-        let key = format!("{}limit:{key}", self.prefix);
-        let (count, left): (u64, i64) =
-            self.ask(async { HIT.key(key).arg(millis(WINDOW)).invoke_async(&mut connection).await }).await?;
-        let seconds = left.max(0).unsigned_abs().div_ceil(1_000).max(1);
-        Ok((count > u64::from(limit)).then_some(seconds))
+        let mut script = HIT.prepare_invoke();
+        for counter in counters {
+            script.key(self.limit_key(&counter.key)).arg(millis(counter.window)).arg(counter.limit);
+        }
+        let wait: u64 = self.ask(async { script.invoke_async(&mut connection).await }).await?;
+        Ok((wait > 0).then(|| seconds_to_wait(wait)))
+    }
+
+    async fn take_back(&self, key: &str) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        self.ask(async { TAKE_BACK.key(self.limit_key(key)).invoke_async(&mut connection).await }).await
+    }
+
+    async fn has_event(&self, key: &str) -> Result<bool, StoreError> {
+        let values = self.values(&[self.limit_key(key)]).await?;
+        Ok(values.into_iter().flatten().next().is_some_and(|count| count != "0"))
     }
 }
 
@@ -296,5 +320,6 @@ fn failed(error: RedisError) -> StoreError {
         || error.is_connection_dropped()
         || error.is_connection_refusal()
         || matches!(error.code(), Some("LOADING" | "READONLY" | "OOM" | "MASTERDOWN" | "BUSY" | "MISCONF"));
-    StoreError { store: STORE, message: error.to_string(), outage }
+    let trouble = if outage { Trouble::Outage } else { Trouble::Damage };
+    StoreError { store: STORE, message: error.to_string(), trouble }
 }

@@ -6,6 +6,7 @@ mod migrations;
 mod readers;
 mod reports;
 mod rows;
+mod tokens;
 mod turns;
 mod users;
 mod waiting;
@@ -13,7 +14,7 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -23,7 +24,7 @@ use rusqlite::{Connection, ErrorCode};
 use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
 
-use super::{StoreError, UserId, catalog::ServerRecord};
+use super::{StoreError, Trouble, UserId, catalog::ServerRecord};
 use crate::{
     clock::SharedClock,
     config::{SqliteConfig, Synchronous},
@@ -41,6 +42,7 @@ const STATEMENTS: usize = 64;
 
 /// The embedded backend of `UserStore`, `DialogueStore`, `TurnStore` and `CatalogStore`.
 pub struct SqliteStore {
+    path: PathBuf,
     readers: Readers,
     writer: Writer,
     /// Senders of the REST channel, so that a known one costs no read. A command in another process may delete one: the
@@ -66,6 +68,7 @@ impl SqliteStore {
             opened.map_err(|error| StoreError::damaged("sqlite", error.to_string()))?.map_err(failed)?;
         let classifiers = Contents::new(path.with_file_name("classifiers"));
         Ok(Self {
+            path: path.to_owned(),
             readers: Readers::new(readers),
             writer: Writer::start(writer)?,
             senders: Cache::builder().max_capacity(SENDERS).support_invalidation_closures().build(),
@@ -79,6 +82,25 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close();
+    }
+
+    /// Empties the write-ahead log, which still has what was overwritten in the file.
+    async fn empty_log(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let emptied = spawn_blocking(move || {
+            let connection = Connection::open(path)?;
+            connection.busy_timeout(BUSY)?;
+            let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
+            if !busy {
+                preallocate(&connection)?;
+            }
+            Ok(busy)
+        });
+        let busy = emptied.await.map_err(|error| StoreError::damaged("sqlite", error.to_string()))?;
+        match busy.map_err(failed)? {
+            true => Err(StoreError::busy("sqlite", "the log cannot be emptied while so much is read")),
+            false => Ok(()),
+        }
     }
 
     /// Forgets a user who is gone.
@@ -111,6 +133,8 @@ fn open_all(path: &Path, config: &SqliteConfig) -> rusqlite::Result<(Connection,
     let mut writer = connect(path, config.synchronous)?;
     migrations::run(&mut writer)?;
     preallocate(&writer)?;
+    // What is deleted is overwritten.
+    writer.pragma_update(None, "secure_delete", "on")?;
     let reader = |_| {
         let reader = connect(path, config.synchronous)?;
         reader.pragma_update(None, "query_only", "on")?;
@@ -149,13 +173,13 @@ fn preallocate(connection: &Connection) -> rusqlite::Result<()> {
 
 fn failed(error: rusqlite::Error) -> StoreError {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
-    let damaged = match &error {
+    let trouble = match &error {
         // Deleting a user while something of theirs is stored breaks a constraint; the file is sound.
-        error if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => true,
-        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => true,
-        _ => false,
+        error if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Trouble::Damage,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => Trouble::Damage,
+        _ => Trouble::Outage,
     };
-    StoreError { store: "sqlite", message: error.to_string(), outage: !damaged }
+    StoreError { store: "sqlite", message: error.to_string(), trouble }
 }
 
 fn parse<T: DeserializeOwned>(json: &str) -> Result<T, StoreError> {

@@ -142,6 +142,8 @@ pub struct Place {
 /// One message and its reply, for the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryEntry {
+    /// Its place in the order of the history that was asked for; see [`HistoryQuery::after`].
+    pub place: u64,
     /// 24 hex digits.
     pub id: String,
     /// What the user sent; empty if the bot began.
@@ -154,10 +156,25 @@ pub struct HistoryEntry {
 pub struct HistoryQuery {
     /// Only this dialogue.
     pub dialogue: Option<DialogueId>,
-    /// Only this many of the newest messages.
-    pub limit: Option<i64>,
+    /// Only this many messages: the newest, or with `after` the first ones behind it.
+    pub limit: Option<u64>,
     /// Only messages older than the one with this id.
     pub before: Option<String>,
+    /// Only messages behind this place. The message there need not exist any more.
+    pub after: Option<u64>,
+}
+
+/// Messages of a history that are read at once, so that a history of any length needs little memory.
+pub const HISTORY_PAGE: u64 = 64;
+
+impl HistoryQuery {
+    /// The query for what follows a page; `None` if the page is the last one.
+    pub fn behind(self, page: &[HistoryEntry]) -> Option<Self> {
+        let read = page.len() as u64;
+        let left = self.limit.map(|limit| limit.saturating_sub(read));
+        let last = page.last().filter(|_| read == HISTORY_PAGE && left != Some(0))?;
+        Some(Self { after: Some(last.place), limit: left, ..self })
+    }
 }
 
 /// Turns, and values that handlers keep for users.
@@ -173,6 +190,7 @@ pub trait TurnStore: Send + Sync {
     /// The answer stored for a user's idempotency key after `since`.
     async fn find_answer(&self, user: UserId, key: &str, since: Millis) -> Result<Option<StoredAnswer>, StoreError>;
 
+    /// The first [`HISTORY_PAGE`] messages that a query selects, oldest first.
     async fn history(&self, user: UserId, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, StoreError>;
 
     /// The current value that handlers keep for a user under a key. On one server, the values of turns that were

@@ -1,10 +1,13 @@
-//! Traits and types for users, identities, refresh tokens, and the audit log.
+//! Traits and types for users, identities, and the audit log.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Millis, StoreError, UserId};
+
+/// A guest who was created within this time may not have tokens yet.
+pub(crate) const NEW_GUEST: Millis = 60 * 60 * 1_000;
 
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -57,27 +60,6 @@ impl Provider {
     }
 }
 
-#[derive(Clone, Debug)]
-pub struct RefreshToken {
-    /// SHA-256 of the token.
-    pub hash: [u8; 32],
-    /// Shared by all tokens of one log-in.
-    pub family: String,
-    pub user: UserId,
-    pub expires_at: Millis,
-}
-
-/// The result of an attempt to spend a refresh token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Spending {
-    /// The token was valid, or was spent a moment ago; its replacement is stored.
-    Spent,
-    /// The token was spent before. All tokens of its family are spent now.
-    Reused { family: String },
-    /// The token is unknown or expired, or its user is being deleted.
-    Unknown,
-}
-
 #[async_trait]
 pub trait UserStore: Send + Sync {
     async fn find_identity(&self, provider: Provider, subject: &str) -> Result<Option<Identity>, StoreError>;
@@ -101,7 +83,7 @@ pub trait UserStore: Send + Sync {
     /// Ends the password of an address that nobody has verified, and spends the refresh tokens of its user, so that the
     /// address can go to its owner. Returns the families of the tokens. May be called again. Does nothing for a
     /// verified address.
-    async fn end_unverified(&self, email: &str, now: Millis) -> Result<Vec<String>, StoreError>;
+    async fn end_unverified(&self, email: &str) -> Result<Vec<String>, StoreError>;
 
     /// The user of a Google account, created if there is none. A new account joins the user of its address if that is
     /// verified or has no password, and if that user has no other Google account: a provider may give an address to
@@ -110,30 +92,6 @@ pub trait UserStore: Send + Sync {
 
     /// How a user is shown; empty without a Google account.
     async fn profile(&self, user: UserId) -> Result<Profile, StoreError>;
-
-    /// Stores the first refresh token of a family. Returns `false` if the user is deleted or being deleted, or if the
-    /// password of the address `proven_by` has ended since it proved the user.
-    async fn add_refresh_token(&self, token: &RefreshToken, proven_by: Option<&str>) -> Result<bool, StoreError>;
-
-    /// Spends all refresh tokens of a family.
-    async fn spend_family(&self, family: &str, now: Millis) -> Result<(), StoreError>;
-
-    /// The user of a refresh token, if it is neither spent nor expired.
-    async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError>;
-
-    /// The user of a family that has a refresh token which is neither spent nor expired: the log-in goes on.
-    async fn find_family(&self, family: &str, now: Millis) -> Result<Option<UserId>, StoreError>;
-
-    /// Spends a token and stores its replacement, in one transaction. A token that was spent less than `leeway` ago
-    /// gets another replacement, unless its family is revoked: two tabs refresh at the same moment, or an answer is
-    /// lost.
-    async fn spend_refresh_token(
-        &self,
-        hash: &[u8; 32],
-        replacement: &RefreshToken,
-        now: Millis,
-        leeway: Millis,
-    ) -> Result<Spending, StoreError>;
 
     /// Whether the user exists and is not being deleted.
     async fn exists(&self, user: UserId) -> Result<bool, StoreError>;
@@ -150,6 +108,9 @@ pub trait UserStore: Send + Sync {
 
     /// Removes a user that is being deleted, with its dialogues, and writes the audit entry.
     async fn finish_deletion(&self, user: UserId, entry: &AuditEntry) -> Result<(), StoreError>;
+
+    /// At most `limit` guests whose last log-in has ended long ago, or was logged out: nobody can come back as them.
+    async fn expired_guests(&self, limit: u32) -> Result<Vec<UserId>, StoreError>;
 
     /// Users that are being deleted.
     async fn unfinished_deletions(&self) -> Result<Vec<UserId>, StoreError>;

@@ -11,9 +11,9 @@ use std::{
 
 use banter_engine::state::DialogueState;
 use banter_stores::{
-    Appended, AuditEntry, BusEvent, DialogueId, DialogueRecord, HandOffChange, HistoryQuery, IdentityRecord, Import,
-    LastTurn, NewTurn, News, Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer, Stores,
-    Topic, UserId, UserRecord,
+    Appended, AuditEntry, BusEvent, Counter, DialogueId, DialogueRecord, HandOffChange, HistoryQuery, IdentityRecord,
+    Import, LastTurn, NewTurn, News, Provider, Recalled, RefreshToken, Remembered, Session, Spending, StoredAnswer,
+    Stores, Topic, UserId, UserRecord,
     backend::{Backend, BackendOptions, DATABASE},
     clock::SystemClock,
     config::{SqliteConfig, StoresConfig},
@@ -70,9 +70,10 @@ async fn limits_are_exact_across_servers() {
     let config = external_options().await;
     let (one, two) = (open(&config).await, open(&config).await);
     let (first, second) = (one.stores(), two.stores());
+    let counters = [Counter::per_minute("shared", 25)];
     let hits = (0..60).map(|number| {
         let limits = if number % 2 == 0 { &first.limits } else { &second.limits };
-        limits.hit("shared", 25)
+        limits.hit(&counters)
     });
     let told = futures::future::join_all(hits).await;
     assert_eq!(told.into_iter().filter(|hit| hit.as_ref().unwrap().is_none()).count(), 25);
@@ -140,7 +141,7 @@ async fn mongodb_takes_no_other_documents_and_acknowledges_on_disk() {
     // A document with an unknown schema version is rejected.
     turns.update_one(doc! {}, doc! { "$set": { "schema": 2 } }).await.unwrap();
     let told = stores.turns.last(DialogueId(7)).await.unwrap_err();
-    assert!(!told.outage && told.message.contains("schema 2 is not supported"), "{told}");
+    assert!(!told.is_outage() && told.message.contains("schema 2 is not supported"), "{told}");
     backend.close().await;
 }
 
@@ -238,6 +239,7 @@ async fn check(stores: StoresConfig) {
 async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     let (ann, bob) = users(stores).await;
     tokens(stores, ann).await;
+    guests(stores).await;
     google::story(stores).await;
     let dialogue = dialogues(stores, ann, bob).await;
     turns(stores, ann, dialogue).await;
@@ -274,31 +276,60 @@ async fn users(stores: &Stores) -> (UserId, UserId) {
 }
 
 async fn tokens(stores: &Stores, user: UserId) {
-    let users = &stores.users;
-    let token = |n: u8, expires_at| RefreshToken { hash: [n; 32], family: "f".to_owned(), user, expires_at };
-    users.add_refresh_token(&token(1, 100), None).await.unwrap();
-    assert_eq!(users.find_refresh_token(&[1; 32], 50).await.unwrap(), Some(user));
-    assert_eq!(users.find_refresh_token(&[1; 32], 100).await.unwrap(), None, "expired");
-    let family = token(1, 100).family;
-    for (name, now, expected) in [(family.as_str(), 50, Some(user)), (&family, 100, None), ("another", 50, None)] {
-        assert_eq!(users.find_family(name, now).await.unwrap(), expected, "{name} at {now}");
+    const LONG: Duration = Duration::from_secs(600);
+    let tokens = &stores.tokens;
+    let token = |n: u8, family: &str, life| RefreshToken { hash: [n; 32], family: family.to_owned(), user, life };
+    let add =
+        async |n, family: &str, life| assert!(tokens.add_refresh_token(&token(n, family, life), None).await.unwrap());
+    let find = async |n: u8| tokens.find_refresh_token(&[n; 32]).await.unwrap();
+    let spend = async |old: u8, new: u8, family: &str, leeway| {
+        tokens.spend_refresh_token(&[old; 32], &token(new, family, LONG), leeway).await.unwrap()
+    };
+    add(1, "f", LONG).await;
+    add(6, "ended", Duration::ZERO).await;
+    assert_eq!((find(1).await, find(6).await), (Some(user), None), "the second is expired");
+    for (family, expected) in [("f", Some(user)), ("ended", None), ("another", None)] {
+        assert_eq!(tokens.find_family(family).await.unwrap(), expected, "{family}");
     }
-    let spend =
-        async |old: u8, new: u8, now| users.spend_refresh_token(&[old; 32], &token(new, 100), now, 10).await.unwrap();
-    assert_eq!(spend(9, 2, 50).await, Spending::Unknown);
-    assert_eq!(spend(1, 2, 50).await, Spending::Spent);
-    assert_eq!(users.find_refresh_token(&[1; 32], 50).await.unwrap(), None, "spent");
-    assert_eq!(users.find_refresh_token(&[2; 32], 50).await.unwrap(), Some(user));
-    assert_eq!(spend(1, 5, 59).await, Spending::Spent, "within the leeway");
-    assert_eq!(users.find_refresh_token(&[5; 32], 59).await.unwrap(), Some(user));
-    assert_eq!(spend(1, 3, 60).await, Spending::Reused { family: "f".to_owned() }, "after the leeway");
-    for n in 1..=3 {
-        assert_eq!(users.find_refresh_token(&[n; 32], 50).await.unwrap(), None, "the family is spent");
-        assert_eq!(users.find_family(&family, 50).await.unwrap(), None);
+    assert_eq!(spend(9, 2, "another", LONG).await, Spending::Unknown, "there is no such family");
+    assert_eq!(spend(6, 7, "ended", LONG).await, Spending::Unknown, "expired");
+    assert_eq!(spend(1, 2, "f", LONG).await, Spending::Spent);
+    assert_eq!((find(1).await, find(2).await), (None, Some(user)));
+    assert_eq!(spend(1, 5, "f", LONG).await, Spending::Spent, "within the leeway");
+    assert_eq!(find(5).await, Some(user));
+    assert_eq!(spend(1, 3, "f", Duration::ZERO).await, Spending::Reused, "after the leeway");
+    for n in 1..=5 {
+        assert_eq!(find(n).await, None, "the family is spent");
     }
-    let again = spend(2, 4, 60).await;
-    assert_eq!(again, Spending::Reused { family: "f".to_owned() }, "a revoked family has no leeway");
-    assert_eq!(spend(2, 4, 100).await, Spending::Unknown, "expired");
+    assert_eq!(tokens.find_family("f").await.unwrap(), None);
+    assert_eq!(spend(2, 4, "f", LONG).await, Spending::Unknown, "a revoked family has no leeway");
+
+    add(20, "g", LONG).await;
+    assert_eq!(spend(20, 21, "g", Duration::ZERO).await, Spending::Spent);
+    assert_eq!(spend(21, 22, "g", Duration::ZERO).await, Spending::Spent, "and the first token is removed");
+    assert_eq!(spend(20, 23, "g", LONG).await, Spending::Reused, "what is removed was spent long ago");
+    assert_eq!(find(22).await, None);
+    add(30, "left", LONG).await;
+    tokens.spend_family("left").await.unwrap();
+    assert_eq!(find(30).await, None);
+}
+
+/// A guest goes when nobody can come back as them.
+async fn guests(stores: &Stores) {
+    let guest = async |name: &str, created_at: i64| {
+        let made = stores.users.create_user(Provider::Guest, name, None, created_at).await;
+        made.unwrap().unwrap()
+    };
+    let now = jiff::Timestamp::now().as_millisecond();
+    let (new, staying, left) = (guest("new", now).await, guest("staying", 1).await, guest("left", 1).await);
+    for (user, n) in [(staying, 40), (left, 41)] {
+        let life = Duration::from_secs(600);
+        let token = RefreshToken { hash: [n; 32], family: format!("guest{n}"), user, life };
+        assert!(stores.tokens.add_refresh_token(&token, None).await.unwrap());
+    }
+    stores.tokens.spend_family("guest41").await.unwrap();
+    let expired = stores.users.expired_guests(10).await.unwrap();
+    assert_eq!(expired, [left], "not {new:?}, who may be logging in");
 }
 
 async fn dialogues(stores: &Stores, ann: UserId, bob: UserId) -> DialogueId {
@@ -389,6 +420,21 @@ async fn history(stores: &Stores, ann: UserId, bob: UserId, dialogue: DialogueId
     assert_eq!(texts(bob, HistoryQuery { before, ..all.clone() }).await, Vec::<String>::new());
     assert_eq!(texts(ann, HistoryQuery { dialogue: Some(dialogue), ..all.clone() }).await.len(), 3);
     assert_eq!(texts(ann, HistoryQuery { dialogue: Some(DialogueId(99)), ..all.clone() }).await.len(), 0);
-    let elsewhere = HistoryQuery { dialogue: Some(DialogueId(99)), before: Some(format!("{:024x}", 3)), ..all };
+    let elsewhere = HistoryQuery { dialogue: Some(DialogueId(99)), before: Some(format!("{:024x}", 3)), ..all.clone() };
     assert_eq!(texts(ann, elsewhere).await.len(), 0, "a message of another dialogue");
+    for dialogue in [None, Some(dialogue)] {
+        let mut read = Vec::new();
+        let mut after = None;
+        loop {
+            let query = HistoryQuery { dialogue, after, limit: after.map(|_| 1), ..all.clone() };
+            let limited = if after.is_none() { HistoryQuery { limit: Some(2), ..query } } else { query };
+            let page = stores.turns.history(ann, &limited).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.place);
+            read.extend(page.into_iter().map(|entry| entry.text));
+        }
+        assert_eq!(read, ["two", "three"], "the newest two, then nothing behind them");
+        let first = HistoryQuery { dialogue, after: Some(0), limit: Some(2), ..all.clone() };
+        assert_eq!(texts(ann, first).await, ["привет\u{0}", "two"], "the first two behind a place");
+    }
 }

@@ -435,6 +435,8 @@ pub fn launch_with(folder: &Path, stores: &StoresConfig, more: &[(&str, &str)]) 
         ("BANTER_HAND_OFF__WAIT_SECONDS", "10"),
         ("BANTER_AUTH__LOGINS_PER_EMAIL", "100000"),
         ("BANTER_AUTH__LOGINS_PER_ADDRESS", "100000"),
+        ("BANTER_LIMITS__MESSAGES_PER_MINUTE", "0"),
+        ("BANTER_LIMITS__MESSAGES_PER_DAY", "0"),
     ];
     environment.extend(more);
     Running::start(folder, &environment)

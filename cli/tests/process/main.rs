@@ -9,6 +9,7 @@ mod hostile;
 mod install;
 mod killed;
 mod logs;
+mod memory;
 mod plugins;
 #[path = "../../../server/tests/http/google/publisher.rs"]
 mod publisher;

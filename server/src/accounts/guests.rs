@@ -1,6 +1,6 @@
 //! Guests: visitors without credentials, of this server's own page or of a site that shows the widget.
 
-use banter_stores::{Provider, UserId};
+use banter_stores::{Counter, Provider, UserId};
 use uuid::Uuid;
 
 use super::{AccountError, Accounts, Keeping, TokenPair, VerifiedIdentity};
@@ -12,7 +12,7 @@ use crate::{
 
 /// Where visitors may chat without an account, and how much.
 pub struct GuestRules {
-    limits: GuestsConfig,
+    pub(super) limits: GuestsConfig,
     /// Whether this server's own page has guests.
     on_page: bool,
 }
@@ -55,19 +55,8 @@ impl Accounts {
         if !self.guests.welcome(&host) {
             return Err(AccountError::Origin);
         }
-        self.limit(&format!("guest:address:{address}"), self.guests.limits.per_address).await?;
+        self.limit(&[Counter::per_minute(format!("guest:address:{address}"), self.guests.limits.per_address)]).await?;
         self.issue(VerifiedIdentity::Guest(host), keeping).await
-    }
-
-    /// Counts a message of a guest. Other users have no such limit.
-    ///
-    /// # Errors
-    /// [`AccountError::TooMany`], [`AccountError::Store`].
-    pub async fn admit(&self, log_in: &LogIn) -> Result<(), AccountError> {
-        match &log_in.guest_of {
-            Some(_) => self.limit(&format!("guest:messages:{}", log_in.user.0), self.guests.limits.messages).await,
-            None => Ok(()),
-        }
     }
 
     pub(super) async fn new_guest(&self) -> Result<UserId, AccountError> {

@@ -57,7 +57,7 @@ impl Config {
     pub(super) fn check_bounds(&self) -> Result<(), SetupError> {
         const MANY: u64 = 1 << 30;
         let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 23] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 29] = [
             ("workers", self.workers as u64, 0..=512),
             ("embedding.threads", embedding.threads as u64, 0..=256),
             ("embedding.queue", embedding.queue as u64, 1..=1_000_000),
@@ -70,9 +70,15 @@ impl Config {
             ("auth.waiting_hashes", auth.waiting_hashes as u64, 0..=1_000_000),
             ("auth.logins_per_email", auth.logins_per_email.into(), 1..=MANY),
             ("auth.logins_per_address", auth.logins_per_address.into(), 1..=MANY),
+            ("auth.slow_seconds", auth.slow_seconds.into(), 0..=60),
+            ("auth.refreshes_per_address", auth.refreshes_per_address.into(), 1..=MANY),
+            ("auth.refreshes_per_log_in", auth.refreshes_per_log_in.into(), 1..=MANY),
+            ("channel.new_senders", self.channel.new_senders.into(), 1..=MANY),
             ("limits.body_bytes", limits.body_bytes, 256..=MANY),
             ("limits.body_seconds", limits.body_seconds, 1..=3_600),
             ("limits.parallel_turns", limits.parallel_turns as u64, 1..=100_000),
+            ("limits.histories", limits.histories as u64, 1..=100_000),
+            ("limits.histories_per_user", limits.histories_per_user as u64, 1..=100_000),
             ("sqlite.readers", self.sqlite.readers.into(), 1..=256),
             ("stores.pool", self.stores.pool.into(), 1..=1_000),
             ("stores.start_seconds", self.stores.start_seconds, 0..=3_600),

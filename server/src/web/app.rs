@@ -18,6 +18,7 @@ use crate::{
     feeds::Feeds,
     google::GoogleSignIn,
     hand_offs::HandOffs,
+    histories::Histories,
     metrics::Metrics,
     queries::Queries,
 };
@@ -35,6 +36,7 @@ pub struct App {
     pub feeds: Feeds,
     pub channel: Channel,
     pub queries: Queries,
+    pub histories: Histories,
     pub console: Console,
     pub releases: Arc<Releases>,
     pub follower: Arc<Follower>,

@@ -44,6 +44,11 @@ impl Trace {
 }
 
 impl RequestContext {
+    /// The span of the request's log lines, for work that outlives the handler.
+    pub fn span(&self) -> Span {
+        self.span.clone()
+    }
+
     /// Runs the work of a request inside its span, so that every log line, errors included, carries the request id.
     pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, Problem>
     where

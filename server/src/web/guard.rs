@@ -11,6 +11,7 @@ use rocket::{
     request::{FromRequest, Outcome},
 };
 
+use sha2::{Digest, Sha256};
 use tracing::Instrument;
 use utoipa::{
     IntoParams, IntoResponses,
@@ -263,7 +264,10 @@ pub fn is_key(key: &str) -> bool {
 }
 
 /// A client of the REST channel. If the channel has a key, it comes as `?token=` or as a Bearer token.
-pub struct ChannelClient;
+pub struct ChannelClient {
+    /// Names the key without showing it; empty without one.
+    pub key: String,
+}
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for ChannelClient {
@@ -277,19 +281,24 @@ impl<'r> FromRequest<'r> for ChannelClient {
                 Err(RequestError::ForeignOrigin.into())
             }
             ChannelAccess::Open if !is_local(request) => Err(RequestError::ForeignOrigin.into()),
-            ChannelAccess::Open => Ok(()),
+            ChannelAccess::Open => Ok(String::new()),
             ChannelAccess::Key(key) => {
                 let query = request.query_value::<&str>("token").and_then(Result::ok);
                 let header = request.headers().get_one("Authorization").and_then(bearer);
                 let given = query.or(header).ok_or(RequestError::Unauthorized)?;
-                if key.matches(given) { Ok(()) } else { Err(RequestError::Unauthorized.into()) }
+                if key.matches(given) { Ok(fingerprint(given)) } else { Err(RequestError::Unauthorized.into()) }
             }
         });
         match allowed {
-            Ok(()) => Outcome::Success(Self),
+            Ok(key) => Outcome::Success(Self { key }),
             Err(error) => Outcome::Error(refuse(request, error)),
         }
     }
+}
+
+/// Tells keys apart in rate limits.
+fn fingerprint(key: &str) -> String {
+    Sha256::digest(key).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl IntoResponses for ChannelClient {

@@ -5,12 +5,13 @@ mod console;
 mod conversations;
 mod dialogues;
 mod google;
+mod histories;
 mod releases;
 mod request;
 
 use std::{borrow::Cow, io::Cursor};
 
-use banter_stores::StoreError;
+use banter_stores::{StoreError, Trouble};
 use rocket::{
     Request, Response,
     http::{ContentType, Header, Status},
@@ -169,11 +170,16 @@ impl<'r> Responder<'r, 'static> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if error.outage {
-            tracing::error!(%error, "a store does not respond");
-            Self::unavailable(error.store)
-        } else {
-            Self::internal(&error.to_string())
+        match error.trouble {
+            Trouble::Outage => {
+                tracing::error!(%error, "a store does not respond");
+                Self::unavailable(error.store)
+            }
+            Trouble::Busy => {
+                tracing::warn!(%error, "a store is asked too much at once");
+                Self::busy()
+            }
+            Trouble::Damage => Self::internal(&error.to_string()),
         }
     }
 }

@@ -15,6 +15,12 @@ async fn log_in(server: &Server, email: &str, password: &str) -> (u16, String) {
 /// Longer than `auth.refresh_leeway`.
 const LEEWAY: i64 = 10_000;
 
+/// Sets the clock forward. A database has a clock of its own, so there the tokens are made older.
+async fn after_the_leeway(server: &Server) {
+    server.clock.advance(LEEWAY);
+    server.sql("SELECT 1", "UPDATE refresh_tokens SET spent_at = spent_at - 10000").await;
+}
+
 async fn refresh(server: &Server, token: &str) -> (u16, String) {
     let answer = server.post("/auth/refresh", &[], json!({ "refresh_token": token }).to_string()).await;
     let detail = answer.body["refresh_token"].as_str().unwrap_or(answer.code()).to_owned();
@@ -61,16 +67,70 @@ async fn bounds() {
     assert_eq!(log_in(&server, "a@b.example", &"x".repeat(1_024)).await.0, 200);
 }
 
+/// A log-in from a network address.
+async fn log_in_from(server: &Server, address: &str, password: &str) -> u16 {
+    let body = json!({ "email": "ann@mail.example", "password": password }).to_string();
+    let request = server.client.post("/auth/login").header(ContentType::JSON).body(body);
+    request.remote(format!("{address}:4000").parse().unwrap()).dispatch().await.status().code
+}
+
 #[rocket::async_test]
-async fn tries_are_limited() {
+async fn wrong_passwords_are_limited() {
     let server = server().await;
+    for _ in 0..10 {
+        assert_eq!(log_in(&server, "ann@mail.example", "tulip").await.0, 200, "what is right does not count");
+    }
     for _ in 0..6 {
-        log_in(&server, "ann@mail.example", "tulip").await;
+        assert_eq!(log_in(&server, "ann@mail.example", "rose").await.0, 401);
     }
     let answer = server.post("/auth/login", &[], r#"{"email":"ANN@mail.example","password":"tulip"}"#).await;
     assert_eq!((answer.status, answer.code()), (429, "too_many_requests"));
     assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
     assert_eq!(log_in(&server, "bob@mail.example", "tulip").await.0, 200, "other users are not affected");
+    assert_eq!(log_in_from(&server, "198.51.100.1", "tulip").await, 200, "nobody can lock out somebody elsewhere");
+}
+
+/// Whoever logged in from an address before does not wait there, however many try elsewhere.
+#[rocket::async_test]
+async fn an_attack_from_everywhere_slows_only_strangers() {
+    let server = server_with(Rules::Dev, |config| config.auth.slow_seconds = 0).await;
+    assert_eq!(log_in_from(&server, "198.51.100.1", "tulip").await, 200);
+    for attacker in 1..=4 {
+        for _ in 0..6 {
+            assert_eq!(log_in_from(&server, &format!("203.0.113.{attacker}"), "rose").await, 401);
+        }
+    }
+    assert_eq!(log_in_from(&server, "192.0.2.7", "tulip").await, 200, "a stranger is slow, not refused");
+    if !crate::EXTERNAL {
+        // The embedded store's counters belong to a server, so this one would wait for a minute if it had to.
+        return;
+    }
+    let slow = server.changed(|config| config.auth.slow_seconds = 60).await;
+    let known = tokio::time::timeout(std::time::Duration::from_secs(30), log_in_from(&slow, "198.51.100.1", "tulip"));
+    assert_eq!(known.await.expect("a known address does not wait"), 200);
+}
+
+#[rocket::async_test]
+async fn refreshes_are_limited_by_log_in_and_by_address() {
+    let server = server_with(Rules::Dev, |config| {
+        config.auth.refreshes_per_log_in = 2;
+        config.auth.refreshes_per_address = 5;
+    })
+    .await;
+    let (_, mut ann) = server.log_in("ann@mail.example").await;
+    let (_, bob) = server.log_in("bob@mail.example").await;
+    for _ in 0..2 {
+        let (status, next) = refresh(&server, &ann).await;
+        assert_eq!(status, 200);
+        ann = next;
+    }
+    let body = json!({ "refresh_token": ann }).to_string();
+    let refused = server.post("/auth/refresh", &[], &body).await;
+    assert_eq!((refused.status, refused.code()), (429, "too_many_requests"));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert_eq!(refresh(&server, &bob).await.0, 200, "each log-in counts by itself");
+    assert_eq!(refresh(&server, "no token").await.0, 401);
+    assert_eq!(refresh(&server, "no token").await.0, 429, "the address has tried enough");
 }
 
 #[rocket::async_test]
@@ -81,7 +141,7 @@ async fn a_refresh_token_is_spent_once_and_its_reuse_ends_the_family() {
     assert_eq!(status, 200);
     assert_ne!(first, second);
     assert_eq!(server.send(&access, "hello there").await.status, 200);
-    server.clock.advance(LEEWAY);
+    after_the_leeway(&server).await;
     assert_eq!(refresh(&server, &first).await, (401, "invalid_refresh_token".to_owned()), "spent");
     assert_eq!(refresh(&server, &second).await, (401, "invalid_refresh_token".to_owned()), "its family is revoked");
     assert_eq!(server.send(&access, "hello there").await.status, 401, "its access tokens are revoked too");
@@ -109,7 +169,7 @@ async fn four_parallel_refreshes_on_two_servers_stay_logged_in() {
     for index in 0..4 {
         assert_eq!(one.send(&access(index), "hello there").await.status, 200, "{index}");
     }
-    one.clock.advance(LEEWAY);
+    after_the_leeway(&one).await;
     assert_eq!(refresh(two, &token).await.0, 401, "after the leeway it is reuse");
     for index in 0..4 {
         assert_eq!(one.send(&access(index), "hello there").await.status, 401, "{index}: the family is revoked");
@@ -223,7 +283,7 @@ async fn a_revoked_family_does_not_come_back() {
     let server = server().await;
     let (access, first) = server.log_in("ann@mail.example").await;
     let (_, second) = refresh(&server, &first).await;
-    server.clock.advance(LEEWAY);
+    after_the_leeway(&server).await;
     assert_eq!(refresh(&server, &first).await.0, 401);
     for token in [&first, &second, &first] {
         assert_eq!(refresh(&server, token).await.0, 401);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use banter_server::config::Rules;
+use banter_server::config::{Config, Rules};
 use serde_json::json;
 
 use crate::support::{server, server_with};
@@ -142,7 +142,11 @@ async fn a_dialogue_goes_on_on_another_server() {
 /// A user who sends more messages than a dialogue may queue gets 503, and other users are not affected.
 #[rocket::async_test]
 async fn one_sender_does_not_fill_the_server() {
-    let server = server_with(Rules::Dev, |config| config.limits.parallel_turns = 2).await;
+    let few = |config: &mut Config| {
+        config.limits.parallel_turns = 2;
+        config.limits.messages_per_minute = 0;
+    };
+    let server = server_with(Rules::Dev, few).await;
     let (ann, _) = server.log_in("ann@mail.example").await;
     let (bob, _) = server.log_in("bob@mail.example").await;
     assert_eq!(

@@ -9,6 +9,7 @@ mod errors;
 mod google;
 mod hand_offs;
 mod languages;
+mod limits;
 mod live;
 mod messages;
 mod pages;

@@ -1,6 +1,7 @@
 //! The chat page's sessions, guests, and a dialogue's turns page by page.
 
-use banter_server::config::Rules;
+use banter_server::{config::Rules, expiry::remove_expired_guests};
+use banter_stores::clock::SharedClock;
 use rocket::http::Header;
 use serde_json::{Value, json};
 
@@ -221,4 +222,22 @@ async fn the_pages_have_a_strict_policy() {
     let google = server.changed(|config| config.google.client_id = Some("shop".to_owned())).await;
     let policy = google.browse_page("/").await.header("content-security-policy").to_owned();
     assert!(policy.contains("script-src 'self' https://accounts.google.com/gsi/client;"), "{policy}");
+}
+
+#[rocket::async_test]
+async fn a_guest_whose_log_in_has_ended_goes_with_their_messages() {
+    let server = with_guests_of_the_shop().await;
+    let (old, new) = (widget_guest(&server, SHOP).await, widget_guest(&server, SHOP).await);
+    let token = |guest: &Answer| guest.body["access_token"].as_str().unwrap().to_owned();
+    let (ann, _) = server.log_in("ann@mail.example").await;
+    say(&server, &token(&old), Some(SHOP), "hello there").await;
+    server.send(&ann, "hello there").await;
+    let end = "UPDATE users SET created_at = 0; DELETE FROM refresh_tokens WHERE user_id = (SELECT MIN(user_id) FROM refresh_tokens)";
+    server.sql(end, end).await;
+    let (stores, clock): (_, SharedClock) = (server.backend.stores(), server.clock.clone());
+    assert_eq!(remove_expired_guests(&stores, &clock).await.unwrap(), 1);
+    assert_eq!(remove_expired_guests(&stores, &clock).await.unwrap(), 0);
+    for (token, expected) in [(token(&old), 401), (token(&new), 200), (ann, 200)] {
+        assert_eq!(say(&server, &token, Some(SHOP), "hello there").await.status, expected);
+    }
 }

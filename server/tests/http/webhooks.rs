@@ -2,6 +2,7 @@
 
 use banter_server::config::Rules;
 use banter_stores::secret::Secret;
+use serde_json::json;
 
 use crate::support::{server, server_with};
 
@@ -77,4 +78,24 @@ async fn senders_are_bounded() {
         let body = format!(r#"{{"sender":"{sender}","message":"hello there"}}"#);
         assert_eq!(server.post(PATH, &[], body).await.code(), "invalid_field", "{sender}");
     }
+}
+
+#[rocket::async_test]
+async fn new_senders_are_limited_by_client() {
+    let server = server_with(Rules::Release, |config| {
+        config.channel.key = Some(serde_json::from_value(json!(["a key of the shop", "a key of the desk"])).unwrap());
+        config.channel.new_senders = 2;
+    })
+    .await;
+    let send = async |sender: &str, key: &str| {
+        let body = json!({ "sender": sender, "message": "hello there" }).to_string();
+        server.post(PATH, &[("Authorization", &format!("Bearer {key}"))], body).await
+    };
+    for sender in ["one", "two"] {
+        assert_eq!(send(sender, "a key of the shop").await.status, 200);
+    }
+    let refused = send("three", "a key of the shop").await;
+    assert_eq!((refused.status, refused.code()), (429, "too_many_requests"));
+    assert_eq!(send("one", "a key of the shop").await.status, 200, "known senders go on");
+    assert_eq!(send("three", "a key of the desk").await.status, 200, "another client");
 }

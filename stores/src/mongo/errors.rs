@@ -3,7 +3,7 @@
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
 use super::{STORE, document::KEY_INDEX};
-use crate::StoreError;
+use crate::{StoreError, Trouble};
 
 const DUPLICATE_KEY: i32 = 11_000;
 
@@ -29,5 +29,6 @@ pub(super) fn failed(error: Error) -> StoreError {
         error.kind.as_ref(),
         ErrorKind::InvalidArgument { .. } | ErrorKind::BsonDeserialization(_) | ErrorKind::BsonSerialization(_)
     );
-    StoreError { store: STORE, message: error.to_string(), outage: !ours }
+    let trouble = if ours { Trouble::Damage } else { Trouble::Outage };
+    StoreError { store: STORE, message: error.to_string(), trouble }
 }

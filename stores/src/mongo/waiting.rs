@@ -61,7 +61,8 @@ impl WaitingTurns for MongoStore {
         let found = self.ask(async { self.turns.find_one(filter).sort(doc! { "seq": 1 }).await }).await?;
         let entry = |turn: Document| {
             let (said, answered) = (text(&turn, "text")?.to_owned(), text(&turn, "response")?.to_owned());
-            Ok(HistoryEntry { id: id(&turn)?, text: said, response: answered })
+            let place = integer(&turn, "seq")?.cast_unsigned();
+            Ok(HistoryEntry { place, id: id(&turn)?, text: said, response: answered })
         };
         found.map(entry).transpose()
     }

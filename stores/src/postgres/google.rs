@@ -8,11 +8,7 @@ use super::{
 };
 use crate::{GoogleAccount, IdentityRecord, Millis, UserId, users::write_profile};
 
-pub(super) async fn end_unverified(
-    connection: &mut PgConnection,
-    email: &str,
-    now: Millis,
-) -> Result<Vec<String>, sqlx::Error> {
+pub(super) async fn end_unverified(connection: &mut PgConnection, email: &str) -> Result<Vec<String>, sqlx::Error> {
     let find = "SELECT user_id FROM identities WHERE provider = 'password' AND subject = $1 AND NOT verified";
     let found: Option<(i64,)> = sqlx::query_as(find).bind(email).fetch_optional(&mut *connection).await?;
     let Some((user,)) = found else { return Ok(Vec::new()) };
@@ -21,7 +17,7 @@ pub(super) async fn end_unverified(
     if sqlx::query(end).bind(email).execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(Vec::new());
     }
-    spend_all(connection, user, now).await
+    spend_all(connection, user).await
 }
 
 pub(super) async fn google_user(

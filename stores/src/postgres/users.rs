@@ -1,17 +1,18 @@
-//! Users, identities, refresh tokens and the audit log in PostgreSQL.
+//! Users, identities and the audit log in PostgreSQL.
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgExecutor};
 
 use super::{
     PostgresStore,
-    google::{end_unverified, google_user, has_password},
-    tokens::{UserLock, add_token, lock_text, lock_user, spend, spend_all},
+    google::{end_unverified, google_user},
+    tokens::spend_all,
 };
 use crate::{
-    AuditEntry, GoogleAccount, Identity, IdentityRecord, Import, Millis, Profile, Provider, RefreshToken, Spending,
-    StoreError, UserId, UserRecord, UserStore,
-    users::{read_profile, write_profile},
+    AuditEntry, GoogleAccount, Identity, IdentityRecord, Import, Millis, Profile, Provider, StoreError, UserId,
+    UserRecord, UserStore,
+    tokens::ENDED_LONG_AGO,
+    users::{NEW_GUEST, read_profile, write_profile},
 };
 
 #[async_trait]
@@ -64,10 +65,10 @@ impl UserStore for PostgresStore {
         Ok(changed.rows_affected() > 0)
     }
 
-    async fn end_unverified(&self, email: &str, now: Millis) -> Result<Vec<String>, StoreError> {
+    async fn end_unverified(&self, email: &str) -> Result<Vec<String>, StoreError> {
         self.ask(async {
             let mut transaction = self.pool.begin().await?;
-            let families = end_unverified(&mut transaction, email, now).await?;
+            let families = end_unverified(&mut transaction, email).await?;
             transaction.commit().await?;
             Ok(families)
         })
@@ -88,75 +89,6 @@ impl UserStore for PostgresStore {
         let find = "SELECT profile FROM identities WHERE user_id = $1 AND profile IS NOT NULL LIMIT 1";
         let found: Option<(String,)> = self.ask(sqlx::query_as(find).bind(user.0).fetch_optional(&self.pool)).await?;
         found.map_or(Ok(Profile::default()), |(text,)| read_profile("postgres", &text))
-    }
-
-    async fn add_refresh_token(&self, token: &RefreshToken, proven_by: Option<&str>) -> Result<bool, StoreError> {
-        self.ask(async {
-            let mut transaction = self.pool.begin().await?;
-            if let Some(email) = proven_by {
-                // Lock the user first: whoever ends the password does, too, and then spends the tokens that are stored.
-                lock_user(&mut transaction, token.user, UserLock::Share).await?;
-                if !has_password(&mut *transaction, token.user, email).await? {
-                    return Ok(false);
-                }
-            }
-            let added = add_token(&mut *transaction, token).await?;
-            transaction.commit().await?;
-            Ok(added)
-        })
-        .await
-    }
-
-    async fn spend_family(&self, family: &str, now: Millis) -> Result<(), StoreError> {
-        self.ask(async {
-            let mut transaction = self.pool.begin().await?;
-            lock_text(&mut transaction, family).await?;
-            sqlx::query("UPDATE refresh_tokens SET spent_at = $1 WHERE family = $2 AND spent_at IS NULL")
-                .bind(now)
-                .bind(family)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await
-        })
-        .await
-    }
-
-    async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError> {
-        let row: Option<(i64,)> = self
-            .ask(
-                sqlx::query_as(
-                    "SELECT user_id FROM refresh_tokens WHERE hash = $1 AND spent_at IS NULL AND expires_at > $2",
-                )
-                .bind(&hash[..])
-                .bind(now)
-                .fetch_optional(&self.pool),
-            )
-            .await?;
-        Ok(row.map(|(user,)| UserId(user)))
-    }
-
-    async fn find_family(&self, family: &str, now: Millis) -> Result<Option<UserId>, StoreError> {
-        let find =
-            "SELECT user_id FROM refresh_tokens WHERE family = $1 AND spent_at IS NULL AND expires_at > $2 LIMIT 1";
-        let row: Option<(i64,)> =
-            self.ask(sqlx::query_as(find).bind(family).bind(now).fetch_optional(&self.pool)).await?;
-        Ok(row.map(|(user,)| UserId(user)))
-    }
-
-    async fn spend_refresh_token(
-        &self,
-        hash: &[u8; 32],
-        replacement: &RefreshToken,
-        now: Millis,
-        leeway: Millis,
-    ) -> Result<Spending, StoreError> {
-        self.ask(async {
-            let mut transaction = self.pool.begin().await?;
-            let spending = spend(&mut transaction, hash, replacement, now, leeway).await?;
-            transaction.commit().await?;
-            Ok(spending)
-        })
-        .await
     }
 
     async fn exists(&self, user: UserId) -> Result<bool, StoreError> {
@@ -234,7 +166,7 @@ impl UserStore for PostgresStore {
                 return Ok(None);
             }
             sqlx::query("DELETE FROM identities WHERE user_id = $1").bind(user.0).execute(&mut *transaction).await?;
-            let families = spend_all(&mut transaction, user.0, now).await?;
+            let families = spend_all(&mut transaction, user.0).await?;
             transaction.commit().await?;
             Ok(Some(families))
         })
@@ -254,6 +186,17 @@ impl UserStore for PostgresStore {
             transaction.commit().await
         })
         .await
+    }
+
+    async fn expired_guests(&self, limit: u32) -> Result<Vec<UserId>, StoreError> {
+        let find = "SELECT user_id FROM identities JOIN users ON users.id = user_id
+                    WHERE provider = 'guest' AND deleting_since IS NULL AND created_at < now_ms() - $1
+                      AND NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE refresh_tokens.user_id = users.id
+                                      AND spent_at IS NULL AND expires_at > now_ms() - $2)
+                    LIMIT $3";
+        let find = sqlx::query_as(find).bind(NEW_GUEST).bind(ENDED_LONG_AGO).bind(i64::from(limit));
+        let rows: Vec<(i64,)> = self.ask(find.fetch_all(&self.pool)).await?;
+        Ok(rows.into_iter().map(|(id,)| UserId(id)).collect())
     }
 
     async fn unfinished_deletions(&self) -> Result<Vec<UserId>, StoreError> {

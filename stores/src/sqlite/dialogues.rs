@@ -81,6 +81,7 @@ impl DialogueStore for SqliteStore {
     }
 
     async fn finish_removal(&self, dialogue: DialogueId) -> Result<(), StoreError> {
+        self.empty_log().await?;
         self.write(move |connection| {
             let remove = "DELETE FROM dialogs WHERE id = ? AND deleting_since IS NOT NULL";
             connection.execute(remove, [dialogue.0]).map(drop)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -12,8 +12,8 @@ use super::{
     rows::{ReportColumns, StoredTurn, TurnRow},
 };
 use crate::{
-    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Place, Receipt,
-    SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances,
+    ANCHOR_GONE, Appended, DialogueId, HISTORY_PAGE, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn,
+    Place, Receipt, SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances,
 };
 
 /// A writer that takes longer counts as gone.
@@ -76,15 +76,14 @@ impl TurnStore for SqliteStore {
                     _ => return Ok(Vec::new()),
                 },
             };
-            let (sql, values) = history_query(user, &query, before.as_ref());
-            let entry = |row: &rusqlite::Row<'_>| {
-                Ok(HistoryEntry { id: row.get(0)?, text: row.get(1)?, response: row.get(2)? })
+            let part = HistoryPart { user, dialogue: query.dialogue, before: before.as_ref() };
+            let after = match (query.after, query.limit) {
+                (Some(after), _) => i64::try_from(after).unwrap_or(i64::MAX),
+                (None, None) => 0,
+                (None, Some(0)) => return Ok(Vec::new()),
+                (None, Some(limit)) => part.place_before_newest(connection, limit)?,
             };
-            let mut statement = connection.prepare_cached(&sql)?;
-            let newest_first = statement.query_map(rusqlite::params_from_iter(values), entry)?;
-            let mut entries = newest_first.collect::<rusqlite::Result<Vec<_>>>()?;
-            entries.reverse();
-            Ok(entries)
+            part.read(connection, after, query.limit.unwrap_or(HISTORY_PAGE).min(HISTORY_PAGE))
         })
         .await
     }
@@ -217,28 +216,61 @@ fn position_of(connection: &Connection, user: UserId, id: &str) -> rusqlite::Res
     connection.prepare_cached(find)?.query_row(params![user.0, id], read).optional()
 }
 
-/// The statement for a part of a history, newest first, and its values.
-fn history_query(user: UserId, query: &HistoryQuery, before: Option<&Position>) -> (String, Vec<Box<dyn ToSql>>) {
-    // A turn that only gives a dialogue back to the bot says nothing.
-    let mut sql =
-        "SELECT id, text, response FROM turns WHERE user_id = ? AND NOT (text = '' AND response = '')".to_owned();
-    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(user.0)];
-    // Within one dialogue both orders are the same; each has its index.
-    let order = match query.dialogue {
-        Some(dialogue) => {
-            sql.push_str(" AND dialog_id = ?");
-            values.push(Box::new(dialogue.0));
-            "seq"
-        }
-        None => "position",
-    };
-    if let Some(before) = before {
-        sql.push_str(&format!(" AND {order} < ?"));
-        values.push(Box::new(if query.dialogue.is_some() { before.seq } else { before.position }));
+/// The messages of a user, perhaps of one dialogue only, perhaps only those before one of them.
+struct HistoryPart<'p> {
+    user: UserId,
+    dialogue: Option<DialogueId>,
+    before: Option<&'p Position>,
+}
+
+impl HistoryPart<'_> {
+    /// Within one dialogue both orders are the same; each has its index.
+    fn order(&self) -> &'static str {
+        if self.dialogue.is_some() { "seq" } else { "position" }
     }
-    sql.push_str(&format!(" ORDER BY {order} DESC LIMIT ?"));
-    values.push(Box::new(query.limit.unwrap_or(-1)));
-    (sql, values)
+
+    /// Selects `columns` of messages behind the place `after`.
+    fn select(&self, columns: &str, after: i64, rest: &str) -> (String, Vec<i64>) {
+        let order = self.order();
+        // A turn that only gives a dialogue back to the bot says nothing.
+        let mut sql = format!(
+            "SELECT {columns} FROM turns WHERE user_id = ? AND {order} > ? AND NOT (text = '' AND response = '')"
+        );
+        let mut values = vec![self.user.0, after];
+        if let Some(dialogue) = self.dialogue {
+            sql.push_str(" AND dialog_id = ?");
+            values.push(dialogue.0);
+        }
+        if let Some(before) = self.before {
+            sql.push_str(&format!(" AND {order} < ?"));
+            values.push(if self.dialogue.is_some() { before.seq } else { before.position });
+        }
+        sql.push_str(rest);
+        (sql, values)
+    }
+
+    /// The place behind which the newest `limit` messages are.
+    fn place_before_newest(&self, connection: &Connection, limit: u64) -> rusqlite::Result<i64> {
+        let order = self.order();
+        let (sql, mut values) = self.select(order, 0, &format!(" ORDER BY {order} DESC LIMIT 1 OFFSET ?"));
+        values.push(i64::try_from(limit - 1).unwrap_or(i64::MAX));
+        let mut statement = connection.prepare_cached(&sql)?;
+        let oldest: Option<i64> = statement.query_row(params_from_iter(values), |row| row.get(0)).optional()?;
+        Ok(oldest.map_or(0, |place| place - 1))
+    }
+
+    /// At most `limit` messages behind the place `after`, oldest first.
+    fn read(&self, connection: &Connection, after: i64, limit: u64) -> rusqlite::Result<Vec<HistoryEntry>> {
+        let order = self.order();
+        let columns = format!("id, text, response, {order}");
+        let (sql, mut values) = self.select(&columns, after, &format!(" ORDER BY {order} LIMIT ?"));
+        values.push(limit.cast_signed());
+        let entry = |row: &rusqlite::Row<'_>| {
+            let place: i64 = row.get(3)?;
+            Ok(HistoryEntry { id: row.get(0)?, text: row.get(1)?, response: row.get(2)?, place: place.cast_unsigned() })
+        };
+        connection.prepare_cached(&sql)?.query_map(params_from_iter(values), entry)?.collect()
+    }
 }
 
 const FREE_KEY: &str =
@@ -334,11 +366,13 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         migrations::run(&mut connection).unwrap();
         let before = Position { position: 9, dialogue: DialogueId(1), seq: 5 };
-        let limited = HistoryQuery { limit: Some(50), ..HistoryQuery::default() };
-        let of_dialogue = HistoryQuery { dialogue: Some(DialogueId(1)), ..limited.clone() };
-        for (query, index) in [(&limited, "turns_by_user"), (&of_dialogue, "(dialog_id=?")] {
+        for (dialogue, index) in [(None, "turns_by_user"), (Some(DialogueId(1)), "(dialog_id=?")] {
             for before in [None, Some(&before)] {
-                check(&connection, &history_query(UserId(2), query, before).0, index);
+                let part = HistoryPart { user: UserId(2), dialogue, before };
+                for direction in ["", " DESC"] {
+                    let rest = format!(" ORDER BY {}{direction} LIMIT ?", part.order());
+                    check(&connection, &part.select("text", 0, &rest).0, index);
+                }
             }
         }
         check(&connection, LAST, "(dialog_id=?");

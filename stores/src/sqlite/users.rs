@@ -1,14 +1,21 @@
-//! Users, identities and refresh tokens in SQLite.
+//! Users and identities in SQLite.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params, types::Type};
 
-use super::SqliteStore;
+use super::{SqliteStore, tokens::spend_all};
 use crate::{
-    AuditEntry, GoogleAccount, Identity, IdentityRecord, Import, Millis, Profile, Provider, RefreshToken, Spending,
-    StoreError, UserId, UserRecord, UserStore,
-    users::{read_profile, write_profile},
+    AuditEntry, GoogleAccount, Identity, IdentityRecord, Import, Millis, Profile, Provider, StoreError, UserId,
+    UserRecord, UserStore,
+    tokens::ENDED_LONG_AGO,
+    users::{NEW_GUEST, read_profile, write_profile},
 };
+
+const EXPIRED_GUESTS: &str = "SELECT user_id FROM identities JOIN users ON users.id = user_id
+     WHERE provider = 'guest' AND deleting_since IS NULL AND created_at < ?1
+       AND NOT EXISTS (SELECT 1 FROM refresh_tokens
+                       WHERE refresh_tokens.user_id = users.id AND spent_at IS NULL AND expires_at > ?2)
+     LIMIT ?3";
 
 #[async_trait]
 impl UserStore for SqliteStore {
@@ -69,8 +76,8 @@ impl UserStore for SqliteStore {
         .await
     }
 
-    async fn end_unverified(&self, email: &str, now: Millis) -> Result<Vec<String>, StoreError> {
-        let email = email.to_owned();
+    async fn end_unverified(&self, email: &str) -> Result<Vec<String>, StoreError> {
+        let (email, now) = (email.to_owned(), self.clock.now());
         self.write(move |connection| {
             let end = "UPDATE identities SET secret = NULL
                        WHERE provider = 'password' AND subject = ? AND verified = 0 RETURNING user_id";
@@ -93,62 +100,6 @@ impl UserStore for SqliteStore {
             })
             .await?;
         found.map_or(Ok(Profile::default()), |text| read_profile("sqlite", &text))
-    }
-
-    async fn add_refresh_token(&self, token: &RefreshToken, proven_by: Option<&str>) -> Result<bool, StoreError> {
-        let (token, proven_by) = (token.clone(), proven_by.map(str::to_owned));
-        self.write(move |connection| {
-            if let Some(email) = proven_by {
-                let find = "SELECT 1 FROM identities
-                            WHERE provider = 'password' AND subject = ? AND user_id = ? AND secret IS NOT NULL";
-                if !connection.prepare_cached(find)?.exists(params![email, token.user.0])? {
-                    return Ok(false);
-                }
-            }
-            add_token(connection, &token)
-        })
-        .await
-    }
-
-    async fn spend_family(&self, family: &str, now: Millis) -> Result<(), StoreError> {
-        let family = family.to_owned();
-        self.write(move |connection| {
-            let spend = "UPDATE refresh_tokens SET spent_at = ? WHERE family = ? AND spent_at IS NULL";
-            connection.execute(spend, params![now, family]).map(drop)
-        })
-        .await
-    }
-
-    async fn find_refresh_token(&self, hash: &[u8; 32], now: Millis) -> Result<Option<UserId>, StoreError> {
-        let hash = *hash;
-        self.read(move |connection| {
-            let find = "SELECT user_id FROM refresh_tokens WHERE hash = ? AND spent_at IS NULL AND expires_at > ?";
-            let user = |row: &rusqlite::Row<'_>| row.get(0).map(UserId);
-            connection.prepare_cached(find)?.query_row(params![hash, now], user).optional()
-        })
-        .await
-    }
-
-    async fn find_family(&self, family: &str, now: Millis) -> Result<Option<UserId>, StoreError> {
-        let family = family.to_owned();
-        self.read(move |connection| {
-            let find = "SELECT user_id FROM refresh_tokens WHERE family = ? AND spent_at IS NULL AND expires_at > ?
-                        LIMIT 1";
-            let user = |row: &rusqlite::Row<'_>| row.get(0).map(UserId);
-            connection.prepare_cached(find)?.query_row(params![family, now], user).optional()
-        })
-        .await
-    }
-
-    async fn spend_refresh_token(
-        &self,
-        hash: &[u8; 32],
-        replacement: &RefreshToken,
-        now: Millis,
-        leeway: Millis,
-    ) -> Result<Spending, StoreError> {
-        let (hash, replacement) = (*hash, replacement.clone());
-        self.write(move |connection| spend(connection, &hash, &replacement, now, leeway)).await
     }
 
     async fn exists(&self, user: UserId) -> Result<bool, StoreError> {
@@ -186,10 +137,26 @@ impl UserStore for SqliteStore {
 
     async fn finish_deletion(&self, user: UserId, entry: &AuditEntry) -> Result<(), StoreError> {
         let entry = entry.clone();
+        self.empty_log().await?;
         self.write(move |connection| {
             let removed =
                 connection.execute("DELETE FROM users WHERE id = ? AND deleting_since IS NOT NULL", [user.0])?;
             if removed == 1 { add_audit(connection, &entry) } else { Ok(()) }
+        })
+        .await?;
+        // The user is gone already, so what is left is no reason to fail: the log is emptied with the next one.
+        if let Err(error) = self.empty_log().await {
+            tracing::warn!(%error, "what was deleted stays in the log until the next deletion");
+        }
+        Ok(())
+    }
+
+    async fn expired_guests(&self, limit: u32) -> Result<Vec<UserId>, StoreError> {
+        let now = self.clock.now();
+        self.read(move |connection| {
+            let user = |row: &rusqlite::Row<'_>| row.get(0).map(UserId);
+            let mut find = connection.prepare_cached(EXPIRED_GUESTS)?;
+            find.query_map(params![now - NEW_GUEST, now - ENDED_LONG_AGO, limit], user)?.collect()
         })
         .await
     }
@@ -291,14 +258,6 @@ fn google_user(connection: &Connection, account: &GoogleAccount, now: Millis) ->
     Ok(UserId(user))
 }
 
-/// Spends the refresh tokens of a user; returns their families.
-fn spend_all(connection: &Connection, user: UserId, now: Millis) -> rusqlite::Result<Vec<String>> {
-    let spend = "UPDATE refresh_tokens SET spent_at = COALESCE(spent_at, ?) WHERE user_id = ?";
-    connection.execute(spend, params![now, user.0])?;
-    let list = "SELECT DISTINCT family FROM refresh_tokens WHERE user_id = ? ORDER BY family";
-    connection.prepare(list)?.query_map([user.0], |row| row.get(0))?.collect()
-}
-
 fn import_user(connection: &Connection, record: &UserRecord, source: &str) -> rusqlite::Result<Import> {
     let find = "SELECT id, deleting_since IS NOT NULL FROM users WHERE source = ?";
     let earlier = connection.query_row(find, [source], |row| Ok((UserId(row.get(0)?), row.get(1)?))).optional()?;
@@ -325,51 +284,4 @@ fn begin_deletion(connection: &Connection, user: UserId, now: Millis) -> rusqlit
     }
     connection.execute("DELETE FROM identities WHERE user_id = ?", [user.0])?;
     spend_all(connection, user, now).map(Some)
-}
-
-/// Adds a token; `false` when the user is gone or is being deleted.
-fn add_token(connection: &Connection, token: &RefreshToken) -> rusqlite::Result<bool> {
-    let add = "INSERT INTO refresh_tokens (hash, family, user_id, expires_at)
-               SELECT ?, ?, id, ? FROM users WHERE id = ? AND deleting_since IS NULL";
-    let added = connection.execute(add, params![token.hash, token.family, token.expires_at, token.user.0])?;
-    Ok(added == 1)
-}
-
-fn spend(
-    connection: &Connection,
-    hash: &[u8; 32],
-    replacement: &RefreshToken,
-    now: Millis,
-    leeway: Millis,
-) -> rusqlite::Result<Spending> {
-    // Expired tokens are of no use, spent or not; anybody's go on this occasion.
-    connection.execute("DELETE FROM refresh_tokens WHERE expires_at <= ?", [now])?;
-    let find = "SELECT family, spent_at FROM refresh_tokens WHERE hash = ?";
-    let found: Option<(String, Option<Millis>)> =
-        connection.query_row(find, [hash], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    match found {
-        None => Ok(Spending::Unknown),
-        Some((family, Some(spent_at)))
-            if (now - spent_at).abs() < leeway && is_family_alive(connection, &family, now)? =>
-        {
-            let added = add_token(connection, replacement)?;
-            Ok(if added { Spending::Spent } else { Spending::Unknown })
-        }
-        Some((family, Some(_))) => {
-            let revoke = "UPDATE refresh_tokens SET spent_at = ? WHERE family = ? AND spent_at IS NULL";
-            connection.execute(revoke, params![now, family])?;
-            Ok(Spending::Reused { family })
-        }
-        Some((_, None)) => {
-            connection.execute("UPDATE refresh_tokens SET spent_at = ? WHERE hash = ?", params![now, hash])?;
-            let added = add_token(connection, replacement)?;
-            Ok(if added { Spending::Spent } else { Spending::Unknown })
-        }
-    }
-}
-
-/// Whether the family has a token that can be spent. A revoked family has none.
-fn is_family_alive(connection: &Connection, family: &str, now: Millis) -> rusqlite::Result<bool> {
-    let find = "SELECT 1 FROM refresh_tokens WHERE family = ? AND spent_at IS NULL AND expires_at > ?";
-    connection.prepare_cached(find)?.exists(params![family, now])
 }

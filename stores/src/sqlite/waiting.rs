@@ -24,7 +24,7 @@ const LEASE: &str = "UPDATE turns SET leased_until = ? WHERE position = ?";
 const FORGET_EXPIRED: &str = "UPDATE turns SET waits_until = NULL WHERE waits_until <= ?";
 pub(super) const LATER: &str =
     "SELECT text FROM turns WHERE dialog_id = ? AND seq > ? AND text <> '' ORDER BY seq DESC LIMIT ?";
-pub(super) const ENDING: &str = "SELECT id, text, response FROM turns
+pub(super) const ENDING: &str = "SELECT id, text, response, seq FROM turns
      WHERE dialog_id = ? AND seq > ? AND ends_hand_off ORDER BY seq LIMIT 1";
 
 #[async_trait]
@@ -53,7 +53,8 @@ impl WaitingTurns for SqliteStore {
     async fn ending_after(&self, dialogue: DialogueId, seq: i64) -> Result<Option<HistoryEntry>, StoreError> {
         self.read(move |connection| {
             let entry = |row: &rusqlite::Row<'_>| {
-                Ok(HistoryEntry { id: row.get(0)?, text: row.get(1)?, response: row.get(2)? })
+                let place = row.get::<_, i64>(3)?.cast_unsigned();
+                Ok(HistoryEntry { id: row.get(0)?, text: row.get(1)?, response: row.get(2)?, place })
             };
             connection.prepare_cached(ENDING)?.query_row(params![dialogue.0, seq], entry).optional()
         })

@@ -1,5 +1,7 @@
 //! Google accounts: who they belong to.
 
+use std::time::Duration;
+
 use banter_stores::{GoogleAccount, Profile, Provider, RefreshToken, Stores, UserId};
 
 fn account(subject: &str, email: Option<&str>) -> GoogleAccount {
@@ -42,25 +44,27 @@ async fn new_accounts(stores: &Stores) {
 async fn taken_addresses(stores: &Stores) {
     let users = &stores.users;
     let stranger = users.create_user(Provider::Password, "g4@mail.example", Some("phc"), 1).await.unwrap().unwrap();
-    let token = |n: u8| RefreshToken { hash: [n; 32], family: format!("google{n}"), user: stranger, expires_at: 1_000 };
-    assert!(users.add_refresh_token(&token(201), Some("g4@mail.example")).await.unwrap());
+    let token = |n: u8| RefreshToken {
+        hash: [n; 32],
+        family: format!("google{n}"),
+        user: stranger,
+        life: Duration::from_secs(600),
+    };
+    assert!(stores.tokens.add_refresh_token(&token(201), Some("g4@mail.example")).await.unwrap());
     let kept = users.google_user(&account("g5", Some("g4@mail.example")), 2).await.unwrap();
     assert_ne!(kept, stranger, "an address with a password that nobody has verified joins nothing");
-    let families = users.end_unverified("g4@mail.example", 3).await.unwrap();
+    let families = users.end_unverified("g4@mail.example").await.unwrap();
     assert_eq!(families, ["google201"]);
-    assert_eq!(users.find_refresh_token(&[201; 32], 3).await.unwrap(), None, "spent");
+    assert_eq!(stores.tokens.find_refresh_token(&[201; 32]).await.unwrap(), None, "spent");
     assert_eq!(users.find_identity(Provider::Password, "g4@mail.example").await.unwrap().unwrap().secret, None);
     let owner = users.google_user(&account("g6", Some("g4@mail.example")), 4).await.unwrap();
     assert_eq!(owner, stranger, "the owner of the address gets the account");
-    assert!(users.end_unverified("g4@mail.example", 5).await.unwrap().is_empty(), "it is verified now");
+    assert!(users.end_unverified("g4@mail.example").await.unwrap().is_empty(), "it is verified now");
 
     let ann = users.create_user(Provider::Password, "g7@mail.example", Some("phc"), 1).await.unwrap().unwrap();
     assert!(users.verify_email("g7@mail.example").await.unwrap());
     assert!(!users.verify_email("nobody@mail.example").await.unwrap());
-    assert!(
-        users.end_unverified("g7@mail.example", 2).await.unwrap().is_empty(),
-        "a verified address keeps its password"
-    );
+    assert!(users.end_unverified("g7@mail.example").await.unwrap().is_empty(), "a verified address keeps its password");
     assert_eq!(users.google_user(&account("g7", Some("g7@mail.example")), 3).await.unwrap(), ann);
     let secret = users.find_identity(Provider::Password, "g7@mail.example").await.unwrap().unwrap().secret;
     assert_eq!(secret.as_deref(), Some("phc"), "both ways in");
@@ -70,15 +74,15 @@ async fn taken_addresses(stores: &Stores) {
 async fn proofs_that_end(stores: &Stores) {
     let users = &stores.users;
     let user = users.create_user(Provider::Password, "g8@mail.example", Some("phc"), 1).await.unwrap().unwrap();
-    users.end_unverified("g8@mail.example", 2).await.unwrap();
-    let token = RefreshToken { hash: [210; 32], family: "google210".to_owned(), user, expires_at: 1_000 };
-    assert!(!users.add_refresh_token(&token, Some("g8@mail.example")).await.unwrap());
+    users.end_unverified("g8@mail.example").await.unwrap();
+    let token = RefreshToken { hash: [210; 32], family: "google210".to_owned(), user, life: Duration::from_secs(600) };
+    assert!(!stores.tokens.add_refresh_token(&token, Some("g8@mail.example")).await.unwrap());
     users.set_secret("g8@mail.example", "phc", "better").await.unwrap();
     let secret = users.find_identity(Provider::Password, "g8@mail.example").await.unwrap().unwrap().secret;
     assert_eq!(secret, None, "a rehash does not bring the password back");
-    assert!(users.add_refresh_token(&token, None).await.unwrap());
-    users.spend_family("google210", 3).await.unwrap();
-    assert_eq!(users.find_refresh_token(&[210; 32], 3).await.unwrap(), None);
+    assert!(stores.tokens.add_refresh_token(&token, None).await.unwrap());
+    stores.tokens.spend_family("google210").await.unwrap();
+    assert_eq!(stores.tokens.find_refresh_token(&[210; 32]).await.unwrap(), None);
 }
 
 /// Two tabs, or two servers, sign the same account in for the first time.

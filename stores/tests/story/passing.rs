@@ -19,11 +19,26 @@ pub async fn sessions(stores: &Stores, user: UserId) {
 }
 
 pub async fn limits(stores: &Stores) {
+    let limits = &stores.limits;
+    let counters = [Counter::per_minute("k", 3), Counter::per_day("long", 4)];
+    let hit = async |counters: &[Counter]| limits.hit(counters).await.unwrap();
     for _ in 0..3 {
-        assert_eq!(stores.limits.hit("k", 3).await.unwrap(), None);
+        assert_eq!(hit(&counters).await, None);
     }
-    assert!(stores.limits.hit("k", 3).await.unwrap().is_some_and(|seconds| (1..=61).contains(&seconds)));
-    assert_eq!(stores.limits.hit("other", 3).await.unwrap(), None);
+    for _ in 0..2 {
+        assert!(hit(&counters).await.is_some_and(|seconds| (1..=60).contains(&seconds)), "over the limit of a minute");
+    }
+    assert_eq!(hit(&counters[1..]).await, None, "what was refused before is not counted");
+    assert!(hit(&counters[1..]).await.is_some_and(|seconds| seconds > 86_000), "over the limit of a day");
+    assert_eq!(hit(&[Counter::per_minute("other", 3)]).await, None);
+    for _ in 0..2 {
+        limits.take_back("k").await.unwrap();
+    }
+    assert_eq!(hit(&counters[..1]).await.map(|_| ()), Some(()), "5 events, 2 taken back, 1 more: 4 of 3");
+    limits.take_back("other").await.unwrap();
+    limits.take_back("other").await.unwrap();
+    assert!(!limits.has_event("other").await.unwrap() && !limits.has_event("never").await.unwrap());
+    assert!(limits.has_event("k").await.unwrap());
 }
 
 pub async fn cache(stores: &Stores, user: UserId, dialogue: DialogueId) {

@@ -46,8 +46,8 @@ pub async fn removed(stores: &Stores, user: UserId) {
     first.id = "b".repeat(24);
     first.kept = BTreeMap::from([("n".to_owned(), json!(1))]);
     assert_eq!(stores.turns.submit(first).await.unwrap().await.unwrap(), Appended::Stored);
-    let token = RefreshToken { hash: [50; 32], family: "h".to_owned(), user, expires_at: 100 };
-    assert!(stores.users.add_refresh_token(&token, None).await.unwrap());
+    let token = RefreshToken { hash: [50; 32], family: "h".to_owned(), user, life: Duration::from_secs(600) };
+    assert!(stores.tokens.add_refresh_token(&token, None).await.unwrap());
     assert!(stores.users.exists(user).await.unwrap());
 
     assert_eq!(stores.users.begin_deletion(UserId(999), 5).await.unwrap(), None);
@@ -58,9 +58,9 @@ pub async fn removed(stores: &Stores, user: UserId) {
     assert_eq!(stores.users.user_record(user).await.unwrap(), None);
     assert!(!stores.users.exists(user).await.unwrap());
     let late = RefreshToken { hash: [51; 32], ..token };
-    assert!(!stores.users.add_refresh_token(&late, None).await.unwrap(), "the user can no longer log in");
+    assert!(!stores.tokens.add_refresh_token(&late, None).await.unwrap(), "the user can no longer log in");
     assert!(stores.users.find_identity(Provider::Channel, "ann@mail.example").await.unwrap().is_none());
-    assert_eq!(stores.users.find_refresh_token(&[50; 32], 6).await.unwrap(), None);
+    assert_eq!(stores.tokens.find_refresh_token(&[50; 32]).await.unwrap(), None);
     while stores.turns.remove_some(user).await.unwrap() {}
     assert!(stores.turns.page(user, None, 9).await.unwrap().is_empty());
     assert!(stores.turns.all_kept(user).await.unwrap().is_empty());

@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::{
+    accounts::AccountError,
     channel::ChannelError,
     conversations::ConversationError,
     web::{
@@ -116,12 +117,12 @@ fn status(_client: ChannelClient) -> Json<Running> {
     request_body = RasaRequest,
     responses(
         (status = 200, description = "The answer", body = Vec<RasaMessage>),
-        ChannelClient, IdempotencyKey, Body<RasaRequest>, ConversationError,
+        ChannelClient, IdempotencyKey, Body<RasaRequest>, ConversationError, AccountError,
     ),
 )]
 #[post("/webhooks/rest/webhook", data = "<body>")]
 async fn webhook(
-    _client: ChannelClient,
+    client: ChannelClient,
     key: IdempotencyKey,
     body: Body<RasaRequest>,
     context: RequestContext,
@@ -132,6 +133,7 @@ async fn webhook(
     if length == 0 || length > MAX_SENDER || sender.contains('\0') {
         return Err(RequestError::InvalidField("sender".to_owned()).into());
     }
-    let answer = context.run(app.channel.take_turn(&sender, message, key.0.zip(body.hash))).await?;
+    let client = format!("{} {}", context.address, client.key);
+    let answer = context.run(app.channel.take_turn(&sender, &client, message, key.0.zip(body.hash))).await?;
     Ok(Json(answer.outputs.into_iter().map(|output| RasaMessage::of(&sender, output)).collect()))
 }

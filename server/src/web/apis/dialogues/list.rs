@@ -9,11 +9,13 @@ use utoipa::ToSchema;
 
 use crate::{
     dialogues::DialogueError,
+    histories::HistoryError,
     web::{
         app::App,
         body::Body,
         context::RequestContext,
         guard::User,
+        list::JsonList,
         problem::{Problem, RequestError},
     },
 };
@@ -107,9 +109,9 @@ pub enum Role {
 }
 
 /// What the user said, and what the bot answered, if anything.
-fn said(entry: HistoryEntry) -> impl Iterator<Item = Said> {
+fn said(entry: HistoryEntry) -> Vec<Said> {
     let messages = [Said { role: Role::User, content: entry.text }, Said { role: Role::Bot, content: entry.response }];
-    messages.into_iter().filter(|message| !message.content.is_empty())
+    messages.into_iter().filter(|message| !message.content.is_empty()).collect()
 }
 
 /// Create a dialogue. A user may have five.
@@ -184,23 +186,15 @@ pub async fn list(user: User, context: RequestContext, app: &State<Arc<App>>) ->
     tag = "dialogues",
     security(("cookie" = []), ("bearer" = [])),
     params(("id" = i64, Path, minimum = 1, description = "The dialogue")),
-    responses((status = 200, description = "The messages", body = Transcript), User, DialogueError),
+    responses((status = 200, description = "The messages", body = Transcript), User, DialogueError, HistoryError),
 )]
 #[get("/dialogs/<id>")]
-pub async fn read(
-    user: User,
-    id: &str,
-    context: RequestContext,
-    app: &State<Arc<App>>,
-) -> Result<Json<Transcript>, Problem> {
+pub async fn read(user: User, id: &str, context: RequestContext, app: &State<Arc<App>>) -> Result<JsonList, Problem> {
     let id = id.parse().map_err(|_| DialogueError::Unknown)?;
     let query = HistoryQuery { dialogue: Some(DialogueId(id)), ..HistoryQuery::default() };
-    let work = async {
-        let entries = app.queries.history(user.0, &query).await?;
-        entries.ok_or(DialogueError::Unknown)
-    };
-    let entries = context.run(work).await?;
-    Ok(Json(Transcript { server: "ok", dialogs: entries.into_iter().flat_map(said).collect() }))
+    let opened = context.run(app.histories.open(user.0, query)).await?;
+    let history = opened.ok_or(DialogueError::Unknown)?;
+    Ok(JsonList::of(r#"{"server":"ok","dialogs":["#.to_owned(), history, said, context.span()))
 }
 
 pub(super) fn id(number: i64) -> Result<DialogueId, Problem> {

@@ -69,6 +69,6 @@ pub async fn refresh(
     context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<TokenResponse>, Problem> {
-    let refreshed = app.accounts.refresh(&body.value.refresh_token, site.0.as_deref());
+    let refreshed = app.accounts.refresh(&body.value.refresh_token, site.0.as_deref(), &context.address);
     Ok(Json(context.run(refreshed).await?.into()))
 }

@@ -6,19 +6,20 @@ use banter_stores::{DialogueId, HistoryEntry, HistoryQuery};
 use rocket::{
     Request, State, get,
     request::{FromRequest, Outcome},
-    serde::json::Json,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     conversations::ConversationError,
+    histories::HistoryError,
     message_id,
     web::{
         app::App,
         body::refuse,
         context::RequestContext,
         guard::User,
+        list::JsonList,
         problem::{Problem, RequestError},
     },
 };
@@ -54,7 +55,7 @@ impl From<HistoryEntry> for HistoryItem {
         ("limit" = Option<i64>, Query, minimum = 1, description = "Only the newest entries, this many"),
         ("before" = Option<String>, Query, description = "Only entries older than the one with this id"),
     ),
-    responses((status = 200, description = "The history", body = History), User, ConversationError),
+    responses((status = 200, description = "The history", body = History), User, ConversationError, HistoryError),
 )]
 #[get("/session/history")]
 pub async fn history(
@@ -62,13 +63,11 @@ pub async fn history(
     query: HistoryPage,
     context: RequestContext,
     app: &State<Arc<App>>,
-) -> Result<Json<History>, Problem> {
-    let work = async {
-        let entries = app.queries.history(user.0, &query.0).await?;
-        entries.ok_or(ConversationError::ForeignDialogue)
-    };
-    let entries = context.run(work).await?;
-    Ok(Json(History { user_id: user.0.0.to_string(), history: entries.into_iter().map(HistoryItem::from).collect() }))
+) -> Result<JsonList, Problem> {
+    let opened = context.run(app.histories.open(user.0, query.0)).await?;
+    let history = opened.ok_or(ConversationError::ForeignDialogue)?;
+    let head = format!(r#"{{"user_id":"{}","history":["#, user.0.0);
+    Ok(JsonList::of(head, history, |entry| [HistoryItem::from(entry)], context.span()))
 }
 
 /// `?dialog_id=&limit=&before=`. The error names the invalid parameter. Empty values count as absent.
@@ -89,13 +88,15 @@ impl<'r> FromRequest<'r> for HistoryPage {
 fn page(request: &Request<'_>) -> Result<HistoryQuery, &'static str> {
     let value = |name| request.query_value::<&str>(name).and_then(Result::ok).filter(|value| !value.is_empty());
     let number = |name| value(name).map(|text| text.parse::<i64>().ok().filter(|n| *n > 0).ok_or(name)).transpose();
+    let limit = number("limit")?.map(i64::cast_unsigned);
     let before = value("before");
     if before.is_some_and(|id| !message_id::is_valid(id)) {
         return Err("before");
     }
     Ok(HistoryQuery {
         dialogue: number("dialog_id")?.map(DialogueId),
-        limit: number("limit")?,
+        limit,
         before: before.map(str::to_lowercase),
+        after: None,
     })
 }
