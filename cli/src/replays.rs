@@ -105,7 +105,7 @@ impl Rig {
         // Only warnings about ignored files are shown; `banter check` shows the bot's other diagnostics.
         let unread = if diagnostics.has_errors() { String::new() } else { diagnostics.render(colour) };
         let spinner = Spinner::new("loading the bot".to_owned());
-        let catalogue = loader::load(&bundle, &scripting, &*plugins, &mut diagnostics);
+        let catalogue = loader::load(&bundle, &scripting, &*plugins, &config.outside, &mut diagnostics);
         drop(spinner);
         let Some(catalogue) = catalogue else {
             let own = |diagnostic: DiagnosticReport| DiagnosticReport {

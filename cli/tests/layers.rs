@@ -67,6 +67,7 @@ const SERVER: &[&str] = &[
     "histories",
     "queries",
     "console",
+    "listener",
     "web",
     "assembly",
 ];

@@ -1,7 +1,10 @@
 //! The outside world that handlers may use. The engine itself has no network, database or clock; the server implements
 //! this trait.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use thiserror::Error;
@@ -54,15 +57,20 @@ pub enum HostError {
     },
 }
 
-/// The host of one turn: passes calls on, and remembers whether a store was unavailable.
+/// How long all fetches of one turn may take together.
+const FETCH_TIME: Duration = Duration::from_secs(10);
+
+/// The host of one turn: passes calls on, remembers whether a store was unavailable, and bounds the time of all fetches.
 pub(crate) struct TurnHost {
     inner: Arc<dyn Host>,
     away: OnceLock<(&'static str, String)>,
+    /// What fetches have taken so far.
+    fetching: Mutex<Duration>,
 }
 
 impl TurnHost {
     pub(crate) fn new(inner: Arc<dyn Host>) -> Self {
-        Self { inner, away: OnceLock::new() }
+        Self { inner, away: OnceLock::new(), fetching: Mutex::default() }
     }
 
     /// The store that did not answer, and the reason, if there was one.
@@ -81,7 +89,18 @@ impl Host for TurnHost {
     }
 
     fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
-        self.inner.http_get(url, policy)
+        let left = FETCH_TIME.saturating_sub(*self.fetching.lock().unwrap_or_else(PoisonError::into_inner));
+        if left.is_zero() {
+            let limit = FETCH_TIME.as_secs();
+            return Err(HostError::Failed(format!(
+                "the fetches of this turn have taken {limit} s, which is the limit"
+            )));
+        }
+        let timeout_ms = policy.timeout_ms.min(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1));
+        let begun = Instant::now();
+        let answer = self.inner.http_get(url, &HttpPolicy { timeout_ms, ..policy.clone() });
+        *self.fetching.lock().unwrap_or_else(PoisonError::into_inner) += begun.elapsed();
+        answer
     }
 
     fn log(&self, source: &str, message: &str) {
@@ -102,4 +121,19 @@ impl Host for NoHost {
     }
 
     fn log(&self, _: &str, _: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fetches_of_a_turn_share_their_time() {
+        let host = TurnHost::new(Arc::new(NoHost));
+        let policy = HttpPolicy { timeout_ms: 2_000, ..HttpPolicy::default() };
+        let told = |host: &TurnHost| host.http_get("https://x.example", &policy).unwrap_err().to_string();
+        assert_eq!(told(&host), "there is no network here");
+        *host.fetching.lock().unwrap() = FETCH_TIME;
+        assert_eq!(told(&host), "the fetches of this turn have taken 10 s, which is the limit");
+    }
 }

@@ -1,4 +1,6 @@
-//! What handlers may fetch over HTTP.
+//! What handlers may fetch over HTTP, and what a server lets the handlers of any bot do at most.
+
+use serde::{Deserialize, Serialize};
 
 /// Which URLs scripts may fetch, and the limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,69 @@ impl HttpPolicy {
         let host = host.to_lowercase();
         let with_port = format!("{host}:{port}");
         self.allow.iter().any(|entry| *entry == with_port || (*entry == host && port == default_port))
+    }
+}
+
+/// What the handlers of any bot may do at most on one server. A bot that asks for more is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ceiling {
+    /// Hosts as in [`HttpPolicy::allow`]; `*` stands for any.
+    pub allow: Vec<String>,
+    /// Whether hosts may have private and loopback addresses.
+    pub private: bool,
+    /// What plugins may do beyond computing.
+    pub plugins: Vec<PluginRight>,
+}
+
+/// What a plugin may do beyond computing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginRight {
+    Log,
+    Kv,
+    Clock,
+    Random,
+    Http,
+}
+
+impl PluginRight {
+    pub const ALL: [Self; 5] = [Self::Log, Self::Kv, Self::Clock, Self::Random, Self::Http];
+
+    /// The name in bot.yaml.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Kv => "kv",
+            Self::Clock => "clock",
+            Self::Random => "random",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl Default for Ceiling {
+    /// Any public host, and every right of plugins.
+    fn default() -> Self {
+        Self { allow: vec!["*".to_owned()], private: false, plugins: PluginRight::ALL.to_vec() }
+    }
+}
+
+impl Ceiling {
+    /// For commands that only look at a bot: nothing is above it.
+    pub fn unlimited() -> Self {
+        Self { private: true, ..Self::default() }
+    }
+
+    /// Whether a bot may list this host.
+    pub fn allows(&self, host: &str) -> bool {
+        self.allow.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(host))
+    }
+
+    /// What is left of a policy below the ceiling.
+    pub fn limit(&self, policy: &HttpPolicy) -> HttpPolicy {
+        let allow = policy.allow.iter().filter(|host| self.allows(host)).cloned().collect();
+        HttpPolicy { allow, private: policy.private && self.private, ..policy.clone() }
     }
 }
 

@@ -117,7 +117,10 @@ pub async fn assemble(config: &Config, rules: Rules, progress: Progress<'_>) -> 
     let parts = Parts { config, stores: stores.clone(), clock: Arc::clone(&clock), scripting, sandbox, progress };
     let origin = parts.origin(watches(config, rules)).await?;
     let embedder = loading.await.map_err(|error| SetupError::new(error.to_string(), "see the log"))??;
-    let host: Arc<dyn Host> = Arc::new(ServerHost::new(Handle::current(), stores.turns.clone()));
+    let host: Arc<dyn Host> = {
+        let parallel = config.limits.parallel_turns;
+        Arc::new(ServerHost::new(Handle::current(), stores.turns.clone(), parallel, config.outside.clone()))
+    };
     let engine = Arc::new(Engine::new(Arc::new(TaskEmbedder(embedder)), parts.scripting.clone(), host));
     let started = parts.start(&engine, origin).await?;
     let follower = Arc::clone(&started.serving.follower);

@@ -23,6 +23,7 @@ use banter_engine::{
     catalogue::{Catalogue, bundle::Bundle, loader},
     diagnostic::{Diagnostics, Severity},
     handlers::{plugin::PluginRuntime, script::Scripting},
+    policy::Ceiling,
     snapshot::{BuildError, BuildReport, Stage},
 };
 use banter_stores::{Millis, UserId};
@@ -83,10 +84,15 @@ pub fn read(folder: &Path, diagnostics: &mut Diagnostics) -> Result<Bundle, BotE
 ///
 /// # Errors
 /// The bot has errors, which [`BotError::Refused`] holds.
-pub fn load_good(folder: &Path, scripting: &Scripting, plugins: &dyn PluginRuntime) -> Result<Catalogue, BotError> {
+pub fn load_good(
+    folder: &Path,
+    scripting: &Scripting,
+    plugins: &dyn PluginRuntime,
+    ceiling: &Ceiling,
+) -> Result<Catalogue, BotError> {
     let mut diagnostics = Diagnostics::default();
     let bundle = read(folder, &mut diagnostics)?;
-    load_bundle(folder, &bundle, &diagnostics, scripting, plugins)
+    load_bundle(folder, &bundle, &diagnostics, scripting, plugins, ceiling)
 }
 
 /// [`load_good`] for a bundle read from `folder`, with the diagnostics found by reading it.
@@ -99,9 +105,10 @@ pub fn load_bundle(
     diagnostics: &Diagnostics,
     scripting: &Scripting,
     plugins: &dyn PluginRuntime,
+    ceiling: &Ceiling,
 ) -> Result<Catalogue, BotError> {
     let mut diagnostics = diagnostics.clone();
-    let Some(catalogue) = loader::load(bundle, scripting, plugins, &mut diagnostics) else {
+    let Some(catalogue) = loader::load(bundle, scripting, plugins, ceiling, &mut diagnostics) else {
         return Err(BotError::Refused { folder: folder.to_owned(), diagnostics });
     };
     let warnings = diagnostics.count(Severity::Warning);

@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use banter_engine::policy::Ceiling;
 use banter_stores::{
     backend::BackendOptions,
     config::{SqliteConfig, StoresConfig, Urls},
@@ -67,6 +68,8 @@ pub struct Config {
     /// Visitors without an account.
     pub guests: GuestsConfig,
     pub plugins: PluginsConfig,
+    /// What the handlers of any bot may do at most.
+    pub outside: Ceiling,
     /// The keys that may change the bot.
     pub admin: AdminConfig,
     /// How new versions are published.
@@ -167,6 +170,16 @@ pub struct LimitsConfig {
     pub body_bytes: u64,
     /// How long a body may take to arrive.
     pub body_seconds: u64,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// Connections from one address at the same time. Proxies may have more.
+    pub connections_per_address: usize,
+    /// The size of a request's head.
+    pub head_bytes: usize,
+    /// How long a request's head may take to arrive.
+    pub head_seconds: u64,
+    /// How long a connection may be silent between requests.
+    pub idle_seconds: u64,
     /// Turns computed at the same time. More wait; beyond four times this number, they are refused with 503.
     pub parallel_turns: usize,
     /// Messages of one user in a minute; 0 for no limit.
@@ -287,6 +300,11 @@ impl Default for Config {
             limits: LimitsConfig {
                 body_bytes: 65_536,
                 body_seconds: 15,
+                connections: 4_096,
+                connections_per_address: 1_024,
+                head_bytes: 32_768,
+                head_seconds: 10,
+                idle_seconds: 75,
                 parallel_turns: 64,
                 messages_per_minute: 300,
                 messages_per_day: 10_000,
@@ -301,6 +319,7 @@ impl Default for Config {
             hand_off: HandOffConfig { key: None, wait_seconds: 60 },
             guests: GuestsConfig { origins: Vec::new(), per_address: 10, messages: 20 },
             plugins: PluginsConfig { tools: paths::TOOLS.into() },
+            outside: Ceiling::default(),
             admin: AdminConfig::default(),
             reload: ReloadConfig::default(),
             front: None,

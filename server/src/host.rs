@@ -3,16 +3,17 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use banter_engine::{
     host::{Host, HostError, HttpAnswer},
-    policy::HttpPolicy,
+    policy::{Ceiling, HttpPolicy},
 };
+use moka::sync::Cache;
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::Semaphore, task::block_in_place, time::timeout};
+use tokio::{runtime::Handle, sync::Semaphore, task::block_in_place};
 use ureq::{
     Agent,
     http::{Uri, header::LOCATION},
@@ -22,11 +23,18 @@ use ureq::{
     },
 };
 
-use banter_stores::{TurnStore, UserId};
+use banter_stores::{
+    TurnStore, UserId,
+    breaker::{Circuit, Pauses},
+};
 
 const MAX_REDIRECTS: usize = 3;
-/// Concurrent fetches. Bounded, so that a slow host cannot block all concurrent turns.
-const MAX_FETCHES: usize = 24;
+/// One in this many turns that run may fetch, so that a slow host does not stop the others.
+const TURNS_PER_FETCH: usize = 4;
+/// The first and the longest pause before a host that does not answer is asked again.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Hosts whose answers are remembered.
+const HOSTS: u64 = 1_000;
 
 /// The server's [`Host`].
 pub struct ServerHost {
@@ -34,6 +42,8 @@ pub struct ServerHost {
     turns: Arc<dyn TurnStore>,
     http: OutboundHttp,
     fetches: Semaphore,
+    ceiling: Ceiling,
+    hosts: Cache<String, Arc<Mutex<Circuit>>>,
 }
 
 /// HTTP requests of handlers, within their bot's policy.
@@ -54,14 +64,29 @@ impl OutboundHttp {
     /// # Errors
     /// Like [`Host::http_get`].
     pub fn get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+        self.try_get(url, policy).map_err(FetchError::into)
+    }
+
+    fn try_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, FetchError> {
         fetch(if policy.private { &self.any } else { &self.public }, url, policy)
     }
 }
 
 impl ServerHost {
-    /// Its methods block: call them only on threads that may block.
-    pub fn new(runtime: Handle, turns: Arc<dyn TurnStore>) -> Self {
-        Self { runtime, turns, http: OutboundHttp::default(), fetches: Semaphore::new(MAX_FETCHES) }
+    /// For a server that runs so many turns at a time. Its methods block: call them only on threads that may block.
+    pub fn new(runtime: Handle, turns: Arc<dyn TurnStore>, parallel_turns: usize, ceiling: Ceiling) -> Self {
+        let fetches = Semaphore::new((parallel_turns / TURNS_PER_FETCH).max(1));
+        let hosts = Cache::builder().max_capacity(HOSTS).build();
+        Self { runtime, turns, http: OutboundHttp::default(), fetches, ceiling, hosts }
+    }
+
+    /// What is known about the host of a URL.
+    fn circuit(&self, url: &str) -> Result<(String, Arc<Mutex<Circuit>>), HostError> {
+        let uri = parse(url)?;
+        let host = uri.authority().map_or("", |authority| authority.as_str()).to_lowercase();
+        let fresh = || Arc::new(Mutex::new(Circuit::closed(Pauses::new(PAUSES.0, PAUSES.1))));
+        let circuit = self.hosts.get_with_by_ref(&host, fresh);
+        Ok((host, circuit))
     }
 }
 
@@ -74,18 +99,25 @@ impl Host for ServerHost {
         })
     }
 
+    /// Refuses at once while too many turns fetch, or while the host has not answered a moment ago.
     fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
-        let limit = Duration::from_millis(policy.timeout_ms);
-        block_in_place(|| {
-            let place = self.runtime.block_on(async { timeout(limit, self.fetches.acquire()).await });
-            let Ok(Ok(_place)) = place else {
-                return Err(HostError::Failed(format!(
-                    "too many fetches are running; none ended within {} ms",
-                    policy.timeout_ms
-                )));
-            };
-            self.http.get(url, policy)
-        })
+        let Ok(_place) = self.fetches.try_acquire() else {
+            return Err(HostError::Failed("too many fetches are running; try again later".to_owned()));
+        };
+        let (host, circuit) = self.circuit(url)?;
+        let Some(_) = lock(&circuit).admit() else {
+            return Err(HostError::Failed(format!("{host} did not answer a moment ago")));
+        };
+        // A version that was published before the ceiling came down has to stay below it, too.
+        let policy = self.ceiling.limit(policy);
+        let answer = block_in_place(|| self.http.try_get(url, &policy));
+        let mut circuit = lock(&circuit);
+        match &answer {
+            Err(FetchError::Unanswered(_)) => circuit.failed(),
+            _ => circuit.answered(),
+        }
+        circuit.probed();
+        answer.map_err(FetchError::into)
     }
 
     fn log(&self, source: &str, message: &str) {
@@ -93,15 +125,52 @@ impl Host for ServerHost {
     }
 }
 
+/// Why a fetch gave nothing.
+#[derive(Debug)]
+enum FetchError {
+    /// The host did not answer, or stopped within its answer.
+    Unanswered(String),
+    Other(HostError),
+}
+
+impl From<HostError> for FetchError {
+    fn from(error: HostError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<FetchError> for HostError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Unanswered(reason) => Self::Failed(reason),
+            FetchError::Other(error) => error,
+        }
+    }
+}
+
+/// A private address is refused by us, so it says nothing about the host.
+fn unanswered(error: ureq::Error) -> FetchError {
+    match error {
+        ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+            HostError::Refused(cause.to_string()).into()
+        }
+        other => FetchError::Unanswered(other.to_string()),
+    }
+}
+
+fn lock(circuit: &Mutex<Circuit>) -> MutexGuard<'_, Circuit> {
+    circuit.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Fetches within a policy. The policy must allow every hop of a redirect; all hops share one time limit.
-fn fetch(agent: &Agent, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
+fn fetch(agent: &Agent, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, FetchError> {
     let deadline = Instant::now() + Duration::from_millis(policy.timeout_ms);
     let mut uri = parse(url)?;
     for _ in 0..=MAX_REDIRECTS {
         check_host(&uri, policy)?;
         let left = deadline.saturating_duration_since(Instant::now());
         let request = agent.get(uri.clone()).config().timeout_global(Some(left)).build();
-        let mut response = request.call().map_err(|error| HostError::Failed(error.to_string()))?;
+        let mut response = request.call().map_err(unanswered)?;
         if response.status().is_redirection()
             && let Some(target) = response.headers().get(LOCATION)
         {
@@ -109,15 +178,16 @@ fn fetch(agent: &Agent, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, Ho
             uri = follow(&uri, target)?;
             continue;
         }
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(policy.max_bytes)
-            .read_to_string()
-            .map_err(|error| HostError::Failed(error.to_string()))?;
+        let body =
+            response.body_mut().with_config().limit(policy.max_bytes).read_to_string().map_err(
+                |error| match error {
+                    ureq::Error::BodyExceedsLimit(_) => HostError::Failed(error.to_string()).into(),
+                    other => FetchError::Unanswered(other.to_string()),
+                },
+            )?;
         return Ok(HttpAnswer { status: response.status().as_u16(), body });
     }
-    Err(HostError::Failed(format!("more than {MAX_REDIRECTS} redirects")))
+    Err(HostError::Failed(format!("more than {MAX_REDIRECTS} redirects")).into())
 }
 
 fn parse(url: &str) -> Result<Uri, HostError> {
@@ -280,7 +350,7 @@ mod tests {
     fn a_private_address_behind_an_allowed_name_is_refused() {
         let policy =
             HttpPolicy { allow: vec!["localhost:1".to_owned()], private: false, timeout_ms: 1_000, max_bytes: 10 };
-        let error = fetch(&agent(false), "http://localhost:1/", &policy).unwrap_err();
+        let error = HostError::from(fetch(&agent(false), "http://localhost:1/", &policy).unwrap_err());
         assert!(error.to_string().contains("private address"), "{error}");
     }
 }

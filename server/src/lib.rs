@@ -17,6 +17,7 @@ pub mod google;
 pub mod hand_offs;
 pub mod histories;
 pub mod host;
+pub mod listener;
 pub mod message_id;
 pub mod metrics;
 pub mod operations;

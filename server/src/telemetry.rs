@@ -2,12 +2,13 @@
 //! secrets at the default level.
 
 mod classic;
+mod line;
 mod russian;
 
 use std::io::stderr;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, field::MakeExt, fmt, fmt::format::debug_fn};
 
 use crate::{
     config::{LogConfig, LogFormat},
@@ -39,7 +40,10 @@ pub fn start(config: &LogConfig, colour: bool) -> Result<LogGuard, SetupError> {
     // A log that cannot be written is reported nowhere: the one place for it is the log.
     let builder = fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     let result = match config.format {
-        LogFormat::Human => builder.with_ansi(colour).with_target(false).try_init(),
+        LogFormat::Human => {
+            let fields = debug_fn(line::write_field).delimited(" ");
+            builder.with_ansi(colour).with_target(false).fmt_fields(fields).try_init()
+        }
         LogFormat::Classic => builder.event_format(Classic { language: config.language }).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };

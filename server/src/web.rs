@@ -11,22 +11,24 @@ pub mod document;
 pub mod front;
 pub mod guard;
 pub mod headers;
+pub mod launch;
 pub mod list;
 pub mod pages;
 pub mod problem;
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use rocket::{Build, Rocket, config::LogLevel};
 
 use crate::config::Config;
 pub use app::App;
 
-/// Assembles the server; the caller launches it.
+/// Assembles the server; [`launch::launch`] starts it. It listens for this process alone: clients come through the
+/// listener.
 pub fn build(app: App, config: &Config) -> Rocket<Build> {
     let settings = rocket::Config {
-        address: config.address,
-        port: config.port,
+        address: Ipv4Addr::LOCALHOST.into(),
+        port: 0,
         // A client can put any address into such a header, so `context` trusts known proxies only.
         ip_header: None,
         limits: apis::admin::limits(),

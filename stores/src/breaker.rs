@@ -51,19 +51,23 @@ pub struct Breaker {
     places: Arc<Semaphore>,
 }
 
+/// Whether a service answers, from what its last calls showed.
 #[derive(Debug)]
-struct Circuit {
+pub struct Circuit {
     refusals: u32,
     pauses: Pauses,
+    /// The pauses of a circuit that has just closed.
+    fresh: Pauses,
     /// No call is admitted before this time; `None` for a closed circuit.
     open_until: Option<Instant>,
-    /// A call is probing the store.
+    /// A call is probing the service.
     probing: bool,
 }
 
 impl Circuit {
-    fn closed() -> Self {
-        Self { refusals: 0, pauses: Pauses::new(PAUSES.0, PAUSES.1), open_until: None, probing: false }
+    /// Starts closed.
+    pub fn closed(pauses: Pauses) -> Self {
+        Self { refusals: 0, pauses: pauses.clone(), fresh: pauses, open_until: None, probing: false }
     }
 
     /// Whether a call would be refused now.
@@ -71,13 +75,37 @@ impl Circuit {
         self.open_until.is_some_and(|until| self.probing || Instant::now() < until)
     }
 
-    /// `None` if the call is refused; otherwise whether it is the probe.
-    fn admit(&mut self) -> Option<bool> {
+    /// `None` if the call is refused; otherwise whether it is the probe. Report what comes of it.
+    pub fn admit(&mut self) -> Option<bool> {
         if self.refuses() {
             return None;
         }
         self.probing = self.open_until.is_some();
         Some(self.probing)
+    }
+
+    /// The service has answered a call: the circuit closes.
+    pub fn answered(&mut self) {
+        *self = Self { probing: self.probing, ..Self::closed(self.fresh.clone()) };
+    }
+
+    /// A call has failed. Some failures in a row open the circuit.
+    pub fn failed(&mut self) {
+        self.refusals += 1;
+        if self.refusals >= REFUSALS {
+            self.open();
+        }
+    }
+
+    /// A call has had no answer: the circuit opens.
+    fn timed_out(&mut self) {
+        self.refusals = self.refusals.max(REFUSALS);
+        self.open();
+    }
+
+    /// The probe has ended, whatever came of it.
+    pub fn probed(&mut self) {
+        self.probing = false;
     }
 
     fn open(&mut self) {
@@ -90,7 +118,7 @@ struct Probe<'a>(&'a Breaker);
 
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
-        self.0.circuit().probing = false;
+        self.0.circuit().probed();
     }
 }
 
@@ -106,7 +134,7 @@ impl Breaker {
     }
 
     fn over(store: &'static str, limit: Duration, places: usize) -> Self {
-        let circuit = Arc::new(Mutex::new(Circuit::closed()));
+        let circuit = Arc::new(Mutex::new(Circuit::closed(Pauses::new(PAUSES.0, PAUSES.1))));
         Self { store, limit, circuit, places: Arc::new(Semaphore::new(places)) }
     }
 
@@ -131,21 +159,16 @@ impl Breaker {
         let mut circuit = self.circuit();
         match result {
             Ok(Err(error)) if error.is_outage() => {
-                circuit.refusals += 1;
-                if circuit.refusals >= REFUSALS {
-                    circuit.open();
-                }
+                circuit.failed();
                 Err(error)
             }
             // Any other result shows that the store responds.
             Ok(result) => {
-                let probing = circuit.probing;
-                *circuit = Circuit { probing, ..Circuit::closed() };
+                circuit.answered();
                 result
             }
             Err(_) => {
-                circuit.refusals = circuit.refusals.max(REFUSALS);
-                circuit.open();
+                circuit.timed_out();
                 Err(StoreError::outage(self.store, format!("no answer within {} ms", self.limit.as_millis())))
             }
         }

@@ -18,6 +18,7 @@ use banter_engine::{
     diagnostic::Diagnostics,
     handlers::{plugin::NoPlugins, script::Scripting},
     host::NoHost,
+    policy::Ceiling,
     state::{Answered, DialogueState},
     turn::{AnsweredBy, Message, Turn},
 };
@@ -88,7 +89,8 @@ fn demo() -> Bundle {
 
 fn snapshot(engine: &Engine, bundle: Bundle) -> Snapshot {
     let mut diagnostics = Diagnostics::default();
-    let loaded: Option<Catalogue> = loader::load(&bundle, engine.scripting(), &NoPlugins, &mut diagnostics);
+    let loaded: Option<Catalogue> =
+        loader::load(&bundle, engine.scripting(), &NoPlugins, &Ceiling::unlimited(), &mut diagnostics);
     let catalogue = loaded.unwrap_or_else(|| fail(&diagnostics.render(false)));
     let folder = cache_folder().join("dialogue");
     let built = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), Some(&folder), &mut |_| {});

@@ -11,6 +11,7 @@ use banter_engine::{
     diagnostic::Diagnostics,
     embedding::model::{Model, ModelSource},
     handlers::script::Scripting,
+    policy::Ceiling,
 };
 use banter_sandbox::Sandbox;
 use clap::{Parser, ValueEnum};
@@ -189,7 +190,7 @@ fn bot(folder: &Path, with_plugins: bool, rest: impl Fn()) {
     let mut diagnostics = Diagnostics::default();
     let mut bundle = Bundle::read(folder, &mut diagnostics).unwrap_or_else(|error| fail(&error.to_string()));
     bundle.files.retain(|path, _| with_plugins || !path.ends_with(".wasm"));
-    let catalogue = loader::load(&bundle, &Scripting::new(), &sandbox, &mut diagnostics);
+    let catalogue = loader::load(&bundle, &Scripting::new(), &sandbox, &Ceiling::unlimited(), &mut diagnostics);
     let catalogue = black_box(catalogue.unwrap_or_else(|| fail(&diagnostics.render(false))));
     rest();
     drop(catalogue);

@@ -30,7 +30,7 @@ pub fn run(config: &Config, json: bool) -> Result<u8, Failure> {
     let runtime = runtime(0)?;
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
     let bar = BuildBar::default();
-    let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox)?;
+    let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox, &config.outside)?;
     let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
     let host = Arc::new(ChatHost::default());
     let engine = Engine::new(embedder, scripting, host.clone());

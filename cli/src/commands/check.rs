@@ -34,7 +34,7 @@ pub fn run(config: &Config, options: &CheckOptions) -> Result<u8, Failure> {
     let mut diagnostics = Diagnostics::default();
     let bundle = catalogs::read(&config.bot, &mut diagnostics)?;
     let spinner = Spinner::new("loading the bot".to_owned());
-    let catalogue = loader::load(&bundle, &scripting, &sandbox, &mut diagnostics);
+    let catalogue = loader::load(&bundle, &scripting, &sandbox, &config.outside, &mut diagnostics);
     drop(spinner);
     for state in sandbox.states() {
         if let Some(note) = state.note {

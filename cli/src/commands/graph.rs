@@ -6,6 +6,7 @@ use banter_engine::{
     catalogue::{graph::Graph, loader},
     diagnostic::{Diagnostics, Severity},
     handlers::script::Scripting,
+    policy::Ceiling,
 };
 use banter_server::{assembly, catalogs, config::Config};
 use layout::{backends::svg::SVGWriter, gv};
@@ -31,7 +32,7 @@ pub fn run(config: &Config, format: GraphFormat) -> Result<u8, Failure> {
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
     let mut diagnostics = Diagnostics::default();
     let bundle = catalogs::read(&config.bot, &mut diagnostics)?;
-    let catalogue = loader::load(&bundle, &scripting, &sandbox, &mut diagnostics);
+    let catalogue = loader::load(&bundle, &scripting, &sandbox, &Ceiling::unlimited(), &mut diagnostics);
     let Some(catalogue) = catalogue.filter(|_| diagnostics.count(Severity::Error) == 0) else {
         eprint!("{}", diagnostics.render(colour()));
         return Ok(CHECK_FAILED);

@@ -13,8 +13,9 @@ use banter_server::{
     assembly::{self, StartError},
     catalogs::watch::{Change, Watch},
     config::{Config, Rules},
+    listener::{ConnectionBounds, Listener},
     telemetry,
-    web::{self, app::ChannelAccess},
+    web::{self, app::ChannelAccess, launch::launch},
 };
 
 use crate::{failure::Failure, progress::StepBar};
@@ -40,21 +41,16 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
             drop(tokio::spawn(releases.follow_folder(watch, report)));
         }
         let open_channel = matches!(assembly.app.access.channel, ChannelAccess::Open);
-        let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |rocket| {
-            Box::pin(async move {
-                let address = format!("http://{}", SocketAddr::new(rocket.config().address, rocket.config().port));
-                greet(&address, &catalogue, open_channel);
-            })
+        // Whoever connects is served at once: the port is taken when the bot is loaded.
+        let (listener, address) = listen(config).await?;
+        let address = format!("http://{address}");
+        let rocket = web::build(assembly.app, config).attach(AdHoc::on_liftoff("greeting", move |_| {
+            Box::pin(async move { greet(&address, &catalogue, open_channel) })
         }));
-        let served = rocket.launch().await;
+        let served = launch(rocket, listener).await;
         follower.withdraw().await;
         backend.close().await;
-        served.map(drop).map_err(|error| {
-            Failure::usage(
-                format!("cannot listen on {}:{}: {}", config.address, config.port, plain(&error)),
-                "stop the server that uses this port, or choose another port with --port",
-            )
-        })
+        served.map_err(|error| Failure::usage(format!("the server ended: {}", plain(&error)), "see the log"))
     });
     // The last tasks log before the final line.
     drop(runtime);
@@ -63,6 +59,20 @@ pub(super) fn run(config: &Config, rules: Rules) -> Result<u8, Failure> {
     }
     drop(log);
     served.map(|()| 0)
+}
+
+/// Takes the port.
+async fn listen(config: &Config) -> Result<(Listener, SocketAddr), Failure> {
+    let asked = SocketAddr::new(config.address, config.port);
+    let bound = Listener::bind(asked, ConnectionBounds::of(config)).await;
+    let listener = bound.and_then(|listener| Ok((listener.address()?, listener)));
+    let (address, listener) = listener.map_err(|error| {
+        Failure::usage(
+            format!("cannot listen on {asked}: {error}"),
+            "stop the server that uses this port, or choose another port with --port",
+        )
+    })?;
+    Ok((listener, address))
 }
 
 /// Reports that the watched folder has errors. The previous version answers users meanwhile.

@@ -9,6 +9,7 @@ use banter_engine::{
     Snapshot,
     catalogue::{bundle::Bundle, loader},
     diagnostic::Diagnostics,
+    policy::Ceiling,
     replay::{
         Outcome,
         mutation::{self, Kind, Mutation},
@@ -133,7 +134,8 @@ fn try_one(rig: &Rig, ran: &[PlayedFixture], reach: &Reach, mutation: Mutation) 
 /// The snapshot of a broken bot; `None` if the loader refuses it.
 fn snapshot(rig: &Rig, broken: &Bundle) -> Result<Option<Snapshot>, Failure> {
     let mut diagnostics = Diagnostics::default();
-    let Some(catalogue) = loader::load(broken, &rig.scripting, &*rig.plugins, &mut diagnostics) else {
+    let Some(catalogue) = loader::load(broken, &rig.scripting, &*rig.plugins, &Ceiling::unlimited(), &mut diagnostics)
+    else {
         return Ok(None);
     };
     let catalogue = Arc::new(catalogue);

@@ -3,6 +3,7 @@
 mod at_once;
 mod client;
 mod commands;
+mod connections;
 mod environment;
 mod examples;
 mod hostile;

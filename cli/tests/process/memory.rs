@@ -13,8 +13,8 @@ use crate::{
 const MESSAGES: usize = 8_000;
 /// Histories that are read at once: a gigabyte, if the server collected them.
 const READERS: usize = 16;
-/// How much the server may grow, in KB.
-const GROWTH: u64 = 150_000;
+/// How much the server may grow, in KB. SQLite maps up to 134 MB of its file.
+const GROWTH: u64 = 250_000;
 
 #[test]
 fn long_histories_need_little_memory() {
@@ -72,16 +72,20 @@ fn write_long_history(address: &str, folder: &Path) {
     let mut long = String::new();
     for line in exported.lines() {
         let value: Value = serde_json::from_str(line).unwrap();
-        if value.pointer("/turn/seq").is_none() {
+        if value["kind"] == "end" {
+            long.push_str(&format!("{}\n", json!({ "kind": "end", "turns": MESSAGES })));
+            continue;
+        }
+        if value["kind"] != "turn" {
             long.push_str(line);
             long.push('\n');
             continue;
         }
         for seq in 1..=MESSAGES {
             let mut turn = value.clone();
-            turn["turn"]["seq"] = json!(seq);
-            turn["turn"]["id"] = json!(format!("{seq:024x}"));
-            turn["turn"]["text"] = json!(text);
+            turn["seq"] = json!(seq);
+            turn["id"] = json!(format!("{seq:024x}"));
+            turn["text"] = json!(text);
             long.push_str(&format!("{turn}\n"));
         }
     }

@@ -56,7 +56,9 @@ fn others_are_served_while_a_turn_waits() {
         fs::write(path, content).unwrap();
     }
     // With one worker, a turn that blocks it without a replacement would stop the server.
-    let server = Running::start(folder.path(), &[("BANTER_BOT", bot.to_str().unwrap()), ("BANTER_WORKERS", "1")]);
+    let environment =
+        [("BANTER_BOT", bot.to_str().unwrap()), ("BANTER_WORKERS", "1"), ("BANTER_OUTSIDE__PRIVATE", "true")];
+    let server = Running::start(folder.path(), &environment);
     let (address, token) = (&server.address, log_in(&server.address, "ann@mail.example").unwrap());
     thread::scope(|scope| {
         let sent = scope.spawn(|| post(address, "/messages/send", &token, &json!({ "text": "count sheep" })));

@@ -1,5 +1,6 @@
 //! Turns a [`Bundle`] into a [`Catalogue`], or reports everything that is wrong with it.
 
+mod ceiling;
 mod defaults;
 mod entities;
 mod intents;
@@ -31,16 +32,18 @@ use crate::{
         script::{Script, Scripting},
     },
     language::Language,
-    policy::HttpPolicy,
+    policy::{Ceiling, HttpPolicy},
     values::{self, Country},
 };
 use defaults::{DEFAULT_CANCELLED, DEFAULT_CLARIFY, DEFAULT_DROPPED, DEFAULT_HAND_OFF, bot_shape, default_text};
 
-/// Loads a bot. All findings go into `diagnostics`, warnings included; returns `None` if any of them is an error.
+/// Loads a bot, which may ask for nothing above `ceiling`. All findings go into `diagnostics`, warnings included; returns
+/// `None` if any of them is an error.
 pub fn load(
     bundle: &Bundle,
     scripting: &Scripting,
     runtime: &dyn PluginRuntime,
+    ceiling: &Ceiling,
     diagnostics: &mut Diagnostics,
 ) -> Option<Catalogue> {
     let (languages, scripts, plugins, absent_plugins, gaps) = Default::default();
@@ -55,7 +58,7 @@ pub fn load(
         gaps,
         country: None,
     };
-    let catalogue = loader.catalogue(scripting, runtime);
+    let catalogue = loader.catalogue(scripting, runtime, ceiling);
     catalogue.filter(|_| !diagnostics.has_errors())
 }
 
@@ -83,8 +86,14 @@ pub(super) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn catalogue(&mut self, scripting: &Scripting, runtime: &dyn PluginRuntime) -> Option<Catalogue> {
+    fn catalogue(
+        &mut self,
+        scripting: &Scripting,
+        runtime: &dyn PluginRuntime,
+        ceiling: &Ceiling,
+    ) -> Option<Catalogue> {
         let (bot, document) = self.bot_file()?;
+        self.check_ceiling(&bot, &document, ceiling);
         self.languages = self.bot_languages(&bot, &document);
         let time_zone = self.time_zone(&bot, &document);
         self.country = self.country(&bot, &document);

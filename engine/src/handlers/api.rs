@@ -1,6 +1,7 @@
 //! The types and functions that scripts see. `docs/scripts.md` describes them for authors.
 
 mod outside;
+pub mod strings;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub fn register(engine: &mut Engine) {
     register_replies(engine);
     register_turn(engine);
     outside::register(engine);
+    strings::register(engine);
     // Rhai's own `sleep` would block a thread.
     engine.register_fn("sleep", |_: INT| -> Fallible<()> { Err("scripts cannot sleep".into()) });
     engine.register_fn("sleep", |_: f64| -> Fallible<()> { Err("scripts cannot sleep".into()) });

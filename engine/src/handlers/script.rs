@@ -1,5 +1,7 @@
 //! Rhai scripts: compiled once with the catalogue, and run with limits on operations, depth, sizes and time.
 
+#[cfg(test)]
+mod allocations;
 mod compiled;
 
 pub use compiled::Script;
@@ -11,7 +13,7 @@ use std::{
 };
 
 use super::{
-    api::{self, value::Reply},
+    api::{self, strings::MAX_STRING, value::Reply},
     call::{Call, CallInput, MAX_MILLIS, SoFar, begin_deadline, count_operation, end_deadline, operations},
     effect::Effect,
     source::{CALL, KEYWORD_FUNCTIONS, KEYWORDS, RESERVED, blank_texts, line_of_function, references, span_of},
@@ -30,7 +32,6 @@ use rhai::{
 };
 
 const MAX_CALL_DEPTH: usize = 24;
-const MAX_STRING: usize = 100_000;
 const MAX_ARRAY: usize = 1_000;
 const MAX_MAP: usize = 256;
 /// Factor by which a replayed script may run longer.

@@ -247,11 +247,12 @@ fn bytes_that_are_no_text() {
         catalogue::{bundle::Bundle, loader},
         diagnostic::Diagnostics,
         handlers::{plugin::NoPlugins, script::Scripting},
+        policy::Ceiling,
     };
     let mut bundle = Bundle::of(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET)]);
     bundle.files.insert("texts/a.yaml".to_owned(), b"a: ok\nb: \xFF\xFE\n".to_vec());
     let mut diagnostics = Diagnostics::default();
-    assert!(loader::load(&bundle, &Scripting::new(), &NoPlugins, &mut diagnostics).is_none());
+    assert!(loader::load(&bundle, &Scripting::new(), &NoPlugins, &Ceiling::unlimited(), &mut diagnostics).is_none());
     assert!(diagnostics.render(false).contains("line 2 is not UTF-8"), "{}", diagnostics.render(false));
 }
 

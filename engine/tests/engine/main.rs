@@ -1,5 +1,6 @@
 //! The engine without a model, a network or a database.
 
+mod ceiling;
 mod checks;
 mod composed;
 mod contexts;

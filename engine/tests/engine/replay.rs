@@ -14,6 +14,7 @@ use banter_engine::{
     embedding::hashed::HashedEmbedder,
     handlers::{plugin::NoPlugins, script::Scripting},
     host::NoHost,
+    policy::Ceiling,
     replay::{
         Outcome,
         coverage::Coverage,
@@ -79,7 +80,7 @@ fn bench() -> &'static Bench {
 fn build(files: &[(&str, &str)]) -> Bench {
     let scripting = Arc::new(Scripting::tracing());
     let mut diagnostics = Diagnostics::default();
-    let catalogue = loader::load(&Bundle::of(files), &scripting, &NoPlugins, &mut diagnostics);
+    let catalogue = loader::load(&Bundle::of(files), &scripting, &NoPlugins, &Ceiling::unlimited(), &mut diagnostics);
     let catalogue = catalogue.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
     let engine = Engine::new(Arc::new(HashedEmbedder::new(128)), scripting, Arc::new(NoHost));
     let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).expect("one");

@@ -246,3 +246,11 @@ handler: { script: fly.rhai }
         ),
     ]);
 }
+
+#[test]
+fn a_text_is_replaced_within_bounds() {
+    check("let s = \"a-b-c\"; s.replace(\"-\", \", \"); s", "a, b, c");
+    check("let s = \"a-b-c\"; s.replace('-', '+'); s", "a+b+c");
+    check("let s = \"\"; s.pad(100, 'x'); s.replace(\"x\", \"\"); s + \"end\"", "end");
+    check_failure("let s = \"\";\ns.pad(100000, 'x');\ns.replace(\"x\", s); \"end\"", 4, "more than 100000 bytes");
+}

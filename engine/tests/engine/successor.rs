@@ -8,6 +8,7 @@ use banter_engine::{
     diagnostic::Diagnostics,
     embedding::{Embedder, hashed::HashedEmbedder},
     handlers::{plugin::NoPlugins, script::Scripting},
+    policy::Ceiling,
     snapshot::{BuildError, Made},
 };
 
@@ -42,7 +43,7 @@ impl Bot {
             bundle.files.insert(format!("intents/{name}.yaml"), file.into_bytes());
         }
         let mut diagnostics = Diagnostics::default();
-        let loaded = loader::load(&bundle, &Scripting::new(), &NoPlugins, &mut diagnostics);
+        let loaded = loader::load(&bundle, &Scripting::new(), &NoPlugins, &Ceiling::unlimited(), &mut diagnostics);
         Arc::new(loaded.unwrap_or_else(|| panic!("{}", diagnostics.render(false))))
     }
 }

@@ -18,7 +18,7 @@ use banter_engine::{
         script::Scripting,
     },
     host::{Host, HostError, HttpAnswer},
-    policy::HttpPolicy,
+    policy::{Ceiling, HttpPolicy},
     state::DialogueState,
     turn::{Message, Turn},
 };
@@ -90,7 +90,8 @@ pub fn load(files: &[(&str, &str)]) -> (Option<Catalogue>, String) {
 
 pub fn load_with(files: &[(&str, &str)], plugins: &dyn PluginRuntime) -> (Option<Catalogue>, String) {
     let mut diagnostics = Diagnostics::default();
-    let catalogue = loader::load(&Bundle::of(files), &Scripting::new(), plugins, &mut diagnostics);
+    let catalogue =
+        loader::load(&Bundle::of(files), &Scripting::new(), plugins, &Ceiling::unlimited(), &mut diagnostics);
     (catalogue, diagnostics.render(false))
 }
 

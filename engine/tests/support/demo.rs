@@ -18,7 +18,7 @@ use banter_engine::{
         script::Scripting,
     },
     host::{Host, HostError, HttpAnswer},
-    policy::HttpPolicy,
+    policy::{Ceiling, HttpPolicy},
 };
 use serde_json::Value;
 
@@ -75,6 +75,6 @@ pub fn catalogue(engine: &Engine, change: impl FnOnce(&mut Bundle)) -> Catalogue
     let mut diagnostics = Diagnostics::default();
     let mut bundle = Bundle::read(&root(), &mut diagnostics).unwrap();
     change(&mut bundle);
-    let catalogue = loader::load(&bundle, engine.scripting(), &Unloaded, &mut diagnostics);
+    let catalogue = loader::load(&bundle, engine.scripting(), &Unloaded, &Ceiling::unlimited(), &mut diagnostics);
     catalogue.unwrap_or_else(|| panic!("{}", diagnostics.render(false)))
 }

@@ -80,7 +80,14 @@ impl Parts<'_> {
         }
         // Loading compiles new plugins, which takes a while.
         (self.progress)(GateStep { stage: GateStage::Load, done: 0, total: 1 });
-        let loaded = catalogs::load_bundle(&self.config.bot, &bundle, &diagnostics, &self.scripting, &*self.sandbox);
+        let loaded = catalogs::load_bundle(
+            &self.config.bot,
+            &bundle,
+            &diagnostics,
+            &self.scripting,
+            &*self.sandbox,
+            &self.config.outside,
+        );
         match (loaded, stored) {
             (Ok(catalogue), stored) => Ok(Origin::Folder(Box::new(Folder { catalogue, bundle, diagnostics, stored }))),
             (Err(error), Some(stored)) => Ok(Origin::Store(Box::new(stored), Some(error.into()))),
@@ -139,7 +146,7 @@ impl Parts<'_> {
     fn source(&self, engine: &Arc<Engine>) -> Result<Arc<Source>, StartError> {
         let plugins: Arc<dyn PluginRuntime> = self.sandbox.clone();
         let data_dir = &self.config.data_dir;
-        let gate = Gate::new(engine, self.scripting.clone(), plugins, data_dir)
+        let gate = Gate::new(engine, self.scripting.clone(), plugins, self.config.outside.clone(), data_dir)
             .map_err(|error| SetupError::new(error.to_string(), "check the limits of this process"))?;
         Ok(Arc::new(Source::new(self.stores.clone(), gate, Arc::clone(engine), data_dir)))
     }
@@ -169,7 +176,7 @@ impl Parts<'_> {
         let wish = Wish { message, skip_fixtures: !self.config.reload.replay_at_start, ..Wish::default() };
         match versions.releases.publish(bundle, diagnostics, &wish, &actor, self.progress).await {
             Ok(_) => Ok(()),
-            Err(ReleaseError::Conflict) => {
+            Err(ReleaseError::Conflict | ReleaseError::Overtaken(_)) => {
                 versions.follower.follow().await;
                 Ok(())
             }

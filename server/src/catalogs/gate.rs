@@ -16,6 +16,7 @@ use banter_engine::{
     embedding::Embedder,
     handlers::{plugin::PluginRuntime, script::Scripting},
     host::NoHost,
+    policy::Ceiling,
     replay::{self, Outcome, fixture::Fixture, pinned::PinnedEmbedder, reader},
     snapshot::{Made, Stage},
 };
@@ -132,11 +133,15 @@ pub struct Gate {
     scripting: Arc<Scripting>,
     patient: Arc<Scripting>,
     plugins: Arc<dyn PluginRuntime>,
+    ceiling: Ceiling,
     /// The cache of the fixtures' embeddings.
     replay_folder: PathBuf,
     /// The cache of the examples' embeddings.
     index_folder: PathBuf,
+    /// For bundles that are checked.
     pool: rayon::ThreadPool,
+    /// For stored versions, so that a roll-back does not wait for a publication.
+    stored: rayon::ThreadPool,
 }
 
 impl Gate {
@@ -148,30 +153,31 @@ impl Gate {
         engine: &Engine,
         scripting: Arc<Scripting>,
         plugins: Arc<dyn PluginRuntime>,
+        ceiling: Ceiling,
         data_dir: &std::path::Path,
     ) -> Result<Self, GateError> {
-        let lower = |_| {
-            // A thread at the usual priority only slows down others.
-            if let Err(error) = rustix::process::nice(NICE) {
-                tracing::warn!(%error, "cannot lower the priority of the gate's threads");
-            }
-        };
-        let pool = rayon::ThreadPoolBuilder::new().thread_name(|n| format!("gate-{n}")).start_handler(lower);
-        let pool = pool.num_threads(crate::config::cores()).build();
+        let (pool, stored) = (threads("gate")?, threads("stored")?);
         Ok(Self {
             embedder: Arc::clone(engine.embedder()),
             scripting,
             patient: Arc::new(Scripting::patient()),
             plugins,
+            ceiling,
             replay_folder: data_dir.join("replay"),
             index_folder: data_dir.join("index"),
-            pool: pool.map_err(|error| GateError::Broken(error.to_string()))?,
+            pool,
+            stored,
         })
     }
 
     /// Runs work on the gate's threads.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.pool.install(work)
+    }
+
+    /// Runs work for a version that has passed already.
+    pub fn run_stored<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.stored.install(work)
     }
 
     /// Takes a bundle through all stages. Blocks. Reuses the embeddings and weights of `base`, the version in use.
@@ -225,7 +231,7 @@ impl Gate {
 
     /// Loads a bot from its files, with the handlers that will serve.
     pub fn load(&self, bundle: &Bundle, diagnostics: &mut Diagnostics) -> Option<Catalogue> {
-        loader::load(bundle, &self.scripting, &*self.plugins, diagnostics)
+        loader::load(bundle, &self.scripting, &*self.plugins, &self.ceiling, diagnostics)
     }
 
     fn build(&self, catalogue: Arc<Catalogue>, base: &Snapshot, run: &mut GateRun<'_>) -> Result<Snapshot, GateError> {
@@ -297,6 +303,18 @@ impl Gate {
         run.report.skipped = replay::skipped(&played);
         Ok(())
     }
+}
+
+/// Threads of low priority, one per core.
+fn threads(name: &'static str) -> Result<rayon::ThreadPool, GateError> {
+    let lower = |_| {
+        // A thread at the usual priority only slows down others.
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::warn!(%error, "cannot lower the priority of the gate's threads");
+        }
+    };
+    let pool = rayon::ThreadPoolBuilder::new().thread_name(move |n| format!("{name}-{n}")).start_handler(lower);
+    pool.num_threads(crate::config::cores()).build().map_err(|error| GateError::Broken(error.to_string()))
 }
 
 fn fixture_files(bundle: &Bundle) -> BTreeMap<String, Vec<u8>> {

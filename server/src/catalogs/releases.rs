@@ -147,7 +147,7 @@ impl Releases {
     }
 
     /// Moves the pointer to stored versions. They are built here first, so that this server does not activate what it
-    /// cannot run.
+    /// cannot run. This does not wait for a publication, which reports that it was overtaken.
     async fn change(
         &self,
         expected: Option<i64>,
@@ -155,9 +155,7 @@ impl Releases {
         reason: ActivationReason,
         next: impl FnOnce(&Activation) -> Result<(String, Option<Canary>), ReleaseError>,
     ) -> Result<Activation, ReleaseError> {
-        let seen = self.expected(expected).await?;
-        let _one = self.publishing.lock().await;
-        let current = self.unmoved(seen).await?.ok_or(ReleaseError::Nothing(NothingToDo::NothingPublished))?;
+        let current = self.expected(expected).await?.ok_or(ReleaseError::Nothing(NothingToDo::NothingPublished))?;
         let (version, canary) = next(&current)?;
         if current.version == version && current.canary == canary {
             return Ok(current);

@@ -185,7 +185,7 @@ impl Source {
             let built = built.map_err(|error| ReleaseError::Internal(error.to_string()))?;
             Ok((built, is_adopted))
         };
-        block_in_place(|| self.gate.run(work))
+        block_in_place(|| self.gate.run_stored(work))
     }
 
     /// Stores the classifier of a version for all servers; its hash.

@@ -49,6 +49,9 @@ pub enum ReleaseError {
     /// Another admin has activated a version in the meantime.
     #[error("another version was activated in the meantime")]
     Conflict,
+    /// The version is stored, but another one was activated while it went through the gate.
+    #[error("another version was activated while version {0} was checked; it is stored and can be activated")]
+    Overtaken(String),
     /// The current generation is not the one that the caller expected.
     #[error("the state is not the expected one")]
     Stale,

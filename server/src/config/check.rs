@@ -57,7 +57,7 @@ impl Config {
     pub(super) fn check_bounds(&self) -> Result<(), SetupError> {
         const MANY: u64 = 1 << 30;
         let (auth, limits, embedding) = (&self.auth, &self.limits, &self.embedding);
-        let bounds: [(&str, u64, RangeInclusive<u64>); 29] = [
+        let bounds: [(&str, u64, RangeInclusive<u64>); 34] = [
             ("workers", self.workers as u64, 0..=512),
             ("embedding.threads", embedding.threads as u64, 0..=256),
             ("embedding.queue", embedding.queue as u64, 1..=1_000_000),
@@ -76,6 +76,11 @@ impl Config {
             ("channel.new_senders", self.channel.new_senders.into(), 1..=MANY),
             ("limits.body_bytes", limits.body_bytes, 256..=MANY),
             ("limits.body_seconds", limits.body_seconds, 1..=3_600),
+            ("limits.connections", limits.connections as u64, 1..=1_000_000),
+            ("limits.connections_per_address", limits.connections_per_address as u64, 1..=1_000_000),
+            ("limits.head_bytes", limits.head_bytes as u64, 1_024..=1_048_576),
+            ("limits.head_seconds", limits.head_seconds, 1..=3_600),
+            ("limits.idle_seconds", limits.idle_seconds, 20..=86_400),
             ("limits.parallel_turns", limits.parallel_turns as u64, 1..=100_000),
             ("limits.histories", limits.histories as u64, 1..=100_000),
             ("limits.histories_per_user", limits.histories_per_user as u64, 1..=100_000),

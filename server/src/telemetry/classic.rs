@@ -12,7 +12,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::russian::russian;
+use super::{line::one_line, russian::russian};
 use crate::operations::LogLanguage;
 
 pub struct Classic {
@@ -74,8 +74,7 @@ where
         let time = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S");
         let target = event.metadata().target();
         let part = fields.part.as_deref().unwrap_or_else(|| target.rsplit("::").next().unwrap_or(target));
-        // One event is one line, whatever it quotes.
-        let sentence = fields.sentence(self.language).replace(['\n', '\r'], " ");
+        let sentence = one_line(&fields.sentence(self.language));
         writeln!(writer, "{time} - {} - {part} - {sentence}", level(*event.metadata().level()))
     }
 }

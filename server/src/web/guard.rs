@@ -225,7 +225,7 @@ fn is_local(request: &Request<'_>) -> bool {
     bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// HTTP/1.1 names the host in `Host`, HTTP/2 in `:authority`.
+/// The host that the client asked for.
 fn host_of(request: &Request<'_>) -> Option<String> {
     request.headers().get_one("Host").map(str::to_owned).or_else(|| request.host().map(ToString::to_string))
 }

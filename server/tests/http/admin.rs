@@ -1,12 +1,18 @@
 //! `/admin`: publishing, rollback, canaries, and permissions.
 
-use banter_engine::catalogue::bundle::Bundle;
+use std::sync::{Arc, Mutex};
+
+use banter_engine::{catalogue::bundle::Bundle, diagnostic::Diagnostics};
 use banter_server::{
-    catalogs::archive,
+    catalogs::{
+        archive,
+        terms::{Actor, ReleaseError, Wish},
+    },
     config::{
         Rules,
         release::{AdminKey, Scope},
     },
+    web::App,
 };
 use banter_stores::secret::Secret;
 use serde_json::{Value, json};
@@ -370,4 +376,46 @@ async fn a_server_that_cannot_follow_says_so() {
     follow().await;
     assert_eq!(health().await.0, 200);
     assert_eq!(greets().await, "Hello!");
+}
+
+/// A bad version must be gone at once, also while another one goes through its checks.
+#[rocket::async_test]
+async fn a_roll_back_does_not_wait_for_a_publication() {
+    let admin = Admin::new().await;
+    assert_eq!(admin.upload("", &bot(&[("intents/greet.yaml", Some(&greeting("Bad!")))])).await.status, 200);
+    let app = admin.server.client.rocket().state::<Arc<App>>().unwrap();
+    let (actor, runtime) = (Actor { user: None, name: "test".to_owned() }, tokio::runtime::Handle::current());
+    let rolled_back = Mutex::new(None);
+    let progress = |_| {
+        let mut rolled_back = rolled_back.lock().unwrap();
+        if rolled_back.is_none() {
+            *rolled_back =
+                Some(runtime.block_on(app.releases.roll_back(None, None, &actor)).map_err(|e| e.to_string()));
+        }
+    };
+    let mut third = Bundle::of(&BOT);
+    third.files.insert("intents/greet.yaml".to_owned(), greeting("Third!").into_bytes());
+    let id = third.manifest().id();
+    let published =
+        app.releases.publish(third, Diagnostics::default(), &Wish::default(), &actor, &progress).await.unwrap_err();
+    assert_eq!(rolled_back.into_inner().unwrap().unwrap().unwrap().generation, 3);
+    assert!(matches!(&published, ReleaseError::Overtaken(version) if *version == id), "{published}");
+    let hello = json!({ "sender": "ann", "message": "hello there" }).to_string();
+    let said = admin.server.post("/webhooks/rest/webhook", &[], hello).await;
+    assert_eq!(said.body[0]["text"], "Hello!", "the first version is back");
+    let activated = admin.post("/admin/activate", json!({ "version": id })).await;
+    assert_eq!(activated.status, 200, "it is stored: {}", activated.body);
+}
+
+#[rocket::async_test]
+async fn no_bundle_exceeds_the_servers_ceiling() {
+    let admin = Admin::new().await;
+    let file = format!("{}\nhttp: {{ allow: [inner.example], private: true }}", BOT[0].1);
+    let refused = admin.upload("", &bot(&[("bot.yaml", Some(&file))])).await;
+    assert_eq!((refused.status, refused.code()), (422, "version_refused"), "{}", refused.body);
+    let fault = &refused.body["report"]["faults"][0];
+    assert_eq!(fault["message"], "this server lets no bot fetch from private addresses");
+    assert_eq!((&fault["file"], &fault["line"]), (&json!("bot.yaml"), &json!(6)), "{fault}");
+    let open = Admin::of(server_with(Rules::Dev, |config| config.outside.private = true).await);
+    assert_eq!(open.upload("", &bot(&[("bot.yaml", Some(&file))])).await.status, 200);
 }

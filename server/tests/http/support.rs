@@ -11,6 +11,7 @@ use banter_engine::{
     diagnostic::Diagnostics,
     embedding::{Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
     handlers::{plugin::NoPlugins, script::Scripting},
+    policy::Ceiling,
 };
 use banter_server::{
     assembly::{ReleaseParts, application, open_backend},
@@ -25,8 +26,9 @@ use banter_server::{
     },
     config::{Config, LogConfig, Rules},
     host::ServerHost,
+    listener::{ConnectionBounds, Listener},
     metrics::Metrics,
-    web,
+    web::{self, launch::launch},
 };
 use banter_stores::{
     Millis,
@@ -36,7 +38,6 @@ use banter_stores::{
 };
 use rocket::{
     Build, Rocket,
-    fairing::AdHoc,
     http::{ContentType, Header, Status},
     local::asynchronous::{Client, LocalResponse},
 };
@@ -149,16 +150,17 @@ async fn build(backend: &Backend, config: &Config, rules: Rules, clock: Arc<Shif
     let stores = backend.stores();
     let scripting = Arc::new(Scripting::new());
     let mut diagnostics = Diagnostics::default();
-    let catalogue = loader::load(&Bundle::of(&BOT), &scripting, &NoPlugins, &mut diagnostics)
+    let catalogue = loader::load(&Bundle::of(&BOT), &scripting, &NoPlugins, &Ceiling::unlimited(), &mut diagnostics)
         .unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
-    let host = Arc::new(ServerHost::new(tokio::runtime::Handle::current(), stores.turns.clone()));
+    let host =
+        Arc::new(ServerHost::new(tokio::runtime::Handle::current(), stores.turns.clone(), 64, config.outside.clone()));
     let engine = Arc::new(Engine::new(
         Arc::new(Sometimes(HashedEmbedder::new(128), AtomicBool::new(false))),
         scripting.clone(),
         host,
     ));
     let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).unwrap();
-    let gate = Gate::new(&engine, scripting, Arc::new(NoPlugins), &config.data_dir).unwrap();
+    let gate = Gate::new(&engine, scripting, Arc::new(NoPlugins), config.outside.clone(), &config.data_dir).unwrap();
     let serving = Serving::new(Bundle::of(&BOT).manifest().id(), snapshot);
     let catalogs = Arc::new(Catalogs::new(serving));
     let limits = ReleaseLimits { utterance_days: 7, utterances: 100 };
@@ -225,17 +227,12 @@ impl Server {
     /// Another server on the same stores, which listens on a port of this machine; returns its address. It ends with
     /// the test.
     pub async fn listen(&self) -> String {
-        let config = Config { port: 0, ..self.config.clone() };
-        let (tell, told) = futures::channel::oneshot::channel();
-        let tell = std::sync::Mutex::new(Some(tell));
-        let address = AdHoc::on_liftoff("address", move |rocket| {
-            let tell = tell.lock().unwrap().take().unwrap();
-            tell.send(format!("127.0.0.1:{}", rocket.config().port)).unwrap();
-            Box::pin(async {})
-        });
-        let rocket = build(&self.backend, &config, self.rules, self.clock.clone()).await.attach(address);
-        tokio::spawn(rocket.launch());
-        told.await.unwrap()
+        let bounds = ConnectionBounds::of(&self.config);
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), bounds).await.unwrap();
+        let address = listener.address().unwrap().to_string();
+        let rocket = build(&self.backend, &self.config, self.rules, self.clock.clone()).await;
+        tokio::spawn(launch(rocket, listener));
+        address
     }
 
     pub async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: impl AsRef<[u8]>) -> Answer {

@@ -65,7 +65,11 @@ impl Releases {
         if is_in_use(&candidate.id, wish.canary, before.as_ref())? {
             return Ok(published);
         }
-        published.generation = self.put_into_use(candidate, before.as_ref(), wish, actor).await?;
+        let used = self.put_into_use(candidate, before.as_ref(), wish, actor).await;
+        published.generation = used.map_err(|error| match error {
+            ReleaseError::Conflict => ReleaseError::Overtaken(published.version.clone()),
+            other => other,
+        })?;
         published.activated = true;
         Ok(published)
     }

@@ -35,6 +35,18 @@ impl From<ReleaseError> for Problem {
                 "Another version was activated in the meantime; review it and try again.",
                 "За это время активировали другую версию; проверьте её и повторите запрос.",
             ),
+            ReleaseError::Overtaken(version) => Self::new(
+                409,
+                "overtaken",
+                format!(
+                    "Another version was activated while this one was checked. It is stored as {version}: activate it \
+                     if it is still wanted."
+                ),
+                format!(
+                    "Пока версия проверялась, активировали другую. Она сохранена как {version}: активируйте её, если \
+                     она ещё нужна."
+                ),
+            ),
             ReleaseError::Stale => Self::new(
                 412,
                 "precondition_failed",
