@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 BUILD := cargo build --release --locked --workspace --bin banter
 RUN ?=
 
-.PHONY: help run install setup frontend pictures plugins test test-engine lint bench services-up services-down services-env faults clean
+.PHONY: help run install setup frontend pictures plugins test test-engine lint bench services-up services-down services-env faults fuzz deny sbom clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,16 @@ services-env: ## Print export lines for the services: eval "$$(make -s services-
 
 faults: ## Break servers and stores under load, and count lost messages
 	@tools/setup.sh && cargo test -q --workspace --locked --test faults -- --nocapture --test-threads 1
+
+fuzz: ## Give each parser a minute of damaged inputs (FUZZ_SECONDS=600 for ten, FUZZ_TARGET=bot for one)
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test -q --workspace --locked --test fuzz -- --nocapture
+
+deny: ## Check licences, bans, sources and advisories of the dependencies with cargo-deny (compiled at the first time)
+	@tools/cargo_tool.sh cargo-deny 0.18.9 && PATH="$(CURDIR)/.cache/cargo-tools/bin:$$PATH" cargo deny check
+
+sbom: ## Write the bill of materials (CycloneDX) of the program to .cache/sbom/
+	@tools/cargo_tool.sh cargo-cyclonedx 0.5.7
+	@PATH="$(CURDIR)/.cache/cargo-tools/bin:$$PATH" tools/sbom.sh
 
 clean: ## Remove everything that was built or fetched
 	@services/services.sh reset; rm -rf target .cache .banter frontend/dist frontend/node_modules

@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 # nginx runs as user 101 in its container.
 install -d -m 755 deploy/certs
 install -o 101 -m 444 "$RENEWED_LINEAGE/fullchain.pem" deploy/certs/cert.pem
-install -o 101 -m 400 "$RENEWED_LINEAGE/privkey.pem" deploy/certs/key.pem
+install -o 101 -m 600 "$RENEWED_LINEAGE/privkey.pem" deploy/certs/key.pem
 docker compose exec nginx nginx -s reload

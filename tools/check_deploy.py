@@ -6,6 +6,7 @@
 import importlib.machinery
 import importlib.util
 import pathlib
+import re
 import sys
 
 wheels = pathlib.Path(sys.argv[1])
@@ -32,10 +33,9 @@ def check_services(services):
         ours = service.get("image") == "banter"  # our image has its own health check
         if not ours and not service.get("healthcheck"):
             faults.append(f"compose.yaml: {name} has no healthcheck")
-        if ours or name == "nginx":
-            for wish in ("read_only", "cap_drop", "security_opt"):
-                if not service.get(wish):
-                    faults.append(f"compose.yaml: {name} has no {wish}")
+        for wish in ("read_only", "cap_drop", "security_opt", "mem_limit", "pids_limit"):
+            if not service.get(wish):
+                faults.append(f"compose.yaml: {name} has no {wish}")
         for other in service.get("depends_on") or {}:
             if other not in services:
                 faults.append(f"compose.yaml: {name} depends on {other}, which does not exist")
@@ -61,9 +61,19 @@ def check_nginx(services):
         faults.append("deploy/nginx.conf: no server listens with TLS")
 
 
+def check_secrets():
+    """Every secret of compose.yaml is made by deploy/make-env.sh."""
+    text = pathlib.Path("compose.yaml").read_text(encoding="utf-8")
+    made = pathlib.Path("deploy/make-env.sh").read_text(encoding="utf-8").split()
+    for name in sorted(set(re.findall(r"\$\{(\w+):\?\}", text))):
+        if name not in [word.strip(";\\") for word in made]:
+            faults.append(f"compose.yaml: {name} is needed, but deploy/make-env.sh does not make it")
+
+
 services = compose()
 check_services(services)
 check_nginx(services)
+check_secrets()
 for fault in faults:
     print(f"error: {fault}", file=sys.stderr)
 sys.exit(1 if faults else 0)

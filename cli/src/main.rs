@@ -4,6 +4,7 @@
 
 mod commands;
 mod failure;
+mod key_file;
 mod progress;
 mod replays;
 mod workshop;

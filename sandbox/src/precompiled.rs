@@ -1,12 +1,13 @@
 //! Compiled code on disk, keyed by the hash of the component and of everything that affects the code. The files are
-//! executed without further checks, so only files that this user owns and nobody else can write are trusted.
+//! executed as they are, so only files that this user owns and nobody else can write are trusted, and only if their
+//! bytes have the hash that their name says: a bad disk changes code, too.
 
 use std::{
     fs::{self, File, OpenOptions},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -30,9 +31,19 @@ impl Precompiled {
         Self { folder, engine_key: hasher.finish() }
     }
 
-    fn path(&self, component: &[u8]) -> PathBuf {
-        let hash = blake3::hash(component).to_hex();
-        self.folder.join(format!("{}-{:016x}.cwasm", &hash[..32], self.engine_key))
+    /// The beginning of the name of a component's file. The hash of the compiled code follows.
+    fn beginning(&self, component: &[u8]) -> String {
+        format!("{}-{:016x}-", &blake3::hash(component).to_hex()[..32], self.engine_key)
+    }
+
+    /// The file of a component, if there is one.
+    fn find(&self, component: &[u8]) -> Option<PathBuf> {
+        let beginning = self.beginning(component);
+        let mut files = fs::read_dir(&self.folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+        files.find(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with(&beginning) && name.ends_with(".cwasm")
+        })
     }
 
     /// The compiled form of a component, if it is stored and trusted.
@@ -41,8 +52,8 @@ impl Precompiled {
         reason = "compiled code is run as it is; only a file that this user alone could write is taken"
     )]
     pub fn load(&self, engine: &Engine, component: &[u8]) -> Option<Component> {
-        let path = self.path(component);
-        let file = match File::open(&path) {
+        let path = self.find(component)?;
+        let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -54,10 +65,16 @@ impl Precompiled {
             tracing::warn!(path = %path.display(), reason, "not using the stored compiled code; compiling again");
             return None;
         }
-        // The file is mapped, not read: of a component of 40 MiB, only the code that runs is in memory.
+        if let Err(reason) = check_hash(&mut file, &path) {
+            tracing::warn!(path = %path.display(), reason, "not using the stored compiled code; compiling again");
+            // Its successor has the same beginning.
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        // The file is mapped, not kept: of a component of 40 MiB, only the code that runs is in memory.
         // SAFETY: `check_owner` has verified that the file belongs to this user and lies in a folder where nobody else
-        // can write, so its bytes were written by `store`, which never changes a file. wasmtime itself checks its
-        // version and configuration.
+        // can write, so its bytes were written by `store`, which never changes a file; `check_hash` has verified that the
+        // disk has not changed them either. wasmtime itself checks its version and configuration.
         match unsafe { Component::deserialize_file(engine, &path) } {
             Ok(found) => Some(found),
             Err(error) => {
@@ -77,7 +94,8 @@ impl Precompiled {
     fn try_to_store(&self, component: &[u8], compiled: &Component) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let bytes = compiled.serialize().map_err(io::Error::other)?;
-        let path = self.path(component);
+        let name = format!("{}{}.cwasm", self.beginning(component), hash_of(&bytes));
+        let path = self.folder.join(name);
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let temporary = path.with_extension(format!("{}-{number}.new", std::process::id()));
@@ -105,6 +123,19 @@ impl Precompiled {
         }
         Ok(())
     }
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex()[..32].to_owned()
+}
+
+/// Checks that the bytes of a file have the hash in its name.
+fn check_hash(file: &mut File, path: &Path) -> Result<(), &'static str> {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(file, &mut hasher).map_err(|_| "it cannot be read")?;
+    let hash = &hasher.finalize().to_hex()[..32];
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    if name.ends_with(hash) { Ok(()) } else { Err("it is damaged") }
 }
 
 /// Checks that the file and its folder belong to this process's user, and that nobody else can write to them.

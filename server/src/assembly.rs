@@ -9,7 +9,7 @@ use std::{fs::File, sync::Arc, time::Duration};
 use banter_engine::{Engine, catalogue::Catalogue, handlers::script::Scripting, host::Host};
 use banter_sandbox::Sandbox;
 use banter_stores::{
-    StoreError, Stores,
+    Millis, StoreError, Stores, Trouble,
     backend::Backend,
     clock::{SharedClock, SystemClock},
 };
@@ -92,11 +92,18 @@ impl From<BotError> for StartError {
 /// When they cannot be opened, with what to check.
 pub async fn open_backend(config: &Config, clock: SharedClock) -> Result<Backend, SetupError> {
     let options = config.backend()?;
-    let hint = match options.urls {
-        Some(_) => "check that the store is running and that its URL (stores.*) is correct",
-        None => "check the owner and the free space of the data folder, or choose another with --data-dir",
-    };
-    Backend::open(&options, clock).await.map_err(|error| SetupError::new(error.to_string(), hint))
+    let external = options.urls.is_some();
+    Backend::open(&options, clock).await.map_err(|error| {
+        let hint = match (external, error.trouble) {
+            (true, _) => "check that the store is running and that its URL (stores.*) is correct",
+            (false, Trouble::Damage) => {
+                "the file of the embedded store is damaged: restore it from a backup, or choose another folder with \
+                 --data-dir"
+            }
+            (false, _) => "check the owner and the free space of the data folder, or choose another with --data-dir",
+        };
+        SetupError::new(error.to_string(), hint)
+    })
 }
 
 /// Opens the stores, loads the model and the bot, and joins them.
@@ -106,6 +113,7 @@ pub async fn open_backend(config: &Config, clock: SharedClock) -> Result<Backend
 pub async fn assemble(config: &Config, rules: Rules, progress: Progress<'_>) -> Result<Assembly, StartError> {
     make_data_folder(config)?;
     let clock: SharedClock = Arc::new(SystemClock);
+    check_clock(clock.now())?;
     let lock = if config.store_urls()?.is_none() { Some(lock(&config.data_dir)?) } else { None };
     // The model takes longest to load, so the files and the store are read in the meantime.
     let (embedding, data_dir) = (config.embedding.clone(), config.data_dir.clone());
@@ -233,6 +241,37 @@ pub fn application(
     })
 }
 
+/// This program is younger than that (2026-01-01, in milliseconds since 1970).
+const YOUNGER_THAN: Millis = 1_767_225_600_000;
+
+/// Refuses a clock that was never set: tokens and idempotency keys would be wrong when it is.
+fn check_clock(now: Millis) -> Result<(), SetupError> {
+    if now >= YOUNGER_THAN {
+        return Ok(());
+    }
+    let told = jiff::Timestamp::from_millisecond(now).map_or_else(|_| now.to_string(), |time| time.to_string());
+    Err(SetupError::new(
+        format!("the clock of this machine says {told}, which is before this program was written"),
+        "set the clock, for example by NTP",
+    ))
+}
+
 fn store_failed(error: &StoreError) -> SetupError {
     SetupError::new(error.to_string(), "check the store, then start again")
+}
+
+#[cfg(test)]
+mod tests {
+    use banter_stores::clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_never_set_is_told() {
+        assert!(check_clock(SystemClock.now()).is_ok());
+        for now in [-1, 0, YOUNGER_THAN - 1, Millis::MIN] {
+            let error = check_clock(now).unwrap_err();
+            assert!(error.message.starts_with("the clock of this machine says"), "{}", error.message);
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod check;
 mod environment;
 mod paths;
 pub mod release;
+mod transport;
 
 use std::{
     net::{IpAddr, Ipv4Addr},

@@ -22,8 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use exchange::Refusal;
-pub use exchange::RequestBounds;
+pub use exchange::{Exchange, Refusal, RequestBounds};
 
 use crate::config::Config;
 

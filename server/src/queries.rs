@@ -92,14 +92,6 @@ impl Queries {
         self.source.record(&id).await
     }
 
-    /// The files of a version, by its first digits.
-    ///
-    /// # Errors
-    /// When there is none, or it is damaged.
-    pub async fn bundle(&self, beginning: &str) -> Result<Bundle, ReleaseError> {
-        self.source.bundle(&self.version(beginning).await?).await
-    }
-
     /// What is different between two stored versions.
     ///
     /// # Errors

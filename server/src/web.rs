@@ -11,6 +11,7 @@ pub mod document;
 pub mod front;
 pub mod guard;
 pub mod headers;
+pub mod held;
 pub mod launch;
 pub mod list;
 pub mod pages;

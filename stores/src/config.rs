@@ -41,6 +41,8 @@ pub struct StoresConfig {
     pub mongo: Option<Secret>,
     /// `redis://…` or `rediss://…`
     pub redis: Option<Secret>,
+    /// Whether connections to other machines may be in clear or unverified in the profile `release`.
+    pub plaintext: bool,
     /// A PEM file with the authorities that may sign Redis's certificate. The default is the public ones.
     pub redis_ca: Option<PathBuf>,
     /// Prefix of each key and channel in Redis.
@@ -61,6 +63,7 @@ impl Default for StoresConfig {
             postgres: None,
             mongo: None,
             redis: None,
+            plaintext: false,
             redis_ca: None,
             redis_prefix: "banter:".to_owned(),
             pool: 16,

@@ -14,6 +14,8 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -128,8 +130,18 @@ impl SqliteStore {
     }
 }
 
+/// Keeps other processes from opening the file while it lives: two that make its tables at the same moment would fail.
+fn lock_opening(path: &Path) -> rusqlite::Result<File> {
+    let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path.with_extension("lock"));
+    let file = file.map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
 /// The writer's connection, over migrated tables, and the readers'.
 fn open_all(path: &Path, config: &SqliteConfig) -> rusqlite::Result<(Connection, Vec<Connection>)> {
+    let _opening = lock_opening(path)?;
     let mut writer = connect(path, config.synchronous)?;
     migrations::run(&mut writer)?;
     preallocate(&writer)?;
@@ -176,6 +188,9 @@ fn failed(error: rusqlite::Error) -> StoreError {
     let trouble = match &error {
         // Deleting a user while something of theirs is stored breaks a constraint; the file is sound.
         error if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Trouble::Damage,
+        error if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+            Trouble::Damage
+        }
         FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => Trouble::Damage,
         _ => Trouble::Outage,
     };

@@ -5,6 +5,7 @@ mod client;
 pub(crate) mod show;
 
 use std::{
+    path::PathBuf,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -39,9 +40,10 @@ pub struct ServerArgs {
     /// The URL of a server; the default is the address in the configuration.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The admin key; the default is admin.key (BANTER_ADMIN__KEY), then the key of the local server.
-    #[arg(long)]
-    key: Option<String>,
+    /// A file with the admin key, or `-` for standard input; the default is admin.key (BANTER_ADMIN__KEY), then the key
+    /// of the local server.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// Print one JSON object to standard output.
     #[arg(long)]
     json: bool,
@@ -265,12 +267,13 @@ pub(super) fn fleet(config: &Config, arguments: &ServerArgs) -> Result<u8, Failu
 }
 
 fn reader(config: &Config, arguments: &ServerArgs) -> Result<Client, Failure> {
-    Ok(Client::new(config, arguments.server.as_deref(), arguments.key.as_deref(), None)?.telling_json(arguments.json))
+    Ok(Client::new(config, arguments.server.as_deref(), arguments.key_file.as_deref(), None)?
+        .telling_json(arguments.json))
 }
 
 fn client(config: &Config, arguments: &ChangeArgs) -> Result<Client, Failure> {
     let server = &arguments.server;
-    let client = Client::new(config, server.server.as_deref(), server.key.as_deref(), arguments.generation)?;
+    let client = Client::new(config, server.server.as_deref(), server.key_file.as_deref(), arguments.generation)?;
     Ok(client.telling_json(server.json))
 }
 

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use super::{block_on, colour, colours, print, runtime};
 use crate::{
     failure::{CHECK_FAILED, Failure, counted},
+    key_file,
     replays::{
         Choice, PlayedFixture, Rig, junit, mutants,
         mutants::Mutants,
@@ -29,6 +30,7 @@ use crate::{
     },
 };
 use banter_server::{catalogs::watch::Watch, config::Config};
+use banter_stores::secret::Secret;
 
 #[derive(Args, Debug)]
 pub struct ReplayOptions {
@@ -76,9 +78,10 @@ pub struct ReplayOptions {
     /// The interface to use.
     #[arg(long, value_enum, default_value_t = RemoteChannel::Native, requires = "url")]
     channel: RemoteChannel,
-    /// The key of the Rasa channel.
-    #[arg(long, env = "BANTER_CHANNEL__KEY", hide_env_values = true, requires = "url")]
-    key: Option<String>,
+    /// A file with the key of the Rasa channel, or `-` for standard input.
+    /// The default is channel.key (BANTER_CHANNEL__KEY).
+    #[arg(long, value_name = "FILE", requires = "url")]
+    key_file: Option<PathBuf>,
     /// The maximum number of messages per second that are sent to servers.
     #[arg(long, value_name = "N", requires = "url", value_parser = parse_rate)]
     rate: Option<f64>,
@@ -143,7 +146,7 @@ fn once(config: &Config, options: &ReplayOptions, choice: &Choice) -> Result<u8,
             bar.suspend(|| print(show::line(paint, verdict, file, name, one.outcome.turns.len())));
         }
     };
-    let (ran, report) = play(&rig, options, choice, &show)?;
+    let (ran, report) = play(config, &rig, options, choice, &show)?;
     bar.finish_and_clear();
     if !quiet {
         match options.format {
@@ -195,7 +198,14 @@ fn nothing_compared(report: &Report) -> Failure {
     }
 }
 
+/// The key of the channel, if there is one.
+fn channel_key(config: &Config, options: &ReplayOptions) -> Result<Option<Secret>, Failure> {
+    let configured = config.channel.key.as_ref().map(|keys| keys.first().clone());
+    options.key_file.as_deref().map(key_file::read).transpose().map(|read| read.or(configured))
+}
+
 fn play(
+    config: &Config,
     rig: &Rig,
     options: &ReplayOptions,
     choice: &Choice,
@@ -207,9 +217,8 @@ fn play(
         let report = Report::of(catalogue, &rig.fixtures, &ran, &rig.warnings, None);
         return Ok((ran, report));
     }
-    let remote = Remote::new(options.url.clone(), options.channel, options.key.clone(), options.rate, |text| {
-        eprintln!("{text}")
-    });
+    let key = channel_key(config, options)?;
+    let remote = Remote::new(options.url.clone(), options.channel, key, options.rate, |text| eprintln!("{text}"));
     let seen = |fixture: usize, turn: usize| remote.seen(fixture, turn);
     let show = |one: &PlayedFixture| show(one, FixtureVerdict::of(&one.outcome, Some(&|turn| seen(one.index, turn))));
     let ran = rig.run_with(choice, &show, &|index| remote.play(rig, index))?;

@@ -166,7 +166,14 @@ fn private_file(path: &Path, part: &Path) -> Result<impl Write + use<>, Failure>
     if path.exists() {
         return Err(failed(format!("{} already exists", path.display())));
     }
-    let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part);
+    // What an interrupted export left goes. Whatever else stands there, a link for example, is never written to.
+    match std::fs::remove_file(part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed(format!("cannot replace {}: {error}", part.display())));
+        }
+        _ => {}
+    }
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part);
     made.map(BufWriter::new).map_err(|error| failed(format!("cannot create {}: {error}", part.display())))
 }
 

@@ -19,6 +19,7 @@ use banter_engine::{
     },
     turn::Output,
 };
+use banter_stores::secret::Secret;
 use serde_json::{Value, json};
 use ureq::Agent;
 use uuid::Uuid;
@@ -46,7 +47,7 @@ pub enum RemoteChannel {
 pub struct Remote {
     urls: Vec<String>,
     channel: RemoteChannel,
-    key: Option<String>,
+    key: Option<Secret>,
     agent: Agent,
     /// A unique id in the user names, so that each run has new users.
     run: String,
@@ -69,11 +70,11 @@ impl Remote {
     pub fn new(
         urls: Vec<String>,
         channel: RemoteChannel,
-        key: Option<String>,
+        key: Option<Secret>,
         rate: Option<f64>,
         notice: fn(&str),
     ) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
+        let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).max_redirects(0);
         let every = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
         Self {
             urls: urls.into_iter().map(|url| url.trim_end_matches('/').to_owned()).collect(),
@@ -221,7 +222,7 @@ impl Remote {
                 }
                 _ => {
                     let message = format!("{url}{path} answered {status}: {text}");
-                    return Err(Failure::usage(message, "check the address, the channel and its key (--key)"));
+                    return Err(Failure::usage(message, "check the address, the channel and its key (--key-file)"));
                 }
             }
         }
@@ -276,7 +277,7 @@ impl Talk<'_> {
             RemoteChannel::Rasa => {
                 remote.wait_for_pace();
                 let body = json!({ "sender": name, "message": step.text });
-                let answer = remote.post("/webhooks/rest/webhook", remote.key.as_deref(), &body)?;
+                let answer = remote.post("/webhooks/rest/webhook", remote.key.as_ref().map(Secret::text), &body)?;
                 let parts = answer.as_array().ok_or_else(|| no_reply(&answer))?;
                 parts.iter().map(|part| output(part).ok_or_else(|| no_reply(part))).collect()
             }

@@ -5,7 +5,9 @@
 //! line for each.
 
 mod backup;
+mod deployed;
 mod fleet;
+mod neighbours;
 mod outages;
 mod proxy;
 mod reload;

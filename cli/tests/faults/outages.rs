@@ -6,7 +6,7 @@ use std::{
 };
 
 use banter_server::{assembly::open_backend, config::Config};
-use banter_stores::{BusEvent, News, Stores, Topic, backend::Backend, clock::SystemClock};
+use banter_stores::{BusEvent, Counter, News, Stores, Topic, backend::Backend, clock::SystemClock};
 use serde_json::{Value, json};
 
 use crate::{
@@ -233,10 +233,11 @@ fn a_server_starts_without_redis_and_counts_for_itself() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     script("kill redis");
     let (_backend, stores) = runtime.block_on(stores());
+    let counters = [Counter::per_minute("k", 3)];
     for _ in 0..3 {
-        assert_eq!(runtime.block_on(stores.limits.hit("k", 3)).unwrap(), None);
+        assert_eq!(runtime.block_on(stores.limits.hit(&counters)).unwrap(), None);
     }
-    assert!(runtime.block_on(stores.limits.hit("k", 3)).unwrap().is_some(), "the fourth");
+    assert!(runtime.block_on(stores.limits.hit(&counters)).unwrap().is_some(), "the fourth");
     script("up redis");
     runtime.block_on(async {
         let end = Instant::now() + Duration::from_secs(10);

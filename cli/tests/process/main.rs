@@ -21,6 +21,7 @@ mod round_robin;
 #[path = "../../../stores/tests/services/mod.rs"]
 mod services;
 mod slow;
+mod starts;
 mod stopped;
 mod stores;
 mod support;

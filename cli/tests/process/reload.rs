@@ -91,8 +91,16 @@ fn a_version_is_tried_taken_and_taken_back() {
     let unknown = command(&["rollback", "0000"]);
     assert!(unknown.code == 1 && unknown.err.contains("hint: `banter versions`"), "{}", unknown.err);
     assert_eq!(command(&["fleet"]).code, 0);
-    let wrong = command(&["fleet", "--key", "wrong"]);
+    let key = folder.path().join("wrong.key");
+    std::fs::write(&key, "wrong\n").unwrap();
+    let wrong = command(&["fleet", "--key-file", key.to_str().unwrap()]);
     assert!(wrong.code == 1 && wrong.err.contains("BANTER_ADMIN__KEY"), "{}", wrong.err);
+    let far = run(banter(folder.path()).args(["fleet", "--server", "http://bot.example"]));
+    assert!(
+        far.code == 2 && far.err.contains("the admin key is not sent to http://bot.example in clear"),
+        "{}",
+        far.err
+    );
     let nobody = run(banter(folder.path()).args(["fleet", "--server", "http://127.0.0.1:1"]));
     assert!(nobody.code == 2 && nobody.err.contains("banter serve"), "{}", nobody.err);
 }

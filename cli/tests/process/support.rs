@@ -56,7 +56,8 @@ pub fn banter(data_dir: &Path) -> Command {
     plain(data_dir)
 }
 
-fn plain(data_dir: &Path) -> Command {
+/// Like [`banter`], and leaves the data folder as it is.
+pub fn plain(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_banter"));
     command.current_dir(root()).env("NO_COLOR", "1");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BANTER_") || CONTRACT.contains(&&**name)) {

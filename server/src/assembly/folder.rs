@@ -31,17 +31,18 @@ pub fn make_data_folder(config: &Config) -> Result<(), SetupError> {
 /// Another server holds the lock.
 pub fn lock(data_dir: &Path) -> Result<File, SetupError> {
     let path = data_dir.join(LOCK);
-    let failed = |error: String| {
-        SetupError::new(
-            format!("cannot use the data folder {}: {error}", data_dir.display()),
-            "stop the other server, choose another folder with --data-dir, or use external stores for both",
-        )
+    let failed = |error: &str, hint| {
+        SetupError::new(format!("cannot use the data folder {}: {error}", data_dir.display()), hint)
     };
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-    let file = file.map_err(|error| failed(error.to_string()))?;
+    let unusable =
+        |error: std::io::Error| failed(&error.to_string(), "check its owner, or choose another folder with --data-dir");
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(unusable)?;
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => failed("another server is using it".to_owned()),
-        TryLockError::Error(error) => failed(error.to_string()),
+        TryLockError::WouldBlock => failed(
+            "another server is using it",
+            "stop the other server, choose another folder with --data-dir, or use external stores for both",
+        ),
+        TryLockError::Error(error) => unusable(error),
     })?;
     Ok(file)
 }

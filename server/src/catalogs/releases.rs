@@ -7,8 +7,9 @@ mod publish;
 
 use std::sync::Arc;
 
+use banter_engine::catalogue::bundle::Bundle;
 use banter_stores::{
-    AuditEntry, Millis, News, Stores,
+    AuditEntry, Counter, Millis, News, Stores,
     catalog::{Activation, ActivationReason, Canary},
     clock::SharedClock,
 };
@@ -129,6 +130,33 @@ impl Releases {
             Ok((canary.version.clone(), None))
         })
         .await
+    }
+
+    /// The files of a version, by its first digits. The audit log tells who took them.
+    ///
+    /// # Errors
+    /// When there is no such version, or it is damaged.
+    pub async fn download(&self, version: &str, actor: &Actor) -> Result<Bundle, ReleaseError> {
+        let record = self.source.record(&self.source.resolve(version).await?).await?;
+        let bundle = self.source.bundle(&record).await?;
+        let detail = json!({ "by": actor.name, "version": record.id });
+        self.stores().users.audit(&self.audit_entry(actor, "catalogue_downloaded", detail)).await?;
+        Ok(bundle)
+    }
+
+    /// Notes in the audit log that somebody came with a wrong admin key; once a minute for an address, so that nobody
+    /// fills the log.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Store`].
+    pub async fn note_wrong_key(&self, address: &str) -> Result<(), ReleaseError> {
+        let once = Counter::per_minute(format!("admin:wrong:{address}"), 1);
+        if self.stores().limits.hit(&[once]).await?.is_some() {
+            return Ok(());
+        }
+        let nobody = Actor { user: None, name: "unknown".to_owned() };
+        let entry = self.audit_entry(&nobody, "admin_key_refused", json!({ "address": address }));
+        Ok(self.stores().users.audit(&entry).await?)
     }
 
     /// The current activation, if it has the generation that the caller expects.

@@ -7,7 +7,7 @@ use figment::{Figment, Profile, Source, error::Kind};
 
 use banter_stores::secret::{Secret, Secrets};
 
-use super::{Config, Rules, environment::NAMES};
+use super::{Config, Rules, environment::NAMES, transport};
 use crate::setup::SetupError;
 
 /// Secrets shorter than this are refused in `release`.
@@ -45,6 +45,9 @@ impl Config {
                 ("stores.redis", &self.stores.redis),
             ] {
                 check_password(name, url.as_ref())?;
+                if let Some(url) = url.as_ref().filter(|_| !self.stores.plaintext) {
+                    transport::check(name, url.text())?;
+                }
             }
             for key in &self.admin.keys {
                 check_secrets(&format!("admin.keys: {}", key.name), Some(&key.key), true)?;
@@ -182,7 +185,7 @@ pub(super) fn configuration_failure(error: &figment::Error) -> SetupError {
     let secret = |path: &[String]| {
         let name = path.join(".");
         let is_url = ["stores.postgres", "stores.mongo", "stores.redis"].contains(&name.as_str());
-        is_url || name.ends_with("secret") || name.ends_with("key")
+        is_url || path.iter().any(|part| ["secret", "key", "keys"].contains(&part.as_str()))
     };
     let reason = match &error.kind {
         Kind::UnknownField(name, known) => {

@@ -104,6 +104,7 @@ const MESSAGES: &[(&str, &str)] = &[
     ),
     ("cannot save the compiled code", "не удаётся сохранить скомпилированный код"),
     ("a store is asked too much at once", "к хранилищу сразу слишком много запросов"),
+    ("a connection cannot be accepted", "соединение не удаётся принять"),
     ("a history breaks off", "передача истории оборвалась"),
     (
         "expired guests are not removed; trying again later",

@@ -23,8 +23,8 @@ use crate::{
     queries::Queries,
 };
 
-/// Uploads of bots at a time: each may take some hundred megabytes until it is published.
-const UPLOADS: usize = 3;
+/// Bundles that clients upload, download and compare at a time: each may take some hundred megabytes.
+const BUNDLES: usize = 3;
 
 /// State shared by all routes.
 pub struct App {
@@ -73,7 +73,7 @@ pub struct RequestBounds {
     pub body_time: Duration,
     /// How long an upload may take to arrive.
     pub upload_time: Duration,
-    pub uploads: Arc<Semaphore>,
+    pub bundles: Arc<Semaphore>,
 }
 
 /// Who may use the REST channel.
@@ -119,7 +119,7 @@ impl RequestBounds {
             body_bytes: config.limits.body_bytes,
             body_time: Duration::from_secs(config.limits.body_seconds),
             upload_time: Duration::from_secs(config.reload.upload_seconds),
-            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            bundles: Arc::new(Semaphore::new(BUNDLES)),
         }
     }
 }

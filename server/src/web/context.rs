@@ -73,12 +73,15 @@ impl<'r> FromRequest<'r> for RequestContext {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Self::Error> {
         let span = Trace::of(request).span();
-        let proxies = request.rocket().state::<Arc<App>>().map_or(&[][..], |app| &app.access.proxies);
-        let forwarded = request.headers().get("X-Forwarded-For");
-        let address =
-            request.remote().map_or("unknown".to_owned(), |peer| canonical(client(peer.ip(), forwarded, proxies)));
-        Outcome::Success(Self { span, address, speech: Speech::of(request) })
+        Outcome::Success(Self { span, address: address_of(request), speech: Speech::of(request) })
     }
+}
+
+/// The client's address, as [`RequestContext::address`] has it.
+pub fn address_of(request: &Request<'_>) -> String {
+    let proxies = request.rocket().state::<Arc<App>>().map_or(&[][..], |app| &app.access.proxies);
+    let forwarded = request.headers().get("X-Forwarded-For");
+    request.remote().map_or("unknown".to_owned(), |peer| canonical(client(peer.ip(), forwarded, proxies)))
 }
 
 /// The client behind a chain of proxies: from the right, the first address that is not a known proxy. Anyone could have

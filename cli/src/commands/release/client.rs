@@ -16,7 +16,7 @@ use ureq::{
 };
 
 use super::{print, show};
-use crate::failure::Failure;
+use crate::{failure::Failure, key_file};
 use banter_server::{
     catalogs::{
         gate::{GateReport, GateStep},
@@ -25,6 +25,7 @@ use banter_server::{
     config::Config,
     secret_file::ADMIN_KEY,
 };
+use banter_stores::secret::Secret;
 
 /// The timeout of all requests except uploads.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,7 +37,7 @@ const MAX_ANSWER: u64 = 256 << 20;
 /// A server and its admin key.
 pub struct Client {
     server: String,
-    key: String,
+    key: Secret,
     /// The generation that must still be in use, as the value of `If-Match`.
     generation: Option<String>,
     /// Whether a refusal is also printed as JSON.
@@ -53,26 +54,34 @@ impl Client {
     pub fn new(
         config: &Config,
         server: Option<&str>,
-        key: Option<&str>,
+        key: Option<&Path>,
         generation: Option<u64>,
     ) -> Result<Self, Failure> {
         let own = || format!("http://{}", std::net::SocketAddr::new(config.address, config.port));
         let server = server.map_or_else(own, |server| server.trim_end_matches('/').to_owned());
         let uri: Uri = server.parse().map_err(|_| no_server(&server, "it is not a URL"))?;
+        if uri.scheme_str() != Some("https") && !is_here(&uri) {
+            return Err(Failure::usage(
+                format!("the admin key is not sent to {server} in clear"),
+                "use its https:// address, or run the command on the server's own machine",
+            ));
+        }
         let key = match (key, &config.admin.key) {
-            (Some(key), _) => key.to_owned(),
-            (None, Some(key)) => key.text().to_owned(),
+            (Some(path), _) => key_file::read(path)?,
+            (None, Some(key)) => key.clone(),
             // The local server's key must not be sent to another machine.
-            (None, None) if is_here(&uri) => local_key(&config.data_dir.join(ADMIN_KEY))?,
-            (None, None) => String::new(),
+            (None, None) if is_here(&uri) => Secret::new(local_key(&config.data_dir.join(ADMIN_KEY))?),
+            (None, None) => Secret::new(String::new()),
         };
-        if key.is_empty() {
+        if key.text().is_empty() {
             return Err(Failure::usage(
                 "there is no admin key",
                 "set BANTER_ADMIN__KEY; a server in the dev profile creates a key in its data folder (--data-dir)",
             ));
         }
-        let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into();
+        // A redirect would take the key to wherever the server says.
+        let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).max_redirects(0);
+        let agent = agent.build().into();
         Ok(Self {
             server,
             key,
@@ -92,7 +101,7 @@ impl Client {
     /// # Errors
     /// The server refuses the request or does not respond.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let request = self.agent.get(format!("{}{path}", self.server)).header("X-Admin-Key", &self.key);
+        let request = self.agent.get(format!("{}{path}", self.server)).header("X-Admin-Key", self.key.text());
         self.answer(request.call())
     }
 
@@ -101,7 +110,7 @@ impl Client {
     /// # Errors
     /// The server refuses the request or does not respond.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
-        let request = self.agent.post(format!("{}{path}", self.server)).header("X-Admin-Key", &self.key);
+        let request = self.agent.post(format!("{}{path}", self.server)).header("X-Admin-Key", self.key.text());
         self.answer(self.for_generation(request).send_json(body))
     }
 
@@ -116,13 +125,16 @@ impl Client {
             .config()
             .timeout_global(Some(UPLOAD_TIMEOUT))
             .build()
-            .header("X-Admin-Key", &self.key)
+            .header("X-Admin-Key", self.key.text())
             .header("Accept", "text/event-stream")
             // An unauthorized client is refused before it sends the bot.
             .header("Expect", "100-continue")
             .content_type("application/x-tar");
         let response =
             self.for_generation(request).send(tar).map_err(|error| no_server(&self.server, &error.to_string()))?;
+        if response.status().is_redirection() {
+            return Err(no_server(&self.server, "it redirects to another address, which the key does not follow"));
+        }
         if response.status() != 200 {
             return Err(self.refused(&read(response)?));
         }
@@ -162,6 +174,9 @@ impl Client {
 
     fn answer<T: DeserializeOwned>(&self, response: Result<Response<Body>, ureq::Error>) -> Result<T, Failure> {
         let response = response.map_err(|error| no_server(&self.server, &error.to_string()))?;
+        if response.status().is_redirection() {
+            return Err(no_server(&self.server, "it redirects to another address, which the key does not follow"));
+        }
         let good = response.status() == 200;
         let value = read(response)?;
         if !good {

@@ -23,6 +23,7 @@ use rocket::{
     serde::json::Json,
 };
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{
     IntoParams, IntoResponses, OpenApi, ToSchema,
     openapi::{
@@ -46,6 +47,7 @@ use crate::{
             admin::{self, Admin},
             header,
         },
+        held::Held,
         problem::{Problem, ProblemDocument, RequestError},
     },
 };
@@ -224,22 +226,28 @@ async fn version(
     params(("id" = String, Path, description = "At least the first four digits of the version's id")),
     responses(
         (status = 200, description = "The files", body = String, content_type = "application/x-tar"),
-        (status = 404, description = "No version has this id", body = ProblemDocument, content_type = "application/problem+json"),
+        ReleaseError,
         Admin<admin::Read>,
     ),
 )]
 #[get("/admin/versions/<id>/bundle")]
 async fn bundle(
-    _admin: Admin<admin::Read>,
+    admin: Admin<admin::Read>,
     id: &str,
     context: RequestContext,
     app: &State<Arc<App>>,
-) -> Result<(ContentType, Vec<u8>), Problem> {
+) -> Result<Held, Problem> {
+    let place = bundle_place(app)?;
     let work = async {
-        let bundle = app.queries.bundle(id).await?;
+        let bundle = app.releases.download(id, &admin.actor).await?;
         archive::write(&bundle).map_err(|error| ReleaseError::Internal(error.to_string()))
     };
-    Ok((ContentType::new("application", "x-tar"), context.run(work).await?))
+    Ok(Held::new(ContentType::new("application", "x-tar"), context.run(work).await?, place))
+}
+
+/// One of the few places for bundles in memory.
+fn bundle_place(app: &App) -> Result<OwnedSemaphorePermit, RequestError> {
+    Arc::clone(&app.bounds.bundles).try_acquire_owned().map_err(|_| RequestError::Busy)
 }
 
 /// Compare two versions.
@@ -269,6 +277,7 @@ async fn diff(
 ) -> Result<Json<CatalogueDiff>, Problem> {
     let missing = |name: &str| RequestError::InvalidParameter(name.to_owned());
     let (from, to) = (from.ok_or_else(|| missing("from"))?, to.ok_or_else(|| missing("to"))?);
+    let _place = bundle_place(app)?;
     Ok(Json(context.run(app.queries.diff(from, to)).await?))
 }
 

@@ -20,7 +20,7 @@ use crate::{
     config::release::{AdminConfig, Scope},
     web::{
         body::refuse,
-        context::Trace,
+        context::{Trace, address_of},
         document::problems,
         problem::{Problem, RequestError},
     },
@@ -123,7 +123,10 @@ impl<S> IntoResponses for Admin<S> {
 async fn find(request: &Request<'_>) -> Result<(Actor, Vec<Scope>), Problem> {
     let app = app(request)?;
     if let Some(given) = request.headers().get_one("X-Admin-Key") {
-        let (name, scopes) = app.access.admins.find(given).ok_or(RequestError::WrongKey)?;
+        let Some((name, scopes)) = app.access.admins.find(given) else {
+            app.releases.note_wrong_key(&address_of(request)).await?;
+            return Err(RequestError::WrongKey.into());
+        };
         return Ok((Actor { user: None, name: format!("key:{name}") }, scopes.to_vec()));
     }
     let user = prove(request).await?.user;

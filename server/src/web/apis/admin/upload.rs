@@ -34,7 +34,7 @@ pub struct Upload {
     pub bundle: Bundle,
     /// The publication message, if the form has one.
     pub message: Option<String>,
-    /// A slot of [`App::uploads`], held while the bundle is in memory.
+    /// A slot of [`RequestBounds::bundles`](crate::web::app::RequestBounds::bundles), held while the bundle is in memory.
     pub place: OwnedSemaphorePermit,
 }
 
@@ -73,7 +73,7 @@ impl<'r> FromData<'r> for Upload {
             Err(problem) => return Outcome::Error(refuse(request, problem)),
         };
         // Take a slot before reading the body.
-        let Ok(place) = Arc::clone(&app.bounds.uploads).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&app.bounds.bundles).try_acquire_owned() else {
             return Outcome::Error(refuse(request, RequestError::Busy));
         };
         let read = timeout(app.bounds.upload_time, read(request, data)).await;

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Runs once, when the database is new: makes the server's user. It is no superuser, and owns its database only.
+set -euo pipefail
+psql -v ON_ERROR_STOP=1 -v password="$BANTER_PASSWORD" <<'SQL'
+CREATE ROLE banter LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+CREATE DATABASE banter OWNER banter;
+REVOKE CONNECT ON DATABASE postgres FROM PUBLIC;
+SQL
