@@ -3,6 +3,7 @@
 
 mod check;
 mod environment;
+mod limits;
 mod paths;
 pub mod release;
 mod transport;
@@ -29,6 +30,8 @@ use check::{configuration_failure, refuse_unknown_profiles};
 use environment::{IGNORED, contract_environment, database_of_environment, secrets_of_environment};
 use paths::resolve_paths;
 use release::{AdminConfig, ReloadConfig};
+
+pub use limits::LimitsConfig;
 
 use crate::{operations::LogLanguage, setup::SetupError};
 
@@ -163,36 +166,6 @@ pub enum Algorithm {
     HS512,
 }
 
-/// Limits on requests.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitsConfig {
-    /// The maximum size of a request body.
-    pub body_bytes: u64,
-    /// How long a body may take to arrive.
-    pub body_seconds: u64,
-    /// Connections at the same time.
-    pub connections: usize,
-    /// Connections from one address at the same time. Proxies may have more.
-    pub connections_per_address: usize,
-    /// The size of a request's head.
-    pub head_bytes: usize,
-    /// How long a request's head may take to arrive.
-    pub head_seconds: u64,
-    /// How long a connection may be silent between requests.
-    pub idle_seconds: u64,
-    /// Turns computed at the same time. More wait; beyond four times this number, they are refused with 503.
-    pub parallel_turns: usize,
-    /// Messages of one user in a minute; 0 for no limit.
-    pub messages_per_minute: u32,
-    /// Messages of one user in a day; 0 for no limit.
-    pub messages_per_day: u32,
-    /// Histories that are read at the same time.
-    pub histories: usize,
-    /// Histories of one user that are read at the same time.
-    pub histories_per_user: usize,
-}
-
 /// Rasa's REST channel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -298,20 +271,7 @@ impl Default for Config {
                 refreshes_per_address: 120,
                 refreshes_per_log_in: 20,
             },
-            limits: LimitsConfig {
-                body_bytes: 65_536,
-                body_seconds: 15,
-                connections: 4_096,
-                connections_per_address: 1_024,
-                head_bytes: 32_768,
-                head_seconds: 10,
-                idle_seconds: 75,
-                parallel_turns: 64,
-                messages_per_minute: 300,
-                messages_per_day: 10_000,
-                histories: 16,
-                histories_per_user: 2,
-            },
+            limits: LimitsConfig::default(),
             sqlite: SqliteConfig::default(),
             stores: StoresConfig::default(),
             google: GoogleConfig { client_id: None, keys_url: "https://www.googleapis.com/oauth2/v3/certs".to_owned() },

@@ -16,7 +16,7 @@ use std::{
 use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{sleep, timeout},
@@ -28,9 +28,8 @@ use crate::config::Config;
 
 /// After this time without a free file descriptor, the next connection is tried.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long, and how much, a client may go on sending after its last answer.
-const LINGERING: Duration = Duration::from_secs(1);
-const LINGERING_BYTES: u64 = 1024 * 1024;
+/// How long a client may go on sending after its last answer.
+const LINGERING: Duration = Duration::from_secs(3);
 /// File descriptors of a connection: the client's, and both ends of the one that we make to ourselves.
 const DESCRIPTORS: u64 = 3;
 /// File descriptors that the process needs for other things.
@@ -261,9 +260,8 @@ async fn hand_on(
 /// the operating system would reset a connection with unread bytes (RFC 9112, section 9.6).
 async fn linger(client: &mut TcpStream) -> io::Result<()> {
     client.shutdown().await?;
-    let mut rest = client.take(LINGERING_BYTES);
     // A client that sends for longer loses its answer.
-    let _ = timeout(LINGERING, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    let _ = timeout(LINGERING, tokio::io::copy(client, &mut tokio::io::sink())).await;
     Ok(())
 }
 

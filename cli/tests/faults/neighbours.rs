@@ -194,7 +194,8 @@ fn bot(version: &str, fixtures: usize) -> Vec<u8> {
 #[test]
 fn a_bad_version_goes_while_another_is_checked() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Running::start(folder.path(), &[("BANTER_ADMIN__KEY", KEY)]);
+    let environment = [("BANTER_ADMIN__KEY", KEY), ("BANTER_LIMITS__MESSAGES_PER_MINUTE", "0")];
+    let server = Running::start(folder.path(), &environment);
     let url = |path: &str| format!("{}/admin/{path}", server.address);
     let publish = |tar: &[u8]| {
         let request = agent().post(url("versions")).header("X-Admin-Key", KEY).content_type("application/x-tar");

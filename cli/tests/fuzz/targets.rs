@@ -24,7 +24,10 @@ use banter_server::{
 };
 use banter_stores::{News, secret::Secret};
 
-pub const TARGETS: [(&str, fn(&[u8])); 11] = [
+/// A name, and what is fed.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const TARGETS: [Target; 11] = [
     ("archive", archive_of_a_bot),
     ("bot", bot_file),
     ("intent", intent_file),
@@ -104,7 +107,8 @@ fn exported_user(bytes: &[u8]) {
 
 fn news_of_the_bus(bytes: &[u8]) {
     if let Ok(text) = str::from_utf8(bytes) {
-        drop(News::decode(text));
+        // News are numbers; nothing is left of them.
+        let _ = News::decode(text);
     }
 }
 

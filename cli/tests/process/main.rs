@@ -21,6 +21,7 @@ mod round_robin;
 #[path = "../../../stores/tests/services/mod.rs"]
 mod services;
 mod slow;
+mod smuggled;
 mod starts;
 mod stopped;
 mod stores;
