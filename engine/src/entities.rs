@@ -3,11 +3,14 @@
 
 mod composed;
 mod kind;
+mod lists;
+mod patterns;
 mod shown;
 
 use std::{
     cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
 };
 
 use regex::{Regex, RegexBuilder};
@@ -20,6 +23,8 @@ use crate::{
 
 pub use composed::Composition;
 pub use kind::EntityKind;
+use lists::find_values;
+use patterns::{Latin, find_pattern, latin_letters};
 
 /// Size limit of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
@@ -47,6 +52,15 @@ pub struct Entity {
     pub start: usize,
     /// End, in bytes of the normalised message.
     pub end: usize,
+}
+
+impl Entity {
+    /// An entity of these bytes of a text, and nothing more about it.
+    fn new(entity: &str, value: &str, text: &str, place: Range<usize>) -> Self {
+        let (past, role, parts, words) = (None, None, BTreeMap::new(), text[place.clone()].to_owned());
+        let (entity, value) = (entity.to_owned(), value.to_owned());
+        Self { entity, value, past, role, parts, text: words, start: place.start, end: place.end }
+    }
 }
 
 /// Words that look like a value of an entity, which there is not: the 31st of February.
@@ -209,112 +223,6 @@ pub fn without_overlaps(found: &[Entity], impossible: &[Impossible], wanted: imp
     }
     kept.sort_by_key(|entity| entity.start);
     kept
-}
-
-/// Matches in the text as it is, and in codes typed on a Russian keyboard.
-fn find_pattern(name: &str, utterance: &ScannedText<'_>, regex: &Regex) -> Vec<Entity> {
-    let text = utterance.text;
-    let entity = |value: &str, start: usize, end: usize| Entity {
-        entity: name.to_owned(),
-        value: value.to_owned(),
-        past: None,
-        role: None,
-        parts: BTreeMap::new(),
-        text: text[start..end].to_owned(),
-        start,
-        end,
-    };
-    let matches = regex.find_iter(text).filter(|found| !found.is_empty());
-    let mut found: Vec<Entity> = matches.map(|found| entity(found.as_str(), found.start(), found.end())).collect();
-    let Some(Latin { text: latin, places }) = utterance.latin() else { return found };
-    for code in regex.find_iter(latin).filter(|code| !code.is_empty()) {
-        let (start, end) = (places[code.start()], places[code.end()]);
-        if found.iter().all(|known| end <= known.start || start >= known.end) {
-            found.push(entity(code.as_str(), start, end));
-        }
-    }
-    found.sort_by_key(|entity| entity.start);
-    found
-}
-
-/// A text in which codes have Latin letters instead of Cyrillic ones that look the same. A code is a word with a digit
-/// and without any letter that looks only Cyrillic.
-struct Latin {
-    text: String,
-    /// For each byte, and for the end: the offset in the original text.
-    places: Vec<usize>,
-}
-
-/// Returns `None` if nothing would change.
-fn latin_letters(text: &str) -> Option<Latin> {
-    // Most messages contain no code.
-    if text.is_ascii() || !text.bytes().any(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let inside = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
-    let looks_latin = |c: char| !c.is_alphabetic() || c.is_ascii() || latin(c).is_some();
-    let is_code = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit()) && word.chars().all(looks_latin);
-    let (mut out, mut places) = (String::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
-    let mut changed = false;
-    let mut at = 0;
-    for word in text.split_inclusive(|c| !inside(c)) {
-        let code = is_code(word.trim_end_matches(|c| !inside(c)));
-        for letter in word.chars() {
-            let kept = latin(letter).filter(|_| code).unwrap_or(letter);
-            changed |= kept != letter;
-            out.push(kept);
-            places.extend(std::iter::repeat_n(at, kept.len_utf8()));
-            at += letter.len_utf8();
-        }
-    }
-    places.push(text.len());
-    changed.then_some(Latin { text: out, places })
-}
-
-/// The Latin letter that looks like a Cyrillic letter.
-fn latin(letter: char) -> Option<char> {
-    const CYRILLIC: &str = "АВЕКМНОРСТУХавекмнорстух";
-    const LATIN: &[u8] = b"ABEKMHOPCTYXabekmhopctyx";
-    let place = CYRILLIC.chars().position(|known| known == letter)?;
-    LATIN.get(place).map(|byte| char::from(*byte))
-}
-
-fn find_values(name: &str, utterance: &ScannedText<'_>, phrases: &[(Vec<Folded>, String)], fuzzy: bool) -> Vec<Entity> {
-    let (text, words) = (utterance.text, utterance.words());
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < words.len() {
-        let best = phrases
-            .iter()
-            .filter_map(|(phrase, value)| {
-                let window = words.get(at..at + phrase.len())?;
-                let cost = phrase_difference(phrase, window, fuzzy)?;
-                Some((cost, std::cmp::Reverse(phrase.len()), phrase.len(), value))
-            })
-            .min();
-        let Some((_, _, length, value)) = best else {
-            at += 1;
-            continue;
-        };
-        let (start, end) = (words[at].start, words[at + length - 1].end);
-        found.push(Entity {
-            entity: name.to_owned(),
-            value: value.clone(),
-            past: None,
-            role: None,
-            parts: BTreeMap::new(),
-            text: text[start..end].to_owned(),
-            start,
-            end,
-        });
-        at += length;
-    }
-    found
-}
-
-/// The sum of the words' differences, or `None` if any is another word.
-fn phrase_difference(phrase: &[Folded], window: &[Word], fuzzy: bool) -> Option<usize> {
-    phrase.iter().zip(window).map(|(wanted, word)| wanted.difference(&word.folded, fuzzy)).sum()
 }
 
 #[cfg(test)]

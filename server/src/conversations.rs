@@ -7,6 +7,7 @@ mod admission;
 mod answerer;
 mod known;
 mod message;
+mod news;
 pub(crate) mod record;
 mod watchers;
 
@@ -18,11 +19,10 @@ use std::{
 
 use banter_engine::Engine;
 use banter_stores::{
-    Appended, BusEvent, DialogueId, HandOffChange, KEY_LIFE, LastTurn, Millis, News, Place, Recalled, Receipt,
-    Remembered, StoreError, StoredAnswer, Stores, Topic, UserId, clock::SharedClock,
+    Appended, DialogueId, HandOffChange, KEY_LIFE, LastTurn, Millis, News, Place, Recalled, Receipt, Remembered,
+    StoreError, StoredAnswer, Stores, UserId, clock::SharedClock,
 };
 use futures::FutureExt;
-use tokio::sync::broadcast::error::RecvError;
 
 use admission::{Admission, Admitted};
 pub use answerer::OutsideAnswer;
@@ -202,44 +202,6 @@ impl Conversations {
     /// Whether the model can answer at all.
     pub fn is_ready(&self) -> bool {
         self.engine.embedder().is_alive()
-    }
-
-    /// Forgets what is out of date, and wakes requests that wait. Runs as long as the bus does.
-    pub async fn follow_bus(&self) {
-        let bus = &self.stores.bus;
-        let (mut deletions, mut turns) = (bus.subscribe(Topic::Deletions), bus.subscribe(Topic::Turns));
-        loop {
-            let event = tokio::select! {
-                event = deletions.recv() => event,
-                event = turns.recv() => event,
-            };
-            match event {
-                Ok(BusEvent::News(news)) => self.hear(news),
-                Ok(BusEvent::Reconnected) | Err(RecvError::Lagged(_)) => {
-                    self.known.forget_all();
-                    self.watchers.wake_all();
-                }
-                Err(RecvError::Closed) => return,
-            }
-        }
-    }
-
-    fn hear(&self, news: News) {
-        match news {
-            News::UserGone(user) => {
-                self.known.forget_user(user);
-                self.watchers.wake_user(user);
-            }
-            News::DialogueGone(dialogue) => {
-                self.known.forget_dialogue(dialogue);
-                self.watchers.wake(dialogue);
-            }
-            News::TurnStored { dialogue, seq } => {
-                self.known.forget_older_end(dialogue, seq);
-                self.watchers.wake(dialogue);
-            }
-            News::Activated { .. } => {}
-        }
     }
 
     /// The dialogue that a message goes into.

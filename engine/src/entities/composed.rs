@@ -47,16 +47,7 @@ impl Composition {
         let (start, end) = place(group);
         let values = self.parts.iter().map(|wanted| (wanted.clone(), part(wanted).map(|part| part.value.clone())));
         let shown: Vec<&str> = self.parts.iter().filter_map(|wanted| Some(part(wanted)?.value.as_str())).collect();
-        is_whole.then(|| Entity {
-            entity: name.to_owned(),
-            value: shown.join(" "),
-            past: None,
-            role: None,
-            parts: values.collect(),
-            text: text[start..end].to_owned(),
-            start,
-            end,
-        })
+        is_whole.then(|| Entity { parts: values.collect(), ..Entity::new(name, &shown.join(" "), text, start..end) })
     }
 }
 

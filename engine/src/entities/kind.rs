@@ -1,7 +1,5 @@
 //! Entities that need no author's list: dates, sums of money, phone numbers, names.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +89,10 @@ impl EntityKind {
         let Some(kind) = self.of_values() else {
             let found = if self == Self::YesNo { yes_or_no(utterance) } else { person(utterance) };
             return (
-                found.into_iter().map(|(value, place)| entity(name, value, place, utterance.text)).collect(),
+                found
+                    .into_iter()
+                    .map(|(value, (start, end))| Entity::new(name, &value, utterance.text, start..end))
+                    .collect(),
                 Vec::new(),
             );
         };
@@ -99,7 +100,7 @@ impl EntityKind {
         for value in utterance.finder().find(kind) {
             let place = (value.start, value.end);
             match (self.normal(&value.value), value.value) {
-                (Some(normal), _) => found.push(entity(name, normal, place, utterance.text)),
+                (Some(normal), _) => found.push(Entity::new(name, &normal, utterance.text, place.0..place.1)),
                 (None, Value::NoTime(fault)) => {
                     let text = utterance.text[place.0..place.1].to_owned();
                     impossible.push(Impossible { entity: name.to_owned(), text, start: place.0, end: place.1, fault });
@@ -132,19 +133,6 @@ impl EntityKind {
             }
             _ => value.normal(),
         }
-    }
-}
-
-fn entity(name: &str, value: String, (start, end): (usize, usize), text: &str) -> Entity {
-    Entity {
-        entity: name.to_owned(),
-        value,
-        past: None,
-        role: None,
-        parts: BTreeMap::new(),
-        text: text[start..end].to_owned(),
-        start,
-        end,
     }
 }
 
