@@ -1,5 +1,6 @@
 // Makes the replica set and the server's user, and fails until both are there. The user may read, write and index its
-// own database only.
+// own database only. Passwords come from the environment: every user of a machine sees the words of a command.
+db.getSiblingDB("admin").auth("root", process.env.MONGO_INITDB_ROOT_PASSWORD);
 try {
   rs.status();
 } catch (error) {

@@ -50,6 +50,12 @@ class Client:
                     raise
 
     def live(self, admin):
+        try:
+            self.use(admin)
+        except Exception as error:  # a client that ends early would make the soak easier
+            count(f"client ended: {error!r}")
+
+    def use(self, admin):
         while time.monotonic() < end:
             email = f"soak{self.random.getrandbits(48)}@mail.example"
             status, tokens = self.ask("POST", "/auth/login", {"email": email, "password": "tulip"})
@@ -114,7 +120,7 @@ def main():
     server.wait(30)
     third = len(samples) // 3
     faults = []
-    for name, at, tolerance in (("memory, KB", 0, 1.05), ("open files", 1, 1.10), ("threads", 2, 1.10)):
+    for name, at, tolerance in (("memory, KB", 0, 1.05), ("open files", 1, 1.05), ("threads", 2, 1.05)):
         middle = statistics.median(one[at] for one in samples[third : 2 * third])
         last = statistics.median(one[at] for one in samples[2 * third :])
         print(f"{name:<12} middle third {middle:>10.0f}  last third {last:>10.0f}  ratio {last / middle:.3f}")

@@ -51,6 +51,8 @@ impl Server {
             .env("BANTER_AUTH__LOGINS_PER_EMAIL", "100000")
             .env("BANTER_LIMITS__MESSAGES_PER_MINUTE", "0")
             .env("BANTER_LIMITS__MESSAGES_PER_DAY", "0")
+            .env("BANTER_CHANNEL__MESSAGES_PER_MINUTE", "0")
+            .env("BANTER_CHANNEL__NEW_SENDERS", "1000000")
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)

@@ -36,26 +36,30 @@ impl Precompiled {
         format!("{}-{:016x}-", &blake3::hash(component).to_hex()[..32], self.engine_key)
     }
 
-    /// The file of a component, if there is one.
-    fn find(&self, component: &[u8]) -> Option<PathBuf> {
+    /// The files of a component. There are several after one was damaged, or if somebody else put one there.
+    fn find(&self, component: &[u8]) -> Vec<PathBuf> {
         let beginning = self.beginning(component);
-        let mut files = fs::read_dir(&self.folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-        files.find(|path| {
+        let files = fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        let own = files.filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.starts_with(&beginning) && name.ends_with(".cwasm")
-        })
+        });
+        own.collect()
     }
 
     /// The compiled form of a component, if it is stored and trusted.
+    pub fn load(&self, engine: &Engine, component: &[u8]) -> Option<Component> {
+        self.find(component).iter().find_map(|path| self.load_file(engine, path))
+    }
+
+    /// The compiled form in a file, if it is trusted.
     #[expect(
         unsafe_code,
         reason = "compiled code is run as it is; only a file that this user alone could write is taken"
     )]
-    pub fn load(&self, engine: &Engine, component: &[u8]) -> Option<Component> {
-        let path = self.find(component)?;
-        let mut file = match File::open(&path) {
+    fn load_file(&self, engine: &Engine, path: &Path) -> Option<Component> {
+        let mut file = match File::open(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the stored compiled code cannot be read; compiling again");
                 return None;
@@ -65,17 +69,17 @@ impl Precompiled {
             tracing::warn!(path = %path.display(), reason, "not using the stored compiled code; compiling again");
             return None;
         }
-        if let Err(reason) = check_hash(&mut file, &path) {
+        if let Err(reason) = check_hash(&mut file, path) {
             tracing::warn!(path = %path.display(), reason, "not using the stored compiled code; compiling again");
             // Its successor has the same beginning.
-            let _ = fs::remove_file(&path);
+            let _ = fs::remove_file(path);
             return None;
         }
         // The file is mapped, not kept: of a component of 40 MiB, only the code that runs is in memory.
         // SAFETY: `check_owner` has verified that the file belongs to this user and lies in a folder where nobody else
         // can write, so its bytes were written by `store`, which never changes a file; `check_hash` has verified that the
         // disk has not changed them either. wasmtime itself checks its version and configuration.
-        match unsafe { Component::deserialize_file(engine, &path) } {
+        match unsafe { Component::deserialize_file(engine, path) } {
             Ok(found) => Some(found),
             Err(error) => {
                 tracing::info!(path = %path.display(), %error, "the stored compiled code cannot be used; compiling again");

@@ -37,6 +37,7 @@ impl Channel {
         idempotency: Option<(String, [u8; 32])>,
     ) -> Result<Answer, ChannelError> {
         let user = self.accounts.channel_user(sender, client).await.map_err(ChannelError::Account)?;
+        self.accounts.admit_sender(user).await.map_err(ChannelError::Account)?;
         let incoming = Incoming { user, dialogue: None, text, idempotency };
         let answer = self.conversations.take_turn(incoming.clone()).await;
         if !matches!(answer, Err(ConversationError::UserGone)) {

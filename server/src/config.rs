@@ -174,6 +174,8 @@ pub struct ChannelConfig {
     pub key: Option<Secrets>,
     /// New senders per minute from one network address with one key.
     pub new_senders: u32,
+    /// Messages of one sender in a minute; 0 for no limit.
+    pub messages_per_minute: u32,
 }
 
 /// `GET /health`.
@@ -275,7 +277,7 @@ impl Default for Config {
             sqlite: SqliteConfig::default(),
             stores: StoresConfig::default(),
             google: GoogleConfig { client_id: None, keys_url: "https://www.googleapis.com/oauth2/v3/certs".to_owned() },
-            channel: ChannelConfig { key: None, new_senders: 1_000 },
+            channel: ChannelConfig { key: None, new_senders: 1_000, messages_per_minute: 6_000 },
             health: HealthConfig::default(),
             hand_off: HandOffConfig { key: None, wait_seconds: 60 },
             guests: GuestsConfig { origins: Vec::new(), per_address: 10, messages: 20 },

@@ -1,4 +1,4 @@
-//! Removes guests, with all of their data, when nobody can come back as them.
+//! Removes guests, with all of their data, when nobody can come back as them; and finishes interrupted deletions.
 
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ pub async fn keep_removing_guests(stores: Stores, clock: SharedClock) {
     pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pauses.tick().await;
+        if let Err(error) = resume_deletions(&stores, &clock).await {
+            tracing::warn!(%error, "interrupted deletions are not finished; trying again later");
+        }
         match remove_expired_guests(&stores, &clock).await {
             Ok(0) => {}
             Ok(guests) => tracing::info!(guests, "removed guests whose log-in ended long ago"),
@@ -28,10 +31,25 @@ pub async fn keep_removing_guests(stores: Stores, clock: SharedClock) {
     }
 }
 
+/// Finishes the deletions that somebody began and did not end. One that is still going on does not mind.
+///
+/// # Errors
+/// Those of the stores, when they cannot be found.
+pub async fn resume_deletions(stores: &Stores, clock: &SharedClock) -> Result<(), StoreError> {
+    for user in stores.users.unfinished_deletions().await? {
+        match user_data::delete(stores, &**clock, user).await {
+            Ok(()) | Err(UserDataError::Unknown(_)) => {}
+            Err(error) => tracing::warn!(%error, user = user.0, "an interrupted deletion is not finished"),
+        }
+    }
+    Ok(())
+}
+
 /// Removes guests whose log-in has ended; returns how many.
 ///
 /// # Errors
-/// Those of the stores, when the guests cannot be found. A guest that cannot be removed stays until the next time.
+/// Those of the stores, when the guests cannot be found. A guest that cannot be removed is left as an
+/// interrupted deletion.
 pub async fn remove_expired_guests(stores: &Stores, clock: &SharedClock) -> Result<usize, StoreError> {
     let mut removed = 0;
     loop {

@@ -3,12 +3,16 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use banter_stores::{HistoryEntry, HistoryQuery, StoreError, Stores, TurnStore, UserId};
 use thiserror::Error;
 
 use crate::{config::LimitsConfig, operations::Operation};
+
+/// A client that has not read its history by then gets no more of it, because it takes others' places.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Why a history is not read.
 #[derive(Debug, Error)]
@@ -46,7 +50,7 @@ impl Histories {
         let first = turns.history(user, &query).await?;
         let next = query.behind(&first);
         Operation::HistoryRead(user).log();
-        Ok(Some(History { first, rest: Rest { turns, user, next, _permit: permit } }))
+        Ok(Some(History { first, rest: Rest { turns, user, next, begun: Instant::now(), _permit: permit } }))
     }
 }
 
@@ -62,6 +66,7 @@ pub struct Rest {
     turns: Arc<dyn TurnStore>,
     user: UserId,
     next: Option<HistoryQuery>,
+    begun: Instant,
     _permit: Permit,
 }
 
@@ -77,6 +82,9 @@ impl Rest {
     /// Those of the store; there is no further page then.
     pub async fn next(&mut self) -> Result<Option<Vec<HistoryEntry>>, StoreError> {
         let Some(query) = self.next.take() else { return Ok(None) };
+        if self.begun.elapsed() > LONGEST {
+            return Err(StoreError::busy("history", "the client reads it too slowly"));
+        }
         let page = self.turns.history(self.user, &query).await?;
         self.next = query.behind(&page);
         Ok(Some(page))

@@ -33,6 +33,8 @@ const MAX_REDIRECTS: usize = 3;
 const TURNS_PER_FETCH: usize = 4;
 /// The first and the longest pause before a host that does not answer is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// A host that does not answer within a shorter time may be well.
+const TELLING_MS: u64 = 500;
 /// Hosts whose answers are remembered.
 const HOSTS: u64 = 1_000;
 
@@ -43,7 +45,30 @@ pub struct ServerHost {
     http: OutboundHttp,
     fetches: Semaphore,
     ceiling: Ceiling,
-    hosts: Cache<String, Arc<Mutex<Circuit>>>,
+    hosts: Cache<String, Arc<HostRecord>>,
+    /// Fetches from one host.
+    per_host: usize,
+}
+
+/// What is known about a host, and how many fetch from it.
+struct HostRecord {
+    circuit: Mutex<Circuit>,
+    places: Semaphore,
+}
+
+impl HostRecord {
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets the next fetch probe the host when this one ends, however it ends.
+struct Probe<'h>(&'h HostRecord);
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.0.circuit().probed();
+    }
 }
 
 /// HTTP requests of handlers, within their bot's policy.
@@ -75,18 +100,23 @@ impl OutboundHttp {
 impl ServerHost {
     /// For a server that runs so many turns at a time. Its methods block: call them only on threads that may block.
     pub fn new(runtime: Handle, turns: Arc<dyn TurnStore>, parallel_turns: usize, ceiling: Ceiling) -> Self {
-        let fetches = Semaphore::new((parallel_turns / TURNS_PER_FETCH).max(1));
+        let all = (parallel_turns / TURNS_PER_FETCH).max(1);
+        let (fetches, per_host) = (Semaphore::new(all), all.div_ceil(2));
         let hosts = Cache::builder().max_capacity(HOSTS).build();
-        Self { runtime, turns, http: OutboundHttp::default(), fetches, ceiling, hosts }
+        Self { runtime, turns, http: OutboundHttp::default(), fetches, ceiling, hosts, per_host }
     }
 
-    /// What is known about the host of a URL.
-    fn circuit(&self, url: &str) -> Result<(String, Arc<Mutex<Circuit>>), HostError> {
+    /// What is known about a host that the policy allows.
+    fn record(&self, url: &str, policy: &HttpPolicy) -> Result<(String, Arc<HostRecord>), HostError> {
         let uri = parse(url)?;
+        check_host(&uri, policy)?;
         let host = uri.authority().map_or("", |authority| authority.as_str()).to_lowercase();
-        let fresh = || Arc::new(Mutex::new(Circuit::closed(Pauses::new(PAUSES.0, PAUSES.1))));
-        let circuit = self.hosts.get_with_by_ref(&host, fresh);
-        Ok((host, circuit))
+        let fresh = || {
+            let circuit = Mutex::new(Circuit::closed(Pauses::new(PAUSES.0, PAUSES.1)));
+            Arc::new(HostRecord { circuit, places: Semaphore::new(self.per_host) })
+        };
+        let record = self.hosts.get_with_by_ref(&host, fresh);
+        Ok((host, record))
     }
 }
 
@@ -101,22 +131,23 @@ impl Host for ServerHost {
 
     /// Refuses at once while too many turns fetch, or while the host has not answered a moment ago.
     fn http_get(&self, url: &str, policy: &HttpPolicy) -> Result<HttpAnswer, HostError> {
-        let Ok(_place) = self.fetches.try_acquire() else {
-            return Err(HostError::Failed("too many fetches are running; try again later".to_owned()));
-        };
-        let (host, circuit) = self.circuit(url)?;
-        let Some(_) = lock(&circuit).admit() else {
-            return Err(HostError::Failed(format!("{host} did not answer a moment ago")));
-        };
         // A version that was published before the ceiling came down has to stay below it, too.
         let policy = self.ceiling.limit(policy);
+        let (host, record) = self.record(url, &policy)?;
+        let busy = |_| HostError::Failed("too many fetches are running; try again later".to_owned());
+        let _place = self.fetches.try_acquire().map_err(busy)?;
+        let _place_at_host = record.places.try_acquire().map_err(busy)?;
+        let Some(probes) = record.circuit().admit() else {
+            return Err(HostError::Failed(format!("{host} did not answer a moment ago")));
+        };
+        let _probe = probes.then(|| Probe(&record));
         let answer = block_in_place(|| self.http.try_get(url, &policy));
-        let mut circuit = lock(&circuit);
         match &answer {
-            Err(FetchError::Unanswered(_)) => circuit.failed(),
-            _ => circuit.answered(),
+            // A fetch with little time left says nothing about the host.
+            Err(FetchError::Unanswered(_)) if policy.timeout_ms < TELLING_MS => {}
+            Err(FetchError::Unanswered(_)) => record.circuit().failed(),
+            _ => record.circuit().answered(),
         }
-        circuit.probed();
         answer.map_err(FetchError::into)
     }
 
@@ -156,10 +187,6 @@ fn unanswered(error: ureq::Error) -> FetchError {
         }
         other => FetchError::Unanswered(other.to_string()),
     }
-}
-
-fn lock(circuit: &Mutex<Circuit>) -> MutexGuard<'_, Circuit> {
-    circuit.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Fetches within a policy. The policy must allow every hop of a redirect; all hops share one time limit.

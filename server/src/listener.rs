@@ -52,9 +52,11 @@ impl ConnectionBounds {
     pub fn of(config: &Config) -> Self {
         let limits = &config.limits;
         let possible = open_files().saturating_sub(OTHER_DESCRIPTORS) / DESCRIPTORS;
+        let connections = limits.connections.min(usize::try_from(possible).unwrap_or(usize::MAX)).max(1);
         Self {
-            connections: limits.connections.min(usize::try_from(possible).unwrap_or(usize::MAX)).max(1),
-            per_address: limits.connections_per_address,
+            connections,
+            // One address never takes all.
+            per_address: limits.connections_per_address.min((connections / 2).max(1)),
             proxies: config.proxies.clone(),
             requests: RequestBounds {
                 head_bytes: limits.head_bytes,
@@ -208,13 +210,13 @@ impl Listener {
     /// # Errors
     /// The status line of the refusal.
     fn admit(&self, address: IpAddr) -> Result<Place, &'static str> {
+        let is_proxy = self.bounds.proxies.iter().any(|network| network.contains(&address.to_canonical()));
         let address = counted(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.all >= self.bounds.connections {
             return Err("503 Service Unavailable");
         }
         let own = open.by_address.get(&address).copied().unwrap_or(0);
-        let is_proxy = self.bounds.proxies.iter().any(|network| network.contains(&address));
         if own >= self.bounds.per_address && !is_proxy {
             return Err("429 Too Many Requests");
         }

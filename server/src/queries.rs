@@ -101,7 +101,7 @@ impl Queries {
         let (old, new) = (self.source.bundle(&from).await?, self.source.bundle(&to).await?);
         let gate = &self.source.gate;
         let load = |bundle: &Bundle, record: &VersionRecord| {
-            let loaded = gate.load(bundle, &mut Diagnostics::default());
+            let loaded = gate.load_stored(bundle, &mut Diagnostics::default());
             loaded.ok_or_else(|| ReleaseError::Internal(format!("version {} no longer loads", record.id)))
         };
         block_in_place(|| {

@@ -97,8 +97,12 @@ async fn texts(stores: &Stores, user: UserId) -> Vec<String> {
 /// A user with turns that alternate between two dialogues.
 async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
     let user = stores.users.create_user(Provider::Password, email, Some("phc"), 1).await.unwrap().unwrap();
-    let token =
-        RefreshToken { hash: [user.0 as u8; 32], family: email.to_owned(), user, life: Duration::from_secs(600) };
+    let token = RefreshToken {
+        hash: [user.0 as u8; 32],
+        family: format!("family of {}", user.0),
+        user,
+        life: Duration::from_secs(600),
+    };
     stores.tokens.add_refresh_token(&token, None).await.unwrap();
     stores.sessions.put(email, Session { user, family: email.to_owned() }, Duration::from_secs(900)).await.unwrap();
     let first = stores.dialogues.default_dialogue(user, 1).await.unwrap().unwrap();

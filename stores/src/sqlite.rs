@@ -47,6 +47,8 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: Readers,
     writer: Writer,
+    /// One deletion empties the log at a time.
+    emptying: tokio::sync::Mutex<()>,
     /// Senders of the REST channel, so that a known one costs no read. A command in another process may delete one: the
     /// next turn finds out, since it is stored only for a user that exists.
     senders: Cache<String, UserId>,
@@ -71,6 +73,7 @@ impl SqliteStore {
         let classifiers = Contents::new(path.with_file_name("classifiers"));
         Ok(Self {
             path: path.to_owned(),
+            emptying: tokio::sync::Mutex::default(),
             readers: Readers::new(readers),
             writer: Writer::start(writer)?,
             senders: Cache::builder().max_capacity(SENDERS).support_invalidation_closures().build(),
@@ -88,15 +91,12 @@ impl SqliteStore {
 
     /// Empties the write-ahead log, which still has what was overwritten in the file.
     async fn empty_log(&self) -> Result<(), StoreError> {
+        let _one = self.emptying.lock().await;
         let path = self.path.clone();
         let emptied = spawn_blocking(move || {
             let connection = Connection::open(path)?;
             connection.busy_timeout(BUSY)?;
-            let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
-            if !busy {
-                preallocate(&connection)?;
-            }
-            Ok(busy)
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
         });
         let busy = emptied.await.map_err(|error| StoreError::damaged("sqlite", error.to_string()))?;
         match busy.map_err(failed)? {

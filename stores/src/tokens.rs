@@ -9,6 +9,10 @@ use super::{Millis, StoreError, UserId};
 /// Tokens that ended longer ago are removed. A clock that is wrong by less removes no token that is still good.
 pub(crate) const ENDED_LONG_AGO: Millis = 30 * 24 * 60 * 60 * 1_000;
 
+/// Tokens of one family that are good at the same time, at most. A token that is spent again within the leeway has a
+/// sibling; the oldest are spent, so that nobody fills the store with them.
+pub(crate) const SIBLINGS: i64 = 8;
+
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     /// SHA-256 of the token.

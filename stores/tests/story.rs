@@ -309,6 +309,15 @@ async fn tokens(stores: &Stores, user: UserId) {
     assert_eq!(spend(21, 22, "g", Duration::ZERO).await, Spending::Spent, "and the first token is removed");
     assert_eq!(spend(20, 23, "g", LONG).await, Spending::Reused, "what is removed was spent long ago");
     assert_eq!(find(22).await, None);
+    add(100, "crowd", LONG).await;
+    for new in 101..130 {
+        assert_eq!(spend(100, new, "crowd", LONG).await, Spending::Spent, "within the leeway");
+    }
+    let mut good = 0;
+    for n in 101..130 {
+        good += usize::from(find(n).await.is_some());
+    }
+    assert_eq!(good, 8, "few siblings are good at the same time");
     add(30, "left", LONG).await;
     tokens.spend_family("left").await.unwrap();
     assert_eq!(find(30).await, None);

@@ -29,6 +29,8 @@ pub(super) struct AccountLimits {
     pub messages_per_minute: u32,
     /// Messages of one user in a day; 0 for no limit.
     pub messages_per_day: u32,
+    /// Messages of one sender of the REST channel; 0 for no limit.
+    pub channel_messages: u32,
     /// New senders of the REST channel, from one network address with one key.
     pub new_senders: u32,
 }
@@ -43,6 +45,7 @@ impl AccountLimits {
             refreshes_per_log_in: auth.refreshes_per_log_in,
             messages_per_minute: limits.messages_per_minute,
             messages_per_day: limits.messages_per_day,
+            channel_messages: config.channel.messages_per_minute,
             new_senders: config.channel.new_senders,
         }
     }
@@ -88,17 +91,35 @@ impl Accounts {
             Counter::per_minute(format!("login:email:{email}"), self.limits.logins_per_email.saturating_mul(ATTACK));
         self.limit(std::slice::from_ref(&pair)).await?;
         let is_known = limits.has_event(&known.key).await?;
-        if limits.hit(std::slice::from_ref(&all)).await?.is_some() && !is_known {
-            self.slow_down.wait().await?;
+        let slowed = limits.hit(std::slice::from_ref(&all)).await?.is_some() && !is_known;
+        let proven = async {
+            if slowed {
+                self.slow_down.wait().await?;
+            }
+            self.prove(email, password).await
+        };
+        let proven = proven.await;
+        if !matches!(proven, Err(AccountError::WrongPassword)) {
+            for counter in [&pair, &all] {
+                limits.take_back(&counter.key).await?;
+            }
         }
-        let user = self.prove(email, password).await?;
-        for counter in [&pair, &all] {
-            limits.take_back(&counter.key).await?;
-        }
-        if !is_known {
+        if proven.is_ok() && !is_known {
             limits.hit(&[known]).await?;
         }
-        Ok(user)
+        proven
+    }
+
+    /// Counts a message of a sender of the REST channel. Its client is trusted to limit its users, so this only bounds
+    /// what a client in a loop can do.
+    ///
+    /// # Errors
+    /// [`AccountError::TooMany`], [`AccountError::Store`].
+    pub async fn admit_sender(&self, user: UserId) -> Result<(), AccountError> {
+        match self.limits.channel_messages {
+            0 => Ok(()),
+            limit => self.limit(&[Counter::per_minute(format!("messages:channel:{}", user.0), limit)]).await,
+        }
     }
 
     /// Counts a message of a user. Guests may send fewer.

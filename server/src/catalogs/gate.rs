@@ -205,7 +205,7 @@ impl Gate {
     ) -> Result<CheckedVersion, GateError> {
         let manifest = bundle.manifest();
         let mut run = GateRun::new(manifest.id(), progress);
-        let catalogue = self.load(&bundle, &mut diagnostics);
+        let catalogue = loader::load(&bundle, &self.scripting, &*self.plugins, &self.ceiling, &mut diagnostics);
         let Some(catalogue) = catalogue.filter(|_| !diagnostics.has_errors()) else {
             return Err(run.refuse(&diagnostics));
         };
@@ -229,9 +229,10 @@ impl Gate {
         Ok(CheckedVersion { id: run.report.version.clone(), bundle, manifest, snapshot, fixtures, report: run.report })
     }
 
-    /// Loads a bot from its files, with the handlers that will serve.
-    pub fn load(&self, bundle: &Bundle, diagnostics: &mut Diagnostics) -> Option<Catalogue> {
-        loader::load(bundle, &self.scripting, &*self.plugins, &self.ceiling, diagnostics)
+    /// Loads a version that has passed, with the handlers that will serve. The ceiling may have come down since: the
+    /// host cuts what its handlers fetch, so that it can still be rolled back to.
+    pub fn load_stored(&self, bundle: &Bundle, diagnostics: &mut Diagnostics) -> Option<Catalogue> {
+        loader::load(bundle, &self.scripting, &*self.plugins, &Ceiling::unlimited(), diagnostics)
     }
 
     fn build(&self, catalogue: Arc<Catalogue>, base: &Snapshot, run: &mut GateRun<'_>) -> Result<Snapshot, GateError> {

@@ -165,7 +165,7 @@ impl Source {
         let folder = Some(self.index_folder.as_path());
         let work = || {
             let mut diagnostics = Diagnostics::default();
-            let catalogue = self.gate.load(bundle, &mut diagnostics);
+            let catalogue = self.gate.load_stored(bundle, &mut diagnostics);
             let catalogue = Arc::new(catalogue.ok_or_else(|| ReleaseError::Internal(diagnostics.render(false)))?);
             let mut show = |stage| stages(stage);
             let adopted = match classifier {

@@ -65,11 +65,13 @@ impl Exchange {
         Self { bounds, part: Part::Head { begun: Some(now), bytes: Vec::new() }, passed: now, answered: false }
     }
 
-    /// Notes bytes of the client.
+    /// Notes bytes of the client; returns how many of them belong to the current request. The others wait until it is
+    /// answered, so that the head of the next request is seen, too.
     ///
     /// # Errors
     /// Why the connection must end.
-    pub fn receive(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Refusal> {
+    pub fn receive(&mut self, all: &[u8], now: Instant) -> Result<usize, Refusal> {
+        let mut bytes = all;
         self.passed = now;
         while !bytes.is_empty() {
             match &mut self.part {
@@ -78,7 +80,8 @@ impl Exchange {
                     let before = head.len();
                     head.extend_from_slice(bytes);
                     let Some(end) = end_of_head(head, before) else {
-                        return if head.len() > self.bounds.head_bytes { Err(Refusal::LongHead) } else { Ok(()) };
+                        let too_long = head.len() > self.bounds.head_bytes;
+                        return if too_long { Err(Refusal::LongHead) } else { Ok(all.len()) };
                     };
                     if end > self.bounds.head_bytes {
                         return Err(Refusal::LongHead);
@@ -95,10 +98,11 @@ impl Exchange {
                         self.part = if self.answered { idle() } else { Part::Answer };
                     }
                 }
-                Part::Chunks | Part::Answer | Part::Anything => return Ok(()),
+                Part::Answer => return Ok(all.len() - bytes.len()),
+                Part::Chunks | Part::Anything => return Ok(all.len()),
             }
         }
-        Ok(())
+        Ok(all.len())
     }
 
     /// Notes that the client has taken bytes of the server.
@@ -107,11 +111,15 @@ impl Exchange {
     }
 
     /// Notes bytes of the server.
-    pub fn answer(&mut self, bytes: &[u8], now: Instant) {
+    pub fn answer(&mut self, mut bytes: &[u8], now: Instant) {
         self.passed = now;
-        // An interim answer says that the body is welcome.
-        if !self.answered && bytes.starts_with(b"HTTP/1.1 100 ") {
-            return;
+        // An interim answer says that the body is welcome. The final one may come with it.
+        while !self.answered && bytes.starts_with(b"HTTP/1.1 100 ") {
+            let end = end_of_head(bytes, 0).unwrap_or(bytes.len());
+            bytes = &bytes[end..];
+            if bytes.is_empty() {
+                return;
+            }
         }
         let changes_protocol = !self.answered && bytes.starts_with(b"HTTP/1.1 101 ");
         self.answered = true;
@@ -258,6 +266,19 @@ mod tests {
     }
 
     #[test]
+    fn the_next_request_waits_for_the_answer() {
+        let now = Instant::now();
+        let mut exchange = Exchange::new(BOUNDS, now);
+        let first = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nab";
+        let second = b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
+        let both = [&first[..], second].concat();
+        assert_eq!(exchange.receive(&both, now), Ok(first.len()));
+        exchange.answer(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", now);
+        assert!(!exchange.awaits_answer(), "the final answer came with the interim one");
+        assert_eq!(exchange.receive(second, now), Err(Refusal::BadHead));
+    }
+
+    #[test]
     fn every_part_has_its_time() {
         let start = Instant::now();
         let later = |seconds| start + Duration::from_secs(seconds);
@@ -296,7 +317,7 @@ mod tests {
             cuts.sort_unstable();
             let now = Instant::now();
             let mut exchange = Exchange::new(BOUNDS, now);
-            let pieces = cuts.windows(2).try_for_each(|cut| exchange.receive(&bytes[cut[0]..cut[1]], now));
+            let pieces = cuts.windows(2).try_for_each(|cut| exchange.receive(&bytes[cut[0]..cut[1]], now).map(drop));
             prop_assert_eq!(pieces.map(|()| exchange.part), after(&bytes));
         }
 

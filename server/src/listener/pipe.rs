@@ -21,7 +21,7 @@ use super::exchange::{Exchange, Refusal, RequestBounds};
 /// Bytes that are read at once.
 const PIECE: usize = 8 * 1024;
 /// How long a client may need to take a piece of an answer.
-const SLOWEST: Duration = Duration::from_secs(20);
+const SLOWEST: Duration = Duration::from_secs(10);
 
 /// How one direction ended.
 enum End {
@@ -86,14 +86,8 @@ async fn requests(mut client: ReadHalf<'_>, mut server: WriteHalf<'_>, shared: &
             Ok(read) => match read? {
                 0 => break,
                 read => {
-                    let received = shared.exchange().receive(&piece[..read], Instant::now());
-                    if let Err(refusal) = received {
-                        end(&mut server).await;
-                        return Ok(End::Refused(refusal));
-                    }
-                    if server.write_all(&piece[..read]).await.is_err() {
-                        // The server has answered without reading all of it.
-                        return Ok(End::Closed);
+                    if let Some(ended) = pass_on(&piece[..read], &mut client, &mut server, shared).await? {
+                        return Ok(ended);
                     }
                 }
             },
@@ -107,6 +101,35 @@ async fn requests(mut client: ReadHalf<'_>, mut server: WriteHalf<'_>, shared: &
     }
     end(&mut server).await;
     Ok(End::Closed)
+}
+
+/// Passes a piece on, each request in it when the one before is answered. Returns how the direction ends, if it does.
+async fn pass_on(
+    mut piece: &[u8],
+    client: &mut ReadHalf<'_>,
+    server: &mut WriteHalf<'_>,
+    shared: &Shared,
+) -> io::Result<Option<End>> {
+    while !piece.is_empty() {
+        if shared.exchange().awaits_answer() && !begins_to_be_answered(client, shared).await? {
+            end(server).await;
+            return Ok(Some(End::Closed));
+        }
+        let received = shared.exchange().receive(piece, Instant::now());
+        let taken = match received {
+            Ok(taken) => taken,
+            Err(refusal) => {
+                end(server).await;
+                return Ok(Some(End::Refused(refusal)));
+            }
+        };
+        if server.write_all(&piece[..taken]).await.is_err() {
+            // The server has answered without reading all of it.
+            return Ok(Some(End::Closed));
+        }
+        piece = &piece[taken..];
+    }
+    Ok(None)
 }
 
 /// Tells the server that no more bytes come, if it still listens.

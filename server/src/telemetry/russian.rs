@@ -105,16 +105,17 @@ const MESSAGES: &[(&str, &str)] = &[
     ("cannot save the compiled code", "не удаётся сохранить скомпилированный код"),
     ("a store is asked too much at once", "к хранилищу сразу слишком много запросов"),
     ("a connection cannot be accepted", "соединение не удаётся принять"),
+    (
+        "interrupted deletions are not finished; trying again later",
+        "прерванные удаления не завершены; следующая попытка позже",
+    ),
+    ("an interrupted deletion is not finished", "прерванное удаление не завершено"),
     ("a history breaks off", "передача истории оборвалась"),
     (
         "expired guests are not removed; trying again later",
         "гости с истёкшим входом не удалены; следующая попытка позже",
     ),
     ("an expired guest is not removed", "гость с истёкшим входом не удалён"),
-    (
-        "what was deleted stays in the log until the next deletion",
-        "удалённое останется в журнале до следующего удаления",
-    ),
     ("the embedded store cannot write", "встроенное хранилище не может записать данные"),
     ("google's keys cannot be fetched", "не удаётся получить ключи Google"),
     (

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use banter_stores::secret::{Secret, Secrets};
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::guard::admin::AdminKeys;
+use super::{guard::admin::AdminKeys, problem::RequestError};
 use crate::{
     accounts::Accounts,
     catalogs::{follower::Follower, releases::Releases},
@@ -73,7 +73,7 @@ pub struct RequestBounds {
     pub body_time: Duration,
     /// How long an upload may take to arrive.
     pub upload_time: Duration,
-    pub bundles: Arc<Semaphore>,
+    bundles: Arc<Semaphore>,
 }
 
 /// Who may use the REST channel.
@@ -114,6 +114,14 @@ impl Access {
 }
 
 impl RequestBounds {
+    /// One of the few places for bundles in memory.
+    ///
+    /// # Errors
+    /// [`RequestError::Busy`] if all are taken.
+    pub fn bundle_place(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        Arc::clone(&self.bundles).try_acquire_owned().map_err(|_| RequestError::Busy)
+    }
+
     pub fn of(config: &Config) -> Self {
         Self {
             body_bytes: config.limits.body_bytes,

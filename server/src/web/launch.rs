@@ -50,8 +50,9 @@ impl Fairing for KnownClients {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-        if let Some(client) = request.remote().and_then(|ours| self.0.of(ours)) {
-            request.set_remote(client);
-        }
+        // Whoever did not come through the listener, or has left, is nobody: not this machine, and no proxy.
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let client = request.remote().and_then(|ours| self.0.of(ours));
+        request.set_remote(client.unwrap_or(nobody));
     }
 }

@@ -99,3 +99,13 @@ async fn new_senders_are_limited_by_client() {
     assert_eq!(send("one", "a key of the shop").await.status, 200, "known senders go on");
     assert_eq!(send("three", "a key of the desk").await.status, 200, "another client");
 }
+
+#[rocket::async_test]
+async fn messages_of_a_sender_are_limited() {
+    let server = server_with(Rules::Dev, |config| config.channel.messages_per_minute = 2).await;
+    for _ in 0..2 {
+        assert_eq!(server.post(PATH, &[], HELLO).await.status, 200);
+    }
+    let refused = server.post(PATH, &[], HELLO).await;
+    assert_eq!((refused.status, refused.code()), (429, "too_many_requests"));
+}

@@ -7,7 +7,10 @@ use sqlx::{PgConnection, PgExecutor};
 use tokio::time::sleep;
 
 use super::{PostgresStore, STORE, google::has_password};
-use crate::{Millis, RefreshToken, Spending, StoreError, TokenStore, UserId, tokens::ENDED_LONG_AGO};
+use crate::{
+    Millis, RefreshToken, Spending, StoreError, TokenStore, UserId,
+    tokens::{ENDED_LONG_AGO, SIBLINGS},
+};
 
 /// How often, and after which pause, a refresh tries again while another one of its family runs. It holds no
 /// connection in between.
@@ -128,14 +131,18 @@ async fn spend(
             remove_ended(connection, family, leeway).await?;
             let spend = "UPDATE refresh_tokens SET spent_at = now_ms() WHERE hash = $1";
             sqlx::query(spend).bind(&hash[..]).execute(&mut *connection).await?;
-            add_token(connection, replacement).await?
+            add_token(&mut *connection, replacement).await?
         }
-        Some((true, true, _)) => add_token(connection, replacement).await?,
+        Some((true, true, _)) => add_token(&mut *connection, replacement).await?,
         Some((true, false, _)) | None => {
             spend_family(connection, family).await?;
             return Ok(Some(Spending::Reused));
         }
     };
+    let crowd = "UPDATE refresh_tokens SET spent_at = now_ms() WHERE family = $1 AND spent_at IS NULL AND hash NOT IN
+                 (SELECT hash FROM refresh_tokens WHERE family = $1 AND spent_at IS NULL
+                  ORDER BY expires_at DESC LIMIT $2)";
+    sqlx::query(crowd).bind(family).bind(SIBLINGS).execute(connection).await?;
     Ok(Some(if added { Spending::Spent } else { Spending::Unknown }))
 }
 

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqliteStore;
-use crate::{Millis, RefreshToken, Spending, StoreError, TokenStore, UserId, tokens::ENDED_LONG_AGO};
+use crate::{
+    Millis, RefreshToken, Spending, StoreError, TokenStore, UserId,
+    tokens::{ENDED_LONG_AGO, SIBLINGS},
+};
 
 #[async_trait]
 impl TokenStore for SqliteStore {
@@ -113,6 +116,10 @@ fn spend(
             return Ok(Spending::Reused);
         }
     };
+    let crowd = "UPDATE refresh_tokens SET spent_at = ?1 WHERE family = ?2 AND spent_at IS NULL AND hash NOT IN
+                 (SELECT hash FROM refresh_tokens WHERE family = ?2 AND spent_at IS NULL
+                  ORDER BY expires_at DESC, rowid DESC LIMIT ?3)";
+    connection.execute(crowd, params![now, family, SIBLINGS])?;
     Ok(if added { Spending::Spent } else { Spending::Unknown })
 }
 

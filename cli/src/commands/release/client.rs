@@ -76,7 +76,7 @@ impl Client {
         if key.text().is_empty() {
             return Err(Failure::usage(
                 "there is no admin key",
-                "set BANTER_ADMIN__KEY; a server in the dev profile creates a key in its data folder (--data-dir)",
+                "set BANTER_ADMIN__KEY, or name a file with --key-file; a server in the dev profile creates a key in its data folder (--data-dir)",
             ));
         }
         // A redirect would take the key to wherever the server says.
@@ -244,6 +244,7 @@ fn problem(value: &Value) -> Failure {
         "nothing_to_do" => "`banter fleet` shows what is in use, and `banter versions` lists all versions",
         "out_of_bounds" => "see the command's --help",
         "busy" => "try again in a moment",
+        "overtaken" => "`banter versions` lists it; `banter rollback ID` or /console puts it into use",
         "activation_conflict" | "precondition_failed" => "`banter fleet` shows what is in use now",
         "not_found" => "check the URL; the server may be older than this command, or not a banter server",
         _ => "see the server's log",

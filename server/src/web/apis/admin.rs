@@ -23,7 +23,6 @@ use rocket::{
     serde::json::Json,
 };
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{
     IntoParams, IntoResponses, OpenApi, ToSchema,
     openapi::{
@@ -237,17 +236,12 @@ async fn bundle(
     context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Held, Problem> {
-    let place = bundle_place(app)?;
+    let place = app.bounds.bundle_place()?;
     let work = async {
         let bundle = app.releases.download(id, &admin.actor).await?;
         archive::write(&bundle).map_err(|error| ReleaseError::Internal(error.to_string()))
     };
     Ok(Held::new(ContentType::new("application", "x-tar"), context.run(work).await?, place))
-}
-
-/// One of the few places for bundles in memory.
-fn bundle_place(app: &App) -> Result<OwnedSemaphorePermit, RequestError> {
-    Arc::clone(&app.bounds.bundles).try_acquire_owned().map_err(|_| RequestError::Busy)
 }
 
 /// Compare two versions.
@@ -277,7 +271,7 @@ async fn diff(
 ) -> Result<Json<CatalogueDiff>, Problem> {
     let missing = |name: &str| RequestError::InvalidParameter(name.to_owned());
     let (from, to) = (from.ok_or_else(|| missing("from"))?, to.ok_or_else(|| missing("to"))?);
-    let _place = bundle_place(app)?;
+    let _place = app.bounds.bundle_place()?;
     Ok(Json(context.run(app.queries.diff(from, to)).await?))
 }
 

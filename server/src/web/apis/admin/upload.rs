@@ -1,6 +1,6 @@
 //! Uploads of bots: a tar file, plain or compressed, as the body or in a multipart form.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use banter_engine::catalogue::{
     bundle::{Bundle, MAX_FILES},
@@ -34,7 +34,7 @@ pub struct Upload {
     pub bundle: Bundle,
     /// The publication message, if the form has one.
     pub message: Option<String>,
-    /// A slot of [`RequestBounds::bundles`](crate::web::app::RequestBounds::bundles), held while the bundle is in memory.
+    /// A slot of [`RequestBounds::bundle_place`](crate::web::app::RequestBounds::bundle_place), held while the bundle is in memory.
     pub place: OwnedSemaphorePermit,
 }
 
@@ -73,8 +73,9 @@ impl<'r> FromData<'r> for Upload {
             Err(problem) => return Outcome::Error(refuse(request, problem)),
         };
         // Take a slot before reading the body.
-        let Ok(place) = Arc::clone(&app.bounds.bundles).try_acquire_owned() else {
-            return Outcome::Error(refuse(request, RequestError::Busy));
+        let place = match app.bounds.bundle_place() {
+            Ok(place) => place,
+            Err(error) => return Outcome::Error(refuse(request, error)),
         };
         let read = timeout(app.bounds.upload_time, read(request, data)).await;
         match read.unwrap_or(Err(RequestError::Unreadable)) {

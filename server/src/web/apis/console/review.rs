@@ -98,6 +98,7 @@ pub async fn teach(
     context: RequestContext,
     app: &State<Arc<App>>,
 ) -> Result<Json<TeachResponse>, Problem> {
+    let _place = app.bounds.bundle_place()?;
     let TeachRequest { intent, language, example, said, dry_run } = body.value;
     for (name, text) in [("example", &example), ("said", &said)] {
         check_text(text).map_err(|_| RequestError::InvalidField(name.to_owned()))?;
