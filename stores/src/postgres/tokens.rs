@@ -139,10 +139,12 @@ async fn spend(
             return Ok(Some(Spending::Reused));
         }
     };
-    let crowd = "UPDATE refresh_tokens SET spent_at = now_ms() WHERE family = $1 AND spent_at IS NULL AND hash NOT IN
-                 (SELECT hash FROM refresh_tokens WHERE family = $1 AND spent_at IS NULL
-                  ORDER BY expires_at DESC LIMIT $2)";
-    sqlx::query(crowd).bind(family).bind(SIBLINGS).execute(connection).await?;
+    let crowd = "UPDATE refresh_tokens SET spent_at = now_ms()
+                 WHERE family = $1 AND spent_at IS NULL AND hash <> $2 AND hash NOT IN
+                   (SELECT hash FROM refresh_tokens WHERE family = $1 AND spent_at IS NULL AND hash <> $2
+                    ORDER BY expires_at DESC LIMIT $3)";
+    let crowd = sqlx::query(crowd).bind(family).bind(&replacement.hash[..]).bind(SIBLINGS - 1);
+    crowd.execute(connection).await?;
     Ok(Some(if added { Spending::Spent } else { Spending::Unknown }))
 }
 

@@ -116,10 +116,11 @@ fn spend(
             return Ok(Spending::Reused);
         }
     };
-    let crowd = "UPDATE refresh_tokens SET spent_at = ?1 WHERE family = ?2 AND spent_at IS NULL AND hash NOT IN
-                 (SELECT hash FROM refresh_tokens WHERE family = ?2 AND spent_at IS NULL
-                  ORDER BY expires_at DESC, rowid DESC LIMIT ?3)";
-    connection.execute(crowd, params![now, family, SIBLINGS])?;
+    let crowd = "UPDATE refresh_tokens SET spent_at = ?1
+                 WHERE family = ?2 AND spent_at IS NULL AND hash <> ?3 AND hash NOT IN
+                   (SELECT hash FROM refresh_tokens WHERE family = ?2 AND spent_at IS NULL AND hash <> ?3
+                    ORDER BY expires_at DESC LIMIT ?4)";
+    connection.execute(crowd, params![now, family, replacement.hash, SIBLINGS - 1])?;
     Ok(if added { Spending::Spent } else { Spending::Unknown })
 }
 
