@@ -67,10 +67,10 @@ fuzz: ## Give each parser a minute of damaged inputs (FUZZ_SECONDS=600 for ten, 
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test -q --workspace --locked --test fuzz -- --nocapture
 
 deny: ## Check licences, bans, sources and advisories of the dependencies with cargo-deny (compiled at the first time)
-	@tools/cargo_tool.sh cargo-deny 0.18.9 && PATH="$(CURDIR)/.cache/cargo-tools/bin:$$PATH" cargo deny check
+	@tools/cargo_tool.sh cargo-deny 0.20.2 && PATH="$(CURDIR)/.cache/cargo-tools/bin:$$PATH" cargo deny check
 
 sbom: ## Write the bill of materials (CycloneDX) of the program to .cache/sbom/
-	@tools/cargo_tool.sh cargo-cyclonedx 0.5.7
+	@tools/cargo_tool.sh cargo-cyclonedx 0.5.9
 	@PATH="$(CURDIR)/.cache/cargo-tools/bin:$$PATH" tools/sbom.sh
 
 clean: ## Remove everything that was built or fetched

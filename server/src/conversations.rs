@@ -48,7 +48,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// After this time, a turn that was on its way when its user or its dialogue was marked as gone is stored, or never
 /// will be.
 pub fn in_flight(stores: &Stores) -> Duration {
-    if stores.late_writes.is_zero() { Duration::ZERO } else { FRESH + stores.late_writes }
+    FRESH + stores.late_writes
 }
 
 pub struct Conversations {

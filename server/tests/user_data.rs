@@ -104,7 +104,11 @@ async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
         life: Duration::from_secs(600),
     };
     stores.tokens.add_refresh_token(&token, None).await.unwrap();
-    stores.sessions.put(email, Session { user, family: email.to_owned() }, Duration::from_secs(900)).await.unwrap();
+    stores
+        .sessions
+        .put(email, Session { user, family: format!("family {}", user.0) }, Duration::from_secs(900))
+        .await
+        .unwrap();
     let first = stores.dialogues.default_dialogue(user, 1).await.unwrap().unwrap();
     let mut record = stores.dialogues.of_user(user).await.unwrap().remove(0);
     (record.is_default, record.name) = (false, "other".to_owned());
@@ -149,7 +153,7 @@ async fn delete_with_an_interruption(stores: &Stores, user: UserId) {
     assert!(stores.turns.all_kept(user).await.unwrap().is_empty());
     assert!(stores.users.find_identity(Provider::Password, "ann@mail.example").await.unwrap().is_none());
     assert_eq!(stores.tokens.find_refresh_token(&[user.0 as u8; 32]).await.unwrap(), None);
-    let session = Session { user, family: "ann@mail.example".to_owned() };
+    let session = Session { user, family: format!("family {}", user.0) };
     assert!(!stores.sessions.is_alive("ann@mail.example", &session).await.unwrap());
     assert!(stores.dialogues.of_user(user).await.unwrap().is_empty());
 }

@@ -5,7 +5,6 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     clock::SharedClock,
     config::{SqliteConfig, StoresConfig, Urls},
     external::External,
-    memory::{MemoryLimits, MemorySessions, NoCache},
+    memory::{CHECKED_FOR, MemoryLimits, MemorySessions, NoCache},
     sqlite::SqliteStore,
 };
 
@@ -94,7 +93,8 @@ impl Embedded {
             cache: Arc::new(NoCache { bus: Arc::clone(&bus) }),
             limits: Arc::new(MemoryLimits::new(Arc::clone(clock))),
             bus,
-            late_writes: Duration::ZERO,
+            // No turn comes late here; but a server may take a user for granted for so long.
+            late_writes: CHECKED_FOR,
         }
     }
 }

@@ -109,8 +109,8 @@ pub struct Stores {
     pub cache: Arc<dyn TurnCache>,
     pub limits: Arc<dyn RateLimits>,
     pub bus: Arc<dyn Bus>,
-    /// How long a write of a turn that has begun may still arrive, at most. Zero for a store that stores no turn whose
-    /// user is marked as gone.
+    /// How long after a user or a dialogue was marked as gone a turn that was on its way may still be stored, or a server
+    /// may take the user for granted.
     pub late_writes: Duration,
     pub catalog: Arc<dyn catalog::CatalogStore>,
 }

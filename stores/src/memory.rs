@@ -20,7 +20,7 @@ use super::{
 /// Bound on entries, whatever clients do.
 const MAX_ENTRIES: u64 = 1_000_000;
 /// How long a session counts as one of an existing user before the store is asked again.
-const CHECKED_FOR: Millis = 1_000;
+pub(crate) const CHECKED_FOR: Duration = Duration::from_secs(1);
 
 /// Access tokens by id.
 pub struct MemorySessions {
@@ -70,7 +70,7 @@ impl SessionStore for MemorySessions {
         let listed = self.sessions.get(token).filter(|listed| listed.session == *session && now < listed.expires_at);
         let Some(listed) = listed else { return Ok(false) };
         // A command in another process may have deleted the user.
-        if now - listed.checked_at.load(Ordering::Relaxed) >= CHECKED_FOR {
+        if now - listed.checked_at.load(Ordering::Relaxed) >= CHECKED_FOR.as_millis() as Millis {
             if !self.users.exists(session.user).await? {
                 return Ok(false);
             }

@@ -55,8 +55,15 @@ fn hostile_files_of_others_are_not_run() {
 #[test]
 fn damaged_files_are_made_anew() {
     let folder = Folder(tempfile::tempdir().unwrap());
-    let made = folder.load();
-    fs::write(folder.file(), b"no compiled code").unwrap();
-    fs::set_permissions(folder.file(), Permissions::from_mode(0o600)).unwrap();
-    assert_ne!(folder.load(), made);
+    folder.load();
+    let whole = fs::read(folder.file()).unwrap();
+    // A bad disk changes a bit of the code, or loses all of it.
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for damaged in [flipped, b"no compiled code".to_vec()] {
+        fs::write(folder.file(), &damaged).unwrap();
+        fs::set_permissions(folder.file(), Permissions::from_mode(0o600)).unwrap();
+        folder.load();
+        assert_ne!(fs::read(folder.file()).unwrap(), damaged, "damaged code stays, or was run");
+    }
 }
