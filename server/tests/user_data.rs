@@ -99,7 +99,7 @@ async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
     let user = stores.users.create_user(Provider::Password, email, Some("phc"), 1).await.unwrap().unwrap();
     let token = RefreshToken {
         hash: [user.0 as u8; 32],
-        family: format!("family of {}", user.0),
+        family: format!("family {}", user.0),
         user,
         life: Duration::from_secs(600),
     };
