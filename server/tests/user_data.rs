@@ -138,7 +138,7 @@ async fn talk(stores: &Stores, email: &str, turns: i64) -> UserId {
 
 async fn delete_with_an_interruption(stores: &Stores, user: UserId) {
     // Interrupt at many points: before the mark, between the stores, amid the turns, before the last step.
-    for millis in [1, 5, 10, 20, 40, 80, 300, 19_100] {
+    for millis in [1, 5, 10, 20, 40, 80, 300, 13_100] {
         let interrupted = timeout(Duration::from_millis(millis), user_data::delete(stores, &clock(), user)).await;
         if interrupted.is_ok() {
             break;

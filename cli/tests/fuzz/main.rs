@@ -20,7 +20,7 @@ use mutator::Mutator;
 use targets::TARGETS;
 
 /// Inputs of a target in the usual tests.
-const INPUTS: u64 = 300;
+const INPUTS: u64 = 120;
 /// An input that takes longer hangs. The machine may be busy, and the build without optimisation.
 const HANGS: Duration = Duration::from_secs(20);
 /// Seeds are cut to this length, so that one input takes little time.

@@ -54,7 +54,7 @@ pub async fn fresh() -> StoresConfig {
         redis: Some(Secret::new(SERVERS.redis.clone())),
         redis_prefix: format!("{name}:"),
         pool: 8,
-        timeout_ms: 4_000,
+        timeout_ms: 2_500,
         redis_timeout_ms: 20_000,
         ..StoresConfig::default()
     }
