@@ -5,6 +5,7 @@
 """
 
 import json
+import operator
 import re
 import subprocess
 import sys
@@ -15,19 +16,18 @@ def allowed(expression, licences):
     """Whether an SPDX expression can be met with these licences."""
     tokens = re.findall(r"[()]|[^\s()]+", expression.replace("/", " OR "))
 
-    def either(at):
-        value, at = both(at)
-        while at < len(tokens) and tokens[at] == "OR":
-            other, at = both(at + 1)
-            value = value or other
+    def joined(at, word, part, join):
+        value, at = part(at)
+        while at < len(tokens) and tokens[at] == word:
+            other, at = part(at + 1)
+            value = join(value, other)
         return value, at
 
+    def either(at):
+        return joined(at, "OR", both, operator.or_)
+
     def both(at):
-        value, at = one(at)
-        while at < len(tokens) and tokens[at] == "AND":
-            other, at = one(at + 1)
-            value = value and other
-        return value, at
+        return joined(at, "AND", one, operator.and_)
 
     def one(at):
         if tokens[at] == "(":
