@@ -8,14 +8,14 @@ use tokio::{sync::Semaphore, time::sleep};
 use super::{AccountError, Accounts};
 use crate::{config::Config, tokens::LogIn};
 
-/// Strangers who may wait like that.
+/// Strangers who may wait at the same time.
 const SLOWED: usize = 64;
-/// How many times the failures of one network address it takes, from all together, until strangers have to wait.
+/// Strangers wait once the failures from all addresses are this many times the failures one address may have.
 const ATTACK: u32 = 3;
 /// Within this time, an address that a log-in came from is known for its e-mail address.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Limits per minute, if nothing else is said.
+/// Limits per minute, unless the field says otherwise.
 pub(super) struct AccountLimits {
     /// Wrong passwords for one e-mail address from one network address.
     pub logins_per_email: u32,
