@@ -1,5 +1,7 @@
 //! All data of one user: exported, imported, removed.
 
+use banter_stores::RefreshToken;
+
 use super::*;
 
 pub async fn exported(stores: &Stores, user: UserId) {
