@@ -1,7 +1,7 @@
 # The server with its model and the demo bot: docker build -t banter .
 # Another bot: mount it and set BANTER_BOT to the folder.
-FROM node:20-bookworm-slim AS node
-FROM rust:1.95-bookworm AS build
+FROM node:20-bookworm-slim@sha256:2cf067cfed83d5ea958367df9f966191a942351a2df77d6f0193e162b5febfc0 AS node
+FROM rust:1.95-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build
 # Debian's own Node.js is too old for the pages and for plugins in JavaScript.
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=node /usr/local/lib/node_modules /usr/local/lib/node_modules
@@ -19,7 +19,7 @@ COPY . .
 RUN cargo build --release --locked --workspace --bin banter \
  && target/release/banter plugin build --available --data-dir /tmp/build
 
-FROM debian:bookworm-slim
+FROM debian:bookworm-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin banter \
  && install -d -o banter -g banter -m 700 /data
 WORKDIR /banter

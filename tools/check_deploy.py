@@ -1,4 +1,5 @@
-"""Checks the syntax of compose.yaml and deploy/nginx.conf, and that their names match. Needs no Docker and no nginx.
+"""Checks the syntax of compose.yaml and deploy/nginx.conf, that their names match, and that images are pinned. Needs no
+Docker and no nginx.
 
     check_deploy.py FOLDER      FOLDER contains the unpacked wheels of tools/lint-requirements.txt
 """
@@ -70,8 +71,19 @@ def check_secrets():
             faults.append(f"compose.yaml: {name} is needed, but deploy/make-env.sh does not make it")
 
 
+def check_images(services):
+    """Every image that others made is pinned by its digest: a tag can be moved, a digest cannot."""
+    lines = pathlib.Path("Dockerfile").read_text(encoding="utf-8").splitlines()
+    images = [("Dockerfile", line.split()[1]) for line in lines if line.startswith("FROM ")]
+    images += [("compose.yaml", service["image"]) for service in services.values() if service["image"] != "banter"]
+    for file, image in images:
+        if not re.search(r"@sha256:[0-9a-f]{64}$", image):
+            faults.append(f"{file}: the image {image} is not pinned: end it with @sha256:…")
+
+
 services = compose()
 check_services(services)
+check_images(services)
 check_nginx(services)
 check_secrets()
 for fault in faults:
