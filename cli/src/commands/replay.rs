@@ -218,7 +218,7 @@ fn play(
         return Ok((ran, report));
     }
     let key = channel_key(config, options)?;
-    let remote = Remote::new(options.url.clone(), options.channel, key, options.rate, |text| eprintln!("{text}"));
+    let remote = Remote::new(options.url.clone(), options.channel, key, options.rate, |text| eprintln!("{text}"))?;
     let seen = |fixture: usize, turn: usize| remote.seen(fixture, turn);
     let show = |one: &PlayedFixture| show(one, FixtureVerdict::of(&one.outcome, Some(&|turn| seen(one.index, turn))));
     let ran = rig.run_with(choice, &show, &|index| remote.play(rig, index))?;

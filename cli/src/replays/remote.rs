@@ -21,11 +21,11 @@ use banter_engine::{
 };
 use banter_stores::secret::Secret;
 use serde_json::{Value, json};
-use ureq::Agent;
+use ureq::{Agent, http::Uri};
 use uuid::Uuid;
 
 use super::{Rig, report::Seen};
-use crate::failure::Failure;
+use crate::{failure::Failure, key_file};
 
 /// The timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,16 +67,28 @@ struct Pace {
 
 impl Remote {
     /// Servers by URL, used in turn. Sends at most `rate` messages per second; `rate` must be above 0.
+    ///
+    /// # Errors
+    /// A URL is not valid, or the key would travel in clear.
     pub fn new(
         urls: Vec<String>,
         channel: RemoteChannel,
         key: Option<Secret>,
         rate: Option<f64>,
         notice: fn(&str),
-    ) -> Self {
+    ) -> Result<Self, Failure> {
+        for url in &urls {
+            let server: Uri = url
+                .parse()
+                .map_err(|error| Failure::usage(format!("{url}: {error}"), "write http://host:port or https://host"))?;
+            // The native channel logs in, and needs no key.
+            if key.is_some() && channel == RemoteChannel::Rasa {
+                key_file::refuse_in_clear("channel", &server)?;
+            }
+        }
         let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).max_redirects(0);
         let every = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
-        Self {
+        Ok(Self {
             urls: urls.into_iter().map(|url| url.trim_end_matches('/').to_owned()).collect(),
             channel,
             key,
@@ -87,7 +99,7 @@ impl Remote {
             waited: AtomicBool::new(false),
             seen: Mutex::default(),
             notice,
-        }
+        })
     }
 
     /// What a client saw of a message.

@@ -205,6 +205,8 @@ fn broken_fixtures_end_with_2_and_a_line() {
     let fixture = file(folder.path(), "huge.yaml", &huge);
     let ran = replay(&[path(&fixture)]);
     assert!(ran.code == 2 && ran.err.contains("split it"), "{}", ran.err);
+    let key = file(folder.path(), "key", "sesame");
+    let far = ["--url", "http://bot.example", "--channel", "rasa", "--key-file", path(&key)];
     for (words, expected) in [
         (vec!["--bot", "/nowhere"], "cannot read the bot's folder /nowhere"),
         (vec!["/nowhere.yaml"], "cannot read /nowhere.yaml"),
@@ -215,6 +217,8 @@ fn broken_fixtures_end_with_2_and_a_line() {
         (vec!["--junit", "-", "--html", "-"], "cannot both go to standard output"),
         (vec!["--url", "http://127.0.0.1:9", "--rate", "1e-20"], "it must be from 0.001"),
         (vec!["--url", "http://127.0.0.1:9", "--rate", "NaN"], "it must be from 0.001"),
+        (vec!["--url", "http:// bot"], "write http://host:port"),
+        (far.to_vec(), "the channel key is not sent to http://bot.example in clear"),
     ] {
         let ran = replay(&words);
         assert!(ran.code == 2 && ran.err.contains(expected), "{words:?}: {} {}", ran.code, ran.err);

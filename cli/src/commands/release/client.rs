@@ -60,17 +60,12 @@ impl Client {
         let own = || format!("http://{}", std::net::SocketAddr::new(config.address, config.port));
         let server = server.map_or_else(own, |server| server.trim_end_matches('/').to_owned());
         let uri: Uri = server.parse().map_err(|_| no_server(&server, "it is not a URL"))?;
-        if uri.scheme_str() != Some("https") && !is_here(&uri) {
-            return Err(Failure::usage(
-                format!("the admin key is not sent to {server} in clear"),
-                "use its https:// address, or run the command on the server's own machine",
-            ));
-        }
+        key_file::refuse_in_clear("admin", &uri)?;
         let key = match (key, &config.admin.key) {
             (Some(path), _) => key_file::read(path)?,
             (None, Some(key)) => key.clone(),
             // The local server's key must not be sent to another machine.
-            (None, None) if is_here(&uri) => Secret::new(local_key(&config.data_dir.join(ADMIN_KEY))?),
+            (None, None) if key_file::is_here(&uri) => Secret::new(local_key(&config.data_dir.join(ADMIN_KEY))?),
             (None, None) => Secret::new(String::new()),
         };
         if key.text().is_empty() {
@@ -197,11 +192,6 @@ fn local_key(path: &Path) -> Result<String, Failure> {
             )
         }),
     }
-}
-
-fn is_here(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn read(response: Response<Body>) -> Result<Value, Failure> {
