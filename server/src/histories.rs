@@ -1,8 +1,7 @@
 //! What a user and the bot have said, read page by page: a history of any length needs little memory.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -11,7 +10,7 @@ use thiserror::Error;
 
 use crate::{config::LimitsConfig, operations::Operation};
 
-/// A client that has not read its history by then gets no more of it, because it takes others' places.
+/// How long a history may be read. After that, its place is free for others, and no further page is read.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// Why a history is not read.
@@ -23,16 +22,24 @@ pub enum HistoryError {
     Store(#[from] StoreError),
 }
 
+/// Why a history breaks off.
+#[derive(Debug, Error)]
+pub enum PageError {
+    #[error("the client reads it too slowly")]
+    TooSlow,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 pub struct Histories {
     stores: Stores,
-    readers: Arc<Readers>,
+    readers: Readers,
 }
 
 impl Histories {
     pub fn new(stores: Stores, limits: &LimitsConfig) -> Self {
         let LimitsConfig { histories, histories_per_user, .. } = *limits;
-        let counts = Mutex::default();
-        Self { stores, readers: Arc::new(Readers { limit: histories, per_user: histories_per_user, counts }) }
+        Self { stores, readers: Readers { limit: histories, per_user: histories_per_user, places: Mutex::default() } }
     }
 
     /// Begins to read a user's messages, oldest first; `None` if the dialogue that was asked for is not theirs.
@@ -40,7 +47,7 @@ impl Histories {
     /// # Errors
     /// [`HistoryError`].
     pub async fn open(&self, user: UserId, query: HistoryQuery) -> Result<Option<History>, HistoryError> {
-        let permit = Readers::admit(&self.readers, user).ok_or(HistoryError::TooMany)?;
+        let place = self.readers.admit(user, Instant::now()).ok_or(HistoryError::TooMany)?;
         if let Some(dialogue) = query.dialogue
             && self.stores.dialogues.owner(dialogue).await? != Some(user)
         {
@@ -50,7 +57,7 @@ impl Histories {
         let first = turns.history(user, &query).await?;
         let next = query.behind(&first);
         Operation::HistoryRead(user).log();
-        Ok(Some(History { first, rest: Rest { turns, user, next, begun: Instant::now(), _permit: permit } }))
+        Ok(Some(History { first, rest: Rest { turns, next, place } }))
     }
 }
 
@@ -61,13 +68,11 @@ pub struct History {
     pub rest: Rest,
 }
 
-/// The pages of a history behind the first one. While this lives, it counts as one reader.
+/// The pages of a history behind the first one.
 pub struct Rest {
     turns: Arc<dyn TurnStore>,
-    user: UserId,
     next: Option<HistoryQuery>,
-    begun: Instant,
-    _permit: Permit,
+    place: Arc<Place>,
 }
 
 impl Rest {
@@ -79,13 +84,13 @@ impl Rest {
     /// The next page; `None` at the end.
     ///
     /// # Errors
-    /// Those of the store; there is no further page then.
-    pub async fn next(&mut self) -> Result<Option<Vec<HistoryEntry>>, StoreError> {
+    /// [`PageError`]; there is no further page then.
+    pub async fn next(&mut self) -> Result<Option<Vec<HistoryEntry>>, PageError> {
         let Some(query) = self.next.take() else { return Ok(None) };
-        if self.begun.elapsed() > LONGEST {
-            return Err(StoreError::busy("history", "the client reads it too slowly"));
+        if !self.place.is_taken(Instant::now()) {
+            return Err(PageError::TooSlow);
         }
-        let page = self.turns.history(self.user, &query).await?;
+        let page = self.turns.history(self.place.user, &query).await?;
         self.next = query.behind(&page);
         Ok(Some(page))
     }
@@ -96,40 +101,33 @@ impl Rest {
 struct Readers {
     limit: usize,
     per_user: usize,
-    counts: Mutex<HashMap<UserId, usize>>,
+    places: Mutex<Vec<Weak<Place>>>,
+}
+
+/// One history that is being read; it counts while it lives, for at most [`LONGEST`].
+struct Place {
+    user: UserId,
+    begun: Instant,
+}
+
+impl Place {
+    fn is_taken(&self, now: Instant) -> bool {
+        now.duration_since(self.begun) <= LONGEST
+    }
 }
 
 impl Readers {
-    fn counts(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn admit(readers: &Arc<Self>, user: UserId) -> Option<Permit> {
-        let mut counts = readers.counts();
-        let (all, own) = (counts.values().sum::<usize>(), counts.get(&user).copied().unwrap_or(0));
-        if all >= readers.limit || own >= readers.per_user {
+    /// A place, if there is one. A client that stalls is never asked for its next page, so its place ends by time.
+    fn admit(&self, user: UserId, now: Instant) -> Option<Arc<Place>> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken: Vec<_> = places.iter().filter_map(Weak::upgrade).filter(|place| place.is_taken(now)).collect();
+        *places = taken.iter().map(Arc::downgrade).collect();
+        if taken.len() >= self.limit || taken.iter().filter(|place| place.user == user).count() >= self.per_user {
             return None;
         }
-        counts.insert(user, own + 1);
-        Some(Permit { readers: Arc::clone(readers), user })
-    }
-}
-
-/// The right to read one history.
-struct Permit {
-    readers: Arc<Readers>,
-    user: UserId,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut counts = self.readers.counts();
-        let left = counts.get(&self.user).map_or(0, |count| count.saturating_sub(1));
-        if left == 0 {
-            counts.remove(&self.user);
-        } else {
-            counts.insert(self.user, left);
-        }
+        let place = Arc::new(Place { user, begun: now });
+        places.push(Arc::downgrade(&place));
+        Some(place)
     }
 }
 
@@ -139,16 +137,19 @@ mod tests {
 
     #[test]
     fn readers_are_few_per_user_and_overall() {
-        let readers = Arc::new(Readers { limit: 3, per_user: 2, counts: Mutex::default() });
-        let admit = |user| Readers::admit(&readers, UserId(user));
-        let first = admit(1).unwrap();
-        let second = admit(1).unwrap();
-        assert!(admit(1).is_none(), "a third of one user");
-        let other = admit(2).unwrap();
-        assert!(admit(3).is_none(), "a fourth of all");
+        let readers = Readers { limit: 3, per_user: 2, places: Mutex::default() };
+        let start = Instant::now();
+        let admit = |user, after| readers.admit(UserId(user), start + after);
+        let first = admit(1, Duration::ZERO).unwrap();
+        let second = admit(1, Duration::ZERO).unwrap();
+        assert!(admit(1, Duration::ZERO).is_none(), "a third of one user");
+        let other = admit(2, Duration::ZERO).unwrap();
+        assert!(admit(3, LONGEST).is_none(), "a fourth of all");
         drop((first, other));
-        assert!(admit(1).is_some() && admit(3).is_some());
-        drop(second);
-        assert!(readers.counts().is_empty(), "nothing stays of a reader that has ended");
+        assert!(admit(1, LONGEST).is_some() && admit(3, LONGEST).is_some(), "those that have ended left their places");
+        let later = LONGEST + Duration::from_secs(1);
+        let places: Vec<_> = (0..2).map(|_| admit(1, later)).collect();
+        assert!(places.iter().all(Option::is_some), "a reader that stalls keeps its place for a time only");
+        assert!(!second.is_taken(start + later), "and it gets no further page");
     }
 }
