@@ -66,8 +66,8 @@ faults: ## Break servers and stores under load, and count lost messages
 fuzz: ## Give each parser a minute of damaged inputs (FUZZ_SECONDS=600 for ten, FUZZ_TARGET=bot for one)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test -q --workspace --locked --test fuzz -- --nocapture
 
-deny: ## Check licences, bans, sources and advisories of the dependencies with cargo-deny (compiled at the first time)
-	@tools/cargo_tool.sh cargo-deny 0.20.2 && PATH="$(CURDIR)/.cache/cargo-tools/bin:$$PATH" cargo deny check
+deny: ## Check licences, bans, sources and advisories of the dependencies (needs the advisory database)
+	@tools/deny.sh bans licenses sources advisories
 
 sbom: ## Write the bill of materials (CycloneDX) of the program to .cache/sbom/
 	@tools/cargo_tool.sh cargo-cyclonedx 0.5.9

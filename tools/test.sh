@@ -144,7 +144,7 @@ step "pages" tools/frontend.sh ${CI:+--required}
 step "scripts" check_shell
 step "python" check_python
 step "deployment" check_deploy
-step "dependencies" python3 tools/check_supply.py
+step "dependencies" tools/deny.sh bans licenses sources
 step "format" cargo fmt --all --check
 step "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
 step "docs" env RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked --quiet
