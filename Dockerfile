@@ -25,7 +25,7 @@ RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin bant
 WORKDIR /banter
 COPY --from=build /src/target/release/banter /usr/local/bin/banter
 COPY --from=build /src/.cache/onnxruntime .cache/onnxruntime
-COPY --from=build /src/.cache/model .cache/model
+COPY --from=build /src/.cache/encoders .cache/encoders
 COPY Rocket.toml bot.yaml ./
 COPY intents intents
 COPY scripts scripts
@@ -34,7 +34,7 @@ COPY texts texts
 COPY --from=build /src/plugins/*.wasm /src/plugins/*.schema.json plugins/
 ENV BANTER_PROFILE=release BANTER_ADDRESS=0.0.0.0 BANTER_DATA_DIR=/data BANTER_LOG__FORMAT=json
 # CI runs the commands in the folder of a bot.
-ENV BANTER_EMBEDDING__LIBRARY=/banter/.cache/onnxruntime/libonnxruntime.so BANTER_EMBEDDING__PATH=/banter/.cache/model
+ENV BANTER_EMBEDDING__LIBRARY=/banter/.cache/onnxruntime/libonnxruntime.so BANTER_EMBEDDING__PATH=/banter/.cache/encoders
 USER 10001
 VOLUME /data
 EXPOSE 8000

@@ -2,7 +2,7 @@
 # Installs banter: install.sh PROGRAM PREFIX
 #   PREFIX/bin/banter                the program
 #   PREFIX/lib/banter/onnxruntime    the runtime
-#   PREFIX/lib/banter/model          the embedding model
+#   PREFIX/lib/banter/encoders       the encoders
 #   PREFIX/lib/banter/plugin-tools   the compilers of plugins, as far as `banter plugin build` has fetched them
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,7 +18,8 @@ place() { # FROM TO
 }
 place "$program" "$prefix/bin/banter"
 place .cache/onnxruntime "$prefix/lib/banter/onnxruntime"
-place .cache/model "$prefix/lib/banter/model"
+rm -rf "$prefix/lib/banter/model" # of versions with one encoder
+place .cache/encoders "$prefix/lib/banter/encoders"
 mkdir -p "$prefix/lib/banter/plugin-tools"
 for language in js python; do
   [ ! -f ".cache/plugin-tools/$language/stamp" ] ||

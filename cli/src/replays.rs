@@ -27,7 +27,7 @@ use banter_engine::{
     handlers::{plugin::PluginRuntime, script::Scripting},
     host::NoHost,
     random::Random,
-    replay::{self, Outcome, fixture::Fixture, pinned::PinnedEmbedder, reader},
+    replay::{self, Outcome, fixture::Fixture, pinned::Pinned, reader},
 };
 use tokio::runtime::Handle;
 
@@ -141,11 +141,12 @@ impl Rig {
             };
             return Err(failure.with_report(unread));
         }
-        let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
+        let encoders = Arc::new(assembly::encoders(&config.embedding, &config.data_dir));
         // Kept apart from the server's folder, whose embeddings were computed in batches.
         let folder = config.data_dir.join("replay");
         let bar = CountBar::new("embedding messages", None);
-        let pinned = PinnedEmbedder::new(embedder, &fixtures, Some(&folder), &mut |done, _| bar.show(done as u64));
+        let mut show = |done, _| bar.show(done as u64);
+        let pinned = Pinned::new(encoders, &catalogue.languages, &fixtures, Some(&folder), &mut show);
         drop(bar);
         let pinned = pinned.map_err(|error| Failure::usage(error.to_string(), error.hint()))?;
         let engine = Engine::new(Arc::new(pinned), Arc::clone(&scripting), Arc::new(NoHost));

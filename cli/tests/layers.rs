@@ -22,6 +22,7 @@ const ENGINE: &[&str] = &[
     "values",
     "entities",
     "pattern",
+    "background",
     "embedding",
     "index",
     "cache",

@@ -40,7 +40,7 @@ impl IntentCache {
         Self {
             path: None,
             model: embedder.id().to_owned(),
-            dimension: embedder.dimension(),
+            dimension: embedder.blocks().iter().sum(),
             entries: HashMap::new(),
             changed: false,
         }

@@ -1,6 +1,7 @@
-//! Turns texts into vectors. The rest of the engine sees only [`Embedder`]; behind it are the model, the batching
-//! worker and the cache of recent texts.
+//! Turns texts into vectors. The rest of the engine sees only [`Embedding`] and [`Embedder`]; behind them are the
+//! encoders of each language, their batching workers and the cache of recent texts.
 
+pub mod encoders;
 pub mod hashed;
 pub mod model;
 pub mod recent;
@@ -10,17 +11,45 @@ use std::{path::PathBuf, sync::Arc};
 
 use thiserror::Error;
 
-/// An L2-normalised vector of [`Embedder::dimension`] components.
+use crate::language::Language;
+
+/// An L2-normalised vector of [`Embedder::blocks`].
 pub type Vector = Arc<[f32]>;
+
+/// The embedders of all languages.
+pub trait Embedding: Send + Sync {
+    /// The embedder of a bot that speaks these languages.
+    ///
+    /// # Errors
+    /// An encoder of these languages cannot be loaded.
+    fn of(&self, languages: &[Language]) -> Result<Arc<dyn Embedder>, EmbeddingError>;
+
+    /// Whether everything that is loaded can still embed texts.
+    fn is_alive(&self) -> bool;
+}
+
+/// One embedder, whatever the languages.
+pub struct AnyLanguage(pub Arc<dyn Embedder>);
+
+impl Embedding for AnyLanguage {
+    fn of(&self, _: &[Language]) -> Result<Arc<dyn Embedder>, EmbeddingError> {
+        Ok(Arc::clone(&self.0))
+    }
+
+    fn is_alive(&self) -> bool {
+        self.0.is_alive()
+    }
+}
 
 /// Turns texts into vectors. Implementations are deterministic: up to rounding in the last digits, a text has one
 /// vector, whatever else is in the batch.
 pub trait Embedder: Send + Sync {
-    /// Identifies the model and its version. Vectors with different ids must never be compared.
+    /// Identifies the encoders and their versions. Vectors with different ids must never be compared.
     fn id(&self) -> &str;
 
-    /// Number of components of each vector.
-    fn dimension(&self) -> usize;
+    /// The number of components of each block of a vector. A block is an encoder's vector, or zeros if the encoder does
+    /// not serve the text's language.
+    fn blocks(&self) -> &[usize];
 
     /// Whether texts can still be embedded.
     fn is_alive(&self) -> bool;
@@ -86,9 +115,9 @@ impl EmbeddingError {
                 "run `make setup` in banter's folder, or set embedding.library to libonnxruntime.so 1.23 or newer"
             }
             Self::File { .. } | Self::Broken { .. } => {
-                "run `make setup` in banter's folder, or set embedding.path to a folder with model.onnx and its tokenizer files"
+                "run `make setup` in banter's folder, or set embedding.path to a folder with your own encoders"
             }
-            Self::Download { .. } => "check the network, or set embedding.path to a folder with the model",
+            Self::Download { .. } => "check the network, or set embedding.path to a folder with encoders",
             Self::Name { .. } => "use a name that fastembed knows, such as MultilingualE5Small, or set embedding.path",
         }
     }

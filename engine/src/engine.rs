@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::{
     catalogue::{Catalogue, Intent, SlotSpec},
     dialogue::{Action, Step, Unclassified, break_silence, role_of, step},
-    embedding::{Embedder, EmbeddingError},
+    embedding::{Embedder, Embedding, EmbeddingError},
     entities::Entity,
     handlers::{plugin::Plugins, script::Scripting},
     host::{Host, TurnHost},
@@ -39,22 +39,35 @@ pub enum EngineError {
     },
 }
 
-/// What all turns share: the model, the script engine and the host.
+/// What all turns share: the encoders, the script engine and the host.
 pub struct Engine {
-    embedder: Arc<dyn Embedder>,
+    embedding: Arc<dyn Embedding>,
     scripting: Arc<Scripting>,
     host: Arc<dyn Host>,
 }
 
 impl Engine {
     /// Creates an engine from its parts.
-    pub fn new(embedder: Arc<dyn Embedder>, scripting: Arc<Scripting>, host: Arc<dyn Host>) -> Self {
-        Self { embedder, scripting, host }
+    pub fn new(embedding: Arc<dyn Embedding>, scripting: Arc<Scripting>, host: Arc<dyn Host>) -> Self {
+        Self { embedding, scripting, host }
     }
 
-    /// The embedding model.
-    pub fn embedder(&self) -> &Arc<dyn Embedder> {
-        &self.embedder
+    /// The embedder of a bot.
+    ///
+    /// # Errors
+    /// An encoder of its languages cannot be loaded.
+    pub fn embedder(&self, catalogue: &Catalogue) -> Result<Arc<dyn Embedder>, EmbeddingError> {
+        self.embedding.of(&catalogue.languages)
+    }
+
+    /// The encoders.
+    pub fn embedding(&self) -> &Arc<dyn Embedding> {
+        &self.embedding
+    }
+
+    /// Whether texts can still be embedded.
+    pub fn can_embed(&self) -> bool {
+        self.embedding.is_alive()
     }
 
     /// The script engine, for loading catalogues.
@@ -69,7 +82,7 @@ impl Engine {
 
     /// The same model and script engine with another host.
     pub fn with_host(&self, host: Arc<dyn Host>) -> Self {
-        Self { embedder: Arc::clone(&self.embedder), scripting: Arc::clone(&self.scripting), host }
+        Self { embedding: Arc::clone(&self.embedding), scripting: Arc::clone(&self.scripting), host }
     }
 
     /// What the bot says by itself after a silence; `None` if nothing. The text of the request is empty. Blocks like
@@ -201,8 +214,8 @@ impl<'a> Work<'a> {
 
     /// Runs the model on the utterance.
     fn classify(&mut self) -> Result<(), EngineError> {
-        let embedder = &*self.engine.embedder;
-        let mut model = Classifying { snapshot: self.snapshot, embedder, times: Timings::default() };
+        let embedder = self.engine.embedder(&self.snapshot.catalogue)?;
+        let mut model = Classifying { snapshot: self.snapshot, embedder: &*embedder, times: Timings::default() };
         let (meaning, reread) = model.meaning(&self.said.reading)?;
         self.turn.timings = model.times;
         if let Some(Reread { reading, how }) = reread {

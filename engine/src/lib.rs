@@ -5,6 +5,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod background;
 pub mod cache;
 pub mod catalogue;
 pub mod decide;

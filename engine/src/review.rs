@@ -34,9 +34,10 @@ pub fn review(engine: &Engine, snapshot: &Snapshot, texts: &[&str]) -> Result<Ve
     let mut groups: Vec<(Vec<f32>, Vec<Doubtful>)> = Vec::new();
     let normalized: Vec<String> = texts.iter().map(|text| normalize(text)).collect();
     let known = normalized.iter().enumerate().filter(|(_, text)| !text.is_empty()).collect::<Vec<_>>();
+    let embedder = engine.embedder(&snapshot.catalogue)?;
     for batch in known.chunks(BATCH) {
         let of_batch: Vec<String> = batch.iter().map(|(_, text)| (*text).clone()).collect();
-        for ((index, text), vector) in batch.iter().zip(engine.embedder().embed(&of_batch)?) {
+        for ((index, text), vector) in batch.iter().zip(embedder.embed(&of_batch)?) {
             let classification = snapshot.classifier.classify(text, &vector);
             let ambiguous = match decide(&classification, &snapshot.catalogue).0 {
                 Decision::Matched(_) => continue,

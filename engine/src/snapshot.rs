@@ -2,6 +2,7 @@
 //!
 //! A turn uses one snapshot throughout. A hot reload builds a new one and swaps the pointer.
 
+mod embedded;
 mod kept;
 
 use std::{
@@ -11,15 +12,17 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use embedded::{Background, Embedded, samples};
 use kept::{kept_bytes, kept_classifier, kept_file, key_of};
 use thiserror::Error;
 
 use crate::{
+    background::background,
     cache::IntentCache,
     catalogue::{Catalogue, manifest::hash_of},
     decide::{
         classifier::Classifier,
-        training::{Sample, SampleChange, train},
+        training::{Sample, SampleChange},
     },
     embedding::{Embedder, EmbeddingError, Vector},
     ids::IntentId,
@@ -30,8 +33,6 @@ use crate::{
 
 /// Name of the file with the fitted classifier.
 const CLASSIFIER: &str = "classifier.bin";
-/// Up to this number of texts, embedding is faster than reading the file of vectors.
-const FEW_TEXTS: usize = 16;
 
 /// A bot that can answer.
 pub struct Snapshot {
@@ -39,8 +40,7 @@ pub struct Snapshot {
     pub catalogue: Arc<Catalogue>,
     /// From messages to probabilities.
     pub classifier: Arc<Classifier>,
-    vectors: Arc<Vec<Vector>>,
-    samples: Arc<Vec<Sample>>,
+    embedded: Arc<Embedded>,
     classifier_hash: Arc<OnceLock<String>>,
 }
 
@@ -50,8 +50,8 @@ pub enum BuildError {
     /// An example could not be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
-    /// A given classifier does not fit the bot's examples or the embedding model.
-    #[error("the stored classifier belongs to other examples or to another embedding model")]
+    /// A given classifier does not fit the bot's examples or the encoders.
+    #[error("the stored classifier belongs to other examples or to other encoders")]
     ForeignClassifier,
 }
 
@@ -98,13 +98,16 @@ impl Snapshot {
         progress: &mut dyn FnMut(Stage),
     ) -> Result<(Self, BuildReport), BuildError> {
         let samples = samples(&catalogue);
-        let texts: Vec<String> = samples.iter().map(|sample| sample.text.clone()).collect();
+        let background = background(&catalogue.languages);
+        let texts: Vec<String> = samples.iter().map(|sample| &sample.text).chain(&background).cloned().collect();
         let mut cache = match folder {
             Some(folder) => IntentCache::open(&folder.join("vectors.bin"), embedder),
             None => IntentCache::in_memory(embedder),
         };
         let embedded = cache.missing(&texts);
-        let vectors = cache.vectors(embedder, &texts, &mut |done, total| progress(Stage::Embedding(done, total)))?;
+        let mut vectors =
+            cache.vectors(embedder, &texts, &mut |done, total| progress(Stage::Embedding(done, total)))?;
+        let background = Background { vectors: vectors.split_off(samples.len()), texts: background };
         if let Err(error) = cache.save(&texts) {
             tracing::warn!(%error, "cannot save the intent cache; the next start embeds the examples again");
         }
@@ -118,7 +121,7 @@ impl Snapshot {
             Some(fitted) => fitted,
             None => {
                 let mut report = |done, total| progress(Stage::Training(done, total));
-                let fitted = train(&samples, &vectors, catalogue.intents.len(), &mut report);
+                let fitted = background.train(&samples, &vectors, embedder, catalogue.intents.len(), &mut report);
                 let store = |path: &PathBuf| write_atomically(path, &kept_bytes(&key, &fitted)?);
                 if let Some(Err(error)) = path.as_ref().map(store) {
                     tracing::warn!(%error, "cannot save the classifier; the next start trains it again");
@@ -127,24 +130,25 @@ impl Snapshot {
             }
         };
         let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, index_folder.as_deref()));
-        Ok((Self::of(catalogue, classifier, vectors, samples), BuildReport { embedded, classifier: made }))
+        let embedded_all = Embedded { samples, vectors, background };
+        Ok((Self::of(catalogue, classifier, embedded_all), BuildReport { embedded, classifier: made }))
     }
 
-    fn of(catalogue: Arc<Catalogue>, classifier: Arc<Classifier>, vectors: Vec<Vector>, samples: Vec<Sample>) -> Self {
-        let (vectors, samples) = (Arc::new(vectors), Arc::new(samples));
-        Self { catalogue, classifier, vectors, samples, classifier_hash: Arc::default() }
+    fn of(catalogue: Arc<Catalogue>, classifier: Arc<Classifier>, embedded: Embedded) -> Self {
+        Self { catalogue, classifier, embedded: Arc::new(embedded), classifier_hash: Arc::default() }
     }
 
     /// The same classifier with another catalogue; `None` if the examples or intents differ.
     pub fn with_catalogue(&self, catalogue: Arc<Catalogue>) -> Option<Self> {
         let ids = |catalogue: &Catalogue| catalogue.intents.iter().map(|intent| intent.id.clone()).collect::<Vec<_>>();
         let samples = samples(&catalogue);
-        let same = samples == *self.samples && ids(&catalogue) == ids(&self.catalogue);
+        let same = samples == self.embedded.samples
+            && ids(&catalogue) == ids(&self.catalogue)
+            && catalogue.languages == self.catalogue.languages;
         same.then(|| Self {
             catalogue,
             classifier: Arc::clone(&self.classifier),
-            vectors: Arc::clone(&self.vectors),
-            samples: Arc::clone(&self.samples),
+            embedded: Arc::clone(&self.embedded),
             classifier_hash: Arc::clone(&self.classifier_hash),
         })
     }
@@ -165,21 +169,23 @@ impl Snapshot {
         if let Some(same) = self.with_catalogue(Arc::clone(&catalogue)) {
             return Ok((same, BuildReport { embedded: 0, classifier: Made::Kept }));
         }
-        let samples = samples(&catalogue);
-        let (vectors, embedded) = vectors_for(Some(self), &samples, embedder, folder, progress)?;
+        let (next, embedded) = Embedded::of(Some(self), &catalogue, embedder, folder, progress)?;
+        let Embedded { samples, vectors, background } = &next;
         let intents: Vec<IntentId> = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
-        let change = self.change(&samples, &intents);
-        if self.classifier.fitted().can_follow(&change) {
+        let change = self.change(samples, &intents);
+        // In other languages, the examples have other vectors.
+        if catalogue.languages == self.catalogue.languages && self.classifier.fitted().can_follow(&change) {
             progress(Stage::Training(0, 1));
-            let classifier = Arc::new(self.classifier.follow(intents, &self.samples, &samples, &vectors, &change));
+            let before = &self.embedded.samples;
+            let classifier = Arc::new(self.classifier.follow(intents, before, samples, vectors, &change));
             progress(Stage::Training(1, 1));
-            let snapshot = Self::of(catalogue, classifier, vectors, samples);
+            let snapshot = Self::of(catalogue, classifier, next);
             return Ok((snapshot, BuildReport { embedded, classifier: Made::Followed }));
         }
         let mut report = |done, total| progress(Stage::Training(done, total));
-        let fitted = train(&samples, &vectors, intents.len(), &mut report);
-        let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
-        let snapshot = Self::of(catalogue, classifier, vectors, samples);
+        let fitted = background.train(samples, vectors, embedder, intents.len(), &mut report);
+        let classifier = Arc::new(Classifier::new(fitted, intents, samples, vectors, None));
+        let snapshot = Self::of(catalogue, classifier, next);
         Ok((snapshot, BuildReport { embedded, classifier: Made::Trained }))
     }
 
@@ -203,10 +209,11 @@ impl Snapshot {
         {
             return Ok(same);
         }
-        let (vectors, _) = vectors_for(base, &samples, embedder, folder, progress)?;
+        let (embedded, _) = Embedded::of(base, &catalogue, embedder, folder, progress)?;
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
-        let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
-        Ok(Self::of(catalogue, classifier, vectors, samples))
+        let Embedded { samples, vectors, .. } = &embedded;
+        let classifier = Arc::new(Classifier::new(fitted, intents, samples, vectors, None));
+        Ok(Self::of(catalogue, classifier, embedded))
     }
 
     /// BLAKE3 of [`Snapshot::classifier_bytes`], 64 hex digits; computed once for all versions that share a classifier.
@@ -226,7 +233,7 @@ impl Snapshot {
     /// # Errors
     /// If the classifier cannot be serialised.
     pub fn classifier_bytes(&self, embedder: &dyn Embedder) -> io::Result<Vec<u8>> {
-        kept_bytes(&key_of(embedder.id(), &self.samples), self.classifier.fitted())
+        kept_bytes(&key_of(embedder.id(), &self.embedded.samples), self.classifier.fitted())
     }
 
     /// Writes vectors and classifier to `folder`, for the next start.
@@ -234,9 +241,10 @@ impl Snapshot {
     /// # Errors
     /// Those of the file system.
     pub fn keep(&self, embedder: &dyn Embedder, folder: &Path) -> io::Result<()> {
-        let texts: Vec<String> = self.samples.iter().map(|sample| sample.text.clone()).collect();
+        let (texts, vectors): (Vec<String>, Vec<Vector>) =
+            self.embedded.all().map(|(text, vector)| (text.to_owned(), Arc::clone(vector))).unzip();
         let mut cache = IntentCache::open(&folder.join("vectors.bin"), embedder);
-        cache.add(&texts, &self.vectors);
+        cache.add(&texts, &vectors);
         cache.save(&texts)?;
         write_atomically(&folder.join(CLASSIFIER), &self.classifier_bytes(embedder)?)
     }
@@ -247,12 +255,12 @@ impl Snapshot {
     /// # Errors
     /// If a new example cannot be embedded.
     pub fn rebuild(&self, catalogue: Arc<Catalogue>, embedder: &dyn Embedder) -> Result<Self, BuildError> {
-        let samples = samples(&catalogue);
-        let (vectors, _) = vectors_for(Some(self), &samples, embedder, None, &mut |_| {})?;
+        let (embedded, _) = Embedded::of(Some(self), &catalogue, embedder, None, &mut |_| {})?;
+        let Embedded { samples, vectors, background } = &embedded;
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
-        let fitted = train(&samples, &vectors, catalogue.intents.len(), &mut |_, _| {});
-        let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, None));
-        Ok(Self::of(catalogue, classifier, vectors, samples))
+        let fitted = background.train(samples, vectors, embedder, catalogue.intents.len(), &mut |_, _| {});
+        let classifier = Arc::new(Classifier::new(fitted, intents, samples, vectors, None));
+        Ok(Self::of(catalogue, classifier, embedded))
     }
 
     /// The changes of samples and intents since this snapshot.
@@ -261,7 +269,7 @@ impl Snapshot {
         let number: HashMap<&IntentId, usize> = old.iter().enumerate().map(|(number, id)| (id, number)).collect();
         let class_of: Vec<Option<usize>> = intents.iter().map(|id| number.get(id).copied()).collect();
         let mut unclaimed: HashMap<(&str, usize), Vec<usize>> = HashMap::new();
-        for (number, sample) in self.samples.iter().enumerate().rev() {
+        for (number, sample) in self.embedded.samples.iter().enumerate().rev() {
             unclaimed.entry((&sample.text, sample.class)).or_default().push(number);
         }
         let mut origin: Vec<Option<usize>> = Vec::with_capacity(samples.len());
@@ -270,7 +278,7 @@ impl Snapshot {
             origin.push(known.and_then(Vec::pop));
         }
         let stayed = origin.iter().flatten().count();
-        let count = (samples.len() - stayed) + (self.samples.len() - stayed);
+        let count = (samples.len() - stayed) + (self.embedded.samples.len() - stayed);
         SampleChange { origin, class_of, count }
     }
 
@@ -288,11 +296,11 @@ impl Snapshot {
 
     /// Examples that are more similar to another intent than to their own.
     pub fn misplaced(&self) -> Vec<Misplaced> {
-        let total = self.vectors.len();
+        let total = self.embedded.vectors.len();
         (0..total)
             .filter_map(|sample| {
                 let (intent, example) = self.example(sample)?;
-                let other = self.classifier.nearer_intent(sample, &self.vectors[sample])?;
+                let other = self.classifier.nearer_intent(sample, &self.embedded.vectors[sample])?;
                 Some(Misplaced {
                     location: example.location.clone(),
                     text: example.text.clone(),
@@ -325,43 +333,4 @@ pub struct Misplaced {
     pub intent: IntentId,
     /// The intent that it is more similar to.
     pub other: IntentId,
-}
-
-fn samples(catalogue: &Catalogue) -> Vec<Sample> {
-    catalogue
-        .intents
-        .iter()
-        .enumerate()
-        .flat_map(|(class, intent)| {
-            intent.examples.iter().map(move |example| Sample { text: example.text.clone(), class })
-        })
-        .collect()
-}
-
-/// The vectors of samples, and the number that had to be embedded.
-fn vectors_for(
-    base: Option<&Snapshot>,
-    samples: &[Sample],
-    embedder: &dyn Embedder,
-    folder: Option<&Path>,
-    progress: &mut dyn FnMut(Stage),
-) -> Result<(Vec<Vector>, usize), BuildError> {
-    let known = base.iter().flat_map(|base| base.samples.iter().zip(base.vectors.iter()));
-    let mut known: HashMap<&str, Vector> =
-        known.map(|(sample, vector)| (sample.text.as_str(), Arc::clone(vector))).collect();
-    let mut missing: Vec<&str> =
-        samples.iter().map(|sample| sample.text.as_str()).filter(|text| !known.contains_key(text)).collect();
-    missing.sort_unstable();
-    missing.dedup();
-    let texts: Vec<String> = missing.iter().map(|text| (*text).to_owned()).collect();
-    // Reading the file pays off only if embedding would take longer.
-    let mut cache = match folder.filter(|_| missing.len() > FEW_TEXTS) {
-        Some(folder) => IntentCache::open(&folder.join("vectors.bin"), embedder),
-        None => IntentCache::in_memory(embedder),
-    };
-    let embedded = cache.missing(&texts);
-    let vectors = cache.vectors(embedder, &texts, &mut |done, total| progress(Stage::Embedding(done, total)))?;
-    known.extend(missing.into_iter().zip(vectors));
-    let vectors = samples.iter().map(|sample| Arc::clone(&known[sample.text.as_str()])).collect();
-    Ok((vectors, embedded))
 }

@@ -5,6 +5,7 @@ mod demo;
 
 use banter_engine::{
     Request,
+    embedding::Vector,
     state::DialogueState,
     turn::{Message, Turn},
 };
@@ -82,11 +83,36 @@ fn a_language_is_kept_over_an_order_number() {
 fn a_text_has_one_vector_whatever_its_batch() {
     let texts: Vec<String> =
         ["hi", "где мой заказ", "a far longer text than both of the others are"].map(str::to_owned).to_vec();
-    let embedder = BOT.0.embedder();
+    let embedder = BOT.0.embedder(&BOT.1.catalogue).unwrap();
     let together = embedder.embed(&texts).unwrap();
     for (text, vector) in texts.iter().zip(together) {
         let alone = &embedder.embed(std::slice::from_ref(text)).unwrap()[0];
         let distance = vector.iter().zip(alone.iter()).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
         assert!(distance < 1e-5, "{text}: {distance}");
     }
+}
+
+#[test]
+fn each_language_has_its_encoders_and_one_is_shared() {
+    let embedder = BOT.0.embedder(&BOT.1.catalogue).unwrap();
+    // In the order of their names: e5, minilm, use.
+    assert_eq!(embedder.blocks(), [384, 384, 512]);
+    let texts = ["where is my order", "где мой заказ", "сколько весит слон", "123"].map(str::to_owned);
+    let vectors = embedder.embed(&texts).unwrap();
+    let parts = |vector: &Vector| {
+        let (first, rest) = vector.split_at(384);
+        let (second, third) = rest.split_at(384);
+        [first, second, third].map(<[f32]>::to_vec)
+    };
+    let served = |vector: &Vector| parts(vector).map(|part| part.iter().any(|component| *component != 0.0));
+    assert_eq!(served(&vectors[0]), [false, true, true], "English");
+    assert_eq!(served(&vectors[1]), [true, false, true], "Russian");
+    assert_eq!(served(&vectors[3]), [false, true, true], "a number is taken for the bot's first language");
+    let similarity = |one: &[f32], other: &[f32]| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+    for vector in &vectors {
+        assert!((similarity(vector, vector) - 1.0).abs() < 1e-5);
+    }
+    let shared = vectors.iter().map(|vector| parts(vector)[2].clone()).collect::<Vec<_>>();
+    let (same, other) = (similarity(&shared[0], &shared[1]), similarity(&shared[0], &shared[2]));
+    assert!(same > 0.35 && other < 0.1, "half of the similarity at most: {same}, {other}");
 }

@@ -29,7 +29,7 @@ use crate::{
     console::{Console, ConsoleParts},
     conversations::Conversations,
     dialogues::Dialogues,
-    embedder::TaskEmbedder,
+    embedder::TaskEmbedding,
     expiry::keep_removing_guests,
     feeds::Feeds,
     google::GoogleSignIn,
@@ -47,7 +47,7 @@ use crate::{
 
 use folder::lock;
 pub use folder::make_data_folder;
-pub use model::embedder;
+pub use model::encoders;
 use origin::Parts;
 
 /// The parts of a server, without HTTP.
@@ -106,7 +106,7 @@ pub async fn open_backend(config: &Config, clock: SharedClock) -> Result<Backend
     })
 }
 
-/// Opens the stores, loads the model and the bot, and joins them.
+/// Opens the stores, loads the bot and its encoders, and joins them.
 ///
 /// # Errors
 /// Anything that prevents the server from serving.
@@ -115,21 +115,18 @@ pub async fn assemble(config: &Config, rules: Rules, progress: Progress<'_>) -> 
     let clock: SharedClock = Arc::new(SystemClock);
     check_clock(clock.now())?;
     let lock = if config.store_urls()?.is_none() { Some(lock(&config.data_dir)?) } else { None };
-    // The model takes longest to load, so the files and the store are read in the meantime.
-    let (embedding, data_dir) = (config.embedding.clone(), config.data_dir.clone());
-    let loading = tokio::task::spawn_blocking(move || embedder(&embedding, &data_dir));
     let backend = open_backend(config, Arc::clone(&clock)).await?;
     let stores = backend.stores();
     let scripting = Arc::new(Scripting::new());
     let sandbox = Arc::new(sandbox(config, Handle::current()));
     let parts = Parts { config, stores: stores.clone(), clock: Arc::clone(&clock), scripting, sandbox, progress };
     let origin = parts.origin(watches(config, rules)).await?;
-    let embedder = loading.await.map_err(|error| SetupError::new(error.to_string(), "see the log"))??;
     let host: Arc<dyn Host> = {
         let parallel = config.limits.parallel_turns;
         Arc::new(ServerHost::new(Handle::current(), stores.turns.clone(), parallel, config.outside.clone()))
     };
-    let engine = Arc::new(Engine::new(Arc::new(TaskEmbedder(embedder)), parts.scripting.clone(), host));
+    let encoders = encoders(&config.embedding, &config.data_dir);
+    let engine = Arc::new(Engine::new(Arc::new(TaskEmbedding(encoders)), parts.scripting.clone(), host));
     let started = parts.start(&engine, origin).await?;
     let follower = Arc::clone(&started.serving.follower);
     let line = follower.line();

@@ -128,7 +128,8 @@ pub fn build(
     folder: Option<&Path>,
     progress: &mut dyn FnMut(Stage),
 ) -> Result<(Snapshot, BuildReport), BotError> {
-    Ok(Snapshot::build(Arc::new(catalogue), &**engine.embedder(), folder, progress)?)
+    let embedder = engine.embedder(&catalogue).map_err(BuildError::from)?;
+    Ok(Snapshot::build(Arc::new(catalogue), &*embedder, folder, progress)?)
 }
 
 /// A time in milliseconds since 1970. Times beyond the year 9999, which cannot be represented, become the last one.

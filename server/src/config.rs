@@ -9,11 +9,12 @@ pub mod release;
 mod transport;
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
-use banter_engine::policy::Ceiling;
+use banter_engine::{embedding::encoders, policy::Ceiling};
 use banter_stores::{
     backend::BackendOptions,
     config::{SqliteConfig, StoresConfig, Urls},
@@ -51,7 +52,7 @@ pub struct Config {
     pub bot: PathBuf,
     /// The folder for everything that the process writes.
     pub data_dir: PathBuf,
-    /// The embedding model.
+    /// The encoders.
     pub embedding: EmbeddingConfig,
     /// Accounts and tokens.
     pub auth: AuthConfig,
@@ -87,17 +88,19 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// The embedding model.
+/// The encoders.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingConfig {
     /// The path of `libonnxruntime.so`.
     pub library: PathBuf,
-    /// The folder with model.onnx and its tokenizer files.
+    /// The folder with a subfolder for each encoder.
     pub path: PathBuf,
-    /// The name of a fastembed model, which fastembed downloads; overrides `path`.
+    /// The encoders of each language, and of all `other` ones.
+    pub encoders: BTreeMap<String, Vec<String>>,
+    /// The name of a fastembed model, which fastembed downloads; it replaces all encoders.
     pub model: Option<String>,
-    /// The prefix of each text; the default depends on the model.
+    /// The prefix of each text for `model`; the default depends on the model.
     pub prefix: Option<String>,
     /// Threads of one model run; 0 means one per core.
     pub threads: usize,
@@ -250,12 +253,13 @@ impl Default for Config {
             data_dir: PathBuf::from(".banter"),
             embedding: EmbeddingConfig {
                 library: PathBuf::from(paths::LIBRARY),
-                path: PathBuf::from(paths::MODEL),
+                path: PathBuf::from(paths::ENCODERS),
+                encoders: encoders::usual(),
                 model: None,
                 prefix: None,
                 threads: 0,
                 queue: 256,
-                recent: 10_000,
+                recent: 5_000,
                 max_tokens: 256,
             },
             auth: AuthConfig {
@@ -348,6 +352,7 @@ impl Config {
         sites.for_each(|site| *site = site.trim_end_matches('/').to_owned());
         config.google.client_id = config.google.client_id.filter(|id| !id.is_empty());
         config.check_bounds()?;
+        config.embedding.check_encoders()?;
         Ok((config, rules))
     }
 }

@@ -201,7 +201,7 @@ impl Conversations {
 
     /// Whether the model can answer at all.
     pub fn is_ready(&self) -> bool {
-        self.engine.embedder().is_alive()
+        self.engine.can_embed()
     }
 
     /// The dialogue that a message goes into.

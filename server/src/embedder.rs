@@ -1,20 +1,36 @@
-//! The model as turns use it: whoever waits for it lets another thread run the tasks of its own.
+//! The encoders as turns use them: whoever waits for one lets another thread run the tasks of its own.
 
 use std::sync::Arc;
 
-use banter_engine::embedding::{Embedder, EmbeddingError, Vector};
+use banter_engine::{
+    embedding::{Embedder, Embedding, EmbeddingError, Vector},
+    language::Language,
+};
 use tokio::task::block_in_place;
 
+/// Encoders that may be used from a task.
+pub struct TaskEmbedding<E>(pub E);
+
+impl<E: Embedding> Embedding for TaskEmbedding<E> {
+    fn of(&self, languages: &[Language]) -> Result<Arc<dyn Embedder>, EmbeddingError> {
+        Ok(Arc::new(TaskEmbedder(self.0.of(languages)?)))
+    }
+
+    fn is_alive(&self) -> bool {
+        self.0.is_alive()
+    }
+}
+
 /// An embedder that may be called from a task.
-pub struct TaskEmbedder(pub Arc<dyn Embedder>);
+struct TaskEmbedder(Arc<dyn Embedder>);
 
 impl Embedder for TaskEmbedder {
     fn id(&self) -> &str {
         self.0.id()
     }
 
-    fn dimension(&self) -> usize {
-        self.0.dimension()
+    fn blocks(&self) -> &[usize] {
+        self.0.blocks()
     }
 
     fn is_alive(&self) -> bool {

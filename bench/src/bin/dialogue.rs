@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use banter_bench::{
     cache_folder,
     data::Rows,
-    embedder, fail, root,
+    encoders, fail, root,
     table::{self, Row},
 };
 use banter_engine::{
@@ -54,8 +54,7 @@ struct Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
-    let embedder = embedder().unwrap_or_else(|error| fail(&format!("{error}; {}", error.hint())));
-    let engine = Engine::new(embedder, Arc::new(Scripting::new()), Arc::new(NoHost));
+    let engine = Engine::new(Arc::new(encoders()), Arc::new(Scripting::new()), Arc::new(NoHost));
     let mut rows = Vec::new();
     match (&arguments.train, &arguments.test) {
         (Some(train), Some(test)) => {
@@ -93,7 +92,8 @@ fn snapshot(engine: &Engine, bundle: Bundle) -> Snapshot {
         loader::load(&bundle, engine.scripting(), &NoPlugins, &Ceiling::unlimited(), &mut diagnostics);
     let catalogue = loaded.unwrap_or_else(|| fail(&diagnostics.render(false)));
     let folder = cache_folder().join("dialogue");
-    let built = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), Some(&folder), &mut |_| {});
+    let embedder = engine.embedder(&catalogue).unwrap_or_else(|error| fail(&format!("{error}; {}", error.hint())));
+    let built = Snapshot::build(Arc::new(catalogue), &*embedder, Some(&folder), &mut |_| {});
     built.unwrap_or_else(|error| fail(&error.to_string())).0
 }
 

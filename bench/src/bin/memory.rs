@@ -5,12 +5,13 @@
 
 use std::{fs, hint::black_box, path::Path, process::Command, thread, time::Duration};
 
-use banter_bench::{fail, model_options, root, server::Server};
+use banter_bench::{encoder_folder, encoders, fail, root, server::Server};
 use banter_engine::{
     catalogue::{bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::model::{Model, ModelSource},
+    embedding::Embedding,
     handlers::script::Scripting,
+    language::Language,
     policy::Ceiling,
 };
 use banter_sandbox::Sandbox;
@@ -105,8 +106,8 @@ fn main() {
     say(&start(), 1);
     let empty = measure(Part::Nothing);
     let mut rows = vec![
-        ("tokenizer", measure(Part::Tokenizer).without(empty)),
-        ("model and tokenizer, after 100 texts", measure(Part::Model).without(empty)),
+        ("the three tokenizers", measure(Part::Tokenizer).without(empty)),
+        ("the three encoders, after 100 texts", measure(Part::Model).without(empty)),
     ];
     let files = measure(Part::Files);
     rows.push(("demo bot without plugins", files.without(empty)));
@@ -163,17 +164,20 @@ fn load(part: Part) {
     match part {
         Part::Nothing => rest(),
         Part::Tokenizer => {
-            let ModelSource::Folder(folder) = model_options().source else { return };
-            let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json"));
-            let tokenizer = black_box(tokenizer.unwrap_or_else(|error| fail(&error.to_string())));
+            let read = |name| {
+                let tokenizer = Tokenizer::from_file(encoder_folder().join(name).join("tokenizer.json"));
+                tokenizer.unwrap_or_else(|error| fail(&error.to_string()))
+            };
+            let tokenizers = black_box(["e5", "minilm", "use"].map(read));
             rest();
-            drop(tokenizer);
+            drop(tokenizers);
         }
         Part::Model => {
-            let mut model = Model::load(&model_options()).unwrap_or_else(|error| fail(&error.to_string()));
+            let languages: Vec<Language> = ["en", "ru"].into_iter().filter_map(Language::new).collect();
+            let encoders = encoders().of(&languages).unwrap_or_else(|error| fail(&error.to_string()));
             for index in 0..100 {
                 let texts = [format!("{} {index}", SAID[index % SAID.len()])];
-                drop(model.run(&texts).unwrap_or_else(|error| fail(&error.to_string())));
+                drop(encoders.embed(&texts).unwrap_or_else(|error| fail(&error.to_string())));
             }
             rest();
         }

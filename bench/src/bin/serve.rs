@@ -18,15 +18,15 @@ use std::{
 };
 
 use banter_bench::{
-    fail,
+    embedder, fail,
     http::{Connection, posting},
     metrics::percentile,
-    model_options, root,
+    root,
     server::Server,
     table::{self, Row},
     texts::new_texts,
 };
-use banter_engine::embedding::model::Model;
+use banter_engine::embedding::Embedder;
 use clap::Parser;
 use serde_json::json;
 
@@ -64,11 +64,11 @@ fn main() {
     first_answer(&folder);
     let second_start_s = first_answer(&folder);
 
-    let mut model = Model::load(&model_options()).unwrap_or_else(|error| fail(&error.to_string()));
+    let model = embedder().unwrap_or_else(|error| fail(&error.to_string()));
     let mut server = Server::start(&folder);
     server.wait();
     if arguments.single {
-        return single(&arguments, &folder, &server, &mut model);
+        return single(&arguments, &folder, &server, &*model);
     }
     let other = arguments.against.as_ref().map(|binary| {
         let mut other = Server::start_binary(binary, &folder.join("against"), &[]);
@@ -76,7 +76,7 @@ fn main() {
         other
     });
     let servers: Vec<Target<'_>> = [Some(&server), other.as_ref()].into_iter().flatten().map(Target::of).collect();
-    let measured = Measured::run(&servers, model);
+    let measured = Measured::run(&servers, &*model);
     let mut rows = vec![Row {
         name: "second start to first answer",
         unit: "s",
@@ -107,15 +107,14 @@ struct Measured {
 }
 
 impl Measured {
-    fn run(servers: &[Target<'_>], mut model: Model) -> Self {
+    fn run(servers: &[Target<'_>], model: &dyn Embedder) -> Self {
         let texts = new_texts(SINGLE + NEW);
         let (single, many) = texts.split_at(SINGLE);
         let alone: Vec<(&Server, &str)> =
             servers.iter().map(|target| (target.server, target.tokens[0].as_str())).collect();
-        let Single { mut model_ms, mut messages_ms } = one_at_a_time(&alone, single, &mut model);
+        let Single { mut model_ms, mut messages_ms } = one_at_a_time(&alone, single, model);
         let overhead_ms = median_added(&messages_ms[0], &model_ms);
-        let (batch_rate, many_rates) = many_at_a_time(servers, many, &mut model);
-        drop(model);
+        let (batch_rate, many_rates) = many_at_a_time(servers, many, model);
         Self {
             model_ms: percentile(&mut model_ms, 0.5),
             message_ms: messages_ms.iter_mut().map(|times| percentile(times, 0.5)).collect(),
@@ -184,14 +183,14 @@ fn first_answer(folder: &Path) -> f64 {
 }
 
 /// Seconds to embed the texts in batches, with one text per client in each batch.
-fn batches_alone(model: &mut Model, texts: &[String]) -> f64 {
+fn batches_alone(model: &dyn Embedder, texts: &[String]) -> f64 {
     let start = Instant::now();
     texts.chunks(CLIENTS).for_each(|batch| run(model, batch));
     start.elapsed().as_secs_f64()
 }
 
-fn run(model: &mut Model, texts: &[String]) {
-    match model.run(texts) {
+fn run(model: &dyn Embedder, texts: &[String]) {
+    match model.embed(texts) {
         Ok(vectors) => drop(std::hint::black_box(vectors)),
         Err(error) => fail(&error.to_string()),
     }
@@ -205,7 +204,7 @@ struct Single {
 
 /// Times each text in all ways before the next one, because the machine's speed drifts. The order of servers rotates,
 /// so that CPU caches affect all alike.
-fn one_at_a_time(servers: &[(&Server, &str)], texts: &[String], model: &mut Model) -> Single {
+fn one_at_a_time(servers: &[(&Server, &str)], texts: &[String], model: &dyn Embedder) -> Single {
     let mut connections: Vec<(Connection, &str)> =
         servers.iter().map(|(server, token)| (connect(server), *token)).collect();
     let mut single = Single { model_ms: Vec::new(), messages_ms: vec![Vec::new(); servers.len()] };
@@ -229,7 +228,7 @@ fn median_added(longer: &[f64], shorter: &[f64]) -> f64 {
 }
 
 /// Sends one new text at a time, to one or two builds of the server.
-fn single(arguments: &Arguments, folder: &Path, server: &Server, model: &mut Model) {
+fn single(arguments: &Arguments, folder: &Path, server: &Server, model: &dyn Embedder) {
     let texts = new_texts(arguments.texts);
     let token = log_in(server, "single");
     let other = arguments.against.as_ref().map(|binary| {
@@ -267,7 +266,7 @@ fn milliseconds(work: impl FnOnce()) -> f64 {
 
 /// Texts per second of the embedder alone, and messages per second of each server with new texts from all clients, in
 /// alternating blocks.
-fn many_at_a_time(servers: &[Target<'_>], texts: &[String], model: &mut Model) -> (f64, Vec<f64>) {
+fn many_at_a_time(servers: &[Target<'_>], texts: &[String], model: &dyn Embedder) -> (f64, Vec<f64>) {
     let (mut alone_s, mut served_s) = (0.0, vec![0.0; servers.len()]);
     for block in texts.chunks(texts.len() / 8) {
         alone_s += batches_alone(model, block);

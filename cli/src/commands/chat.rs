@@ -31,9 +31,9 @@ pub fn run(config: &Config, json: bool) -> Result<u8, Failure> {
     let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
     let bar = BuildBar::default();
     let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox, &config.outside)?;
-    let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
+    let encoders = Arc::new(assembly::encoders(&config.embedding, &config.data_dir));
     let host = Arc::new(ChatHost::default());
-    let engine = Engine::new(embedder, scripting, host.clone());
+    let engine = Engine::new(encoders, scripting, host.clone());
     let (snapshot, _) =
         catalogs::build(catalogue, &engine, Some(&config.data_dir.join("index")), &mut |stage| bar.show(stage))?;
     drop(bar);

@@ -46,7 +46,8 @@ pub fn run(config: &Config, options: &CheckOptions) -> Result<u8, Failure> {
     let intents = catalogue.as_ref().map(|catalogue| catalogue.intents.len());
     let examples = catalogue.as_ref().map(|c| c.intents.iter().map(|intent| intent.examples.len()).sum::<usize>());
     if let Some(catalogue) = catalogue.filter(|_| !options.no_model) {
-        let engine = Engine::new(assembly::embedder(&config.embedding, &config.data_dir)?, scripting, Arc::new(NoHost));
+        let encoders = Arc::new(assembly::encoders(&config.embedding, &config.data_dir));
+        let engine = Engine::new(encoders, scripting, Arc::new(NoHost));
         warn_of_misplaced(catalogue, &engine, &config.data_dir.join("index"), &mut diagnostics)?;
     }
     let (errors, warnings) = (diagnostics.count(Severity::Error), diagnostics.count(Severity::Warning));

@@ -173,9 +173,9 @@ impl Recorder {
         let sandbox = assembly::observing_sandbox(config, runtime.handle().clone());
         let bar = BuildBar::default();
         let catalogue = catalogs::load_good(&config.bot, &scripting, &sandbox, &config.outside)?;
-        let embedder = assembly::embedder(&config.embedding, &config.data_dir)?;
+        let encoders = Arc::new(assembly::encoders(&config.embedding, &config.data_dir));
         let outside = Arc::new(ChatHost::default());
-        let engine = Engine::new(embedder, scripting, outside.clone());
+        let engine = Engine::new(encoders, scripting, outside.clone());
         let folder = config.data_dir.join("index");
         let (snapshot, _) = catalogs::build(catalogue, &engine, Some(&folder), &mut |stage| bar.show(stage))?;
         Ok(Self { engine, outside, snapshot, _runtime: runtime })

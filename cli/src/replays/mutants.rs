@@ -142,8 +142,9 @@ fn snapshot(rig: &Rig, broken: &Bundle) -> Result<Option<Snapshot>, Failure> {
     if let Some(snapshot) = rig.snapshot.with_catalogue(Arc::clone(&catalogue)) {
         return Ok(Some(snapshot));
     }
-    let built = rig.snapshot.rebuild(catalogue, &**rig.engine.embedder());
-    built.map(Some).map_err(|error| Failure::usage(error.to_string(), "see the log"))
+    let failed = |error: &dyn std::error::Error| Failure::usage(error.to_string(), "see the log");
+    let embedder = rig.engine.embedder(&catalogue).map_err(|error| failed(&error))?;
+    rig.snapshot.rebuild(catalogue, &*embedder).map(Some).map_err(|error| failed(&error))
 }
 
 fn reason(reach: &Reach, mutation: &Mutation, reached: usize) -> String {

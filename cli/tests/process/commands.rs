@@ -190,7 +190,7 @@ fn wrong_configuration_is_refused() {
         (vec![("SECRET_KEY_JWT", "[oops")], "SECRET_KEY_JWT begins with `[`, but is not a list of secrets".to_owned()),
         (vec![("DATABASE_HOST", "db")], "DATABASE_HOST is set".to_owned()),
         (vec![("BANTER_EMBEDDING__LIBRARY", "/nowhere.so")], "/nowhere.so".to_owned()),
-        (vec![("BANTER_EMBEDDING__PATH", "/nowhere")], "/nowhere/model.onnx".to_owned()),
+        (vec![("BANTER_EMBEDDING__PATH", "/nowhere")], "/nowhere/e5/model.onnx".to_owned()),
         (vec![("BANTER_EMBEDDING__MODEL", "Nonsense")], "Nonsense".to_owned()),
         (
             vec![("BANTER_PROFILE", "release"), ("SECRET_KEY_JWT", good), ("BANTER_CHANNEL__KEY", "short")],
@@ -223,6 +223,9 @@ fn wrong_lines_of_the_file_are_told() {
             "Rocket.toml:4 is wrong: `limits.body_seconds`",
         ),
         ("[default.limits]\nbody_bytes = \"many\"\n", "Rocket.toml:2 is wrong: `limits.body_bytes`: "),
+        ("[default.embedding.encoders]\nxx = [\"use\"]\n", "embedding.encoders has the unknown language `xx`"),
+        ("[default.embedding.encoders]\nen = []\n", "embedding.encoders.en is empty"),
+        ("[default.embedding.encoders]\nen = [\"../use\"]\n", "embedding.encoders.en names `../use`"),
         ("[default\n", "Rocket.toml is wrong: "),
     ] {
         fs::write(&file, content).unwrap();
@@ -235,12 +238,13 @@ fn wrong_lines_of_the_file_are_told() {
 #[test]
 fn a_broken_model_is_told_and_not_a_panic() {
     let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("model");
+    let model = folder.path().join("e5");
     fs::create_dir(&model).unwrap();
+    fs::write(model.join("encoder.json"), r#"{"prefix": ""}"#).unwrap();
     for file in ["model.onnx", "tokenizer.json", "config.json", "special_tokens_map.json", "tokenizer_config.json"] {
         fs::write(model.join(file), "{}").unwrap();
     }
-    let ran = run(banter(folder.path()).args(["serve", "--port", "0"]).env("BANTER_EMBEDDING__PATH", &model));
+    let ran = run(banter(folder.path()).args(["serve", "--port", "0"]).env("BANTER_EMBEDDING__PATH", folder.path()));
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("is broken") && ran.err.contains("make setup"), "{}", ran.err);
     let junk = folder.path().join("junk.so");

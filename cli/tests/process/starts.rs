@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     client::{log_in, post},
+    replay::copy,
     support::{Running, banter, plain, root},
 };
 
@@ -90,15 +91,15 @@ fn a_damaged_database_is_told() {
 #[test]
 fn a_damaged_model_and_a_missing_runtime_are_told() {
     let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("model");
-    fs::create_dir(&model).unwrap();
-    for entry in fs::read_dir(root().join(".cache/model")).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    let encoders = folder.path().join("encoders");
+    for name in ["e5", "minilm", "use"] {
+        copy(&root().join(".cache/encoders").join(name), &encoders.join(name));
     }
+    // Copies, so that they can be damaged.
+    let model = encoders.join("minilm");
     let with_model = || {
         let mut command = serve(folder.path());
-        command.env("BANTER_EMBEDDING__PATH", &model);
+        command.env("BANTER_EMBEDDING__PATH", &encoders);
         command
     };
     let tokenizer = fs::read(model.join("tokenizer.json")).unwrap();

@@ -1,5 +1,5 @@
-//! Turns scores into calibrated probabilities. Fitted on held-out scores of the author's own examples, never on
-//! anything else.
+//! Turns scores into calibrated probabilities. Fitted on held-out scores of the author's own examples and of the
+//! background, never on anything else.
 
 use argmin::{
     core::{CostFunction, Error, Executor, Gradient, State},
@@ -21,9 +21,9 @@ const OUTSIDE: f64 = 0.6;
 /// intent.
 #[derive(Clone, Debug)]
 pub struct HeldOut {
-    /// The head's logits.
+    /// The head's logits of the intents and, last, of the background.
     pub logits: Vec<f32>,
-    /// The evidence of each class.
+    /// The evidence of each intent.
     pub evidence: Vec<f32>,
     /// The true class; meaningless for out-of-scope examples.
     pub class: usize,
@@ -32,10 +32,10 @@ pub struct HeldOut {
 /// The fitted map from scores to probabilities.
 ///
 /// Z = b₁·logits + b₂·evidence; P(class | text) = P(in scope | text) · softmax(Z). The gate P(in scope) is a logistic
-/// function of the greatest evidence and of logsumexp(Z), both standardised by their held-out distribution. Its offset
-/// makes its mean on held-out examples τ = 0.97 - 0.12 / (examples per intent). If examples of left-out intents are
-/// given, the offset is at most the one that separates these from the others best (least cross-entropy), because few
-/// intents say little about out-of-scope messages.
+/// function of the greatest evidence and of logsumexp(Z) - b₁·(logit of the background), both standardised by their
+/// held-out distribution. Its offset makes its mean on held-out examples τ = 0.97 - 0.12 / (examples per intent). If
+/// scores of out-of-scope texts are given, the offset is at most the one that separates these from the others best
+/// (least cross-entropy), because few intents say little about out-of-scope messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibration {
     weights: [f64; 2],
@@ -63,22 +63,22 @@ impl Calibration {
         }
         let weights = fit_weights(held_out);
         let inputs = |rows: &[HeldOut]| -> Vec<[f64; 2]> {
-            let of = |row: &HeldOut| gate_inputs(&row.evidence, &combine(weights, &row.logits, &row.evidence));
-            rows.iter().map(of).collect()
+            rows.iter().map(|row| gate_inputs(weights, &row.logits, &row.evidence)).collect()
         };
         let share = (0.97 - 0.12 / per_intent.max(1.0)).clamp(0.5, 0.99);
-        let intents = held_out.first().map_or(0, |row| row.logits.len()) as f64;
+        let intents = held_out.first().map_or(0, |row| row.evidence.len()) as f64;
         let weight = OUTSIDE * (1.0 - intents / FEW_INTENTS as f64).max(0.0);
         Self { weights, gate: EvidenceGate::fit(&inputs(held_out), (&inputs(outside), weight), share) }
     }
 
-    /// Returns the probability of each class, and that of being in scope, which is their sum.
+    /// Returns the probability of each intent, and that of being in scope, which is their sum. The last logit is that of
+    /// the background.
     pub fn probabilities(&self, logits: &[f32], evidence: &[f32]) -> (Vec<f32>, f32) {
-        if logits.is_empty() {
+        if evidence.is_empty() {
             return (Vec::new(), 0.0);
         }
         let combined = combine(self.weights, logits, evidence);
-        let in_scope = self.gate.open(gate_inputs(evidence, &combined));
+        let in_scope = self.gate.open(gate_inputs(self.weights, logits, evidence));
         let total = log_sum_exp(&combined);
         let probabilities = combined.iter().map(|z| (in_scope * (z - total).exp()) as f32).collect();
         (probabilities, in_scope as f32)
@@ -131,8 +131,11 @@ fn combine(weights: [f64; 2], logits: &[f32], evidence: &[f32]) -> Vec<f64> {
     logits.iter().zip(evidence).map(|(z, s)| weights[0] * f64::from(*z) + weights[1] * f64::from(*s)).collect()
 }
 
-fn gate_inputs(evidence: &[f32], combined: &[f64]) -> [f64; 2] {
-    [f64::from(evidence.iter().copied().fold(-1.0, f32::max)), log_sum_exp(combined)]
+/// The greatest evidence, and how much likelier all intents together are than the background, whose logit is the last.
+fn gate_inputs(weights: [f64; 2], logits: &[f32], evidence: &[f32]) -> [f64; 2] {
+    let background = logits.get(evidence.len()).map_or(0.0, |logit| weights[0] * f64::from(*logit));
+    let intents = log_sum_exp(&combine(weights, logits, evidence));
+    [f64::from(evidence.iter().copied().fold(-1.0, f32::max)), intents - background]
 }
 
 fn log_sum_exp(values: &[f64]) -> f64 {

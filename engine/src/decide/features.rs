@@ -18,12 +18,19 @@ const SHRINKAGE_PRIOR: f64 = 100.0;
 /// A sparse row: ascending columns below [`HASHED`], with their values.
 pub type Sparse = Vec<(u32, f32)>;
 
-/// The dense features, fitted to the examples: centre, normalise, whiten with the shrunk within-class covariance,
-/// normalise (linear discriminant analysis with the shrinkage of Friedman, "Regularized Discriminant Analysis", 1989).
+/// The dense features, fitted to the examples. The vectors of each encoder are centred and whitened by themselves, and
+/// then joined.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Whitening {
+    blocks: Vec<Block>,
+}
+
+/// The features of one encoder: centre, normalise, whiten with the shrunk within-class covariance, normalise (linear
+/// discriminant analysis with the shrinkage of Friedman, "Regularized Discriminant Analysis", 1989).
 ///
 /// Raw embeddings lie in a narrow cone; after centring, unrelated texts have similarities near 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Whitening {
+struct Block {
     mean: Vec<f32>,
     /// The map is the inverse of a lower triangular matrix, and so lower triangular itself. Its rows, of 1, 2, 3…
     /// components, are stored one after another: each component of a result is one inner product, and memory is read
@@ -32,18 +39,52 @@ pub struct Whitening {
 }
 
 impl Whitening {
-    /// Fits to vectors and their classes; `classes` is the number of classes.
-    pub fn fit(vectors: &[&Vector], class_of: &[usize], classes: usize) -> Self {
-        let dimension = vectors.first().map_or(0, |v| v.len());
-        let mean = mean(vectors, dimension);
-        let centred: Vec<Vec<f32>> = vectors.iter().map(|v| centre(v, &mean)).collect();
+    /// Fits to vectors of these blocks, and their classes; `classes` is the number of classes.
+    pub fn fit(vectors: &[&Vector], class_of: &[usize], classes: usize, blocks: &[usize]) -> Self {
+        let starts = blocks.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end - length)
+        });
+        let fit = |(start, &length): (usize, &usize)| {
+            let parts = vectors.iter().map(|vector| &vector[start..start + length]).zip(class_of.iter().copied());
+            let (parts, class_of): (Vec<&[f32]>, Vec<usize>) = parts.filter(|(part, _)| is_served(part)).unzip();
+            Block::fit(&parts, &class_of, classes, length)
+        };
+        Self { blocks: starts.zip(blocks).map(fit).collect() }
+    }
+
+    /// The features of a vector: L2-normalised, with the vector's blocks.
+    pub fn apply(&self, vector: &[f32]) -> Vec<f32> {
+        let mut out = Vec::with_capacity(vector.len());
+        let mut rest = vector;
+        for block in &self.blocks {
+            let (part, others) = rest.split_at(block.mean.len().min(rest.len()));
+            out.extend(block.apply(part));
+            rest = others;
+        }
+        normalize(&mut out);
+        out
+    }
+}
+
+/// Whether an encoder serves the text of this part of a vector.
+fn is_served(part: &[f32]) -> bool {
+    part.iter().any(|component| *component != 0.0)
+}
+
+impl Block {
+    fn fit(parts: &[&[f32]], class_of: &[usize], classes: usize, dimension: usize) -> Self {
+        let mean = mean(parts, dimension);
+        let centred: Vec<Vec<f32>> = parts.iter().map(|part| centre(part, &mean)).collect();
         let rows = whitening_rows(&centred, class_of, classes, dimension);
         Self { mean, rows }
     }
 
-    /// The features of a vector: L2-normalised, with the vector's dimension.
-    pub fn apply(&self, vector: &[f32]) -> Vec<f32> {
-        let centred = centre(vector, &self.mean);
+    fn apply(&self, part: &[f32]) -> Vec<f32> {
+        if !is_served(part) {
+            return vec![0.0; part.len()];
+        }
+        let centred = centre(part, &self.mean);
         let row = |i: usize| self.rows.get(i * (i + 1) / 2..).and_then(|rows| rows.get(..=i)).unwrap_or_default();
         let mut out: Vec<f32> = (0..centred.len()).map(|i| dot(row(i), &centred[..=i])).collect();
         normalize(&mut out);
@@ -51,7 +92,7 @@ impl Whitening {
     }
 }
 
-fn mean(vectors: &[&Vector], dimension: usize) -> Vec<f32> {
+fn mean(vectors: &[&[f32]], dimension: usize) -> Vec<f32> {
     let mut sum = vec![0.0f64; dimension];
     for vector in vectors {
         sum.iter_mut().zip(vector.iter()).for_each(|(s, x)| *s += f64::from(*x));
@@ -99,11 +140,27 @@ fn whitening_rows(centred: &[Vec<f32>], class_of: &[usize], classes: usize, dime
         let unit = if i == j { 1.0 - weight } else { 0.0 };
         unit + weight * f64::from(scatter[i * dimension + j]) / scale
     });
-    let inverse = covariance.cholesky().and_then(|cholesky| cholesky.l().try_inverse());
-    match inverse {
-        Some(inverse) => triangle(&|i, j| inverse[(i, j)] as f32),
+    match covariance.cholesky() {
+        Some(cholesky) => inverse_of_triangle(&cholesky.l()),
         None => identity(),
     }
+}
+
+/// The rows of L⁻¹ up to the diagonal, by forward substitution: row i of L⁻¹ is (eᵢ - Σ Lᵢⱼ · row j) / Lᵢᵢ.
+fn inverse_of_triangle(lower: &DMatrix<f64>) -> Vec<f32> {
+    let dimension = lower.nrows();
+    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(dimension);
+    for i in 0..dimension {
+        let mut row = vec![0.0; i + 1];
+        row[i] = 1.0;
+        for (j, known) in rows.iter().enumerate() {
+            let factor = lower[(i, j)];
+            row.iter_mut().zip(known).for_each(|(to, from)| *to -= factor * from);
+        }
+        row.iter_mut().for_each(|value| *value /= lower[(i, i)]);
+        rows.push(row);
+    }
+    rows.into_iter().flatten().map(|value| value as f32).collect()
 }
 
 /// Rᵀ·R of a row-major n × d matrix.
@@ -175,7 +232,7 @@ mod tests {
             .map(|v| Arc::from(v.to_vec()))
             .to_vec();
         let refs: Vec<&Vector> = vectors.iter().collect();
-        let whitening = Whitening::fit(&refs, &[0, 0, 1, 1], 2);
+        let whitening = Whitening::fit(&refs, &[0, 0, 1, 1], 2, &[3]);
         let features: Vec<Vec<f32>> = vectors.iter().map(|v| whitening.apply(v)).collect();
         for feature in &features {
             assert!((dot(feature, feature) - 1.0).abs() < 1e-5);

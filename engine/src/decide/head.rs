@@ -77,6 +77,11 @@ impl Head {
         head
     }
 
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
     /// Returns one logit per class.
     pub fn logits(&self, dense: &[f32], sparse: &[(u32, f32)]) -> Vec<f32> {
         let k = self.classes;

@@ -19,11 +19,13 @@ use crate::{
 };
 
 /// Must change with every change of the mathematics, so that new code never reads an old fit.
-pub const RECIPE: &str = "whitened+ngrams+softmax-6";
+pub const RECIPE: &str = "whitened+ngrams+softmax-8";
 /// Maximum number of solver steps.
 const ITERATIONS: u64 = 40;
 /// Number of neighbours of each changed example that are adjusted with it.
 const SETTLED_WITH: usize = 24;
+/// A background utterance with this similarity to an example may be in the scope of the bot.
+const ALIKE: f32 = 0.5;
 /// Limit on the number of examples that are adjusted.
 const MOST_SETTLED: usize = 4_000;
 /// Up to this number of examples, a full fit is fast enough to be always used.
@@ -64,34 +66,59 @@ pub struct Fitted {
 /// Called with the steps done and the total number of steps.
 pub type TrainingProgress<'a> = dyn FnMut(usize, usize) + 'a;
 
-/// Fits to samples and their vectors. The result does not depend on the number of threads.
-pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &mut TrainingProgress<'_>) -> Fitted {
-    let grams: Vec<Grams> = samples.par_iter().map(|sample| Grams::of(&sample.text)).collect();
-    let data = Data { samples, vectors, grams: &grams, classes };
+/// What a classifier is fitted to.
+#[derive(Clone, Copy)]
+pub struct TrainingSet<'a> {
+    /// The examples.
+    pub samples: &'a [Sample],
+    /// Their vectors.
+    pub vectors: &'a [Vector],
+    /// Utterances that most bots know nothing of, and their vectors. Those that look like examples are left out.
+    pub background: (&'a [String], &'a [Vector]),
+    /// The blocks of the vectors.
+    pub blocks: &'a [usize],
+    /// The number of intents.
+    pub classes: usize,
+}
+
+/// Fits to a training set. The result does not depend on the number of threads.
+pub fn train(set: &TrainingSet<'_>, progress: &mut TrainingProgress<'_>) -> Fitted {
+    let TrainingSet { samples, classes, .. } = *set;
+    let data = Data::of(set);
     let all: Vec<usize> = (0..samples.len()).collect();
     let folds = data.folds();
+    let background = data.background_folds(folds.len());
     let used = if samples.len() > ONE_FOLD_FROM { &folds[..folds.len().min(1)] } else { &folds[..] };
     let few = (3..FEW_INTENTS).contains(&classes) && samples.len() <= ONE_FOLD_FROM;
     let groups = if few { classes.min(GROUPS) } else { 0 };
     let steps = used.len() + groups + 1;
 
-    let mut held_out = Vec::new();
+    let (mut held_out, mut outside) = (Vec::new(), Vec::new());
     let mut warm = None;
     for (step, fold) in used.iter().enumerate() {
         progress(step, steps);
         let inside: Vec<usize> = all.iter().copied().filter(|i| !fold.contains(i)).collect();
-        let part = data.fit(&inside, None);
+        let others: Vec<usize> = background
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != step)
+            .flat_map(|(_, part)| part.clone())
+            .collect();
+        let part = data.fit(&inside, &others, None);
         held_out.extend(data.score(&part, fold));
+        outside.extend(data.score(&part, &background[step]));
         warm = (samples.len() > ONE_FOLD_FROM).then_some(part.head);
     }
-    let mut outside = Vec::new();
+    let every: Vec<usize> = background.concat();
     for group in 0..groups {
         progress(used.len() + group, steps);
         let is_left_out = |class: usize| class % groups == group;
         let (members, others): (Vec<usize>, Vec<usize>) = all.iter().partition(|i| is_left_out(samples[**i].class));
-        let part = data.fit(&others, None);
+        let part = data.fit(&others, &every, None);
         let known = |scores: Vec<f32>| {
-            scores.into_iter().enumerate().filter_map(|(class, score)| (!is_left_out(class)).then_some(score)).collect()
+            // The last class is that of the background.
+            let known = |(class, score)| (class == classes || !is_left_out(class)).then_some(score);
+            scores.into_iter().enumerate().filter_map(known).collect()
         };
         outside.extend(data.score(&part, &members).into_iter().map(|row| HeldOut {
             logits: known(row.logits),
@@ -102,7 +129,7 @@ pub fn train(samples: &[Sample], vectors: &[Vector], classes: usize, progress: &
     progress(steps - 1, steps);
     let per_intent = samples.len() as f64 / classes.max(1) as f64;
     let calibration = Calibration::fit(&held_out, &outside, per_intent);
-    let part = data.fit(&all, warm.as_ref());
+    let part = data.fit(&all, &every, warm.as_ref());
     progress(steps, steps);
     Fitted { whitening: part.whitening, ngrams: part.ngrams, head: part.head, calibration, drift: 0 }
 }
@@ -162,18 +189,24 @@ impl Fitted {
         };
         let settled = settled.into_iter().map(|place| row(place, true));
         let rows: Vec<Row<'_>> = fresh.iter().map(|place| row(*place, false)).chain(settled).collect();
-        let mut head = head.reshaped(&change.class_of, rows.iter().flat_map(|row| &row.sparse));
+        let outside = Some(self.head.classes() - 1);
+        let class_of: Vec<Option<usize>> = change.class_of.iter().copied().chain([outside]).collect();
+        let mut head = head.reshaped(&class_of, rows.iter().flat_map(|row| &row.sparse));
         head.learn(&rows);
         let (whitening, calibration) = (self.whitening.clone(), self.calibration.clone());
         Self { whitening, ngrams, head, calibration, drift: self.drift + change.count }
     }
 }
 
+/// The examples and, behind them, the background, whose class comes after those of the intents.
 struct Data<'a> {
-    samples: &'a [Sample],
-    vectors: &'a [Vector],
-    grams: &'a [Grams],
+    samples: Vec<Sample>,
+    vectors: Vec<Vector>,
+    grams: Vec<Grams>,
+    blocks: &'a [usize],
     classes: usize,
+    /// The number of examples.
+    own: usize,
 }
 
 /// Features and head fitted to a subset of the samples.
@@ -185,16 +218,41 @@ struct FittedFold {
     class_of: Vec<usize>,
 }
 
-impl Data<'_> {
+impl<'a> Data<'a> {
+    fn of(set: &TrainingSet<'a>) -> Self {
+        let (texts, of_background) = set.background;
+        let outside = texts.iter().map(|text| Sample { text: text.clone(), class: set.classes });
+        let samples: Vec<Sample> = set.samples.iter().cloned().chain(outside).collect();
+        let vectors = set.vectors.iter().chain(of_background).cloned().collect();
+        let grams = samples.par_iter().map(|sample| Grams::of(&sample.text)).collect();
+        Self { samples, vectors, grams, blocks: set.blocks, classes: set.classes, own: set.samples.len() }
+    }
+
+    /// The background without what looks like an example, dealt into folds.
+    fn background_folds(&self, folds: usize) -> Vec<Vec<usize>> {
+        let own: Vec<&Vector> = self.vectors[..self.own].iter().collect();
+        let class_of: Vec<usize> = self.samples[..self.own].iter().map(|sample| sample.class).collect();
+        let whitening = Whitening::fit(&own, &class_of, self.classes, self.blocks);
+        let features: Vec<Vector> = own.par_iter().map(|vector| Vector::from(whitening.apply(vector))).collect();
+        let index = Exact::new(&features);
+        let is_foreign = |sample: &usize| {
+            let near = index.nearest(&whitening.apply(&self.vectors[*sample]), 1);
+            near.first().is_none_or(|near| near.similarity < ALIKE)
+        };
+        let foreign: Vec<usize> = (self.own..self.samples.len()).into_par_iter().filter(is_foreign).collect();
+        let count = folds.max(1);
+        (0..count).map(|fold| foreign.iter().copied().skip(fold).step_by(count).collect()).collect()
+    }
+
     /// Stratified folds: the samples of each intent are shuffled and dealt in turn. An intent's only sample is in no
     /// fold.
     fn folds(&self) -> Vec<Vec<usize>> {
         let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); self.classes];
-        for (index, sample) in self.samples.iter().enumerate() {
+        for (index, sample) in self.samples[..self.own].iter().enumerate() {
             by_class[sample.class].push(index);
         }
         let smallest = by_class.iter().map(Vec::len).filter(|count| *count > 1).min().unwrap_or(0);
-        let count = if self.samples.len() > ONE_FOLD_FROM { MAX_FOLDS } else { smallest.clamp(2, MAX_FOLDS) };
+        let count = if self.own > ONE_FOLD_FROM { MAX_FOLDS } else { smallest.clamp(2, MAX_FOLDS) };
         let mut folds = vec![Vec::new(); count];
         let mut random = Random::new(0);
         for members in by_class.iter_mut().filter(|members| members.len() > 1) {
@@ -207,16 +265,21 @@ impl Data<'_> {
         folds
     }
 
-    fn fit(&self, members: &[usize], warm: Option<&Head>) -> FittedFold {
+    fn fit(&self, members: &[usize], background: &[usize], warm: Option<&Head>) -> FittedFold {
         let vectors: Vec<&Vector> = members.iter().map(|i| &self.vectors[*i]).collect();
         let class_of: Vec<usize> = members.iter().map(|i| self.samples[*i].class).collect();
-        let whitening = Whitening::fit(&vectors, &class_of, self.classes);
+        let whitening = Whitening::fit(&vectors, &class_of, self.classes, self.blocks);
         let ngrams = Ngrams::fit(&members.iter().map(|i| &self.grams[*i]).collect::<Vec<_>>(), self.classes);
-        let features: Vec<Vector> = vectors.par_iter().map(|vector| Vector::from(whitening.apply(vector))).collect();
-        let sparse: Vec<Sparse> = members.par_iter().map(|i| ngrams.apply(&self.grams[*i])).collect();
+        let rows: Vec<usize> = members.iter().chain(background).copied().collect();
+        let mut features: Vec<Vector> =
+            rows.par_iter().map(|i| Vector::from(whitening.apply(&self.vectors[*i]))).collect();
+        let sparse: Vec<Sparse> = rows.par_iter().map(|i| ngrams.apply(&self.grams[*i])).collect();
         let dense: Vec<f32> = features.iter().flat_map(|feature| feature.iter().copied()).collect();
-        let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };
-        let head = Head::fit(&rows, self.classes, warm, ITERATIONS);
+        let of_rows: Vec<usize> = rows.iter().map(|i| self.samples[*i].class).collect();
+        let rows = Rows { dense: &dense, sparse: &sparse, class_of: &of_rows };
+        let head = Head::fit(&rows, self.classes + 1, warm, ITERATIONS);
+        // The evidence is that of the examples alone.
+        features.truncate(members.len());
         FittedFold { whitening, ngrams, head, features, class_of }
     }
 

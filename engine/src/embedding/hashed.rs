@@ -43,8 +43,8 @@ impl Embedder for HashedEmbedder {
         "hashed-1"
     }
 
-    fn dimension(&self) -> usize {
-        self.dimension
+    fn blocks(&self) -> &[usize] {
+        std::slice::from_ref(&self.dimension)
     }
 
     fn is_alive(&self) -> bool {

@@ -8,6 +8,7 @@ use std::{
 
 use fastembed::{InitOptionsUserDefined, Pooling, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
 use ort::environment::Environment;
+use serde::Deserialize;
 
 use super::{EmbeddingError, Vector, normalize};
 
@@ -21,18 +22,24 @@ pub struct ModelOptions {
     pub library: PathBuf,
     /// Where the model comes from.
     pub source: ModelSource,
-    /// Text that is prepended to each input ("query: " for the E5 family).
-    pub prefix: String,
     /// Longer inputs are cut after this number of tokens.
     pub max_tokens: usize,
     /// Number of threads for one run of the model.
     pub threads: usize,
 }
 
+/// encoder.json of a folder.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EncoderFile {
+    prefix: String,
+}
+
 /// Where a model comes from.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
-    /// A folder with model.onnx, tokenizer.json, config.json, special_tokens_map.json and tokenizer_config.json.
+    /// A folder with model.onnx, tokenizer.json, config.json, special_tokens_map.json, tokenizer_config.json and
+    /// encoder.json, which has the prefix of each text ("query: " for the E5 family).
     Folder(PathBuf),
     /// A name that fastembed knows; the download is kept in `cache`.
     Name {
@@ -40,6 +47,8 @@ pub enum ModelSource {
         name: String,
         /// The folder for downloads.
         cache: PathBuf,
+        /// The prefix of each text.
+        prefix: String,
     },
 }
 
@@ -58,12 +67,15 @@ impl Model {
     /// Every variant except `Busy`.
     pub fn load(options: &ModelOptions) -> Result<Self, EmbeddingError> {
         let environment = runtime(&options.library)?;
-        let (embedding, mark) = match &options.source {
+        let (embedding, mark, prefix) = match &options.source {
             ModelSource::Folder(folder) => from_folder(folder, environment, options)?,
-            ModelSource::Name { name, cache } => from_name(name, cache, environment, options)?,
+            ModelSource::Name { name, cache, prefix } => {
+                let (embedding, mark) = from_name(name, cache, environment, options)?;
+                (embedding, mark, prefix.clone())
+            }
         };
-        let id = format!("{mark}/{}/{}", options.prefix.trim(), options.max_tokens);
-        let mut model = Self { embedding, prefix: options.prefix.clone(), id, dimension: 0 };
+        let id = format!("{mark}/{}/{}", prefix.trim(), options.max_tokens);
+        let mut model = Self { embedding, prefix, id, dimension: 0 };
         model.dimension = model.run(&["warm up".to_owned()])?[0].len();
         Ok(model)
     }
@@ -124,7 +136,7 @@ fn from_folder(
     folder: &Path,
     environment: Environment,
     options: &ModelOptions,
-) -> Result<(TextEmbedding, String), EmbeddingError> {
+) -> Result<(TextEmbedding, String, String), EmbeddingError> {
     let read = |name: &str| {
         let path = folder.join(name);
         fs::read(&path).map_err(|error| EmbeddingError::File { path, reason: error.to_string() })
@@ -136,6 +148,9 @@ fn from_folder(
         special_tokens_map_file: read("special_tokens_map.json")?,
         tokenizer_config_file: read("tokenizer_config.json")?,
     };
+    let broken = |reason: String| EmbeddingError::Broken { path: folder.to_owned(), reason };
+    let encoder: EncoderFile =
+        serde_json::from_slice(&read("encoder.json")?).map_err(|error| broken(format!("encoder.json: {error}")))?;
     let mut hash = blake3::Hasher::new();
     hash.update(&onnx).update(&tokenizer.tokenizer_file);
     let mark = hash.finalize().to_hex()[..16].to_owned();
@@ -146,9 +161,9 @@ fn from_folder(
         .with_max_length(options.max_tokens)
         .with_intra_threads(options.threads)
         .with_session_config(SPINNING.0, SPINNING.1);
-    let embedding = TextEmbedding::try_new_from_user_defined(model, settings)
-        .map_err(|error| EmbeddingError::Broken { path: folder.to_owned(), reason: error.to_string() })?;
-    Ok((embedding, mark))
+    let embedding =
+        TextEmbedding::try_new_from_user_defined(model, settings).map_err(|error| broken(error.to_string()))?;
+    Ok((embedding, mark, encoder.prefix))
 }
 
 fn from_name(

@@ -32,8 +32,8 @@ impl Embedder for RecentTexts {
         self.inner.id()
     }
 
-    fn dimension(&self) -> usize {
-        self.inner.dimension()
+    fn blocks(&self) -> &[usize] {
+        self.inner.blocks()
     }
 
     fn is_alive(&self) -> bool {
@@ -73,8 +73,8 @@ mod tests {
         fn id(&self) -> &str {
             self.0.id()
         }
-        fn dimension(&self) -> usize {
-            self.0.dimension()
+        fn blocks(&self) -> &[usize] {
+            self.0.blocks()
         }
         fn is_alive(&self) -> bool {
             true

@@ -152,8 +152,8 @@ impl Embedder for EmbeddingWorker {
         &self.id
     }
 
-    fn dimension(&self) -> usize {
-        self.dimension
+    fn blocks(&self) -> &[usize] {
+        std::slice::from_ref(&self.dimension)
     }
 
     fn is_alive(&self) -> bool {

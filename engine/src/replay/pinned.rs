@@ -10,25 +10,28 @@ use std::{
 use super::fixture::Fixture;
 use crate::{
     cache::IntentCache,
-    embedding::{Embedder, EmbeddingError, Vector},
+    embedding::{Embedder, Embedding, EmbeddingError, Vector},
+    language::Language,
     text::normalize,
 };
 
-/// An [`Embedder`] whose vectors do not depend on other requests.
-pub struct PinnedEmbedder {
-    inner: Arc<dyn Embedder>,
-    known: HashMap<String, Vector>,
-    /// Held while a text is embedded, so that only one is at a time.
-    alone: Mutex<()>,
+/// Encoders whose vectors do not depend on other requests.
+pub struct Pinned {
+    inner: Arc<dyn Embedding>,
+    languages: Vec<Language>,
+    /// The embedder of these languages.
+    own: Arc<PinnedEmbedder>,
 }
 
-impl PinnedEmbedder {
-    /// Embeds the messages of fixtures, or reads their vectors from a cache file in `folder`.
+impl Pinned {
+    /// Embeds the messages of fixtures as a bot of these languages does, or reads their vectors from a cache file in
+    /// `folder`.
     ///
     /// # Errors
     /// If a text cannot be embedded. A cache file that cannot be read is rebuilt; one that cannot be written is logged.
     pub fn new(
-        inner: Arc<dyn Embedder>,
+        inner: Arc<dyn Embedding>,
+        languages: &[Language],
         fixtures: &[Fixture],
         folder: Option<&Path>,
         progress: &mut dyn FnMut(usize, usize),
@@ -36,12 +39,13 @@ impl PinnedEmbedder {
         let texts: BTreeSet<String> =
             fixtures.iter().flat_map(|fixture| fixture.steps.iter().map(|step| normalize(&step.text))).collect();
         let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        let embedder = inner.of(languages)?;
         let mut cache = match folder {
-            Some(folder) => IntentCache::open(&folder.join("utterances.bin"), &*inner),
-            None => IntentCache::in_memory(&*inner),
+            Some(folder) => IntentCache::open(&folder.join("utterances.bin"), &*embedder),
+            None => IntentCache::in_memory(&*embedder),
         };
         let missing = cache.missing(&texts);
-        let one = Single(&*inner);
+        let one = Single(&*embedder);
         let vectors = cache.vectors(&one, &texts, progress)?;
         if missing > 0
             && let Err(error) = cache.save(&texts)
@@ -49,8 +53,32 @@ impl PinnedEmbedder {
             tracing::warn!(%error, "cannot save the vectors of the fixtures; the next replay embeds them again");
         }
         let known = texts.into_iter().zip(vectors).collect();
-        Ok(Self { inner, known, alone: Mutex::new(()) })
+        let own = Arc::new(PinnedEmbedder { inner: embedder, known, alone: Mutex::new(()) });
+        Ok(Self { inner, languages: languages.to_vec(), own })
     }
+}
+
+impl Embedding for Pinned {
+    fn of(&self, languages: &[Language]) -> Result<Arc<dyn Embedder>, EmbeddingError> {
+        if languages == self.languages {
+            return Ok(Arc::clone(&self.own) as Arc<dyn Embedder>);
+        }
+        // A version of the bot with other languages, whose vectors are others.
+        let inner = self.inner.of(languages)?;
+        Ok(Arc::new(PinnedEmbedder { inner, known: HashMap::new(), alone: Mutex::new(()) }))
+    }
+
+    fn is_alive(&self) -> bool {
+        self.inner.is_alive()
+    }
+}
+
+/// An [`Embedder`] that knows the vectors of some texts, and embeds each other text alone.
+struct PinnedEmbedder {
+    inner: Arc<dyn Embedder>,
+    known: HashMap<String, Vector>,
+    /// Held while a text is embedded, so that only one is at a time.
+    alone: Mutex<()>,
 }
 
 /// Passes texts on one at a time.
@@ -61,8 +89,8 @@ impl Embedder for Single<'_> {
         self.0.id()
     }
 
-    fn dimension(&self) -> usize {
-        self.0.dimension()
+    fn blocks(&self) -> &[usize] {
+        self.0.blocks()
     }
 
     fn is_alive(&self) -> bool {
@@ -86,8 +114,8 @@ impl Embedder for PinnedEmbedder {
         self.inner.id()
     }
 
-    fn dimension(&self) -> usize {
-        self.inner.dimension()
+    fn blocks(&self) -> &[usize] {
+        self.inner.blocks()
     }
 
     fn is_alive(&self) -> bool {

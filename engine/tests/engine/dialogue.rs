@@ -278,7 +278,7 @@ fn values_with_signs_are_found() {
 #[test]
 fn the_choice_is_explained() {
     let mut talk = Talk::with(&[("bot.yaml", BOT), ("intents/greet.yaml", GREET), ("intents/status.yaml", STATUS)]);
-    talk.check(&[("is my please", "Did you mean: hello there, or where is my order?")]);
+    talk.check(&[("good is my", "Did you mean: hello there, or where is my order?")]);
     let turn = talk.say("the second");
     assert_eq!((turn.text().as_str(), turn.explain.chosen.unwrap().as_str()), ("Which order?", "status"));
     assert_eq!(talk.say("A-1042").explain.chosen, None);

@@ -11,7 +11,7 @@ use banter_engine::{
     Engine, Snapshot,
     catalogue::{bundle::Bundle, document::Document, loader},
     diagnostic::{Diagnostics, Severity},
-    embedding::hashed::HashedEmbedder,
+    embedding::{AnyLanguage, hashed::HashedEmbedder},
     handlers::{plugin::NoPlugins, script::Scripting},
     host::NoHost,
     policy::Ceiling,
@@ -82,8 +82,9 @@ fn build(files: &[(&str, &str)]) -> Bench {
     let mut diagnostics = Diagnostics::default();
     let catalogue = loader::load(&Bundle::of(files), &scripting, &NoPlugins, &Ceiling::unlimited(), &mut diagnostics);
     let catalogue = catalogue.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
-    let engine = Engine::new(Arc::new(HashedEmbedder::new(128)), scripting, Arc::new(NoHost));
-    let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).expect("one");
+    let embedder = Arc::new(HashedEmbedder::new(128));
+    let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &*embedder, None, &mut |_| {}).expect("one");
+    let engine = Engine::new(Arc::new(AnyLanguage(embedder)), scripting, Arc::new(NoHost));
     Bench { engine, snapshot }
 }
 

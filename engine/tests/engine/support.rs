@@ -12,7 +12,7 @@ use banter_engine::{
     Engine, EngineError, Request, Snapshot,
     catalogue::{Catalogue, bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::hashed::HashedEmbedder,
+    embedding::{AnyLanguage, hashed::HashedEmbedder},
     handlers::{
         plugin::{NoPlugins, PluginRuntime},
         script::Scripting,
@@ -119,9 +119,8 @@ impl Talk {
         let catalogue = catalogue.unwrap_or_else(|| panic!("{diagnostics}"));
         let host = Arc::new(host);
         let embedder = Arc::new(HashedEmbedder::new(128));
-        let engine = Engine::new(embedder, Arc::new(Scripting::new()), host.clone());
-        let (snapshot, _) =
-            Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).expect("a snapshot");
+        let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &*embedder, None, &mut |_| {}).expect("a snapshot");
+        let engine = Engine::new(Arc::new(AnyLanguage(embedder)), Arc::new(Scripting::new()), host.clone());
         let now = jiff::Timestamp::from_second(NOW).unwrap();
         Self { engine, snapshot, host, state: DialogueState::default(), turns: 0, now }
     }

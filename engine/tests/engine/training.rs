@@ -3,7 +3,7 @@
 use banter_engine::{
     decide::{
         classifier::Classifier,
-        training::{Sample, train},
+        training::{Sample, TrainingSet, train},
     },
     embedding::{Embedder, hashed::HashedEmbedder},
     ids::IntentId,
@@ -18,7 +18,9 @@ fn classifier(intents: &[&[&str]]) -> (Classifier, HashedEmbedder) {
         .collect();
     let texts: Vec<String> = samples.iter().map(|sample| sample.text.clone()).collect();
     let vectors = embedder.embed(&texts).unwrap();
-    let fitted = train(&samples, &vectors, intents.len(), &mut |_, _| {});
+    let (background, blocks, classes) = ((&[][..], &[][..]), embedder.blocks(), intents.len());
+    let set = TrainingSet { samples: &samples, vectors: &vectors, background, blocks, classes };
+    let fitted = train(&set, &mut |_, _| {});
     let ids = (0..intents.len()).map(|i| IntentId::new(&format!("i{i}"))).collect();
     (Classifier::new(fitted, ids, &samples, &vectors, None), embedder)
 }

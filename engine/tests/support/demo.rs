@@ -9,10 +9,7 @@ use banter_engine::{
     Engine, Snapshot,
     catalogue::{Catalogue, bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::{
-        model::{Model, ModelOptions, ModelSource},
-        worker::EmbeddingWorker,
-    },
+    embedding::encoders::{EncoderSettings, Encoders, usual},
     handlers::{
         plugin::{LoadFailure, MissingPlugin, Plugin, PluginRuntime, PluginSpec},
         script::Scripting,
@@ -56,17 +53,18 @@ impl PluginRuntime for Unloaded {
 }
 
 pub static BOT: LazyLock<(Engine, Snapshot)> = LazyLock::new(|| {
-    let options = ModelOptions {
+    let settings = EncoderSettings {
         library: root().join(".cache/onnxruntime/libonnxruntime.so"),
-        source: ModelSource::Folder(root().join(".cache/model")),
-        prefix: "query: ".to_owned(),
         max_tokens: 256,
         threads: 2,
+        queue: 64,
+        recent: 1_000,
     };
-    let model = Model::load(&options).unwrap_or_else(|error| panic!("{error}; {}", error.hint()));
-    let engine = Engine::new(Arc::new(EmbeddingWorker::new(model, 64)), Arc::new(Scripting::new()), Arc::new(Recorded));
+    let encoders = Encoders::in_folder(&root().join(".cache/encoders"), &usual(), &settings);
+    let engine = Engine::new(Arc::new(encoders), Arc::new(Scripting::new()), Arc::new(Recorded));
     let catalogue = catalogue(&engine, |_| {});
-    let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).unwrap();
+    let embedder = engine.embedder(&catalogue).unwrap_or_else(|error| panic!("{error}; {}", error.hint()));
+    let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &*embedder, None, &mut |_| {}).unwrap();
     (engine, snapshot)
 });
 

@@ -1,43 +1,27 @@
-//! Chooses the embedding model and finds its files.
+//! Chooses the encoders and finds their files.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use banter_engine::embedding::{
-    Embedder, EmbeddingError,
-    model::{Model, ModelOptions, ModelSource},
-    recent::RecentTexts,
-    worker::EmbeddingWorker,
+    encoders::{EncoderSettings, Encoders},
+    model::ModelSource,
 };
 
-use crate::{
-    config::{EmbeddingConfig, cores},
-    setup::SetupError,
-};
+use crate::config::{EmbeddingConfig, cores};
 
-/// The model, behind a worker and a cache of recent texts.
-///
-/// # Errors
-/// The model is missing or broken; the hint says how to get it.
-pub fn embedder(config: &EmbeddingConfig, data_dir: &Path) -> Result<Arc<dyn Embedder>, SetupError> {
-    let failed = |error: EmbeddingError| SetupError::new(error.to_string(), error.hint());
-    let model = Model::load(&model_options(config, data_dir)).map_err(failed)?;
-    let worker = EmbeddingWorker::new(model, config.queue);
-    Ok(Arc::new(RecentTexts::new(Arc::new(worker), config.recent)))
-}
-
-fn model_options(config: &EmbeddingConfig, data_dir: &Path) -> ModelOptions {
-    let source = match &config.model {
-        Some(name) => ModelSource::Name { name: name.clone(), cache: data_dir.join("models") },
-        None => ModelSource::Folder(config.path.clone()),
-    };
-    // The E5 models were trained with prefixes; the default model is the small multilingual one.
-    let is_e5 = config.model.as_ref().is_none_or(|name| name.to_lowercase().contains("e5"));
-    let prefix = config.prefix.clone().unwrap_or_else(|| if is_e5 { "query: ".to_owned() } else { String::new() });
-    ModelOptions {
+/// The encoders, each of which is loaded when a bot needs it.
+pub fn encoders(config: &EmbeddingConfig, data_dir: &Path) -> Encoders {
+    let settings = EncoderSettings {
         library: config.library.clone(),
-        source,
-        prefix,
         max_tokens: config.max_tokens,
         threads: if config.threads == 0 { cores() } else { config.threads },
-    }
+        queue: config.queue,
+        recent: config.recent,
+    };
+    let Some(name) = &config.model else { return Encoders::in_folder(&config.path, &config.encoders, &settings) };
+    // The E5 models were trained with prefixes.
+    let usual = if name.to_lowercase().contains("e5") { "query: " } else { "" };
+    let prefix = config.prefix.clone().unwrap_or_else(|| usual.to_owned());
+    let source = ModelSource::Name { name: name.clone(), cache: data_dir.join("models"), prefix };
+    Encoders::single(source, &settings)
 }

@@ -13,11 +13,11 @@ use banter_engine::{
     Engine, Snapshot,
     catalogue::{Catalogue, bundle::Bundle, loader, manifest::Manifest},
     diagnostic::{DiagnosticReport, Diagnostics},
-    embedding::Embedder,
+    embedding::{Embedding, EmbeddingError},
     handlers::{plugin::PluginRuntime, script::Scripting},
     host::NoHost,
     policy::Ceiling,
-    replay::{self, Outcome, fixture::Fixture, pinned::PinnedEmbedder, reader},
+    replay::{self, Outcome, fixture::Fixture, pinned::Pinned, reader},
     snapshot::{Made, Stage},
 };
 use rayon::prelude::*;
@@ -129,7 +129,7 @@ pub enum GateError {
 
 /// Checks bundles and turns them into candidates.
 pub struct Gate {
-    embedder: Arc<dyn Embedder>,
+    embedding: Arc<dyn Embedding>,
     scripting: Arc<Scripting>,
     patient: Arc<Scripting>,
     plugins: Arc<dyn PluginRuntime>,
@@ -158,7 +158,7 @@ impl Gate {
     ) -> Result<Self, GateError> {
         let (pool, stored) = (threads("gate")?, threads("stored")?);
         Ok(Self {
-            embedder: Arc::clone(engine.embedder()),
+            embedding: Arc::clone(engine.embedding()),
             scripting,
             patient: Arc::new(Scripting::patient()),
             plugins,
@@ -239,8 +239,10 @@ impl Gate {
         let progress = run.progress;
         let mut show = |stage: Stage| progress(stage.into());
         let folder = Some(self.index_folder.as_path());
-        let built = base.succeed(catalogue, &*self.embedder, folder, &mut show);
-        let (snapshot, report) = built.map_err(|error| GateError::Broken(error.to_string()))?;
+        let broken = |error: &dyn std::error::Error| GateError::Broken(error.to_string());
+        let embedder = self.embedding.of(&catalogue.languages).map_err(|error| broken(&error))?;
+        let built = base.succeed(catalogue, &*embedder, folder, &mut show);
+        let (snapshot, report) = built.map_err(|error| broken(&error))?;
         run.report.embedded = report.embedded;
         run.report.classifier = match report.classifier {
             Made::Kept => "kept",
@@ -275,10 +277,16 @@ impl Gate {
     ///
     /// # Errors
     /// A message cannot be embedded.
-    pub fn replaying_engine(&self, fixtures: &[Fixture], progress: Progress<'_>) -> Result<Engine, GateError> {
+    pub fn replaying_engine(
+        &self,
+        catalogue: &Catalogue,
+        fixtures: &[Fixture],
+        progress: Progress<'_>,
+    ) -> Result<Engine, GateError> {
         let mut show = |done, total| progress(GateStep { stage: GateStage::Embed, done, total });
-        let pinned = PinnedEmbedder::new(Arc::clone(&self.embedder), fixtures, Some(&self.replay_folder), &mut show);
-        let pinned = pinned.map_err(|error| GateError::Broken(error.to_string()))?;
+        let broken = |error: EmbeddingError| GateError::Broken(error.to_string());
+        let (embedding, folder) = (Arc::clone(&self.embedding), Some(self.replay_folder.as_path()));
+        let pinned = Pinned::new(embedding, &catalogue.languages, fixtures, folder, &mut show).map_err(broken)?;
         Ok(Engine::new(Arc::new(pinned), Arc::clone(&self.patient), Arc::new(NoHost)))
     }
 
@@ -286,7 +294,7 @@ impl Gate {
         if fixtures.is_empty() {
             return Ok(());
         }
-        let engine = self.replaying_engine(fixtures, run.progress)?;
+        let engine = self.replaying_engine(&snapshot.catalogue, fixtures, run.progress)?;
         let (done, total) = (std::sync::atomic::AtomicUsize::new(0), fixtures.len());
         let progress = run.progress;
         let played: Result<Vec<Outcome>, _> = fixtures

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use banter_engine::{
     Engine, Snapshot,
-    catalogue::{bundle::Bundle, manifest::hash_of},
+    catalogue::{Catalogue, bundle::Bundle, manifest::hash_of},
     decide::training::RECIPE,
     diagnostic::Diagnostics,
+    embedding::Embedder,
     snapshot::{BuildError, Stage},
 };
 use banter_stores::{Stores, catalog::VersionRecord, contents::Contents};
@@ -120,8 +121,10 @@ impl Source {
         stages: Stages<'_>,
     ) -> Result<Serving, ReleaseError> {
         let bundle = self.bundle(record).await?;
-        let shared = self.classifier(record).await?;
-        let (snapshot, adopted) = self.snapshot(&bundle, shared.as_deref(), base, stages)?;
+        let catalogue = self.catalogue(&bundle)?;
+        let embedder = self.embedder(&catalogue)?;
+        let shared = self.classifier(record, &*embedder).await?;
+        let (snapshot, adopted) = self.snapshot(&catalogue, &*embedder, shared.as_deref(), base, stages)?;
         if adopted {
             return Ok(Serving::new(record.id.clone(), snapshot));
         }
@@ -129,17 +132,21 @@ impl Source {
         // it. If two servers train the same version, the first result wins.
         block_in_place(|| self.gate.replay_again(&record.id, &bundle, &snapshot))?;
         let own = self.share(&record.id, &snapshot).await?;
-        let agreed = self.classifier(record).await?;
+        let agreed = self.classifier(record, &*embedder).await?;
         let snapshot = match agreed.filter(|bytes| hash_of(bytes) != own) {
-            Some(bytes) => self.snapshot(&bundle, Some(&bytes), Some(&snapshot), stages)?.0,
+            Some(bytes) => self.snapshot(&catalogue, &*embedder, Some(&bytes), Some(&snapshot), stages)?.0,
             None => snapshot,
         };
         Ok(Serving::new(record.id.clone(), snapshot))
     }
 
     /// The shared classifier of a version. A damaged one counts as absent: a new one is trained.
-    async fn classifier(&self, record: &VersionRecord) -> Result<Option<Vec<u8>>, ReleaseError> {
-        let stored = self.stores.catalog.classifier(&record.id, &self.recipe()).await?;
+    async fn classifier(
+        &self,
+        record: &VersionRecord,
+        embedder: &dyn Embedder,
+    ) -> Result<Option<Vec<u8>>, ReleaseError> {
+        let stored = self.stores.catalog.classifier(&record.id, &recipe(embedder)).await?;
         let Some((hash, bytes)) = stored else { return Ok(None) };
         if hash_of(&bytes) == hash {
             return Ok(Some(bytes));
@@ -148,37 +155,43 @@ impl Source {
         Ok(None)
     }
 
-    /// What a classifier depends on besides its version: the model and the algorithm.
-    fn recipe(&self) -> String {
-        format!("{} {RECIPE}", self.engine.embedder().id())
+    fn catalogue(&self, bundle: &Bundle) -> Result<Arc<Catalogue>, ReleaseError> {
+        let load = || {
+            let mut diagnostics = Diagnostics::default();
+            let catalogue = self.gate.load_stored(bundle, &mut diagnostics);
+            catalogue.map(Arc::new).ok_or_else(|| ReleaseError::Internal(diagnostics.render(false)))
+        };
+        block_in_place(|| self.gate.run_stored(load))
+    }
+
+    fn embedder(&self, catalogue: &Catalogue) -> Result<Arc<dyn Embedder>, ReleaseError> {
+        self.engine.embedder(catalogue).map_err(|error| ReleaseError::Internal(error.to_string()))
     }
 
     /// A snapshot, and whether it uses the given classifier.
     fn snapshot(
         &self,
-        bundle: &Bundle,
+        catalogue: &Arc<Catalogue>,
+        embedder: &dyn Embedder,
         classifier: Option<&[u8]>,
         base: Option<&Snapshot>,
         stages: Stages<'_>,
     ) -> Result<(Snapshot, bool), ReleaseError> {
-        let embedder = &**self.engine.embedder();
         let folder = Some(self.index_folder.as_path());
+        let catalogue = || Arc::clone(catalogue);
         let work = || {
-            let mut diagnostics = Diagnostics::default();
-            let catalogue = self.gate.load_stored(bundle, &mut diagnostics);
-            let catalogue = Arc::new(catalogue.ok_or_else(|| ReleaseError::Internal(diagnostics.render(false)))?);
             let mut show = |stage| stages(stage);
             let adopted = match classifier {
-                Some(bytes) => Snapshot::adopt(base, Arc::clone(&catalogue), bytes, embedder, folder, &mut show),
+                Some(bytes) => Snapshot::adopt(base, catalogue(), bytes, embedder, folder, &mut show),
                 None => Err(BuildError::ForeignClassifier),
             };
             let is_adopted = adopted.is_ok();
             let built = match (adopted, base) {
                 (Err(BuildError::ForeignClassifier), Some(base)) => {
-                    base.succeed(catalogue, embedder, folder, &mut show).map(|(snapshot, _)| snapshot)
+                    base.succeed(catalogue(), embedder, folder, &mut show).map(|(snapshot, _)| snapshot)
                 }
                 (Err(BuildError::ForeignClassifier), None) => {
-                    Snapshot::build(catalogue, embedder, folder, &mut show).map(|(snapshot, _)| snapshot)
+                    Snapshot::build(catalogue(), embedder, folder, &mut show).map(|(snapshot, _)| snapshot)
                 }
                 (other, _) => other,
             };
@@ -193,10 +206,10 @@ impl Source {
     /// # Errors
     /// When the store does not answer.
     pub async fn share(&self, version: &str, snapshot: &Snapshot) -> Result<String, ReleaseError> {
-        let embedder = &**self.engine.embedder();
+        let embedder = &*self.embedder(&snapshot.catalogue)?;
         let internal = |error: std::io::Error| ReleaseError::Internal(error.to_string());
         let hash = block_in_place(|| snapshot.classifier_hash(embedder)).map_err(internal)?;
-        let (catalog, recipe) = (&self.stores.catalog, self.recipe());
+        let (catalog, recipe) = (&self.stores.catalog, recipe(embedder));
         if !catalog.name_classifier(version, &recipe, &hash).await? {
             let bytes = block_in_place(|| snapshot.classifier_bytes(embedder)).map_err(internal)?;
             catalog.put_classifier(&hash, &bytes).await?;
@@ -210,8 +223,14 @@ impl Source {
     /// # Errors
     /// Those of the file system.
     pub fn keep_classifier(&self, snapshot: &Snapshot) -> std::io::Result<()> {
-        snapshot.keep(&**self.engine.embedder(), &self.index_folder)
+        let embedder = self.engine.embedder(&snapshot.catalogue).map_err(std::io::Error::other)?;
+        snapshot.keep(&*embedder, &self.index_folder)
     }
+}
+
+/// What a classifier depends on besides its version: the encoders and the algorithm.
+fn recipe(embedder: &dyn Embedder) -> String {
+    format!("{} {RECIPE}", embedder.id())
 }
 
 fn damaged(record: &VersionRecord, what: &str) -> ReleaseError {

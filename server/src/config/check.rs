@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, fs, ops::RangeInclusive, path::Path};
 
-use banter_engine::diagnostic::choose_hint;
+use banter_engine::{diagnostic::choose_hint, embedding::encoders::OTHERS, language::Language};
 use figment::{Figment, Profile, Source, error::Kind};
 
 use banter_stores::secret::{Secret, Secrets};
 
-use super::{Config, Rules, environment::NAMES, transport};
+use super::{Config, EmbeddingConfig, Rules, environment::NAMES, transport};
 use crate::setup::SetupError;
 
 /// Secrets shorter than this are refused in `release`.
@@ -115,6 +115,35 @@ impl Config {
             )),
             None => Ok(()),
         }
+    }
+}
+
+impl EmbeddingConfig {
+    /// Refuses languages without encoders, and names that are no folders of `embedding.path`.
+    pub(super) fn check_encoders(&self) -> Result<(), SetupError> {
+        let fail = |what: String, hint: &str| Err(SetupError::new(what, hint));
+        if !self.encoders.contains_key(OTHERS) {
+            return fail(
+                "embedding.encoders has no `other`".to_owned(),
+                "name the encoders of all other languages there",
+            );
+        }
+        for (language, names) in &self.encoders {
+            if language != OTHERS && Language::new(language).is_none() {
+                let known = Language::known().collect::<Vec<_>>().join(", ");
+                let hint = format!("use `{OTHERS}` or one of: {known}");
+                return fail(format!("embedding.encoders has the unknown language `{language}`"), &hint);
+            }
+            if names.is_empty() {
+                return fail(format!("embedding.encoders.{language} is empty"), "name at least one encoder");
+            }
+            let is_plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+            if let Some(name) = names.iter().find(|name| name.is_empty() || !is_plain(name)) {
+                let what = format!("embedding.encoders.{language} names `{name}`");
+                return fail(what, "name a subfolder of embedding.path: letters, digits, - and _");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -13,8 +13,8 @@ use super::Config;
 
 /// ONNX Runtime.
 pub const LIBRARY: &str = "onnxruntime/libonnxruntime.so";
-/// The folder of the embedding model.
-pub const MODEL: &str = "model";
+/// The folder of the encoders.
+pub const ENCODERS: &str = "encoders";
 /// The compilers of plugins.
 pub const TOOLS: &str = "plugin-tools";
 /// Where the program's own files may lie, seen from a folder above it.
@@ -41,7 +41,7 @@ pub(super) fn resolve_paths(config: &mut Config, figment: &Figment) {
     let program = env::current_exe().unwrap_or_default();
     let own = [
         ("embedding.library", LIBRARY, &mut config.embedding.library),
-        ("embedding.path", MODEL, &mut config.embedding.path),
+        ("embedding.path", ENCODERS, &mut config.embedding.path),
         ("plugins.tools", TOOLS, &mut config.plugins.tools),
     ];
     for (_, name, path) in own.into_iter().filter(|(key, ..)| is_default(key)) {
@@ -68,11 +68,11 @@ mod tests {
     fn a_path_in_the_file_starts_from_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("Rocket.toml");
-        std::fs::write(&file, "embedding.path = \"model\"\n").unwrap();
+        std::fs::write(&file, "embedding.path = \"encoders\"\n").unwrap();
         let figment = Figment::from(Serialized::defaults(Config::default())).merge(Toml::file_exact(&file));
         let mut config: Config = figment.extract().unwrap();
         resolve_paths(&mut config, &figment);
-        assert_eq!(config.embedding.path, folder.path().join(MODEL));
+        assert_eq!(config.embedding.path, folder.path().join(ENCODERS));
         assert_ne!(config.embedding.library, Path::new(LIBRARY), "a default is looked for beside the program");
     }
 
@@ -82,11 +82,11 @@ mod tests {
         let check = |program: &str, made: &str| {
             let file = folder.path().join(made);
             std::fs::create_dir_all(&file).unwrap();
-            assert_eq!(beside(&folder.path().join(program), MODEL), file, "{program}");
+            assert_eq!(beside(&folder.path().join(program), ENCODERS), file, "{program}");
         };
-        check("repository/target/release/banter", "repository/.cache/model");
-        check("local/bin/banter", "local/lib/banter/model");
+        check("repository/target/release/banter", "repository/.cache/encoders");
+        check("local/bin/banter", "local/lib/banter/encoders");
         let nowhere = folder.path().join("elsewhere/bin/banter");
-        assert_eq!(beside(&nowhere, MODEL), folder.path().join("elsewhere/lib/banter/model"));
+        assert_eq!(beside(&nowhere, ENCODERS), folder.path().join("elsewhere/lib/banter/encoders"));
     }
 }

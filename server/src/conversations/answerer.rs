@@ -80,7 +80,7 @@ impl Answerer for SilenceBreaker<'_> {
 fn failure(engine: &Engine, error: EngineError) -> ConversationError {
     match error {
         EngineError::Embedding(EmbeddingError::Busy) => ConversationError::Busy,
-        EngineError::Embedding(error) if !engine.embedder().is_alive() => {
+        EngineError::Embedding(error) if !engine.can_embed() => {
             tracing::error!(%error, "the model does not answer");
             StoreError::outage("embedding", error.to_string()).into()
         }

@@ -9,7 +9,7 @@ use banter_engine::{
     Engine, Snapshot,
     catalogue::{bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::{Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
+    embedding::{AnyLanguage, Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
     handlers::{plugin::NoPlugins, script::Scripting},
     policy::Ceiling,
 };
@@ -69,8 +69,8 @@ impl Embedder for Sometimes {
     fn id(&self) -> &str {
         self.0.id()
     }
-    fn dimension(&self) -> usize {
-        self.0.dimension()
+    fn blocks(&self) -> &[usize] {
+        self.0.blocks()
     }
     fn is_alive(&self) -> bool {
         !self.1.load(Ordering::Relaxed)
@@ -154,12 +154,9 @@ async fn build(backend: &Backend, config: &Config, rules: Rules, clock: Arc<Shif
         .unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
     let host =
         Arc::new(ServerHost::new(tokio::runtime::Handle::current(), stores.turns.clone(), 64, config.outside.clone()));
-    let engine = Arc::new(Engine::new(
-        Arc::new(Sometimes(HashedEmbedder::new(128), AtomicBool::new(false))),
-        scripting.clone(),
-        host,
-    ));
-    let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &**engine.embedder(), None, &mut |_| {}).unwrap();
+    let embedder = Arc::new(Sometimes(HashedEmbedder::new(128), AtomicBool::new(false)));
+    let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &*embedder, None, &mut |_| {}).unwrap();
+    let engine = Arc::new(Engine::new(Arc::new(AnyLanguage(embedder)), scripting.clone(), host));
     let gate = Gate::new(&engine, scripting, Arc::new(NoPlugins), config.outside.clone(), &config.data_dir).unwrap();
     let serving = Serving::new(Bundle::of(&BOT).manifest().id(), snapshot);
     let catalogs = Arc::new(Catalogs::new(serving));

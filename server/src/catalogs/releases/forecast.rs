@@ -27,7 +27,7 @@ impl Releases {
         let said = self.stores().turns.utterances(since, limits.utterances).await?;
         let (said, more) = (said.texts, said.more);
         let gate = &self.source.gate;
-        let engine = gate.replaying_engine(&candidate.fixtures, progress)?;
+        let engine = gate.replaying_engine(&candidate.snapshot.catalogue, &candidate.fixtures, progress)?;
         let snapshots = [&*from.snapshot, &candidate.snapshot];
         let at = timestamp(now);
         let internal = |error: banter_engine::EngineError| ReleaseError::Internal(error.to_string());

