@@ -6,6 +6,7 @@ pub mod diff;
 pub mod document;
 pub mod example;
 pub mod graph;
+mod known_words;
 pub mod lint;
 pub mod loader;
 pub mod manifest;
@@ -15,7 +16,7 @@ pub mod vocabulary;
 pub mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -24,6 +25,7 @@ use range::Range;
 use serde_json::Value;
 
 use crate::{
+    background::background,
     diagnostic::Location,
     entities::{Composition, EntitySpec},
     handlers::{api::value::plain, call::Library, script::Script},
@@ -31,11 +33,10 @@ use crate::{
     language::Language,
     pattern::Pattern,
     template::Text,
-    text::{fold, stem},
     values::{Convention, Country, Prefer, Setting},
-    word::{Word, words},
 };
 use example::Example;
+pub use known_words::KnownWords;
 use vocabulary::Vocabulary;
 
 /// Values of a slot with `many`, at most.
@@ -146,41 +147,14 @@ impl Catalogue {
     pub fn words(&self) -> &KnownWords {
         self.words.get_or_init(|| {
             let examples = self.intents.iter().flat_map(|intent| &intent.examples);
-            let forms: HashSet<String> =
-                examples.flat_map(|example| words(&example.text)).map(|word| word.plain().to_owned()).collect();
-            let examples = self.intents.iter().flat_map(|intent| &intent.examples);
-            KnownWords {
-                stems: forms.iter().map(|form| stem(form)).collect(),
-                examples: examples.map(|example| fold(&example.text)).collect(),
-                forms,
-            }
+            let examples: Vec<&str> = examples.map(|example| example.text.as_str()).collect();
+            KnownWords::of(&examples, &background(&self.languages))
         })
     }
 
     /// The language with this code, if it is one of the bot's.
     pub fn language(&self, code: &str) -> Option<&Language> {
         self.languages.iter().find(|language| language.code() == code)
-    }
-}
-
-/// The words of a bot's examples, and the examples, in lower case.
-#[derive(Debug)]
-pub struct KnownWords {
-    /// As they are written.
-    pub forms: HashSet<String>,
-    /// Their stems.
-    pub stems: HashSet<String>,
-    /// The examples as a whole.
-    pub examples: HashSet<String>,
-}
-
-impl KnownWords {
-    /// Whether one of the words that are longer than two letters is known, whatever its ending; `None` if no word is that
-    /// long.
-    pub fn know_any(&self, words: &[Word]) -> Option<bool> {
-        let mut long = words.iter().filter(|word| word.plain().chars().count() > 2).peekable();
-        long.peek()?;
-        Some(long.any(|word| self.stems.contains(&stem(word.plain()))))
     }
 }
 

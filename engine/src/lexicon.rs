@@ -13,7 +13,9 @@ pub use {
     consent::{NO, WEAK_YES, YES},
     corrections::{CHANGE, CORRECTION, FOLLOW_UP, NOT, REMOVAL},
     cues::{BACK, CANCEL, HELP, NONE, REPEAT, RESTART, SKIP},
-    grammar::{ADDITION, ANAPHORA, ANY_LANGUAGE, FILLERS, FUNCTION, INTRODUCING, NAMING, PERSONS, WITHIN_VALUE},
+    grammar::{
+        ADDITION, ANAPHORA, ANY_LANGUAGE, FILLERS, FUNCTION, HESITATION, INTRODUCING, NAMING, PERSONS, WITHIN_VALUE,
+    },
     negations::{DO_NOT, NOT_CHOSEN, NOT_DOING, QUESTIONED, UNWANTED, WITHOUT},
     wishes::{AND, REQUEST, STATEMENT},
 };
@@ -62,6 +64,7 @@ mod tests {
     fn phrases_can_be_met_and_stand_once() {
         for Phrases(phrases) in [
             FILLERS,
+            HESITATION,
             FUNCTION,
             ANY_LANGUAGE,
             ADDITION,

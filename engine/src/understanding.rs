@@ -7,6 +7,7 @@ mod clauses;
 mod cue;
 mod meaning;
 mod reading;
+mod spelling;
 mod typing;
 
 pub use cue::{Consent, Cue, without_fillers};

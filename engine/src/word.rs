@@ -52,6 +52,11 @@ impl Folded {
         Self { length: text.chars().count(), letters, text, forms: OnceLock::new() }
     }
 
+    /// The word in lower case.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// How much a word differs: 0 if it is the same, 1 if it is the same Russian word in another case, more with typos;
     /// `None` if it is another word. Typos are allowed if `fuzzy`.
     pub fn difference(&self, word: &Self, fuzzy: bool) -> Option<usize> {
@@ -85,7 +90,7 @@ impl Folded {
 
     /// The optimal string alignment distance to a word, or `None` if it is too large. One edit is allowed from four
     /// letters on, two from eight.
-    fn edits(&self, word: &Self) -> Option<usize> {
+    pub fn edits(&self, word: &Self) -> Option<usize> {
         let allowed = match self.length {
             0..4 => 0,
             4..8 => 1,

@@ -2,6 +2,10 @@
 
 use super::Phrases;
 
+/// What people type while they think; alone, it says nothing.
+pub const HESITATION: Phrases =
+    Phrases(&["hm", "hmm", "hmmm", "mm", "mmm", "um", "uh", "er", "хм", "хмм", "хммм", "мм", "ммм", "эм", "э", "эээ"]);
+
 /// Politeness and hesitation around a request; it changes nothing.
 pub const FILLERS: Phrases = Phrases(&[
     "if you don't mind",

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{
     Cue, Reading,
     clauses::{Pair, pairs},
+    spelling::corrected,
     typing::{TypedAs, readings},
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     decide::{Classification, Decision, decide},
     embedding::{Embedder, EmbeddingError, Vector},
     ids::IntentId,
-    lexicon::REQUEST,
+    lexicon::{HESITATION, REQUEST},
     snapshot::Snapshot,
     turn::{Timings, micros_since},
 };
@@ -75,9 +76,12 @@ impl Classifying<'_> {
         let Some(whole) = &meaning.whole else { return Ok((meaning, None)) };
         let matched = decide(whole, self.catalogue()).0 != Decision::Unknown;
         let understood = matched || !meaning.wishes.is_empty() || meaning.unwanted.is_some();
-        if (!understood || self.knows_no_word(reading))
-            && let Some(reread) = self.reread(reading, whole)?
-        {
+        let mut others = Vec::new();
+        if !understood || self.knows_no_word(reading) {
+            others = readings(reading.text(), &self.catalogue().words().forms);
+        }
+        others.extend(corrected(reading, self.catalogue().words()).map(|text| (TypedAs::Typos, text)));
+        if let Some(reread) = self.reread(reading, whole, others)? {
             let meaning = self.plain_meaning(&reread.reading)?;
             return Ok((meaning, Some(reread)));
         }
@@ -86,7 +90,7 @@ impl Classifying<'_> {
 
     /// What the text means as it stands.
     fn plain_meaning(&mut self, reading: &Reading) -> Result<Meaning, EmbeddingError> {
-        if reading.text().is_empty() {
+        if reading.text().is_empty() || HESITATION.are(reading.words()) {
             return Ok(Meaning::default());
         }
         let mut pairs = pairs(reading.text(), reading.words());
@@ -196,12 +200,13 @@ impl Classifying<'_> {
     }
 
     /// The reading that makes the most sense: it matches an intent more clearly than the text does, or is a cue.
-    fn reread(&mut self, reading: &Reading, plain: &Classification) -> Result<Option<Reread>, EmbeddingError> {
-        if reading.words().len() > MAX_REREAD {
-            return Ok(None);
-        }
-        let others = readings(reading.text(), &self.catalogue().words().forms);
-        if others.is_empty() {
+    fn reread(
+        &mut self,
+        reading: &Reading,
+        plain: &Classification,
+        others: Vec<(TypedAs, String)>,
+    ) -> Result<Option<Reread>, EmbeddingError> {
+        if others.is_empty() || reading.words().len() > MAX_REREAD {
             return Ok(None);
         }
         let texts: Vec<String> = others.iter().map(|(_, text)| text.clone()).collect();

@@ -14,6 +14,8 @@ pub enum TypedAs {
     Stretched,
     /// Without spaces.
     Spaces,
+    /// With typos.
+    Typos,
 }
 
 impl TypedAs {
@@ -24,6 +26,7 @@ impl TypedAs {
             Self::Transliteration => "transliteration",
             Self::Stretched => "stretched letters or capitals",
             Self::Spaces => "missing spaces",
+            Self::Typos => "typos",
         }
     }
 }
