@@ -3,8 +3,10 @@
 #[path = "support/demo.rs"]
 mod demo;
 
+use std::sync::Arc;
+
 use banter_engine::{
-    Request,
+    Request, Snapshot,
     embedding::Vector,
     state::DialogueState,
     turn::{Message, Turn},
@@ -90,6 +92,25 @@ fn a_text_has_one_vector_whatever_its_batch() {
         let distance = vector.iter().zip(alone.iter()).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
         assert!(distance < 1e-5, "{text}: {distance}");
     }
+}
+
+#[test]
+fn an_example_in_the_wrong_intent_is_told() {
+    let misplaced = |snapshot: &Snapshot| {
+        let told = snapshot.misplaced().into_iter().map(|one| (one.text, one.other.to_string()));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(misplaced(&BOT.1), []);
+    let changed = demo::catalogue(&BOT.0, |bundle| {
+        let file = bundle.files.get_mut("intents/refund.yaml").unwrap();
+        let text = String::from_utf8(file.clone()).unwrap();
+        let text = text.replacen("  en:\n", "  en:\n    - how cold is it outside today\n", 1);
+        *file = text.replacen("  ru:\n", "  ru:\n    - какая сегодня температура на улице\n", 1).into_bytes();
+    });
+    let embedder = BOT.0.embedder(&changed).unwrap();
+    let found = misplaced(&BOT.1.rebuild(Arc::new(changed), &*embedder).unwrap());
+    let weather = |text: &str| (text.to_owned(), "weather".to_owned());
+    assert_eq!(found, [weather("how cold is it outside today"), weather("какая сегодня температура на улице")]);
 }
 
 #[test]

@@ -26,9 +26,9 @@ use crate::{
 const MAX_CANDIDATES: usize = 5;
 /// Number of neighbours that are reported for `explain`.
 const MAX_NEIGHBOURS: usize = 5;
-/// An example is reported as misplaced if another intent's example is more similar to it by this margin than its own
-/// intent's.
-const MISPLACED_MARGIN: f32 = 0.12;
+/// An example is reported as misplaced if the evidence of another intent exceeds that of its own by this. The centre of
+/// its own includes the example, which makes up for words that examples of two intents share.
+const MISPLACED_MARGIN: f32 = 0.25;
 /// Number of cached classifications: frequent messages, and messages of fixtures, which every reload plays again.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 
@@ -161,16 +161,20 @@ impl Classifier {
         self.samples.get(node)?.first().copied()
     }
 
-    /// The class of another intent's example that is clearly more similar to a sample than any other example of its own
-    /// intent.
+    /// The class of another intent that a sample is clearly more like than its own, by the evidence of all examples but
+    /// itself.
     pub fn nearer_intent(&self, sample: usize, vector: &[f32]) -> Option<usize> {
         let dense = self.fitted.whitening.apply(vector);
-        let near = self.index.nearest(&dense, NEIGHBOURS);
         let own_node = self.samples.iter().position(|members| members.contains(&sample))?;
         let own = *self.classes[own_node].first()?;
-        let others = || near.iter().filter(|n| n.node != own_node);
-        let best_own = others().find(|n| self.classes[n.node].contains(&own)).map_or(0.0, |n| n.similarity);
-        let best_other = others().find(|n| !self.classes[n.node].contains(&own))?;
-        (best_other.similarity > best_own + MISPLACED_MARGIN).then(|| self.classes[best_other.node][0])
+        let mut others = self.index.nearest(&dense, NEIGHBOURS);
+        others.retain(|near| near.node != own_node);
+        let evidence = self.centres.evidence(&dense, &others, |node| &self.classes[node]);
+        let (other, most) = evidence
+            .iter()
+            .enumerate()
+            .filter(|(class, _)| *class != own)
+            .max_by(|one, other| one.1.total_cmp(other.1))?;
+        (*most > evidence[own] + MISPLACED_MARGIN).then_some(other)
     }
 }
