@@ -157,7 +157,7 @@ step "API" check_api
 step "demo bot" "$banter" check --data-dir .cache/check ${CI:+--deny-warnings}
 step "its fixtures" replay_demo
 step "pages in a browser" env PROGRAM="$banter" tools/browser_tests.sh
-step "mutations" "$banter" replay --data-dir .cache/check --mutate 200 --seed 1 --at-least 90
+step "mutations" "$banter" replay --data-dir .cache/check --mutate 100 --seed 1 --at-least 75
 
 printf '\n== time\n'
 printf '%s\n' "${steps[@]}"
