@@ -20,7 +20,7 @@ step() { # NAME COMMAND…
   steps+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
 }
 
-check_python() { python3 -m py_compile tools/*.py services/*.py examples/*.py && rm -rf {tools,services,examples}/__pycache__; }
+check_python() { python3 -m py_compile tools/*.py tools/encoders/*.py services/*.py examples/*.py && rm -rf {tools,tools/encoders,services,examples}/__pycache__; }
 # Linters are downloaded, verified by hash, and never installed.
 linters() {
   local folder=.cache/lint stamp
@@ -157,7 +157,7 @@ step "API" check_api
 step "demo bot" "$banter" check --data-dir .cache/check ${CI:+--deny-warnings}
 step "its fixtures" replay_demo
 step "pages in a browser" env PROGRAM="$banter" tools/browser_tests.sh
-step "mutations" "$banter" replay --data-dir .cache/check --mutate 100 --seed 1 --at-least 75
+step "mutations" "$banter" replay --data-dir .cache/check --mutate 200 --seed 1 --at-least 90
 
 printf '\n== time\n'
 printf '%s\n' "${steps[@]}"

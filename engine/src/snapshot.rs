@@ -12,19 +12,18 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use embedded::{Background, Embedded, samples};
+use embedded::{Embedded, samples};
 use kept::{kept_bytes, kept_classifier, kept_file, key_of};
 use thiserror::Error;
 
 use crate::{
     background::background,
-    cache::IntentCache,
     catalogue::{Catalogue, manifest::hash_of},
     decide::{
         classifier::Classifier,
         training::{Sample, SampleChange},
     },
-    embedding::{Embedder, EmbeddingError, Vector},
+    embedding::{Embedder, EmbeddingError},
     ids::IntentId,
     index::Neighbour,
     storage::write_atomically,
@@ -97,22 +96,14 @@ impl Snapshot {
         folder: Option<&Path>,
         progress: &mut dyn FnMut(Stage),
     ) -> Result<(Self, BuildReport), BuildError> {
-        let samples = samples(&catalogue);
-        let background = background(&catalogue.languages);
-        let texts: Vec<String> = samples.iter().map(|sample| &sample.text).chain(&background).cloned().collect();
-        let mut cache = match folder {
-            Some(folder) => IntentCache::open(&folder.join("vectors.bin"), embedder),
-            None => IntentCache::in_memory(embedder),
-        };
-        let embedded = cache.missing(&texts);
-        let mut vectors =
-            cache.vectors(embedder, &texts, &mut |done, total| progress(Stage::Embedding(done, total)))?;
-        let background = Background { vectors: vectors.split_off(samples.len()), texts: background };
-        if let Err(error) = cache.save(&texts) {
+        let (embedded, new) = Embedded::of(None, &catalogue, embedder, folder, progress)?;
+        if new > 0
+            && let Some(Err(error)) = folder.map(|folder| embedded.save(embedder, folder))
+        {
             tracing::warn!(%error, "cannot save the intent cache; the next start embeds the examples again");
         }
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
-        let key = key_of(embedder.id(), &samples);
+        let key = embedded.key(embedder);
         let path = folder.map(|folder| folder.join(CLASSIFIER));
         let index_folder = folder.map(|folder| folder.join("index"));
         let loaded = path.as_ref().and_then(|path| kept_classifier(&kept_file(path)?, &key));
@@ -121,7 +112,7 @@ impl Snapshot {
             Some(fitted) => fitted,
             None => {
                 let mut report = |done, total| progress(Stage::Training(done, total));
-                let fitted = background.train(&samples, &vectors, embedder, catalogue.intents.len(), &mut report);
+                let fitted = embedded.train(embedder, catalogue.intents.len(), &mut report);
                 let store = |path: &PathBuf| write_atomically(path, &kept_bytes(&key, &fitted)?);
                 if let Some(Err(error)) = path.as_ref().map(store) {
                     tracing::warn!(%error, "cannot save the classifier; the next start trains it again");
@@ -129,9 +120,9 @@ impl Snapshot {
                 fitted
             }
         };
-        let classifier = Arc::new(Classifier::new(fitted, intents, &samples, &vectors, index_folder.as_deref()));
-        let embedded_all = Embedded { samples, vectors, background };
-        Ok((Self::of(catalogue, classifier, embedded_all), BuildReport { embedded, classifier: made }))
+        let Embedded { samples, vectors, .. } = &embedded;
+        let classifier = Arc::new(Classifier::new(fitted, intents, samples, vectors, index_folder.as_deref()));
+        Ok((Self::of(catalogue, classifier, embedded), BuildReport { embedded: new, classifier: made }))
     }
 
     fn of(catalogue: Arc<Catalogue>, classifier: Arc<Classifier>, embedded: Embedded) -> Self {
@@ -170,7 +161,7 @@ impl Snapshot {
             return Ok((same, BuildReport { embedded: 0, classifier: Made::Kept }));
         }
         let (next, embedded) = Embedded::of(Some(self), &catalogue, embedder, folder, progress)?;
-        let Embedded { samples, vectors, background } = &next;
+        let Embedded { samples, vectors, .. } = &next;
         let intents: Vec<IntentId> = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
         let change = self.change(samples, &intents);
         // In other languages, the examples have other vectors.
@@ -183,7 +174,7 @@ impl Snapshot {
             return Ok((snapshot, BuildReport { embedded, classifier: Made::Followed }));
         }
         let mut report = |done, total| progress(Stage::Training(done, total));
-        let fitted = background.train(samples, vectors, embedder, intents.len(), &mut report);
+        let fitted = next.train(embedder, intents.len(), &mut report);
         let classifier = Arc::new(Classifier::new(fitted, intents, samples, vectors, None));
         let snapshot = Self::of(catalogue, classifier, next);
         Ok((snapshot, BuildReport { embedded, classifier: Made::Trained }))
@@ -202,8 +193,8 @@ impl Snapshot {
         folder: Option<&Path>,
         progress: &mut dyn FnMut(Stage),
     ) -> Result<Self, BuildError> {
-        let samples = samples(&catalogue);
-        let fitted = kept_classifier(kept, &key_of(embedder.id(), &samples)).ok_or(BuildError::ForeignClassifier)?;
+        let key = key_of(embedder.id(), &samples(&catalogue), &background(&catalogue.languages));
+        let fitted = kept_classifier(kept, &key).ok_or(BuildError::ForeignClassifier)?;
         if let Some(same) = base.and_then(|base| base.with_catalogue(Arc::clone(&catalogue)))
             && same.classifier_hash(embedder).is_ok_and(|own| own == hash_of(kept))
         {
@@ -233,7 +224,7 @@ impl Snapshot {
     /// # Errors
     /// If the classifier cannot be serialised.
     pub fn classifier_bytes(&self, embedder: &dyn Embedder) -> io::Result<Vec<u8>> {
-        kept_bytes(&key_of(embedder.id(), &self.embedded.samples), self.classifier.fitted())
+        kept_bytes(&self.embedded.key(embedder), self.classifier.fitted())
     }
 
     /// Writes vectors and classifier to `folder`, for the next start.
@@ -241,11 +232,7 @@ impl Snapshot {
     /// # Errors
     /// Those of the file system.
     pub fn keep(&self, embedder: &dyn Embedder, folder: &Path) -> io::Result<()> {
-        let (texts, vectors): (Vec<String>, Vec<Vector>) =
-            self.embedded.all().map(|(text, vector)| (text.to_owned(), Arc::clone(vector))).unzip();
-        let mut cache = IntentCache::open(&folder.join("vectors.bin"), embedder);
-        cache.add(&texts, &vectors);
-        cache.save(&texts)?;
+        self.embedded.save(embedder, folder)?;
         write_atomically(&folder.join(CLASSIFIER), &self.classifier_bytes(embedder)?)
     }
 
@@ -256,9 +243,9 @@ impl Snapshot {
     /// If a new example cannot be embedded.
     pub fn rebuild(&self, catalogue: Arc<Catalogue>, embedder: &dyn Embedder) -> Result<Self, BuildError> {
         let (embedded, _) = Embedded::of(Some(self), &catalogue, embedder, None, &mut |_| {})?;
-        let Embedded { samples, vectors, background } = &embedded;
+        let Embedded { samples, vectors, .. } = &embedded;
         let intents = catalogue.intents.iter().map(|intent| intent.id.clone()).collect();
-        let fitted = background.train(samples, vectors, embedder, catalogue.intents.len(), &mut |_, _| {});
+        let fitted = embedded.train(embedder, catalogue.intents.len(), &mut |_, _| {});
         let classifier = Arc::new(Classifier::new(fitted, intents, samples, vectors, None));
         Ok(Self::of(catalogue, classifier, embedded))
     }

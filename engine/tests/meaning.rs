@@ -118,7 +118,7 @@ fn each_language_has_its_encoders_and_one_is_shared() {
     let embedder = BOT.0.embedder(&BOT.1.catalogue).unwrap();
     // In the order of their names: e5, minilm, use.
     assert_eq!(embedder.blocks(), [384, 384, 512]);
-    let texts = ["where is my order", "где мой заказ", "сколько весит слон", "123"].map(str::to_owned);
+    let texts = ["where is my order", "где мой заказ", "сколько весит слон", "123", "👍"].map(str::to_owned);
     let vectors = embedder.embed(&texts).unwrap();
     let parts = |vector: &Vector| {
         let (first, rest) = vector.split_at(384);
@@ -128,7 +128,8 @@ fn each_language_has_its_encoders_and_one_is_shared() {
     let served = |vector: &Vector| parts(vector).map(|part| part.iter().any(|component| *component != 0.0));
     assert_eq!(served(&vectors[0]), [false, true, true], "English");
     assert_eq!(served(&vectors[1]), [true, false, true], "Russian");
-    assert_eq!(served(&vectors[3]), [false, true, true], "a number is taken for the bot's first language");
+    assert_eq!(served(&vectors[3]), [true, true, true], "a number is one of each language");
+    assert_eq!(served(&vectors[4]), [true, false, false], "only e5 knows emoji");
     let similarity = |one: &[f32], other: &[f32]| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
     for vector in &vectors {
         assert!((similarity(vector, vector) - 1.0).abs() < 1e-5);

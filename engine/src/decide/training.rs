@@ -18,7 +18,7 @@ use crate::{
     random::Random,
 };
 
-/// Must change with every change of the mathematics, so that new code never reads an old fit.
+/// Must change with every change of the mathematics and of the background, so that servers never share an old fit.
 pub const RECIPE: &str = "whitened+ngrams+softmax-8";
 /// Maximum number of solver steps.
 const ITERATIONS: u64 = 40;

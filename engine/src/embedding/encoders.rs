@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
 };
 
@@ -48,6 +48,8 @@ pub struct Encoders {
     routes: Routes,
     recent: usize,
     made: Mutex<HashMap<Vec<Language>, Arc<dyn Embedder>>>,
+    /// Held while encoders are loaded, so that two versions of a bot do not load them twice.
+    loading: Mutex<()>,
 }
 
 /// The numbers of the encoders that serve a language.
@@ -66,17 +68,17 @@ impl Routes {
 struct Encoder {
     options: ModelOptions,
     queue: usize,
-    worker: Mutex<Option<Arc<EmbeddingWorker>>>,
+    worker: OnceLock<Arc<EmbeddingWorker>>,
 }
 
 impl Encoder {
+    /// Loads the encoder, unless it is loaded.
     fn worker(&self) -> Result<Arc<EmbeddingWorker>, EmbeddingError> {
-        let mut worker = lock(&self.worker);
-        if let Some(worker) = &*worker {
+        if let Some(worker) = self.worker.get() {
             return Ok(Arc::clone(worker));
         }
         let loaded = Arc::new(EmbeddingWorker::new(Model::load(&self.options)?, self.queue));
-        Ok(Arc::clone(worker.insert(loaded)))
+        Ok(Arc::clone(self.worker.get_or_init(|| loaded)))
     }
 }
 
@@ -107,8 +109,9 @@ impl Encoders {
     fn new(sources: Vec<ModelSource>, routes: Routes, settings: &EncoderSettings) -> Self {
         let EncoderSettings { library, max_tokens, threads, queue, recent } = settings.clone();
         let options = |source| ModelOptions { library: library.clone(), source, max_tokens, threads };
-        let encoder = |source| Encoder { options: options(source), queue, worker: Mutex::default() };
-        Self { encoders: sources.into_iter().map(encoder).collect(), routes, recent, made: Mutex::default() }
+        let encoder = |source| Encoder { options: options(source), queue, worker: OnceLock::new() };
+        let encoders = sources.into_iter().map(encoder).collect();
+        Self { encoders, routes, recent, made: Mutex::default(), loading: Mutex::default() }
     }
 
     fn joined(&self, languages: &[Language]) -> Result<Joined, EmbeddingError> {
@@ -135,29 +138,35 @@ impl Encoders {
 
 impl Embedding for Encoders {
     fn of(&self, languages: &[Language]) -> Result<Arc<dyn Embedder>, EmbeddingError> {
-        // Held while encoders are loaded, so that two versions of a bot do not load them twice.
-        let mut made = lock(&self.made);
-        if let Some(embedder) = made.get(languages) {
-            return Ok(Arc::clone(embedder));
+        let known = || lock(&self.made).get(languages).map(Arc::clone);
+        // Turns of versions that serve never wait for the encoders of another.
+        if let Some(embedder) = known() {
+            return Ok(embedder);
+        }
+        let _loading = lock(&self.loading);
+        if let Some(embedder) = known() {
+            return Ok(embedder);
         }
         let joined = Arc::new(self.joined(languages)?);
         let embedder: Arc<dyn Embedder> = Arc::new(RecentTexts::new(joined, self.recent));
-        made.insert(languages.to_vec(), Arc::clone(&embedder));
+        lock(&self.made).insert(languages.to_vec(), Arc::clone(&embedder));
         Ok(embedder)
     }
 
     fn is_alive(&self) -> bool {
-        self.encoders.iter().all(|encoder| lock(&encoder.worker).as_ref().is_none_or(|worker| worker.is_alive()))
+        self.encoders.iter().filter_map(|encoder| encoder.worker.get()).all(|worker| worker.is_alive())
     }
 }
 
-/// The encoders that a bot's languages need. A text's language is detected among them; a text that indicates none is
-/// taken for the first.
+/// The encoders that a bot's languages need. A text's language is detected among them; a text that indicates none, such
+/// as a number or an emoji, is one of each language.
 struct Joined {
     workers: Vec<Arc<EmbeddingWorker>>,
     languages: Vec<Language>,
     /// The encoders of each language.
     routes: Vec<(Language, Vec<usize>)>,
+    /// All encoders.
+    every: Vec<usize>,
     id: String,
     blocks: Vec<usize>,
 }
@@ -167,14 +176,18 @@ impl Joined {
         let blocks = workers.iter().flat_map(|worker| worker.blocks().iter().copied()).collect();
         let ids: Vec<&str> = workers.iter().map(|worker| worker.id()).collect();
         let served: Vec<String> = routes.iter().map(|(language, route)| format!("{language}{route:?}")).collect();
+        let every: Vec<usize> = (0..workers.len()).collect();
         let id = format!("{} {}", ids.join("+"), served.join(" "));
-        Self { workers, languages, routes, id, blocks }
+        Self { workers, languages, routes, every, id, blocks }
     }
 
-    fn route(&self, text: &str) -> &[usize] {
+    /// The encoders of a text's language that can read it, or all of them if none can.
+    fn route(&self, text: &str) -> Vec<usize> {
         let language = detect(text, &self.languages);
         let found = language.and_then(|language| self.routes.iter().find(|(known, _)| *known == language));
-        found.or(self.routes.first()).map_or(&[], |(_, route)| route)
+        let own = found.map_or(&self.every, |(_, route)| route);
+        let readers: Vec<usize> = own.iter().copied().filter(|place| self.workers[*place].can_read(text)).collect();
+        if readers.is_empty() { own.clone() } else { readers }
     }
 }
 
@@ -196,7 +209,7 @@ impl Embedder for Joined {
     }
 
     fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
-        let routes: Vec<&[usize]> = texts.iter().map(|text| self.route(text)).collect();
+        let routes: Vec<Vec<usize>> = texts.iter().map(|text| self.route(text)).collect();
         let mut out = vec![vec![0.0f32; self.blocks.iter().sum()]; texts.len()];
         let mut start = 0;
         for (encoder, (worker, length)) in self.workers.iter().zip(&self.blocks).enumerate() {

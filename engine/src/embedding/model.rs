@@ -1,6 +1,7 @@
 //! The real model: fastembed on ONNX Runtime, loaded from a folder or by a name that fastembed downloads.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock},
@@ -58,6 +59,7 @@ pub struct Model {
     prefix: String,
     id: String,
     dimension: usize,
+    letters: Arc<HashSet<char>>,
 }
 
 impl Model {
@@ -75,7 +77,9 @@ impl Model {
             }
         };
         let id = format!("{mark}/{}/{}", prefix.trim(), options.max_tokens);
-        let mut model = Self { embedding, prefix, id, dimension: 0 };
+        let pieces = embedding.tokenizer.get_vocab(false);
+        let letters = Arc::new(pieces.keys().flat_map(|piece| piece.chars()).collect());
+        let mut model = Self { embedding, prefix, id, dimension: 0, letters };
         model.dimension = model.run(&["warm up".to_owned()])?[0].len();
         Ok(model)
     }
@@ -88,6 +92,11 @@ impl Model {
     /// Number of components of each vector.
     pub fn dimension(&self) -> usize {
         self.dimension
+    }
+
+    /// The characters of the tokenizer's pieces. All others are one and the same unknown piece to the model.
+    pub fn letters(&self) -> &Arc<HashSet<char>> {
+        &self.letters
     }
 
     /// Embeds a batch in one run of the model; `texts` must not be empty.

@@ -3,8 +3,8 @@
 //! runs on its own thread.
 
 use std::{
-    collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
 };
 
 use super::{Embedder, EmbeddingError, Vector, model::Model};
@@ -22,6 +22,7 @@ pub struct EmbeddingWorker {
     capacity: usize,
     id: String,
     dimension: usize,
+    letters: Arc<HashSet<char>>,
 }
 
 struct WorkerState {
@@ -49,9 +50,15 @@ struct Job {
 impl EmbeddingWorker {
     /// Shares a model; up to `capacity` texts may wait.
     pub fn new(model: Model, capacity: usize) -> Self {
-        let (id, dimension) = (model.id().to_owned(), model.dimension());
+        let (id, dimension, letters) = (model.id().to_owned(), model.dimension(), Arc::clone(model.letters()));
         let state = WorkerState { queue: VecDeque::new(), model: ModelSlot::Free(Box::new(model)) };
-        Self { state: Mutex::new(state), changed: Condvar::new(), capacity: capacity.max(1), id, dimension }
+        Self { state: Mutex::new(state), changed: Condvar::new(), capacity: capacity.max(1), id, dimension, letters }
+    }
+
+    /// Whether the model can tell a text from others: to it, emoji are one and the same unknown piece.
+    pub fn can_read(&self, text: &str) -> bool {
+        let known = |c: char| self.letters.contains(&c) || c.to_lowercase().any(|lower| self.letters.contains(&lower));
+        text.chars().any(|c| !c.is_whitespace() && known(c))
     }
 
     fn lock(&self) -> MutexGuard<'_, WorkerState> {

@@ -193,11 +193,11 @@ fn each_text(value: &Value, pointer: &str, visit: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// Mutations of the bot's threshold, and of each intent's, raised so far that the intent hardly ever matches.
+/// Mutations of the bot's threshold, and of each intent's, raised so far that only what is certain matches.
 fn thresholds(documents: &BTreeMap<&str, Document>, found: &mut Vec<Mutation>) {
     if let Some(bot) = documents.get("bot.yaml") {
         for (threshold, what) in
-            [(0.05, "any message matches an intent"), (0.99, "hardly any message matches an intent")]
+            [(0.05, "any message matches an intent"), (1.0, "hardly any message matches an intent")]
         {
             let mut matching = bot.value.get("matching").and_then(Value::as_object).cloned().unwrap_or_default();
             matching.insert("threshold".to_owned(), json!(threshold));
@@ -206,8 +206,8 @@ fn thresholds(documents: &BTreeMap<&str, Document>, found: &mut Vec<Mutation>) {
         }
     }
     for (_, document) in documents.iter().filter(|(path, _)| path.starts_with("intents/")) {
-        let what = "threshold = 0.99: the intent hardly ever matches".to_owned();
-        found.push(mutation(Kind::Threshold, document, "/threshold", what, json!(0.99)));
+        let what = "threshold = 1: the intent hardly ever matches".to_owned();
+        found.push(mutation(Kind::Threshold, document, "/threshold", what, json!(1.0)));
     }
 }
 

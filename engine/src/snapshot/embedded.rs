@@ -1,8 +1,11 @@
 //! The texts that a classifier is fitted to, with their vectors.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, io, path::Path, sync::Arc};
 
-use super::{BuildError, Snapshot, Stage};
+use super::{
+    BuildError, Snapshot, Stage,
+    kept::{Key, key_of},
+};
 use crate::{
     background::background,
     cache::IntentCache,
@@ -11,6 +14,8 @@ use crate::{
     embedding::{Embedder, Vector},
 };
 
+/// Name of the file with the vectors.
+const VECTORS: &str = "vectors.bin";
 /// Up to this number of texts, embedding is faster than reading the file of vectors.
 const FEW_TEXTS: usize = 16;
 
@@ -31,7 +36,9 @@ pub struct Embedded {
     pub samples: Vec<Sample>,
     /// One for each sample.
     pub vectors: Vec<Vector>,
-    pub background: Background,
+    /// Utterances that most bots know nothing of.
+    background: Vec<String>,
+    of_background: Vec<Vector>,
 }
 
 impl Embedded {
@@ -54,7 +61,7 @@ impl Embedded {
         let wanted: Vec<String> = missing.iter().map(|text| (*text).to_owned()).collect();
         // Reading the file pays off only if embedding would take longer.
         let mut cache = match folder.filter(|_| missing.len() > FEW_TEXTS) {
-            Some(folder) => IntentCache::open(&folder.join("vectors.bin"), embedder),
+            Some(folder) => IntentCache::open(&folder.join(VECTORS), embedder),
             None => IntentCache::in_memory(embedder),
         };
         let embedded = cache.missing(&wanted);
@@ -62,34 +69,36 @@ impl Embedded {
         known.extend(missing.into_iter().zip(vectors));
         let mut vectors: Vec<Vector> = texts().map(|text| Arc::clone(&known[text.as_str()])).collect();
         let of_background = vectors.split_off(samples.len());
-        let background = Background { vectors: of_background, texts: background };
-        Ok((Self { samples, vectors, background }, embedded))
+        Ok((Self { samples, vectors, background, of_background }, embedded))
     }
 
     /// All texts with their vectors.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &Vector)> {
-        let of_background = self.background.texts.iter().map(String::as_str).zip(&self.background.vectors);
-        self.samples.iter().map(|sample| sample.text.as_str()).zip(&self.vectors).chain(of_background)
+    fn all(&self) -> impl Iterator<Item = (&str, &Vector)> {
+        let background = self.background.iter().map(String::as_str).zip(&self.of_background);
+        self.samples.iter().map(|sample| sample.text.as_str()).zip(&self.vectors).chain(background)
     }
-}
 
-/// Utterances that most bots know nothing of.
-pub struct Background {
-    pub texts: Vec<String>,
-    pub vectors: Vec<Vector>,
-}
+    /// The hash of all that a classifier is fitted to.
+    pub fn key(&self, embedder: &dyn Embedder) -> Key {
+        key_of(embedder.id(), &self.samples, &self.background)
+    }
 
-impl Background {
-    /// Fits a classifier to examples and this.
-    pub fn train(
-        &self,
-        samples: &[Sample],
-        vectors: &[Vector],
-        embedder: &dyn Embedder,
-        classes: usize,
-        progress: &mut TrainingProgress<'_>,
-    ) -> Fitted {
-        let background = (self.texts.as_slice(), self.vectors.as_slice());
-        train(&TrainingSet { samples, vectors, background, blocks: embedder.blocks(), classes }, progress)
+    /// Fits a classifier.
+    pub fn train(&self, embedder: &dyn Embedder, classes: usize, progress: &mut TrainingProgress<'_>) -> Fitted {
+        let Self { samples, vectors, background, of_background } = self;
+        let blocks = embedder.blocks();
+        train(&TrainingSet { samples, vectors, background: (background, of_background), blocks, classes }, progress)
+    }
+
+    /// Writes the vectors to `folder`, for the next start.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save(&self, embedder: &dyn Embedder, folder: &Path) -> io::Result<()> {
+        let all = self.all().map(|(text, vector)| (text.to_owned(), Arc::clone(vector)));
+        let (texts, vectors): (Vec<String>, Vec<Vector>) = all.unzip();
+        let mut cache = IntentCache::open(&folder.join(VECTORS), embedder);
+        cache.add(&texts, &vectors);
+        cache.save(&texts)
     }
 }

@@ -8,13 +8,16 @@ use crate::decide::training::{Fitted, RECIPE, Sample};
 pub type Key = [u8; 32];
 
 /// The hash of everything that a classifier is fitted to.
-pub fn key_of(model: &str, samples: &[Sample]) -> Key {
+pub fn key_of(model: &str, samples: &[Sample], background: &[String]) -> Key {
     let mut hash = blake3::Hasher::new();
     hash.update(RECIPE.as_bytes()).update(model.as_bytes());
     for sample in samples {
         hash.update(&(sample.class as u64).to_le_bytes());
         hash.update(&(sample.text.len() as u64).to_le_bytes());
         hash.update(sample.text.as_bytes());
+    }
+    for text in background {
+        hash.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
     }
     *hash.finalize().as_bytes()
 }

@@ -35,12 +35,11 @@ impl Bot {
 
     fn catalogue(&self) -> Arc<Catalogue> {
         let mut bundle = Bundle::default();
-        // A language without a background, which knows no such texts as these.
-        let bot = format!("name: test\nlanguages: [de]\nfallback: {{ text: {} }}\n", self.text);
+        let bot = format!("name: test\nlanguages: [en]\nfallback: {{ text: {} }}\n", self.text);
         bundle.files.insert("bot.yaml".to_owned(), bot.into_bytes());
         for (name, examples) in &self.intents {
             let list: String = examples.iter().map(|text| format!("    - {text}\n")).collect();
-            let file = format!("intent: {name}\nexamples:\n  de:\n{list}handler: {{ reply: Yes }}\n");
+            let file = format!("intent: {name}\nexamples:\n  en:\n{list}handler: {{ reply: Yes }}\n");
             bundle.files.insert(format!("intents/{name}.yaml"), file.into_bytes());
         }
         let mut diagnostics = Diagnostics::default();

@@ -239,7 +239,7 @@ test('a user is made an administrator, exported, and deleted with a confirmation
 
 test('the console speaks Russian, and fits a phone', async () => {
   const visitor = await openChat();
-  await say(visitor, 'x'.repeat(400), /^[^x]/);
+  await say(visitor, 'x'.repeat(400), /did not get that|not sure|Простите|Не уверен/);
   await visitor.close();
   const admin = await openConsole('conversations', { locale: 'ru-RU', viewport: { width: 360, height: 640 } });
   await admin.page.getByRole('heading', { name: 'Консоль' }).waitFor();
