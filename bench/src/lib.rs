@@ -16,11 +16,16 @@ use std::{
 };
 
 use banter_engine::{
+    Engine, Snapshot,
+    catalogue::{bundle::Bundle, loader},
+    diagnostic::Diagnostics,
     embedding::{
         Embedder, Embedding, EmbeddingError,
         encoders::{EncoderSettings, Encoders, usual},
     },
+    handlers::plugin::NoPlugins,
     language::Language,
+    policy::Ceiling,
 };
 
 /// The root folder of the project.
@@ -61,6 +66,25 @@ pub fn embedder() -> Result<Arc<dyn Embedder>, EmbeddingError> {
 /// A bot in English only.
 pub fn english() -> Vec<Language> {
     Language::new("en").into_iter().collect()
+}
+
+/// The demo bot, without its plugins.
+pub fn demo() -> Bundle {
+    let mut diagnostics = Diagnostics::default();
+    let mut bundle = Bundle::read(root(), &mut diagnostics).unwrap_or_else(|error| fail(&error.to_string()));
+    bundle.files.retain(|path, _| !path.ends_with(".wasm"));
+    bundle
+}
+
+/// A snapshot of a bot without plugins; its vectors are kept between runs.
+pub fn snapshot(engine: &Engine, bundle: &Bundle) -> Snapshot {
+    let mut diagnostics = Diagnostics::default();
+    let loaded = loader::load(bundle, engine.scripting(), &NoPlugins, &Ceiling::unlimited(), &mut diagnostics);
+    let catalogue = loaded.unwrap_or_else(|| fail(&diagnostics.render(false)));
+    let embedder = engine.embedder(&catalogue).unwrap_or_else(|error| fail(&format!("{error}; {}", error.hint())));
+    let folder = cache_folder().join("snapshot");
+    let built = Snapshot::build(Arc::new(catalogue), &*embedder, Some(&folder), &mut |_| {});
+    built.unwrap_or_else(|error| fail(&error.to_string())).0
 }
 
 /// The folder where benches keep vectors between runs.

@@ -1,7 +1,7 @@
 //! Assembles the server. This is the only module that knows which backend and which model are used.
 
+mod encoders;
 mod folder;
-mod model;
 mod origin;
 
 use std::{fs::File, sync::Arc, time::Duration};
@@ -45,9 +45,9 @@ use crate::{
     web::app::{Access, App, RequestBounds},
 };
 
+pub use encoders::encoders;
 use folder::lock;
 pub use folder::make_data_folder;
-pub use model::encoders;
 use origin::Parts;
 
 /// The parts of a server, without HTTP.

@@ -1,16 +1,19 @@
 """The graph of a BERT encoder (Devlin et al., 2018) whose sentence vector is the mean of its tokens' vectors."""
 import array
 
-from onnx_graph import FLOAT, Graph, value_info
+from onnx_graph import FLOAT, MICROSOFT, UINT8, Graph, value_info
+
+# Weights are quantised in blocks of this many, each with an f32 scale.
+BLOCK = 32
 
 
 def build(name, w):
     """The encoder as an ONNX model: ids and mask [batch, sequence] to `sentence_embedding` [batch, hidden], masked mean,
     L2 norm 1.
 
-    `w` has the sizes `hidden`, `layers`, `heads`, `inner`, `positions` and `epsilon`; `floats(tensor)`, the bytes of an
-    f32 tensor; `embed(graph)`, the vectors of `input_ids`; and `linear(graph, x, tensors, rows)`, x · Wᵀ + b for one
-    tensor, or several stacked ones that share their input. Tensors are called emb.pos, emb.type, emb.ln and, for layer 0,
+    `w` has the sizes `hidden`, `layers`, `heads`, `inner`, `positions` and `epsilon`; `bits`, those of a quantised weight;
+    `floats(tensor)`, the bytes of an f32 tensor; `blocks(tensor)`, the bytes of a quantised one and of its scales; and
+    `embed(graph)`, the vectors of `input_ids`. Tensors are called emb.pos, emb.type, emb.ln and, for layer 0,
     l0.q, l0.k, l0.v, l0.ao, l0.aln, l0.fi, l0.fo and l0.oln; a norm has the parts `.w` and `.b`.
     """
     g = Graph()
@@ -20,6 +23,17 @@ def build(name, w):
     def norm(x, tensor):
         scale, bias = (g.raw(FLOAT, [w.hidden], w.floats(f"{tensor}.{part}")) for part in "wb")
         return g.op("LayerNormalization", x, scale, bias, axis=-1, epsilon=w.epsilon)
+
+    def linear(x, tensors, rows):
+        """x · Wᵀ + b for one tensor, or several stacked ones that share their input."""
+        parts = [w.blocks(tensor + ".w") for tensor in tensors]
+        packed, scales = b"".join(p for p, _ in parts), b"".join(s for _, s in parts)
+        n = rows * len(tensors)
+        k = len(packed) * 8 // w.bits // n
+        bias = b"".join(w.floats(tensor + ".b") for tensor in tensors)
+        weights = g.raw(UINT8, [n, k // BLOCK, BLOCK * w.bits // 8], packed)
+        return g.op("MatMulNBits", x, weights, g.raw(FLOAT, [n, k // BLOCK], scales), "", "", g.raw(FLOAT, [n], bias),
+                    domain=MICROSOFT, K=k, N=n, bits=w.bits, block_size=BLOCK, accuracy_level=4)
 
     position = array.array("f", w.floats("emb.pos"))
     kind = array.array("f", w.floats("emb.type"))[:w.hidden]
@@ -34,18 +48,18 @@ def build(name, w):
 
     for layer in range(w.layers):
         tensor = f"l{layer}"
-        stacked = w.linear(g, x, [f"{tensor}.{part}" for part in "qkv"], w.hidden)
+        stacked = linear(x, [f"{tensor}.{part}" for part in "qkv"], w.hidden)
         parts = g.op("Split", stacked, axis=2, num_outputs=3, out=3)
         q, k, v = (g.op("Transpose", g.op("Reshape", part, shape_heads), perm=perm)
                    for part, perm in zip(parts, ((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3))))
         scores = g.op("Mul", g.op("MatMul", q, k), g.scalar((w.hidden // w.heads) ** -0.5))
         attention = g.op("Softmax", g.op("Add", scores, bias), axis=-1)
         context = g.op("Reshape", g.op("Transpose", g.op("MatMul", attention, v), perm=(0, 2, 1, 3)), shape_flat)
-        x = norm(g.op("Add", x, w.linear(g, context, [f"{tensor}.ao"], w.hidden)), f"{tensor}.aln")
-        h = w.linear(g, x, [f"{tensor}.fi"], w.inner)
+        x = norm(g.op("Add", x, linear(context, [f"{tensor}.ao"], w.hidden)), f"{tensor}.aln")
+        h = linear(x, [f"{tensor}.fi"], w.inner)
         erf = g.op("Erf", g.op("Mul", h, g.scalar(0.5 ** 0.5)))
         h = g.op("Mul", g.op("Mul", h, g.op("Add", erf, g.scalar(1.0))), g.scalar(0.5))
-        x = norm(g.op("Add", x, w.linear(g, h, [f"{tensor}.fo"], w.hidden)), f"{tensor}.oln")
+        x = norm(g.op("Add", x, linear(h, [f"{tensor}.fo"], w.hidden)), f"{tensor}.oln")
 
     total = g.op("ReduceSum", g.op("Mul", x, g.op("Unsqueeze", mask, axis2)), axis1, keepdims=0)
     length = g.op("ReduceL2", total, axis1, keepdims=1)

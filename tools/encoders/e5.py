@@ -7,7 +7,7 @@ import struct
 
 import bert
 import unigram
-from onnx_graph import FLOAT, INT4, MICROSOFT, UINT8
+from onnx_graph import FLOAT, INT4, MICROSOFT
 
 LOW_NIBBLES = bytes(b & 15 for b in range(256))
 HIGH_NIBBLES = bytes(b >> 4 for b in range(256))
@@ -18,6 +18,7 @@ TO_SIGNED = bytes(b ^ 0x88 for b in range(256))     # zero point 8 to two's comp
 
 class Weights:
     """An `E5S1` file: header, vocabulary, directory of tensors (layout: e5.c, e5_parse)."""
+    bits = 4
 
     def __init__(self, path):
         with open(path, "rb") as file:
@@ -35,7 +36,7 @@ class Weights:
         self.at += blob_length
         self.pieces = [blob[offsets[i]:offsets[i + 1]].decode() for i in range(count)]
         _, norm_bytes = self.read("iI")
-        self.at += norm_bytes                       # normalisation map: NFKC and a few rules, see `tokenizer`
+        self.at += norm_bytes                       # normalisation map: NFKC and a few rules, see `unigram`
         self.tensors = {}
         for _ in range(self.read("i")[0]):
             (length,) = self.read("H")
@@ -64,22 +65,12 @@ class Weights:
             data = b"".join(data[row * stride:(row + 1) * stride] for row in rows)
         return repack(data), half_to_single(data)
 
-    def linear(self, g, x, names, rows):
-        """See `bert.build`."""
-        parts = [self.blocks(name + ".w") for name in names]
-        packed, scales = b"".join(p for p, _ in parts), b"".join(s for _, s in parts)
-        n = rows * len(names)
-        k = len(packed) * 2 // n
-        bias = b"".join(self.floats(name + ".b") for name in names)
-        return g.op("MatMulNBits", x, g.raw(UINT8, [n, k // 32, 16], packed), g.raw(FLOAT, [n, k // 32], scales), "", "",
-                    g.raw(FLOAT, [n], bias), domain=MICROSOFT, K=k, N=n, bits=4, block_size=32, accuracy_level=4)
-
     def embed(self, g):
         """See `bert.build`."""
         packed, scales = self.blocks("emb.word", self.kept)
         table = g.raw(INT4, [len(self.kept), self.hidden], packed.translate(TO_SIGNED))
         return g.op("GatherBlockQuantized", table, "input_ids",
-                    g.raw(FLOAT, [len(self.kept), self.hidden // 32], scales), domain=MICROSOFT, block_size=32,
+                    g.raw(FLOAT, [len(self.kept), self.hidden // bert.BLOCK], scales), domain=MICROSOFT, block_size=bert.BLOCK,
                     gather_axis=0, quantize_axis=1)
 
 

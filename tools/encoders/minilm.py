@@ -8,9 +8,9 @@ import struct
 import zipfile
 
 import bert
+from bert import BLOCK
 from onnx_graph import FLOAT, MICROSOFT, UINT8
 
-BLOCK = 32
 # The names that `bert.build` uses, and those of the file.
 PARTS = dict(q="attention.self.query", k="attention.self.key", v="attention.self.value", ao="attention.output.dense",
              aln="attention.output.LayerNorm", fi="intermediate.dense", fo="output.dense", oln="output.LayerNorm")
@@ -20,13 +20,15 @@ EMBEDDINGS = {"emb.word": "word_embeddings.weight", "emb.pos": "position_embeddi
 
 class Weights:
     """A safetensors file: the length of a JSON directory, the directory, the tensors."""
+    bits = 8
 
     def __init__(self, data, config):
         (length,) = struct.unpack_from("<Q", data)
         self.directory, self.data = json.loads(data[8:8 + length]), memoryview(data)[8 + length:]
-        self.hidden, self.layers, self.heads = (config[f"{key}"] for key in ("hidden_size", "num_hidden_layers", "num_attention_heads"))
-        self.inner, self.positions = config["intermediate_size"], config["max_position_embeddings"]
-        self.epsilon, self.vocabulary = config["layer_norm_eps"], config["vocab_size"]
+        self.hidden, self.layers = config["hidden_size"], config["num_hidden_layers"]
+        self.heads, self.inner = config["num_attention_heads"], config["intermediate_size"]
+        self.positions, self.vocabulary = config["max_position_embeddings"], config["vocab_size"]
+        self.epsilon = config["layer_norm_eps"]
 
     def floats(self, name):
         """Little-endian bytes of an f32 tensor."""
@@ -40,37 +42,25 @@ class Weights:
         start, end = tensor["data_offsets"]
         return bytes(self.data[start:end])
 
-    def linear(self, g, x, names, rows):
-        """See `bert.build`."""
-        parts = [blocks(self.floats(name + ".w")) for name in names]
-        packed, scales = b"".join(p for p, _ in parts), b"".join(s for _, s in parts)
-        n = rows * len(names)
-        k = len(packed) // n
-        bias = b"".join(self.floats(name + ".b") for name in names)
-        return g.op("MatMulNBits", x, g.raw(UINT8, [n, k // BLOCK, BLOCK], packed), g.raw(FLOAT, [n, k // BLOCK], scales),
-                    "", "", g.raw(FLOAT, [n], bias), domain=MICROSOFT, K=k, N=n, bits=8, block_size=BLOCK,
-                    accuracy_level=4)
+    def blocks(self, name):
+        """(bytes, f32 scales) of a tensor: a value is (byte - 128) · scale of its block."""
+        values = array.array("f", self.floats(name))
+        packed, scales = bytearray(), array.array("f")
+        for at in range(0, len(values), BLOCK):
+            block = values[at:at + BLOCK]
+            largest = max(max(block), -min(block)) or 1.0
+            scales.append(largest / 127)
+            factor = 127 / largest
+            packed += bytes([int(value * factor + 128.5) for value in block])
+        return bytes(packed), scales.tobytes()
 
     def embed(self, g):
         """See `bert.build`."""
-        packed, scales = blocks(self.floats("emb.word"))
+        packed, scales = self.blocks("emb.word")
         table = g.raw(UINT8, [self.vocabulary, self.hidden], packed)
         return g.op("GatherBlockQuantized", table, "input_ids",
                     g.raw(FLOAT, [self.vocabulary, self.hidden // BLOCK], scales), domain=MICROSOFT, block_size=BLOCK,
                     gather_axis=0, quantize_axis=1, bits=8)
-
-
-def blocks(data):
-    """(bytes, f32 scales) of an f32 tensor: a value is (byte - 128) · scale of its block."""
-    values = array.array("f", data)
-    packed, scales = bytearray(), array.array("f")
-    for at in range(0, len(values), BLOCK):
-        block = values[at:at + BLOCK]
-        largest = max(max(block), -min(block)) or 1.0
-        scales.append(largest / 127)
-        factor = 127 / largest
-        packed += bytes([int(value * factor + 128.5) for value in block])
-    return bytes(packed), scales.tobytes()
 
 
 def convert(path):

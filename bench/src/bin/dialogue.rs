@@ -7,18 +7,15 @@
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use banter_bench::{
-    cache_folder,
     data::Rows,
-    encoders, fail, root,
+    demo, encoders, fail, snapshot,
     table::{self, Row},
 };
 use banter_engine::{
     Engine, Request, Snapshot,
-    catalogue::{Catalogue, bundle::Bundle, loader},
-    diagnostic::Diagnostics,
-    handlers::{plugin::NoPlugins, script::Scripting},
+    catalogue::bundle::Bundle,
+    handlers::script::Scripting,
     host::NoHost,
-    policy::Ceiling,
     state::{Answered, DialogueState},
     turn::{AnsweredBy, Message, Turn},
 };
@@ -62,7 +59,7 @@ fn main() {
             rows.extend(false_triggers(&engine, &train, &test));
         }
         _ => {
-            let snapshot = snapshot(&engine, demo());
+            let snapshot = snapshot(&engine, &demo());
             let plain = median(&engine, &snapshot, &[PLAIN]);
             let ours = median(&engine, &snapshot, &CONVERSATIONS);
             rows.push(Row {
@@ -76,25 +73,6 @@ fn main() {
         }
     }
     table::print(&rows, arguments.json);
-}
-
-/// The demo bot, without its plugins.
-fn demo() -> Bundle {
-    let mut diagnostics = Diagnostics::default();
-    let mut bundle = Bundle::read(root(), &mut diagnostics).unwrap_or_else(|error| fail(&error.to_string()));
-    bundle.files.retain(|path, _| !path.ends_with(".wasm"));
-    bundle
-}
-
-fn snapshot(engine: &Engine, bundle: Bundle) -> Snapshot {
-    let mut diagnostics = Diagnostics::default();
-    let loaded: Option<Catalogue> =
-        loader::load(&bundle, engine.scripting(), &NoPlugins, &Ceiling::unlimited(), &mut diagnostics);
-    let catalogue = loaded.unwrap_or_else(|| fail(&diagnostics.render(false)));
-    let folder = cache_folder().join("dialogue");
-    let embedder = engine.embedder(&catalogue).unwrap_or_else(|error| fail(&format!("{error}; {}", error.hint())));
-    let built = Snapshot::build(Arc::new(catalogue), &*embedder, Some(&folder), &mut |_| {});
-    built.unwrap_or_else(|error| fail(&error.to_string())).0
 }
 
 fn say(engine: &Engine, snapshot: &Snapshot, state: &DialogueState, text: &str) -> Turn {
@@ -146,7 +124,7 @@ fn bot_of(rows: &Rows) -> Bundle {
 }
 
 fn false_triggers(engine: &Engine, train: &Rows, test: &Rows) -> Vec<Row> {
-    let snapshot = snapshot(engine, bot_of(train));
+    let snapshot = snapshot(engine, &bot_of(train));
     let answered = snapshot.catalogue.intents[0].id.clone();
     let after = DialogueState { last: Some(Answered { intent: answered, turns: 0 }), ..DialogueState::default() };
     let in_scope: Vec<&String> =

@@ -7,25 +7,22 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use banter_bench::{
-    cache_folder,
     data::Rows,
-    encoders, fail, root,
+    demo, encoders, fail, root, snapshot,
     table::{self, Row},
 };
 use banter_engine::{
     Engine, Request, Snapshot,
     background::background,
     cache::IntentCache,
-    catalogue::{Catalogue, bundle::Bundle, loader},
+    catalogue::Catalogue,
     decide::{
         classifier::Classifier,
         training::{Sample, TrainingSet, train},
     },
-    diagnostic::Diagnostics,
     embedding::{Embedder, Vector},
-    handlers::{plugin::NoPlugins, script::Scripting},
+    handlers::script::Scripting,
     host::NoHost,
-    policy::Ceiling,
     random::Random,
     state::DialogueState,
     turn::Message,
@@ -47,11 +44,9 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let engine = Engine::new(Arc::new(encoders()), Arc::new(Scripting::new()), Arc::new(NoHost));
-    let catalogue = Arc::new(demo(&engine));
-    let embedder = engine.embedder(&catalogue).unwrap_or_else(|error| fail(&format!("{error}; {}", error.hint())));
-    let folder = cache_folder().join("scope");
-    let built = Snapshot::build(Arc::clone(&catalogue), &*embedder, Some(&folder), &mut |_| {});
-    let snapshot = built.unwrap_or_else(|error| fail(&error.to_string())).0;
+    let snapshot = snapshot(&engine, &demo());
+    let catalogue = &*snapshot.catalogue;
+    let embedder = engine.embedder(catalogue).unwrap_or_else(|error| fail(&error.to_string()));
     let read = |name: &str| {
         let path = root().join(format!("bench/data/{name}.csv"));
         Rows::read(&path).unwrap_or_else(|message| fail(&message))
@@ -70,12 +65,7 @@ fn main() {
     }
     let both =
         |name: &str| Rows { rows: ["en", "ru"].map(|language| read(&format!("{name}.{language}")).rows).concat() };
-    let small = SmallBots {
-        catalogue: &catalogue,
-        embedder: &*embedder,
-        everyday: both("everyday"),
-        said: both("paraphrases"),
-    };
+    let small = SmallBots { catalogue, embedder: &*embedder, everyday: both("everyday"), said: both("paraphrases") };
     for (names, count) in [
         (["1 intent, everyday", "  paraphrases"], 1),
         (["2 intents, everyday", "  paraphrases"], 2),
@@ -87,15 +77,6 @@ fn main() {
         rows.push(percent(names[1], right, UNDERSTOOD[1]));
     }
     table::print(&rows, arguments.json);
-}
-
-/// The demo bot, without its plugins.
-fn demo(engine: &Engine) -> Catalogue {
-    let mut diagnostics = Diagnostics::default();
-    let mut bundle = Bundle::read(root(), &mut diagnostics).unwrap_or_else(|error| fail(&error.to_string()));
-    bundle.files.retain(|path, _| !path.ends_with(".wasm"));
-    let loaded = loader::load(&bundle, engine.scripting(), &NoPlugins, &Ceiling::unlimited(), &mut diagnostics);
-    loaded.unwrap_or_else(|| fail(&diagnostics.render(false)))
 }
 
 /// The share of rows for which `holds`, of their texts and intents.

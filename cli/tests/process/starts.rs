@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, symlink},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -92,11 +92,13 @@ fn a_damaged_database_is_told() {
 fn a_damaged_model_and_a_missing_runtime_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let encoders = folder.path().join("encoders");
-    for name in ["e5", "minilm", "use"] {
-        copy(&root().join(".cache/encoders").join(name), &encoders.join(name));
+    fs::create_dir(&encoders).unwrap();
+    for name in ["e5", "use"] {
+        symlink(root().join(".cache/encoders").join(name), encoders.join(name)).unwrap();
     }
-    // Copies, so that they can be damaged.
+    // A copy, so that it can be damaged.
     let model = encoders.join("minilm");
+    copy(&root().join(".cache/encoders/minilm"), &model);
     let with_model = || {
         let mut command = serve(folder.path());
         command.env("BANTER_EMBEDDING__PATH", &encoders);
