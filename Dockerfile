@@ -1,4 +1,4 @@
-# The server with its model and the demo bot: docker build -t banter .
+# The server with its encoders and the demo bot: docker build -t banter .
 # Another bot: mount it and set BANTER_BOT to the folder.
 FROM node:20-bookworm-slim@sha256:2cf067cfed83d5ea958367df9f966191a942351a2df77d6f0193e162b5febfc0 AS node
 FROM rust:1.95-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build

@@ -18,13 +18,13 @@ run: ## Fetch dependencies, build, and serve the demo bot on 127.0.0.1:8000 (RUN
 	@$(TARGET)/release/banter plugin build --available
 	@exec $(TARGET)/release/banter serve $(RUN)
 
-install: ## Put the program, the runtime, the model and the plugin tools under PREFIX (~/.local)
+install: ## Put the program, the runtime, the encoders and the plugin tools under PREFIX (~/.local)
 	@tools/setup.sh --build
 	@tools/frontend.sh
 	@$(BUILD)
 	@tools/install.sh "$(TARGET)/release/banter" "$(PREFIX)"
 
-setup: ## Fetch ONNX Runtime and the model into .cache/
+setup: ## Fetch ONNX Runtime and the encoders into .cache/
 	@tools/setup.sh
 
 frontend: ## Build the pages (chat, console, widget) into frontend/dist

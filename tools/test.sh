@@ -139,7 +139,7 @@ end() {
 trap '[ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || true; services/services.sh reset' EXIT
 trap end INT TERM HUP
 
-step "runtime and model" tools/setup.sh --build
+step "runtime and encoders" tools/setup.sh --build
 step "pages" tools/frontend.sh ${CI:+--required}
 step "scripts" check_shell
 step "python" check_python

@@ -12,6 +12,10 @@ const PRIOR: [f64; 2] = [1.8, 6.0];
 const PRIOR_STRENGTH: f64 = 6.0;
 /// The gate's slope in each of its inputs, per standard deviation.
 const SLOPE: f64 = 2.0;
+/// From this difference to the background's logit on, in nats, a text is certainly no background; more says nothing.
+const CERTAIN: f64 = 14.0;
+/// The least standard deviation of that difference. Where all examples are certain, one that is nearly so is not foreign.
+const LEAST_SPREAD: f64 = 2.0;
 /// Below this number of intents, the examples say little about out-of-scope messages.
 pub const FEW_INTENTS: usize = 32;
 /// Weight of out-of-scope examples relative to in-scope ones for the smallest bot; it falls to zero at [`FEW_INTENTS`].
@@ -32,8 +36,8 @@ pub struct HeldOut {
 /// The fitted map from scores to probabilities.
 ///
 /// Z = b₁·logits + b₂·evidence; P(class | text) = P(in scope | text) · softmax(Z). The gate P(in scope) is a logistic
-/// function of the greatest evidence and of logsumexp(Z) - b₁·(logit of the background), both standardised by their
-/// held-out distribution. Its offset makes its mean on held-out examples τ = 0.97 - 0.12 / (examples per intent). If
+/// function of the greatest evidence and of logsumexp(Z) - b₁·(logit of the background), at most [`CERTAIN`], both
+/// standardised by their held-out distribution. Its offset makes its mean on held-out examples τ = 0.97 - 0.12 / (examples per intent). If
 /// scores of out-of-scope texts are given, the offset is at most the one that separates these from the others best
 /// (least cross-entropy), because few intents say little about out-of-scope messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,6 +98,7 @@ impl EvidenceGate {
             (mean, variance.sqrt() + 1e-3)
         };
         let (first, second) = (moment(0), moment(1));
+        let second = (second.0, second.1.max(LEAST_SPREAD));
         let mut gate =
             Self { mean: [first.0, second.0], deviation: [first.1, second.1], slope: [SLOPE, SLOPE], offset: 0.0 };
         gate.offset = gate.offset_at(|gate| share - gate.mean(inside));
@@ -135,7 +140,7 @@ fn combine(weights: [f64; 2], logits: &[f32], evidence: &[f32]) -> Vec<f64> {
 fn gate_inputs(weights: [f64; 2], logits: &[f32], evidence: &[f32]) -> [f64; 2] {
     let background = logits.get(evidence.len()).map_or(0.0, |logit| weights[0] * f64::from(*logit));
     let intents = log_sum_exp(&combine(weights, logits, evidence));
-    [f64::from(evidence.iter().copied().fold(-1.0, f32::max)), intents - background]
+    [f64::from(evidence.iter().copied().fold(-1.0, f32::max)), (intents - background).min(CERTAIN)]
 }
 
 fn log_sum_exp(values: &[f64]) -> f64 {
