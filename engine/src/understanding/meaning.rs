@@ -24,7 +24,8 @@ const OWN_WISH: f32 = 0.8;
 const WHOLE: f32 = 0.8;
 /// Beside a negation, the other clauses ask for an intent with at least this probability.
 const BESIDE: f32 = 0.6;
-/// Two wishes are clear with at least this probability, even if the whole message looks like neither.
+/// Two wishes are clear with at least this probability, even if the whole message looks like neither. What is clear is
+/// read as it was typed.
 const CLEAR: f32 = 0.95;
 /// Another reading makes sense with at least this probability.
 const SENSE: f32 = 0.7;
@@ -80,7 +81,9 @@ impl Classifying<'_> {
         if !understood || self.knows_no_word(reading) {
             others = readings(reading.text(), &self.catalogue().words().forms);
         }
-        others.extend(corrected(reading, self.catalogue().words()).map(|text| (TypedAs::Typos, text)));
+        if !matched || whole.best() < CLEAR {
+            others.extend(corrected(reading, self.catalogue().words()).map(|text| (TypedAs::Typos, text)));
+        }
         if let Some(reread) = self.reread(reading, whole, others)? {
             let meaning = self.plain_meaning(&reread.reading)?;
             return Ok((meaning, Some(reread)));
@@ -206,18 +209,25 @@ impl Classifying<'_> {
         plain: &Classification,
         others: Vec<(TypedAs, String)>,
     ) -> Result<Option<Reread>, EmbeddingError> {
-        if others.is_empty() || reading.words().len() > MAX_REREAD {
+        if reading.words().len() > MAX_REREAD {
             return Ok(None);
         }
-        let texts: Vec<String> = others.iter().map(|(_, text)| text.clone()).collect();
+        let read = |(how, text): (TypedAs, String)| Reread { reading: reading.beside(self.catalogue(), &text), how };
+        let is_cue = |reread: &Reread| Cue::of(reread.reading.words()).is_some();
+        let known = |reread: &Reread| self.catalogue().words().know_any(reread.reading.words()) == Some(true);
+        // Most readings are gibberish without a known word. The model is not asked about these.
+        let others: Vec<Reread> =
+            others.into_iter().map(read).filter(|reread| is_cue(reread) || known(reread)).collect();
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let texts: Vec<String> = others.iter().map(|reread| reread.reading.text().to_owned()).collect();
         let classified = self.classify(&texts)?;
-        let senses = others.into_iter().zip(classified).filter_map(|((how, text), of)| {
-            let reading = reading.beside(self.catalogue(), &text);
-            let matched = matches!(decide(&of, self.catalogue()).0, Decision::Matched(_)) && of.best() > plain.best();
-            let matched =
-                matched && of.best() >= SENSE && self.catalogue().words().know_any(reading.words()) == Some(true);
-            let sense = if Cue::of(reading.words()).is_some() { 1.0 } else { of.best() };
-            (matched || sense >= 1.0).then_some((sense, Reread { reading, how }))
+        let senses = others.into_iter().zip(classified).filter_map(|(reread, of)| {
+            let matched = matches!(decide(&of, self.catalogue()).0, Decision::Matched(_));
+            let clearer = matched && of.best() > plain.best() && of.best() >= SENSE;
+            let sense = if is_cue(&reread) { 1.0 } else { of.best() };
+            (clearer || sense >= 1.0).then_some((sense, reread))
         });
         let found = senses.max_by(|one, other| one.0.total_cmp(&other.0));
         Ok(found.map(|(_, reread)| reread))
