@@ -257,7 +257,7 @@ impl Default for Config {
                 encoders: encoders::usual(),
                 model: None,
                 prefix: None,
-                threads: 0,
+                threads: 1,
                 queue: 256,
                 recent: 5_000,
                 max_tokens: 256,

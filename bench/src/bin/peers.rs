@@ -335,7 +335,8 @@ fn write(path: PathBuf, text: impl AsRef<[u8]>) {
 fn write_rows(rows: &[Labelled], path: &Path) {
     let mut writer = csv::Writer::from_path(path).unwrap_or_else(|error| fail(&error.to_string()));
     let written = writer.write_record(["text", "intent"]);
-    let written = rows.iter().fold(written, |done, (text, intent)| done.and_then(|()| writer.write_record([text, intent])));
+    let written =
+        rows.iter().fold(written, |done, (text, intent)| done.and_then(|()| writer.write_record([text, intent])));
     written.unwrap_or_else(|error| fail(&error.to_string()));
 }
 
