@@ -12,7 +12,7 @@ use banter_engine::{
     Engine, EngineError, Request, Snapshot,
     catalogue::{Catalogue, bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::{AnyLanguage, hashed::HashedEmbedder},
+    embedding::{AnyLanguage, Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
     handlers::{
         plugin::{NoPlugins, PluginRuntime},
         script::Scripting,
@@ -95,11 +95,41 @@ pub fn load_with(files: &[(&str, &str)], plugins: &dyn PluginRuntime) -> (Option
     (catalogue, diagnostics.render(false))
 }
 
+/// Embeds, and remembers what it was asked about.
+struct Recording {
+    inner: HashedEmbedder,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Embedder for Recording {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+
+    fn blocks(&self) -> &[usize] {
+        self.inner.blocks()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.inner.is_alive()
+    }
+
+    fn remembers(&self, text: &str) -> bool {
+        self.inner.remembers(text)
+    }
+
+    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+        self.asked.lock().unwrap().extend_from_slice(texts);
+        self.inner.embed(texts)
+    }
+}
+
 /// A dialogue with a bot.
 pub struct Talk {
     engine: Engine,
     snapshot: Snapshot,
     pub host: Arc<TestHost>,
+    asked: Arc<Mutex<Vec<String>>>,
     pub state: DialogueState,
     turns: u64,
     now: jiff::Timestamp,
@@ -118,11 +148,19 @@ impl Talk {
         let (catalogue, diagnostics) = load_with(files, plugins);
         let catalogue = catalogue.unwrap_or_else(|| panic!("{diagnostics}"));
         let host = Arc::new(host);
-        let embedder = Arc::new(HashedEmbedder::new(128));
+        let asked = Arc::default();
+        let embedder = Arc::new(Recording { inner: HashedEmbedder::new(128), asked: Arc::clone(&asked) });
         let (snapshot, _) = Snapshot::build(Arc::new(catalogue), &*embedder, None, &mut |_| {}).expect("a snapshot");
         let engine = Engine::new(Arc::new(AnyLanguage(embedder)), Arc::new(Scripting::new()), host.clone());
         let now = jiff::Timestamp::from_second(NOW).unwrap();
-        Self { engine, snapshot, host, state: DialogueState::default(), turns: 0, now }
+        Self { engine, snapshot, host, asked, state: DialogueState::default(), turns: 0, now }
+    }
+
+    /// The texts that the model was asked about to answer a message.
+    pub fn asked_for(&mut self, message: &str) -> Vec<String> {
+        self.asked.lock().unwrap().clear();
+        self.say(message);
+        std::mem::take(&mut self.asked.lock().unwrap())
     }
 
     /// Lets seconds pass.
