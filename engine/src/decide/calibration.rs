@@ -36,10 +36,11 @@ pub struct HeldOut {
 /// The fitted map from scores to probabilities.
 ///
 /// Z = b₁·logits + b₂·evidence; P(class | text) = P(in scope | text) · softmax(Z). The gate P(in scope) is a logistic
-/// function of the greatest evidence and of logsumexp(Z) - b₁·(logit of the background), at most [`CERTAIN`], both
-/// standardised by their held-out distribution. Its offset makes its mean on held-out examples τ = 0.97 - 0.12 / (examples per intent). If
-/// scores of out-of-scope texts are given, the offset is at most the one that separates these from the others best
-/// (least cross-entropy), because few intents say little about out-of-scope messages.
+/// function of the greatest evidence and of logsumexp(Z) - b₁·(logit of the background), at most 14 nats, both
+/// standardised by their held-out distribution. Its offset makes its mean on held-out examples
+/// τ = 0.97 - 0.12 / (examples per intent). If scores of out-of-scope texts are given, the offset is at most the one
+/// that separates these from the others best (least cross-entropy), because few intents say little about out-of-scope
+/// messages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibration {
     weights: [f64; 2],
