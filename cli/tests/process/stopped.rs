@@ -1,12 +1,14 @@
 //! A graceful stop: in-flight turns finish.
 
 use std::{
+    collections::HashSet,
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpStream,
+    path::{Path, PathBuf},
     process::Command,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -40,16 +42,40 @@ fn an_embedded_folder_is_for_one_server() {
     drop(Running::start(folder.path(), &[]));
 }
 
-/// Whether the server has read all requests, which takes a while on a busy machine.
-fn all_are_read(streams: &[TcpStream]) -> bool {
-    let clients: Vec<u16> = streams.iter().map(|stream| stream.local_addr().unwrap().port()).collect();
-    let server = streams[0].peer_addr().unwrap().port();
-    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
+/// An end of a connection.
+struct End {
+    local: u16,
+    remote: u16,
+    unread: usize,
+}
+
+/// The established connections of a process.
+fn ends(process: u32) -> Vec<End> {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let own: HashSet<PathBuf> = open.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).collect();
+    let number = |digits: &str| usize::from_str_radix(digits, 16).unwrap();
+    let port = |address: &str| u16::try_from(number(address.rsplit(':').next().unwrap())).unwrap();
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let established = |row: &Vec<&str>| row[3] == "01" && port(row[1]) == server && clients.contains(&port(row[2]));
-    let unread: Vec<&str> = rows.filter(established).map(|row| row[4].split(':').nth(1).unwrap()).collect();
-    unread.len() == streams.len() && unread.iter().all(|bytes| usize::from_str_radix(bytes, 16).unwrap() == 0)
+    let established = rows.filter(|row| row[3] == "01" && own.contains(Path::new(&format!("socket:[{}]", row[9]))));
+    let end = |row: Vec<&str>| End {
+        local: port(row[1]),
+        remote: port(row[2]),
+        unread: number(row[4].split(':').nth(1).unwrap()),
+    };
+    established.map(end).collect()
+}
+
+/// Whether the server has read all requests, which takes a while on a busy machine. Its listener reads them first and
+/// hands them on over a connection within the process.
+fn all_are_read(process: u32, streams: &[TcpStream]) -> bool {
+    let clients: Vec<u16> = streams.iter().map(|stream| stream.local_addr().unwrap().port()).collect();
+    let ends = ends(process);
+    let is_inner = |end: &End| ends.iter().any(|other| other.local == end.remote && other.remote == end.local);
+    let (outer, inner): (Vec<&End>, Vec<&End>) =
+        ends.iter().filter(|end| clients.contains(&end.remote) || is_inner(end)).partition(|end| !is_inner(end));
+    let all_are_open = outer.len() == streams.len() && inner.len() == 2 * streams.len();
+    all_are_open && outer.iter().chain(&inner).all(|end| end.unread == 0)
 }
 
 fn check(environment: &[(&str, &str)]) {
@@ -69,7 +95,9 @@ fn check(environment: &[(&str, &str)]) {
             stream
         })
         .collect();
-    while !all_are_read(&streams) {
+    let late = Instant::now() + Duration::from_secs(60);
+    while !all_are_read(server.child.id(), &streams) {
+        assert!(Instant::now() < late, "the server does not read the requests");
         thread::sleep(Duration::from_millis(1));
     }
     let told = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap();
