@@ -161,15 +161,16 @@ struct Known {
 
 /// Known texts for all peers, in alternating blocks. The first round only warms the caches.
 fn rounds(served: &[Served], rows: &[Labelled]) -> Vec<Known> {
-    let requests: Vec<Vec<u8>> = (0..SENDERS * rows.len().div_ceil(SENDERS) * 7)
-        .map(|number| request(&format!("sender{}", number % SENDERS), &rows[number % rows.len()].0))
-        .collect();
+    let known = |number: usize| request(&format!("sender{}", number % SENDERS), &rows[number % rows.len()].0);
     let mut blocks: Vec<[Vec<f64>; 4]> = served.iter().map(|_| Default::default()).collect();
     for round in 0..=ROUNDS {
         for (one, measured) in served.iter().zip(&mut blocks) {
             let (begun, cpu) = (Instant::now(), one.server.cpu_s());
-            let mut times = drive(&one.server, |number| {
-                (begun.elapsed() < BLOCK).then(|| requests[number % requests.len()].clone())
+            let mut times = by_all(&one.server, |connection, number| {
+                let request = (begun.elapsed() < BLOCK).then(|| known(number))?;
+                let sent = Instant::now();
+                ask(connection, &request);
+                Some(sent.elapsed().as_secs_f64() * 1e3)
             });
             let (seconds, count) = (begun.elapsed().as_secs_f64(), times.len() as f64);
             let cpu_us = 1e6 * (one.server.cpu_s() - cpu) / count;
@@ -180,14 +181,14 @@ fn rounds(served: &[Served], rows: &[Labelled]) -> Vec<Known> {
         }
     }
     let median = |values: &mut Vec<f64>| percentile(values, 0.5);
-    let known = |(one, [rate, p50, p99, cpu]): (&Served, &mut [Vec<f64>; 4])| Known {
+    let median_of = |(one, [rate, p50, p99, cpu]): (&Served, &mut [Vec<f64>; 4])| Known {
         rate: median(rate),
         p50_ms: median(p50),
         p99_ms: median(p99),
         cpu_us: median(cpu),
         resident_mib: one.server.resident_kib() as f64 / 1024.0,
     };
-    served.iter().zip(&mut blocks).map(known).collect()
+    served.iter().zip(&mut blocks).map(median_of).collect()
 }
 
 /// What a peer makes of a public set.
@@ -232,35 +233,21 @@ fn embed(model: &dyn Embedder, rows: &[Labelled]) {
 
 /// Asks for each row of a block from all clients. Each row is a dialogue of its own.
 fn predict(server: &Server, at: usize, rows: &[Labelled]) -> Vec<Prediction> {
-    let next = AtomicUsize::new(0);
-    let client = || {
-        let (mut connection, mut predictions) = (connect(server), Vec::new());
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some((text, intent)) = rows.get(number) else { return predictions };
-            let said = ask(&mut connection, &request(&format!("{}-{number}", at), text));
-            let (best, score) = said.rsplit_once(' ').unwrap_or((&said, "0"));
-            let probability = score.parse().unwrap_or(0.0);
-            predictions.push(Prediction { probability, right: best == intent, in_scope: !intent.is_empty() });
-        }
-    };
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-        clients.into_iter().flat_map(|client| client.join().unwrap_or_else(|_| fail("a client failed"))).collect()
+    by_all(server, |connection, number| {
+        let (text, intent) = rows.get(number)?;
+        let said = ask(connection, &request(&format!("{at}-{number}"), text));
+        let (best, score) = said.rsplit_once(' ').unwrap_or((&said, "0"));
+        let probability = score.parse().unwrap_or(0.0);
+        Some(Prediction { probability, right: best == intent, in_scope: !intent.is_empty() })
     })
 }
 
-/// Sends requests from all clients until there is none for a number. Returns the time of each, in milliseconds.
-fn drive(server: &Server, request: impl Fn(usize) -> Option<Vec<u8>> + Sync) -> Vec<f64> {
+/// Numbers what all clients do at once, until `one` has nothing for a number. Returns what it returned, in no order.
+fn by_all<T: Send>(server: &Server, one: impl Fn(&mut Connection, usize) -> Option<T> + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let client = || {
-        let (mut connection, mut times) = (connect(server), Vec::new());
-        while let Some(bytes) = request(next.fetch_add(1, Ordering::Relaxed)) {
-            let start = Instant::now();
-            ask(&mut connection, &bytes);
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-        times
+        let mut connection = connect(server);
+        std::iter::from_fn(|| one(&mut connection, next.fetch_add(1, Ordering::Relaxed))).collect::<Vec<T>>()
     };
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
