@@ -3,7 +3,11 @@
 #[path = "support/demo.rs"]
 mod demo;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use banter_engine::{
     Request, Snapshot,
@@ -12,6 +16,7 @@ use banter_engine::{
     turn::{Message, Turn},
 };
 use demo::BOT;
+use rayon::prelude::*;
 
 fn say(state: &mut DialogueState, text: &str) -> Turn {
     let message = Message { text, user: 2, dialogue: 1, seed: 1 };
@@ -92,6 +97,19 @@ fn a_text_has_one_vector_whatever_its_batch() {
         let distance = vector.iter().zip(alone.iter()).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
         assert!(distance < 1e-5, "{text}: {distance}");
     }
+}
+
+#[test]
+fn threads_of_a_pool_that_embed_do_not_wait_for_each_other() {
+    let embedder = BOT.0.embedder(&BOT.1.catalogue).unwrap();
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || {
+        let texts = (0..64).into_par_iter().map(|number| format!("text number {number}"));
+        let vectors: Result<Vec<_>, _> = texts.map(|text| embedder.embed(&[text])).collect();
+        ended.send(vectors.map(|vectors| vectors.len())).unwrap();
+    });
+    let count = end.recv_timeout(Duration::from_secs(60)).expect("the threads wait for each other");
+    assert_eq!(count.unwrap(), 64);
 }
 
 #[test]

@@ -135,6 +135,8 @@ fn runtime(library: &Path) -> Result<Environment, EmbeddingError> {
     if let Some(environment) = loaded.as_ref() {
         return Ok(environment.clone());
     }
+    // Tokenizing in rayon's pool would block for ever where all threads of the pool wait for a vector.
+    tokenizers::utils::parallelism::set_parallelism(false);
     let path = fs::canonicalize(library).map_err(|error| failed(error.to_string()))?;
     let builder = ort::init_from(path).map_err(|error| failed(error.to_string()))?;
     let environment = builder.build().map_err(|error| failed(error.to_string()))?;
