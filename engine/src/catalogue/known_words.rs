@@ -50,7 +50,9 @@ impl KnownWords {
         if self.forms.contains(word.plain()) || is_known(&self.stems) || is_known(&self.everyday) {
             return None;
         }
-        let near = self.folded.iter().filter_map(|form| Some((form.edits(&word.folded)?, form)));
+        // The forms have no «ё» either.
+        let plain = Folded::new(word.plain().to_owned());
+        let near = self.folded.iter().filter_map(|form| Some((form.edits(&plain)?, form)));
         near.min_by_key(|(edits, _)| *edits).map(|(_, form)| form.text())
     }
 
