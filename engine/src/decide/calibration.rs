@@ -16,21 +16,31 @@ const SLOPE: f64 = 2.0;
 const CERTAIN: f64 = 14.0;
 /// The least standard deviation of that difference. Where all examples are certain, one that is nearly so is not foreign.
 const LEAST_SPREAD: f64 = 2.0;
-/// Below this number of intents, the examples say little about out-of-scope messages.
+/// Weight of the background relative to the examples.
+const BACKGROUND: f64 = 1.0;
+/// Below this number of intents, examples of intents that are left out show what out-of-scope messages look like.
 pub const FEW_INTENTS: usize = 32;
-/// Weight of out-of-scope examples relative to in-scope ones for the smallest bot; it falls to zero at [`FEW_INTENTS`].
-const OUTSIDE: f64 = 0.6;
+/// Their weight relative to the examples for the smallest bot; it falls to zero at [`FEW_INTENTS`].
+const LEFT_OUT: f64 = 0.6;
 
-/// Scores of one example from a classifier that was not fitted to it; for an out-of-scope example, from one without its
-/// intent.
+/// Scores of an utterance from a classifier that was not fitted to it.
 #[derive(Clone, Debug)]
 pub struct HeldOut {
     /// The head's logits of the intents and, last, of the background.
     pub logits: Vec<f32>,
     /// The evidence of each intent.
     pub evidence: Vec<f32>,
-    /// The true class; meaningless for out-of-scope examples.
+    /// The true class; meaningless for what is out of scope.
     pub class: usize,
+}
+
+/// Scores of what is out of scope.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// Of background utterances.
+    pub background: Vec<HeldOut>,
+    /// Of examples, from a classifier without their intents.
+    pub left_out: Vec<HeldOut>,
 }
 
 /// The fitted map from scores to probabilities.
@@ -38,9 +48,8 @@ pub struct HeldOut {
 /// Z = b₁·logits + b₂·evidence; P(class | text) = P(in scope | text) · softmax(Z). The gate P(in scope) is a logistic
 /// function of the greatest evidence and of logsumexp(Z) - b₁·(logit of the background), at most 14 nats, both
 /// standardised by their held-out distribution. Its offset makes its mean on held-out examples
-/// τ = 0.97 - 0.12 / (examples per intent). If scores of out-of-scope texts are given, the offset is at most the one
-/// that separates these from the others best (least cross-entropy), because few intents say little about out-of-scope
-/// messages.
+/// τ = 0.97 - 0.12 / (examples per intent). It is at most the offset that separates the examples from what is out of
+/// scope best (least cross-entropy).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibration {
     weights: [f64; 2],
@@ -60,9 +69,8 @@ const BLIND_GATE: EvidenceGate =
     EvidenceGate { mean: [0.43, 0.0], deviation: [0.16, 1.0], slope: [4.0, 0.0], offset: 5.0 };
 
 impl Calibration {
-    /// Fits to held-out scores of examples, `per_intent` per intent on average, and to scores of examples `outside` the
-    /// scope of the intents that scored them, if there are any.
-    pub fn fit(held_out: &[HeldOut], outside: &[HeldOut], per_intent: f64) -> Self {
+    /// Fits to held-out scores of examples, `per_intent` per intent on average, and of what is out of scope.
+    pub fn fit(held_out: &[HeldOut], outside: &Outside, per_intent: f64) -> Self {
         if held_out.is_empty() {
             return Self { weights: PRIOR, gate: BLIND_GATE };
         }
@@ -72,8 +80,9 @@ impl Calibration {
         };
         let share = (0.97 - 0.12 / per_intent.max(1.0)).clamp(0.5, 0.99);
         let intents = held_out.first().map_or(0, |row| row.evidence.len()) as f64;
-        let weight = OUTSIDE * (1.0 - intents / FEW_INTENTS as f64).max(0.0);
-        Self { weights, gate: EvidenceGate::fit(&inputs(held_out), (&inputs(outside), weight), share) }
+        let left_out = LEFT_OUT * (1.0 - intents / FEW_INTENTS as f64).max(0.0);
+        let outside = [(inputs(&outside.background), BACKGROUND), (inputs(&outside.left_out), left_out)];
+        Self { weights, gate: EvidenceGate::fit(&inputs(held_out), &outside, share) }
     }
 
     /// Returns the probability of each intent, and that of being in scope, which is their sum. The last logit is that of
@@ -91,7 +100,7 @@ impl Calibration {
 }
 
 impl EvidenceGate {
-    fn fit(inside: &[[f64; 2]], (outside, weight): (&[[f64; 2]], f64), share: f64) -> Self {
+    fn fit(inside: &[[f64; 2]], outside: &[(Vec<[f64; 2]>, f64)], share: f64) -> Self {
         let count = inside.len() as f64;
         let moment = |j: usize| {
             let mean = inside.iter().map(|input| input[j]).sum::<f64>() / count;
@@ -103,11 +112,12 @@ impl EvidenceGate {
         let mut gate =
             Self { mean: [first.0, second.0], deviation: [first.1, second.1], slope: [SLOPE, SLOPE], offset: 0.0 };
         gate.offset = gate.offset_at(|gate| share - gate.mean(inside));
-        if !outside.is_empty() {
-            // The derivative of the cross-entropy is zero here.
-            let best = gate.offset_at(|gate| (1.0 - gate.mean(inside)) - weight * gate.mean(outside));
-            gate.offset = gate.offset.min(best);
-        }
+        // The derivative of the cross-entropy is zero here.
+        let best = gate.offset_at(|gate| {
+            let wrong: f64 = outside.iter().map(|(inputs, weight)| weight * gate.mean(inputs)).sum();
+            (1.0 - gate.mean(inside)) - wrong
+        });
+        gate.offset = gate.offset.min(best);
         gate
     }
 
@@ -122,8 +132,9 @@ impl EvidenceGate {
         gate.offset
     }
 
+    /// 0 if there are no inputs.
     fn mean(&self, inputs: &[[f64; 2]]) -> f64 {
-        inputs.iter().map(|input| self.open(*input)).sum::<f64>() / inputs.len() as f64
+        inputs.iter().map(|input| self.open(*input)).sum::<f64>() / inputs.len().max(1) as f64
     }
 
     fn open(&self, input: [f64; 2]) -> f64 {
@@ -229,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_the_examples_is_in_scope_and_what_does_not_is_not() {
-        let calibration = Calibration::fit(&held_out(4, 40), &[], 10.0);
+        let calibration = Calibration::fit(&held_out(4, 40), &Outside::default(), 10.0);
         let (near, inside) = calibration.probabilities(&[3.0, 0.5, 0.5, 0.5], &[0.6, 0.1, 0.1, 0.1]);
         let (_, outside) = calibration.probabilities(&[0.5, 0.4, 0.5, 0.5], &[0.1, 0.1, 0.1, 0.1]);
         assert!(inside > 0.8 && near[0] > 0.7, "{near:?}");
@@ -243,14 +254,20 @@ mod tests {
             HeldOut { logits: scores.iter().map(|score| 5.0 * score).collect(), evidence: scores, class }
         };
         let rows = |around: f32| (0..40).map(|i| row(around + 0.02 * (i % 9) as f32, i % 4)).collect::<Vec<_>>();
-        let scope = |outside: &[HeldOut]| {
+        let scope = |outside: &Outside| {
             let calibration = Calibration::fit(&rows(0.5), outside, 10.0);
             let HeldOut { logits, evidence, .. } = row(0.55, 0);
             calibration.probabilities(&logits, &evidence).1
         };
-        let free = scope(&[]);
-        assert!(scope(&rows(0.45)) < free - 0.1, "{} and {free}", scope(&rows(0.45)));
-        assert_eq!(scope(&rows(0.0)), free);
+        let free = scope(&Outside::default());
+        for outside in [
+            |rows| Outside { background: rows, left_out: Vec::new() },
+            |rows| Outside { background: Vec::new(), left_out: rows },
+        ] {
+            let (near, far) = (scope(&outside(rows(0.45))), scope(&outside(rows(0.0))));
+            assert!(near < free - 0.1, "{near} and {free}");
+            assert_eq!(far, free);
+        }
     }
 
     proptest! {
@@ -259,9 +276,9 @@ mod tests {
             let (logits, evidence): (Vec<f32>, Vec<f32>) = scores.into_iter().unzip();
             let rows = held_out(logits.len(), 20);
             for calibration in [
-                Calibration::fit(&[], &[], 1.0),
-                Calibration::fit(&rows, &[], 5.0),
-                Calibration::fit(&rows, &rows[..3], 5.0),
+                Calibration::fit(&[], &Outside::default(), 1.0),
+                Calibration::fit(&rows, &Outside::default(), 5.0),
+                Calibration::fit(&rows, &Outside { background: rows[..3].to_vec(), left_out: rows[3..5].to_vec() }, 5.0),
             ] {
                 let (probabilities, in_scope) = calibration.probabilities(&logits, &evidence);
                 prop_assert!((0.0..=1.0).contains(&in_scope));

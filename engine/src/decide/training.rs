@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    calibration::{Calibration, FEW_INTENTS, HeldOut},
+    calibration::{Calibration, FEW_INTENTS, HeldOut, Outside},
     evidence::{Centres, NEIGHBOURS},
     features::{Sparse, Whitening},
     head::{Head, Row, Rows},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Must change with every change of the mathematics and of the background, so that servers never share an old fit.
-pub const RECIPE: &str = "whitened+ngrams+softmax-9";
+pub const RECIPE: &str = "whitened+ngrams+softmax-10";
 /// Maximum number of solver steps.
 const ITERATIONS: u64 = 40;
 /// Number of neighbours of each changed example that are adjusted with it.
@@ -93,7 +93,7 @@ pub fn train(set: &TrainingSet<'_>, progress: &mut TrainingProgress<'_>) -> Fitt
     let groups = if few { classes.min(GROUPS) } else { 0 };
     let steps = used.len() + groups + 1;
 
-    let (mut held_out, mut outside) = (Vec::new(), Vec::new());
+    let (mut held_out, mut outside) = (Vec::new(), Outside::default());
     let mut warm = None;
     for (step, fold) in used.iter().enumerate() {
         progress(step, steps);
@@ -106,7 +106,7 @@ pub fn train(set: &TrainingSet<'_>, progress: &mut TrainingProgress<'_>) -> Fitt
             .collect();
         let part = data.fit(&inside, &others, None);
         held_out.extend(data.score(&part, fold));
-        outside.extend(data.score(&part, &background[step]));
+        outside.background.extend(data.score(&part, &background[step]));
         warm = (samples.len() > ONE_FOLD_FROM).then_some(part.head);
     }
     let every: Vec<usize> = background.concat();
@@ -120,7 +120,7 @@ pub fn train(set: &TrainingSet<'_>, progress: &mut TrainingProgress<'_>) -> Fitt
             let known = |(class, score)| (class == classes || !is_left_out(class)).then_some(score);
             scores.into_iter().enumerate().filter_map(known).collect()
         };
-        outside.extend(data.score(&part, &members).into_iter().map(|row| HeldOut {
+        outside.left_out.extend(data.score(&part, &members).into_iter().map(|row| HeldOut {
             logits: known(row.logits),
             evidence: known(row.evidence),
             class: row.class,
