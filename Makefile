@@ -6,7 +6,7 @@ PREFIX ?= $(HOME)/.local
 BUILD := cargo build --release --locked --workspace --bin banter
 RUN ?=
 
-.PHONY: help run install setup frontend pictures plugins test test-engine lint bench services-up services-down services-env faults fuzz deny sbom clean
+.PHONY: help run install setup frontend pictures plugins test test-engine lint bench services-up services-down services-env faults instructions fuzz deny sbom clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,7 +49,7 @@ lint: ## Check formatting and run clippy
 	@cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings
 
 bench: ## Run all benchmarks and compare with their baselines
-	@for bench in accuracy scope peers index serve dialogue values memory waiting reports pages fleet plugins replay reload sync; do echo "== $$bench"; bench/$$bench || exit 1; done
+	@for bench in accuracy scope noise peers index serve dialogue values memory waiting reports pages fleet plugins replay reload sync; do echo "== $$bench"; bench/$$bench || exit 1; done
 
 services-up: ## Start PostgreSQL, MongoDB and Redis on spare ports, and print their URLs
 	@services/services.sh up
@@ -62,6 +62,9 @@ services-env: ## Print export lines for the services: eval "$$(make -s services-
 
 faults: ## Break servers and stores under load, and count lost messages
 	@tools/setup.sh && cargo test -q --workspace --locked --test faults -- --nocapture --test-threads 1
+
+instructions: ## Count the instructions of a turn, and compare with those recorded
+	@tools/instructions.sh
 
 fuzz: ## Give each parser a minute of damaged inputs (FUZZ_SECONDS=600 for ten, FUZZ_TARGET=bot for one)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test -q --workspace --locked --test fuzz -- --nocapture

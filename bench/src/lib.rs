@@ -2,6 +2,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod alterations;
 pub mod data;
 pub mod http;
 pub mod metrics;
@@ -16,7 +17,7 @@ use std::{
 };
 
 use banter_engine::{
-    Engine, Snapshot,
+    Engine, Request, Snapshot,
     catalogue::{bundle::Bundle, loader},
     diagnostic::Diagnostics,
     embedding::{
@@ -26,6 +27,8 @@ use banter_engine::{
     handlers::plugin::NoPlugins,
     language::Language,
     policy::Ceiling,
+    state::DialogueState,
+    turn::Message,
 };
 
 /// The root folder of the project.
@@ -85,6 +88,13 @@ pub fn snapshot(engine: &Engine, bundle: &Bundle) -> Snapshot {
     let folder = cache_folder().join("snapshot");
     let built = Snapshot::build(Arc::new(catalogue), &*embedder, Some(&folder), &mut |_| {});
     built.unwrap_or_else(|error| fail(&error.to_string())).0
+}
+
+/// The intent of a first message.
+pub fn first_intent(engine: &Engine, snapshot: &Snapshot, text: &str) -> Option<String> {
+    let (state, message) = (DialogueState::default(), Message { text, user: 1, dialogue: 1, seed: 1 });
+    let turn = engine.reply(snapshot, Request::new(snapshot, message, &state, jiff::Timestamp::UNIX_EPOCH));
+    turn.unwrap_or_else(|error| fail(&error.to_string())).intent.map(|intent| intent.to_string())
 }
 
 /// The folder where benches keep vectors between runs.

@@ -8,11 +8,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use banter_bench::{
     data::Rows,
-    demo, encoders, fail, root, snapshot,
+    demo, encoders, fail, first_intent, root, snapshot,
     table::{self, Row},
 };
 use banter_engine::{
-    Engine, Request, Snapshot,
+    Engine,
     background::background,
     cache::IntentCache,
     catalogue::Catalogue,
@@ -24,8 +24,6 @@ use banter_engine::{
     handlers::script::Scripting,
     host::NoHost,
     random::Random,
-    state::DialogueState,
-    turn::Message,
 };
 use clap::Parser;
 
@@ -58,8 +56,9 @@ fn main() {
         (["demo bot, everyday, en", "  paraphrases, en"], ["everyday.en", "paraphrases.en"]),
         (["demo bot, everyday, ru", "  paraphrases, ru"], ["everyday.ru", "paraphrases.ru"]),
     ] {
-        let answered = share(&read(everyday), |text, _| intent(&engine, &snapshot, text).is_some());
-        let right = share(&read(paraphrases), |text, wanted| intent(&engine, &snapshot, text).as_deref() == wanted);
+        let answered = share(&read(everyday), |text, _| first_intent(&engine, &snapshot, text).is_some());
+        let right =
+            share(&read(paraphrases), |text, wanted| first_intent(&engine, &snapshot, text).as_deref() == wanted);
         rows.push(percent(names[0], answered, FOREIGN[0]));
         rows.push(percent(names[1], right, UNDERSTOOD[0]));
     }
@@ -83,13 +82,6 @@ fn main() {
 fn share(rows: &Rows, holds: impl Fn(&str, Option<&str>) -> bool) -> f64 {
     let count = rows.rows.iter().filter(|(text, intent)| holds(text, intent.as_deref())).count();
     count as f64 / rows.rows.len().max(1) as f64
-}
-
-/// The intent of a first message.
-fn intent(engine: &Engine, snapshot: &Snapshot, text: &str) -> Option<String> {
-    let (state, message) = (DialogueState::default(), Message { text, user: 1, dialogue: 1, seed: 1 });
-    let turn = engine.reply(snapshot, Request::new(snapshot, message, &state, jiff::Timestamp::UNIX_EPOCH));
-    turn.unwrap_or_else(|error| fail(&error.to_string())).intent.map(|intent| intent.to_string())
 }
 
 /// Bots with some intents of the demo bot.
