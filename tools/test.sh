@@ -153,6 +153,7 @@ step "plugins' own tests" test_plugins
 step "stores" services/services.sh up
 step "tests" run_tests
 step "faults" cargo test --quiet --workspace --locked --test faults -- --nocapture --test-threads 1
+step "instructions" tools/instructions.sh
 step "API" check_api
 step "demo bot" "$banter" check --data-dir .cache/check ${CI:+--deny-warnings}
 step "its fixtures" replay_demo
