@@ -60,7 +60,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let snapshot = snapshot(&engine, Path::new(&folder))?;
     let mut state = DialogueState::default();
     for (number, text) in texts.iter().cycle().take(WARM + TURNS).enumerate() {
-        let turn = if number < WARM { turn(&engine, &snapshot, &state, text) } else { guarded_turn(&engine, &snapshot, &state, text) };
+        let turn = if number < WARM {
+            turn(&engine, &snapshot, &state, text)
+        } else {
+            guarded_turn(&engine, &snapshot, &state, text)
+        };
         state = turn?.state;
     }
     println!("{TURNS}");

@@ -16,12 +16,11 @@ const SLOPE: f64 = 2.0;
 const CERTAIN: f64 = 14.0;
 /// The least standard deviation of that difference. Where all examples are certain, one that is nearly so is not foreign.
 const LEAST_SPREAD: f64 = 2.0;
-/// Weight of the background relative to the examples.
-const BACKGROUND: f64 = 1.0;
-/// Below this number of intents, examples of intents that are left out show what out-of-scope messages look like.
+/// Weight of what is out of scope relative to the examples.
+const OUTSIDE: f64 = 0.6;
+/// Below this number of intents, examples of intents that are left out show what out-of-scope messages look like. Their
+/// weight falls to zero at this number.
 pub const FEW_INTENTS: usize = 32;
-/// Their weight relative to the examples for the smallest bot; it falls to zero at [`FEW_INTENTS`].
-const LEFT_OUT: f64 = 0.6;
 
 /// Scores of an utterance from a classifier that was not fitted to it.
 #[derive(Clone, Debug)]
@@ -48,7 +47,7 @@ pub struct Outside {
 /// Z = b₁·logits + b₂·evidence; P(class | text) = P(in scope | text) · softmax(Z). The gate P(in scope) is a logistic
 /// function of the greatest evidence and of logsumexp(Z) - b₁·(logit of the background), at most 14 nats, both
 /// standardised by their held-out distribution. Its offset makes its mean on held-out examples
-/// τ = 0.97 - 0.12 / (examples per intent). It is at most the offset that separates the examples from what is out of
+/// τ = 0.995 - 0.12 / (examples per intent). It is at most the offset that separates the examples from what is out of
 /// scope best (least cross-entropy).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Calibration {
@@ -78,10 +77,10 @@ impl Calibration {
         let inputs = |rows: &[HeldOut]| -> Vec<[f64; 2]> {
             rows.iter().map(|row| gate_inputs(weights, &row.logits, &row.evidence)).collect()
         };
-        let share = (0.97 - 0.12 / per_intent.max(1.0)).clamp(0.5, 0.99);
+        let share = (0.995 - 0.12 / per_intent.max(1.0)).max(0.5);
         let intents = held_out.first().map_or(0, |row| row.evidence.len()) as f64;
-        let left_out = LEFT_OUT * (1.0 - intents / FEW_INTENTS as f64).max(0.0);
-        let outside = [(inputs(&outside.background), BACKGROUND), (inputs(&outside.left_out), left_out)];
+        let left_out = OUTSIDE * (1.0 - intents / FEW_INTENTS as f64).max(0.0);
+        let outside = [(inputs(&outside.background), OUTSIDE), (inputs(&outside.left_out), left_out)];
         Self { weights, gate: EvidenceGate::fit(&inputs(held_out), &outside, share) }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Must change with every change of the mathematics and of the background, so that servers never share an old fit.
-pub const RECIPE: &str = "whitened+ngrams+softmax-10";
+pub const RECIPE: &str = "whitened+ngrams+softmax-11";
 /// Maximum number of solver steps.
 const ITERATIONS: u64 = 40;
 /// Number of neighbours of each changed example that are adjusted with it.

@@ -30,7 +30,10 @@ mod tests {
 
     /// `meant`: the words that the text is read as, in which the bot knows `where is my order` and the Russian for it.
     fn check(typed: &str, meant: Option<&str>) {
-        let known = KnownWords::of(&["where is my order", "где мой заказ, отмени", "отмена", "банк, платёж"], &["older people"]);
+        let known = KnownWords::of(
+            &["where is my order", "где мой заказ, отмени", "отмена", "банк, платёж"],
+            &["older people"],
+        );
         let found = words(typed).first().and_then(|word| known.meant_by(word).map(str::to_owned));
         assert_eq!(found.as_deref(), meant, "{typed}");
     }
