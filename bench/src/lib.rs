@@ -3,12 +3,14 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod alterations;
+pub mod chart;
 pub mod data;
 pub mod http;
 pub mod metrics;
 pub mod server;
 pub mod table;
 pub mod texts;
+pub mod vectors;
 
 use std::{
     collections::BTreeMap,

@@ -1,21 +1,17 @@
 //! Compares the exact index with a plain scan and with HNSW by size, to find where HNSW pays off:
 //! `bench/index [--json]`.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
-use banter_engine::{
-    embedding::Vector,
-    index::{
-        HNSW_FROM, IntentIndex, Neighbour,
-        exact::{Exact, scan},
-        hnsw::Hnsw,
-    },
-    random::Random,
+use banter_bench::vectors::{clusters, micros, recall};
+use banter_engine::index::{
+    HNSW_FROM, IntentIndex,
+    exact::{Exact, scan},
+    hnsw::Hnsw,
 };
 use clap::Parser;
 use serde_json::json;
 
-const DIMENSION: usize = 384;
 const QUERIES: usize = 300;
 const NEIGHBOURS: usize = 64;
 
@@ -63,42 +59,4 @@ fn main() {
     } else {
         println!("the engine uses HNSW from {HNSW_FROM} vectors on");
     }
-}
-
-/// Unit vectors in clusters of about a hundred around random centres, like the examples of intents.
-fn clusters(count: usize, seed: u64) -> Vec<Vector> {
-    let mut random = Random::new(seed);
-    let centres: Vec<Vec<f32>> = (0..count.div_ceil(100)).map(|_| noise(&mut random)).collect();
-    (0..count)
-        .map(|_| {
-            let centre = &centres[random.below(centres.len())];
-            let mut row: Vec<f32> = centre.iter().zip(noise(&mut random)).map(|(c, n)| c + n).collect();
-            let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-            row.iter_mut().for_each(|x| *x /= length);
-            Arc::from(row)
-        })
-        .collect()
-}
-
-fn noise(random: &mut Random) -> Vec<f32> {
-    (0..DIMENSION).map(|_| (0..4).map(|_| random.unit() as f32 - 0.5).sum()).collect()
-}
-
-fn micros(queries: &[Vector], find: impl Fn(&[f32]) -> Vec<Neighbour>) -> f64 {
-    let start = Instant::now();
-    for query in queries {
-        std::hint::black_box(find(query));
-    }
-    start.elapsed().as_secs_f64() * 1e6 / queries.len() as f64
-}
-
-fn recall(exact: &Exact, hnsw: &Hnsw, queries: &[Vector]) -> f64 {
-    let found: usize = queries
-        .iter()
-        .map(|query| {
-            let near = hnsw.nearest(query, 10);
-            exact.nearest(query, 10).iter().filter(|truth| near.iter().any(|n| n.node == truth.node)).count()
-        })
-        .sum();
-    found as f64 / (queries.len() * 10) as f64
 }

@@ -125,7 +125,7 @@ impl GraphFiles {
     fn digest(&self) -> io::Result<String> {
         let mut hash = blake3::Hasher::new();
         for name in ["index.hnsw.graph", "index.hnsw.data"] {
-            hash.update(&fs::read(self.folder.join(name))?);
+            hash.update_reader(fs::File::open(self.folder.join(name))?)?;
         }
         Ok(hash.finalize().to_hex().to_string())
     }
