@@ -29,6 +29,9 @@ const START: f32 = 8.0;
 /// order.
 const PARTS: usize = 4;
 
+/// Classes whose sparse weights are read together: 8,192 columns of them take 2 MiB.
+const BLOCK: usize = 64;
+
 /// Training rows: dense features, sparse features and classes.
 pub struct Rows<'a> {
     /// Row-major, `class_of.len()` × dimension.
@@ -230,19 +233,15 @@ impl<'a> HeadObjective<'a> {
 
     fn evaluate_part(&self, weights: &[f32], part: &mut Part) {
         let Part { rows, logits, cost, gradient } = part;
-        let (head, k, d) = (self.head, self.head.classes, self.head.dimension);
-        let (dense, sparse) = (&self.rows.dense[rows.start * d..rows.end * d], &self.rows.sparse[rows.clone()]);
+        let (k, d) = (self.head.classes, self.head.dimension);
+        let dense = &self.rows.dense[rows.start * d..rows.end * d];
         let bias = &weights[weights.len() - k..];
         logits.chunks_exact_mut(k).for_each(|row| row.copy_from_slice(bias));
         multiply(Operand::plain(dense, rows.len(), d), Operand::plain(&weights[..d * k], d, k), logits);
+        self.add_sparse(weights, rows, logits);
         *cost = 0.0;
         let scale = 1.0 / self.rows.class_of.len() as f32;
-        for ((row, sparse), class) in logits.chunks_exact_mut(k).zip(sparse).zip(&self.rows.class_of[rows.clone()]) {
-            for (column, value) in sparse {
-                if let Some(place) = head.row(*column) {
-                    add_scaled(row, &weights[place * k..][..k], *value);
-                }
-            }
+        for (row, class) in logits.chunks_exact_mut(k).zip(&self.rows.class_of[rows.clone()]) {
             *cost += softmax_residual(row, *class, scale);
         }
         gradient.fill(0.0);
@@ -251,16 +250,44 @@ impl<'a> HeadObjective<'a> {
             Operand::plain(logits, rows.len(), k),
             &mut gradient[..d * k],
         );
+        self.add_sparse_gradient(logits, rows, gradient);
         let at_bias = gradient.len() - k;
-        for (residual, sparse) in logits.chunks_exact(k).zip(sparse) {
-            for (column, value) in sparse {
-                if let Some(place) = head.row(*column) {
-                    add_scaled(&mut gradient[place * k..][..k], residual, *value);
+        logits.chunks_exact(k).for_each(|residual| add_scaled(&mut gradient[at_bias..], residual, 1.0));
+    }
+
+    /// Adds what the sparse features contribute to the logits of a range of rows.
+    fn add_sparse(&self, weights: &[f32], rows: &Range<usize>, logits: &mut [f32]) {
+        let k = self.head.classes;
+        for classes in blocks(k) {
+            for (row, sparse) in logits.chunks_exact_mut(k).zip(&self.rows.sparse[rows.clone()]) {
+                for (place, value) in self.used(sparse) {
+                    add_scaled(&mut row[classes.clone()], &weights[place * k..][classes.clone()], value);
                 }
             }
-            add_scaled(&mut gradient[at_bias..], residual, 1.0);
         }
     }
+
+    /// Adds what a range of rows contributes to the gradient of the sparse weights.
+    fn add_sparse_gradient(&self, residuals: &[f32], rows: &Range<usize>, gradient: &mut [f32]) {
+        let k = self.head.classes;
+        for classes in blocks(k) {
+            for (residual, sparse) in residuals.chunks_exact(k).zip(&self.rows.sparse[rows.clone()]) {
+                for (place, value) in self.used(sparse) {
+                    add_scaled(&mut gradient[place * k..][classes.clone()], &residual[classes.clone()], value);
+                }
+            }
+        }
+    }
+
+    /// The rows of weights of sparse features, with the values.
+    fn used(&self, sparse: &'a Sparse) -> impl Iterator<Item = (usize, f32)> {
+        sparse.iter().filter_map(|(column, value)| Some((self.head.row(*column)?, *value)))
+    }
+}
+
+/// The classes in blocks. The sparse weights of a block fit into a core's cache, those of a thousand classes do not.
+fn blocks(classes: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..classes).step_by(BLOCK).map(move |start| start..(start + BLOCK).min(classes))
 }
 
 impl CostFunction for HeadObjective<'_> {

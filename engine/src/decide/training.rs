@@ -19,9 +19,11 @@ use crate::{
 };
 
 /// Must change with every change of the mathematics and of the background, so that servers never share an old fit.
-pub const RECIPE: &str = "whitened+ngrams+softmax-11";
+pub const RECIPE: &str = "whitened+ngrams+softmax-12";
 /// Maximum number of solver steps.
 const ITERATIONS: u64 = 40;
+/// The same for a fit that starts from that of most of the examples.
+const WARM_ITERATIONS: u64 = 10;
 /// Number of neighbours of each changed example that are adjusted with it.
 const SETTLED_WITH: usize = 24;
 /// A background utterance with this similarity to an example may be in the scope of the bot.
@@ -277,7 +279,8 @@ impl<'a> Data<'a> {
         let dense: Vec<f32> = features.iter().flat_map(|feature| feature.iter().copied()).collect();
         let of_rows: Vec<usize> = rows.iter().map(|i| self.samples[*i].class).collect();
         let rows = Rows { dense: &dense, sparse: &sparse, class_of: &of_rows };
-        let head = Head::fit(&rows, self.classes + 1, warm, ITERATIONS);
+        let iterations = if warm.is_some() { WARM_ITERATIONS } else { ITERATIONS };
+        let head = Head::fit(&rows, self.classes + 1, warm, iterations);
         // The evidence is that of the examples alone.
         features.truncate(members.len());
         FittedFold { whitening, ngrams, head, features, class_of }
