@@ -35,23 +35,37 @@ fn try_to_draw(
     let mut chart = ChartBuilder::on(&area)
         .caption(title, ("sans-serif", 18))
         .margin(12)
+        .margin_right(36)
         .x_label_area_size(40)
         .y_label_area_size(64)
         .build_cartesian_2d(x.log_scale(), y.log_scale())?;
-    chart.configure_mesh().x_desc(horizontal).y_desc(vertical).light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc(horizontal)
+        .y_desc(vertical)
+        .x_label_formatter(&label)
+        .y_label_formatter(&label)
+        .light_line_style(WHITE)
+        .draw()?;
     for (line, colour) in lines.iter().zip(COLOURS.into_iter().cycle()) {
         chart
             .draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)).point_size(3))?
             .label(line.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
-    chart.configure_series_labels().background_style(WHITE).position(SeriesLabelPosition::UpperLeft).draw()?;
+    chart.configure_series_labels().background_style(WHITE).position(SeriesLabelPosition::LowerRight).draw()?;
     Ok(area.present()?)
+}
+
+/// A value without the last digits of its binary form.
+fn label(value: &f64) -> String {
+    ((value * 1e4).round() / 1e4).to_string()
 }
 
 /// The decades around positive values.
 fn decades(values: impl Iterator<Item = f64> + Clone) -> Range<f64> {
     let least = values.clone().fold(f64::INFINITY, f64::min);
     let most = values.fold(f64::MIN_POSITIVE, f64::max);
-    10f64.powf(least.log10().floor())..10f64.powf(most.log10().ceil())
+    // A little more, so that the ends have labels.
+    0.999 * 10f64.powf(least.log10().floor())..1.001 * 10f64.powf(most.log10().ceil())
 }
