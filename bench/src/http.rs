@@ -39,6 +39,14 @@ impl Connection {
         self.exchange(&posting(path, token, body))
     }
 
+    /// Sends a message of a sender on the REST channel; returns the status and the body.
+    ///
+    /// # Errors
+    /// Network errors, and a response that is not HTTP.
+    pub fn say(&mut self, sender: &str, text: &str) -> io::Result<(u16, String)> {
+        self.exchange(&saying(sender, text))
+    }
+
     /// Sends a request; returns the status and the body.
     ///
     /// # Errors
@@ -83,6 +91,11 @@ impl Connection {
         self.stream.read_exact(&mut body)?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
+}
+
+/// The bytes of a message of a sender on the REST channel.
+pub fn saying(sender: &str, text: &str) -> Vec<u8> {
+    posting("/webhooks/rest/webhook", "", &serde_json::json!({ "sender": sender, "message": text }))
 }
 
 /// The bytes of a POST request with a JSON body.

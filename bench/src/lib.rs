@@ -6,6 +6,7 @@ pub mod alterations;
 pub mod chart;
 pub mod data;
 pub mod http;
+pub mod memory;
 pub mod metrics;
 pub mod server;
 pub mod table;

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::{fail, http::Connection, root};
+use crate::{fail, http::Connection, memory, root};
 
 /// Other servers train before they listen.
 const LISTENS_WITHIN: Duration = Duration::from_mins(10);
@@ -98,11 +98,7 @@ impl Server {
 
     /// Resident memory of the server, in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .unwrap_or_else(|error| fail(&format!("cannot read the server's memory: {error}")));
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        kib.unwrap_or_else(|| fail("the server has ended, so its memory cannot be read"))
+        memory::resident_kib(self.child.id())
     }
 
     /// CPU seconds of the server so far, in user and kernel mode.

@@ -3,9 +3,14 @@
 //! Each part is loaded alone in a process of its own, and the empty process is subtracted. Then follows the server with
 //! the demo bot: a second start, so that plugins are compiled and the classifier is trained, and 1,000 messages.
 
-use std::{fs, hint::black_box, path::Path, process::Command, thread, time::Duration};
+use std::{hint::black_box, path::Path, process::Command, thread, time::Duration};
 
-use banter_bench::{encoder_folder, encoders, fail, root, server::Server};
+use banter_bench::{
+    encoder_folder, encoders, fail,
+    memory::{anonymous_kib, resident_kib},
+    root,
+    server::Server,
+};
 use banter_engine::{
     catalogue::{bundle::Bundle, loader},
     diagnostic::Diagnostics,
@@ -71,14 +76,7 @@ struct Held {
 
 impl Held {
     fn of_process(id: u32) -> Self {
-        let status = fs::read_to_string(format!("/proc/{id}/status"));
-        let status = status.unwrap_or_else(|error| fail(&format!("cannot read the memory of process {id}: {error}")));
-        let kib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-            kib.unwrap_or_else(|| fail(&format!("process {id} has ended, so its memory cannot be read")))
-        };
-        Self { resident: kib("VmRSS:"), anonymous: kib("RssAnon:") }
+        Self { resident: resident_kib(id), anonymous: anonymous_kib(id) }
     }
 
     fn without(self, other: Self) -> Self {
@@ -136,8 +134,7 @@ fn say(server: &Server, count: usize) {
     for (index, text) in SAID.iter().cycle().take(count).enumerate() {
         // Every second text is new to the model.
         let text = if index % 2 == 0 { format!("{text} {index}") } else { (*text).to_owned() };
-        let body = json!({ "sender": format!("sender{}", index % SENDERS), "message": text });
-        match connection.post("/webhooks/rest/webhook", "", &body) {
+        match connection.say(&format!("sender{}", index % SENDERS), &text) {
             Ok((200, _)) => {}
             other => fail(&format!("a message failed: {other:?}")),
         }

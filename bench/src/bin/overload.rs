@@ -23,7 +23,6 @@ use banter_bench::{
     texts::new_texts,
 };
 use clap::Parser;
-use serde_json::json;
 
 const CLIENTS: usize = 32;
 /// Texts that find the capacity.
@@ -31,6 +30,8 @@ const WARM: usize = 64;
 const COUNTED: usize = 1_500;
 /// How long the overload lasts.
 const SECONDS: f64 = 10.0;
+/// More texts than a server can be sent in this time.
+const FLOOD: usize = 20_000;
 /// Enough connections that no text waits for one.
 const CONNECTIONS: usize = 512;
 const ALLOWED_MS: f64 = 250.0;
@@ -49,7 +50,7 @@ fn main() {
     let _ = std::fs::remove_dir_all(&folder);
     let mut server = Server::start(&folder);
     server.wait();
-    let texts = new_texts(WARM + COUNTED + 20_000);
+    let texts = new_texts(WARM + COUNTED + FLOOD);
     let (warm, rest) = texts.split_at(WARM);
     capacity(&server, warm);
     let (counted, rest) = rest.split_at(COUNTED);
@@ -129,8 +130,7 @@ fn open(server: &Server) -> Connection {
 }
 
 fn say(connection: &mut Connection, text: &str) -> u16 {
-    let body = json!({ "sender": text, "message": text });
-    match connection.post("/webhooks/rest/webhook", "", &body) {
+    match connection.say(text, text) {
         Ok((status, _)) => status,
         Err(error) => fail(&format!("a message failed: {error}")),
     }

@@ -27,7 +27,7 @@ use banter_bench::{
     cache_folder,
     data::{Rows, draw},
     demo, embedder, encoder_folder, encoders, fail,
-    http::{Connection, posting},
+    http::{Connection, saying},
     metrics::{Prediction, accuracy, auroc, percentile},
     root,
     server::{Server, free_port},
@@ -145,7 +145,7 @@ impl Served {
         drop(peer.start(rows, folder));
         let start = Instant::now();
         let server = peer.start(rows, folder);
-        ask(&mut connect(&server), &request("first", &rows[0].0));
+        ask(&mut connect(&server), &saying("first", &rows[0].0));
         Self { peer, server, start_s: start.elapsed().as_secs_f64() }
     }
 }
@@ -161,7 +161,7 @@ struct Known {
 
 /// Known texts for all peers, in alternating blocks. The first round only warms the caches.
 fn rounds(served: &[Served], rows: &[Labelled]) -> Vec<Known> {
-    let known = |number: usize| request(&format!("sender{}", number % SENDERS), &rows[number % rows.len()].0);
+    let known = |number: usize| saying(&format!("sender{}", number % SENDERS), &rows[number % rows.len()].0);
     let mut blocks: Vec<[Vec<f64>; 4]> = served.iter().map(|_| Default::default()).collect();
     for round in 0..=ROUNDS {
         for (one, measured) in served.iter().zip(&mut blocks) {
@@ -235,7 +235,7 @@ fn embed(model: &dyn Embedder, rows: &[Labelled]) {
 fn predict(server: &Server, at: usize, rows: &[Labelled]) -> Vec<Prediction> {
     by_all(server, |connection, number| {
         let (text, intent) = rows.get(number)?;
-        let said = ask(connection, &request(&format!("{at}-{number}"), text));
+        let said = ask(connection, &saying(&format!("{at}-{number}"), text));
         let (best, score) = said.rsplit_once(' ').unwrap_or((&said, "0"));
         let probability = score.parse().unwrap_or(0.0);
         Some(Prediction { probability, right: best == intent, in_scope: !intent.is_empty() })
@@ -257,10 +257,6 @@ fn by_all<T: Send>(server: &Server, one: impl Fn(&mut Connection, usize) -> Opti
 
 fn connect(server: &Server) -> Connection {
     Connection::open(server.port).unwrap_or_else(|error| fail(&error.to_string()))
-}
-
-fn request(sender: &str, message: &str) -> Vec<u8> {
-    posting("/webhooks/rest/webhook", "", &json!({ "sender": sender, "message": message }))
 }
 
 /// Sends a request; returns the text of the answer.

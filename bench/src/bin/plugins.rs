@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banter_bench::{fail, http::Connection, metrics::percentile, root, server::Server};
+use banter_bench::{fail, http::Connection, memory::resident_kib, metrics::percentile, root, server::Server};
 use banter_engine::{
     catalogue::{bundle::Bundle, loader},
     diagnostic::Diagnostics,
@@ -360,19 +360,12 @@ fn soak(runtime: &Runtime, folder: &Path, component: &[u8], total: usize) -> (f6
     for number in 0..total {
         call(&*plugin, &host, &context);
         if number == total / 10 {
-            early = resident_kib();
+            early = resident_kib(std::process::id()) as f64;
         }
         if number % 1_000 == 0 {
             bar.set_position(number as u64);
         }
     }
     bar.finish_and_clear();
-    (early, resident_kib())
-}
-
-fn resident_kib() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u32>().ok());
-    number.map_or_else(|| fail("/proc/self/status has no VmRSS"), f64::from)
+    (early, resident_kib(std::process::id()) as f64)
 }

@@ -1,6 +1,6 @@
 //! How costs grow: `bench/scale [--most N] [--charts FOLDER] [--json]`.
 //!
-//! - The index that the engine chooses, from 1,000 to 1,000,000 synthetic examples: the time to build and store it, to
+//! - The index that the engine chooses, from 1,000 synthetic examples on: the time to build and store it, to
 //!   load it, its memory, the time of a search, and recall@10.
 //! - A turn of one client with a known text: by the length of its history, by the number of users, and by the number of
 //!   intents. The baseline of each row is the smallest of its kind.
@@ -15,12 +15,16 @@ use banter_bench::{
     chart::{Line, draw},
     fail,
     http::Connection,
+    memory::resident_kib,
     metrics::percentile,
     root,
     server::Server,
     vectors::{clusters, micros, recall},
 };
-use banter_engine::index::{choose, exact::Exact};
+use banter_engine::{
+    index::{choose, exact::Exact},
+    random::Random,
+};
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -28,13 +32,14 @@ const EXAMPLES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 const INTENTS: [usize; 3] = [10, 100, 1_000];
 const QUERIES: usize = 200;
-/// Turns that are measured at each point.
+const KNOWN: &str = "how can I pay";
+/// Turns that are measured from each point on.
 const MEASURED: usize = 200;
 
 #[derive(Parser)]
 struct Arguments {
-    /// The largest number of examples in the index.
-    #[arg(long, default_value_t = 1_000_000)]
+    /// The largest number of examples in the index; 1000000 takes about an hour.
+    #[arg(long, default_value_t = 100_000)]
     most: usize,
     /// Draw the charts of docs/performance.md into this folder.
     #[arg(long)]
@@ -111,12 +116,8 @@ impl Index {
     }
 }
 
-/// Resident memory of this process.
 fn resident_mib() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_else(|error| fail(&error.to_string()));
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: Option<f64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    kib.unwrap_or_else(|| fail("the memory of this process cannot be read")) / 1024.0
+    resident_kib(std::process::id()) as f64 / 1024.0
 }
 
 /// Medians of a turn in milliseconds, by count.
@@ -132,27 +133,24 @@ impl Turns {
         let _ = fs::remove_dir_all(&folder);
         let mut server = Server::start(&folder.join("demo"));
         let mut client = server.wait();
-        let (mut said, mut history) = (0, Vec::new());
-        for count in COUNTS {
-            for _ in said..count {
-                say(&mut client, "talker", "how can I pay");
+        let history = COUNTS.map(|count| {
+            let talker = format!("talker {count}");
+            for _ in 0..count {
+                say(&mut client, &talker, KNOWN);
             }
-            said = count + MEASURED;
-            history.push((count, median(MEASURED, |_| say(&mut client, "talker", "how can I pay"))));
-        }
-        let (mut known, mut users) = (0, Vec::new());
-        for count in COUNTS {
+            (count, median(MEASURED, || say(&mut client, &talker, KNOWN)))
+        });
+        let (mut known, mut random) = (0, Random::new(1));
+        let users = COUNTS.map(|count| {
             for user in known..count {
-                say(&mut client, &format!("user {user}"), "how can I pay");
+                say(&mut client, &format!("user {user}"), KNOWN);
             }
             known = count;
-            // Seven is no divisor of the counts, so all users take part.
-            let turn = |at: usize| say(&mut client, &format!("user {}", at * 7 % count), "how can I pay");
-            users.push((count, median(MEASURED, turn)));
-        }
+            (count, median(MEASURED, || say(&mut client, &format!("user {}", random.below(count)), KNOWN)))
+        });
         drop(server);
         let intents = INTENTS.map(|count| (count, of_intents(count, &folder))).to_vec();
-        Self { history, users, intents }
+        Self { history: history.to_vec(), users: users.to_vec(), intents }
     }
 
     fn rows(&self) -> [(&'static str, &[(usize, f64)]); 3] {
@@ -188,7 +186,7 @@ fn of_intents(count: usize, folder: &Path) -> f64 {
     let mut client = server.wait();
     let text = format!("what about the {}", topic(count / 2));
     say(&mut client, "talker", &text);
-    median(MEASURED, |_| say(&mut client, "talker", &text))
+    median(MEASURED, || say(&mut client, "talker", &text))
 }
 
 /// Two made-up words that no other intent has together.
@@ -201,15 +199,15 @@ fn topic(intent: usize) -> String {
 /// Sends a message on the REST channel; returns the seconds that it took.
 fn say(client: &mut Connection, sender: &str, text: &str) -> f64 {
     let start = Instant::now();
-    match client.post("/webhooks/rest/webhook", "", &json!({ "sender": sender, "message": text })) {
+    match client.say(sender, text) {
         Ok((200, _)) => start.elapsed().as_secs_f64(),
         other => fail(&format!("a message failed: {other:?}")),
     }
 }
 
 /// The median of some turns, in milliseconds.
-fn median(turns: usize, mut turn: impl FnMut(usize) -> f64) -> f64 {
-    let mut times: Vec<f64> = (0..turns).map(|at| 1e3 * turn(at)).collect();
+fn median(turns: usize, mut turn: impl FnMut() -> f64) -> f64 {
+    let mut times: Vec<f64> = (0..turns).map(|_| 1e3 * turn()).collect();
     percentile(&mut times, 0.5)
 }
 

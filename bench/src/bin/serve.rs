@@ -19,7 +19,7 @@ use std::{
 
 use banter_bench::{
     embedder, fail,
-    http::{Connection, posting},
+    http::{Connection, posting, saying},
     metrics::percentile,
     root,
     server::Server,
@@ -175,8 +175,7 @@ fn first_answer(folder: &Path) -> f64 {
     let start = Instant::now();
     let mut server = Server::start(folder);
     let mut connection = server.wait();
-    let body = json!({ "sender": "start", "message": "where is my order" });
-    match connection.post("/webhooks/rest/webhook", "", &body) {
+    match connection.say("start", "where is my order") {
         Ok((200, _)) => start.elapsed().as_secs_f64(),
         other => fail(&format!("the first message failed: {other:?}")),
     }
@@ -305,7 +304,7 @@ fn repeated(servers: &[Target<'_>]) -> Vec<f64> {
 fn known(servers: &[Target<'_>], texts: &[String]) -> Vec<f64> {
     let request = |number: usize| {
         let sender = format!("sender{}", number % SENDERS);
-        posting("/webhooks/rest/webhook", "", &json!({ "sender": sender, "message": texts[number % texts.len()] }))
+        saying(&sender, &texts[number % texts.len()])
     };
     for target in servers {
         let next = AtomicUsize::new(0);
