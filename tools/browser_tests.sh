@@ -10,13 +10,8 @@ if ! command -v npm >/dev/null; then
   echo "the pages were not tested: npm is not on the PATH"
   exit 0
 fi
-if ! command -v "${CHROMIUM:=chromium}" >/dev/null; then
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-    die "Chromium is not installed" "on Debian: sudo apt-get install chromium; or name another with CHROMIUM"
-  echo "apt-get install chromium"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } \
-    >.cache/chromium.log 2>&1 || die "cannot install chromium" "see .cache/chromium.log"
-fi
+# CHROMIUM names another browser.
+command -v "${CHROMIUM:=chromium}" >/dev/null || tools/debian.sh chromium fonts-dejavu-core
 CHROMIUM=$(command -v "$CHROMIUM")
 export CHROMIUM
 tools/frontend.sh --required

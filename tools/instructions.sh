@@ -2,7 +2,8 @@
 # Counts the instructions of a turn under Valgrind, and fails if there are more than recorded (tools/instructions.txt).
 # Counts do not depend on what else the machine does.
 #   instructions.sh            compares
-#   instructions.sh --record   records this build's counts (with CARGO_INCREMENTAL=0, as on CI: incremental builds take up to 1.5 % fewer)
+#   instructions.sh --record   records this build's counts; set CARGO_INCREMENTAL=0 as CI does, because incremental builds
+#                              take up to 1.5 % fewer
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,16 +17,7 @@ if [ "${1:-}" != --record ] && [ "$(sed -n 's/^rustc //p' "$recorded")" != "$rus
     "$(sed -n 's/^rustc //p' "$recorded")" "$rustc"
   exit 0
 fi
-if ! command -v valgrind >/dev/null; then
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    [ -z "${CI:-}" ] || die "Valgrind is not installed" "on Debian: apt-get install valgrind libc6-dbg"
-    printf 'instructions were not counted: Valgrind is not installed (on Debian: sudo apt-get install valgrind libc6-dbg)\n'
-    exit 0
-  fi
-  echo "apt-get install valgrind libc6-dbg"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends valgrind libc6-dbg; } \
-    >.cache/valgrind.log 2>&1 || die "cannot install valgrind" "see .cache/valgrind.log"
-fi
+command -v valgrind >/dev/null || tools/debian.sh valgrind libc6-dbg
 
 cargo build --quiet --locked --workspace --example instructions
 program=${CARGO_TARGET_DIR:-$PWD/target}/debug/examples/instructions
@@ -42,7 +34,11 @@ count() { # KIND: prints the instructions of a turn
 
 kinds=(plain form unclear)
 if [ "${1:-}" = --record ]; then
-  { printf 'rustc %s\n' "$rustc"; for kind in "${kinds[@]}"; do printf '%s %s\n' "$kind" "$(count "$kind")"; done; } >"$work/new"
+  printf 'rustc %s\n' "$rustc" >"$work/new"
+  for kind in "${kinds[@]}"; do
+    now=$(count "$kind")
+    printf '%s %s\n' "$kind" "$now" >>"$work/new"
+  done
   mv "$work/new" "$recorded"
   exit 0
 fi
