@@ -22,7 +22,7 @@ use crate::{
 pub const RECIPE: &str = "whitened+ngrams+softmax-12";
 /// Maximum number of solver steps.
 const ITERATIONS: u64 = 40;
-/// The same for a fit that starts from that of most of the examples.
+/// Maximum number of solver steps of a fit that starts from the weights of most of the examples.
 const WARM_ITERATIONS: u64 = 10;
 /// Number of neighbours of each changed example that are adjusted with it.
 const SETTLED_WITH: usize = 24;
