@@ -1,18 +1,22 @@
 """The graph of a BERT encoder (Devlin et al., 2018) whose sentence vector is the mean of its tokens' vectors."""
 import array
 
-from onnx_graph import FLOAT, MICROSOFT, UINT8, Graph, value_info
+from onnx_graph import FLOAT, INT8, MICROSOFT, TOKENS, UINT8, Graph, value_info
 
-# Weights are quantised in blocks of this many, each with an f32 scale.
+# The table of word vectors is quantised in blocks of this many, each with an f32 scale.
 BLOCK = 32
+# Inputs and weights of a matrix product are rounded to integers up to these. Processors without instructions for it add
+# two products in 16 bits, which must not overflow: 2 · (2 · 127 + 1) · 63 < 2¹⁵.
+LARGEST_INPUT = 127
+LARGEST_WEIGHT = 63
 
 
 def build(name, w):
     """The encoder as an ONNX model: ids and mask [batch, sequence] to `sentence_embedding` [batch, hidden], masked mean,
     L2 norm 1.
 
-    `w` has the sizes `hidden`, `layers`, `heads`, `inner`, `positions` and `epsilon`; `bits`, those of a quantised weight;
-    `floats(tensor)`, the bytes of an f32 tensor; `blocks(tensor)`, the bytes of a quantised one and of its scales; and
+    `w` has the sizes `hidden`, `layers`, `heads`, `inner`, `positions` and `epsilon`; `floats(tensor)`, the bytes of an f32
+    tensor; `rows(tensor)`, a matrix in signed bytes up to `LARGEST_WEIGHT`, row by row, and the f32 scales of its rows; and
     `embed(graph)`, the vectors of `input_ids`. Tensors are called emb.pos, emb.type, emb.ln and, for layer 0,
     l0.q, l0.k, l0.v, l0.ao, l0.aln, l0.fi, l0.fo and l0.oln; a norm has the parts `.w` and `.b`.
     """
@@ -24,16 +28,21 @@ def build(name, w):
         scale, bias = (g.raw(FLOAT, [w.hidden], w.floats(f"{tensor}.{part}")) for part in "wb")
         return g.op("LayerNormalization", x, scale, bias, axis=-1, epsilon=w.epsilon)
 
+    most, one, zero = g.scalar(float(LARGEST_INPUT)), g.scalar(1.0), g.raw(UINT8, [], bytes([LARGEST_INPUT + 1]))
+
     def linear(x, tensors, rows):
-        """x · Wᵀ + b for one tensor, or several stacked ones that share their input."""
-        parts = [w.blocks(tensor + ".w") for tensor in tensors]
+        """x · Wᵀ + b for one tensor, or several stacked ones that share their input, in bytes. The vector of each token
+        has a scale of its own, so that a text has the same vector alone and in a batch."""
+        parts = [w.rows(tensor + ".w") for tensor in tensors]
         packed, scales = b"".join(p for p, _ in parts), b"".join(s for _, s in parts)
         n = rows * len(tensors)
-        k = len(packed) * 8 // w.bits // n
+        k = len(packed) // n
+        weights = g.raw(INT8, [k, n], b"".join(packed[column::k] for column in range(k)))
         bias = b"".join(w.floats(tensor + ".b") for tensor in tensors)
-        weights = g.raw(UINT8, [n, k // BLOCK, BLOCK * w.bits // 8], packed)
-        return g.op("MatMulNBits", x, weights, g.raw(FLOAT, [n, k // BLOCK], scales), "", "", g.raw(FLOAT, [n], bias),
-                    domain=MICROSOFT, K=k, N=n, bits=w.bits, block_size=BLOCK, accuracy_level=4)
+        largest = g.op("ReduceMax", g.op("Abs", x), axis2, keepdims=1)
+        rounded = g.op("QuantizeLinear", g.op("Mul", x, g.op("Div", most, largest)), one, zero)
+        product = g.op("MatMulIntegerToFloat", rounded, weights, one, g.raw(FLOAT, [n], scales), zero, domain=MICROSOFT)
+        return g.op("Add", g.op("Mul", product, g.op("Div", largest, most)), g.raw(FLOAT, [n], bias))
 
     position = array.array("f", w.floats("emb.pos"))
     kind = array.array("f", w.floats("emb.type"))[:w.hidden]
@@ -56,12 +65,10 @@ def build(name, w):
         attention = g.op("Softmax", g.op("Add", scores, bias), axis=-1)
         context = g.op("Reshape", g.op("Transpose", g.op("MatMul", attention, v), perm=(0, 2, 1, 3)), shape_flat)
         x = norm(g.op("Add", x, linear(context, [f"{tensor}.ao"], w.hidden)), f"{tensor}.aln")
-        h = linear(x, [f"{tensor}.fi"], w.inner)
-        erf = g.op("Erf", g.op("Mul", h, g.scalar(0.5 ** 0.5)))
-        h = g.op("Mul", g.op("Mul", h, g.op("Add", erf, g.scalar(1.0))), g.scalar(0.5))
+        h = g.op("Gelu", linear(x, [f"{tensor}.fi"], w.inner))
         x = norm(g.op("Add", x, linear(h, [f"{tensor}.fo"], w.hidden)), f"{tensor}.oln")
 
     total = g.op("ReduceSum", g.op("Mul", x, g.op("Unsqueeze", mask, axis2)), axis1, keepdims=0)
     length = g.op("ReduceL2", total, axis1, keepdims=1)
     g.op("Div", total, g.op("Max", length, g.scalar(1e-12)), name="sentence_embedding")
-    return g.model(name, ["input_ids", "attention_mask"], value_info("sentence_embedding", FLOAT, ["batch", w.hidden]))
+    return g.model(name, TOKENS, value_info("sentence_embedding", FLOAT, ["batch", w.hidden]))

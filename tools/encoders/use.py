@@ -9,7 +9,7 @@ import struct
 import zipfile
 
 import unigram
-from onnx_graph import FLOAT, UINT8, Graph, value_info
+from onnx_graph import FLOAT, TOKENS, UINT8, Graph, value_info
 
 DIMENSION = 512
 BRANCH = 256
@@ -126,8 +126,7 @@ def build(w, kept):
     last = g.op("Tanh", last)
     length = g.op("ReduceL2", last, axis1, keepdims=1)
     g.op("Div", last, g.op("Max", length, g.scalar(1e-12)), name="sentence_embedding")
-    return g.model("use-multilingual", ["input_ids", "attention_mask"],
-                   value_info("sentence_embedding", FLOAT, ["batch", DIMENSION]))
+    return g.model("use-multilingual", TOKENS, value_info("sentence_embedding", FLOAT, ["batch", DIMENSION]))
 
 
 def convert(vocabulary, weights):
