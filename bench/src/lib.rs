@@ -17,6 +17,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use banter_engine::{
@@ -44,7 +45,7 @@ pub fn encoder_folder() -> PathBuf {
     root().join(".cache/encoders")
 }
 
-/// The server's encoders, with a queue for all texts of a data set.
+/// The server's encoders, which refuse nobody.
 pub fn encoders() -> Encoders {
     encoders_of(&usual())
 }
@@ -52,7 +53,8 @@ pub fn encoders() -> Encoders {
 /// Other encoders for each language, by the names of their folders.
 pub fn encoders_of(by_language: &BTreeMap<String, Vec<String>>) -> Encoders {
     let library = root().join(".cache/onnxruntime/libonnxruntime.so");
-    let settings = EncoderSettings { library, max_tokens: 256, threads: cores(), queue: 100_000, recent: 10_000 };
+    let settings =
+        EncoderSettings { library, max_tokens: 256, threads: cores(), patience: Duration::MAX, recent: 10_000 };
     Encoders::in_folder(&encoder_folder(), by_language, &settings)
 }
 

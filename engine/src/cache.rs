@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    embedding::{Embedder, EmbeddingError, Vector},
+    embedding::{Embedder, EmbeddingError, Urgency, Vector},
     storage::write_atomically,
 };
 
@@ -87,7 +87,7 @@ impl IntentCache {
         for (step, part) in missing.chunks(STEP).enumerate() {
             progress(step * STEP, total);
             let part: Vec<String> = part.iter().map(|text| (*text).clone()).collect();
-            for (text, vector) in part.iter().zip(embedder.embed(&part)?) {
+            for (text, vector) in part.iter().zip(embedder.embed(&part, Urgency::Patient)?) {
                 self.entries.insert(key(text), vector);
                 self.changed = true;
             }

@@ -4,6 +4,7 @@
 pub mod encoders;
 pub mod hashed;
 pub mod model;
+mod queue;
 pub mod recent;
 pub mod worker;
 
@@ -60,15 +61,26 @@ pub trait Embedder: Send + Sync {
     /// Returns one vector per text, in order. Texts must be normalised (`text::normalize`).
     ///
     /// # Errors
-    /// [`EmbeddingError::Busy`] if the queue is full, [`EmbeddingError::Failed`] if the model could not run.
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError>;
+    /// [`EmbeddingError::Busy`] if a new turn would wait too long, [`EmbeddingError::Failed`] if the model could not run.
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError>;
+}
+
+/// Which texts come first when several wait for an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Those of a turn whose first texts were embedded.
+    Begun,
+    /// The first texts of a turn, which may be refused.
+    New,
+    /// Those for which no visitor waits, such as the examples of a bot.
+    Patient,
 }
 
 /// Why there is no vector, or no model.
 #[derive(Debug, Error)]
 pub enum EmbeddingError {
-    /// The queue is full; the caller may try again.
-    #[error("the embedding queue is full")]
+    /// The texts would wait too long; the caller may try again.
+    #[error("too many texts wait for the embedding model")]
     Busy,
     /// The model ran and failed.
     #[error("the embedding model failed: {0}")]
@@ -109,7 +121,7 @@ impl EmbeddingError {
     /// How to fix it, in one sentence.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Busy => "try again, or raise embedding.queue",
+            Self::Busy => "try again, or raise embedding.wait_ms",
             Self::Failed(_) => "see the log; if it repeats, fetch the model again with `make setup`",
             Self::Runtime { .. } => {
                 "run `make setup` in banter's folder, or set embedding.library to libonnxruntime.so 1.23 or newer"

@@ -20,7 +20,7 @@ use crate::{
     snapshot::Snapshot,
     state::{DialogueState, HandOff},
     text::normalize,
-    turn::{Message, Timings, Turn},
+    turn::{Message, Turn},
     understanding::{Classifying, Reading, Reread, Understanding},
 };
 
@@ -215,7 +215,7 @@ impl<'a> Work<'a> {
     /// Runs the model on the utterance.
     fn classify(&mut self) -> Result<(), EngineError> {
         let embedder = self.engine.embedder(&self.snapshot.catalogue)?;
-        let mut model = Classifying { snapshot: self.snapshot, embedder: &*embedder, times: Timings::default() };
+        let mut model = Classifying::new(self.snapshot, &*embedder);
         let (meaning, reread) = model.meaning(&self.said.reading)?;
         self.turn.timings = model.times;
         if let Some(Reread { reading, how }) = reread {

@@ -2,6 +2,7 @@
 
 use crate::{
     decide::{Decision, decide},
+    embedding::Urgency,
     engine::{Engine, EngineError},
     snapshot::Snapshot,
     text::normalize,
@@ -37,7 +38,7 @@ pub fn review(engine: &Engine, snapshot: &Snapshot, texts: &[&str]) -> Result<Ve
     let embedder = engine.embedder(&snapshot.catalogue)?;
     for batch in known.chunks(BATCH) {
         let of_batch: Vec<String> = batch.iter().map(|(_, text)| (*text).clone()).collect();
-        for ((index, text), vector) in batch.iter().zip(embedder.embed(&of_batch)?) {
+        for ((index, text), vector) in batch.iter().zip(embedder.embed(&of_batch, Urgency::Patient)?) {
             let classification = snapshot.classifier.classify(text, &vector);
             let ambiguous = match decide(&classification, &snapshot.catalogue).0 {
                 Decision::Matched(_) => continue,

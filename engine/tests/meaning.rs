@@ -11,7 +11,7 @@ use std::{
 
 use banter_engine::{
     Request, Snapshot,
-    embedding::Vector,
+    embedding::{Urgency, Vector},
     state::DialogueState,
     turn::{Message, Turn},
 };
@@ -91,9 +91,9 @@ fn a_text_has_one_vector_whatever_its_batch() {
     let texts: Vec<String> =
         ["hi", "где мой заказ", "a far longer text than both of the others are"].map(str::to_owned).to_vec();
     let embedder = BOT.0.embedder(&BOT.1.catalogue).unwrap();
-    let together = embedder.embed(&texts).unwrap();
+    let together = embedder.embed(&texts, Urgency::Patient).unwrap();
     for (text, vector) in texts.iter().zip(together) {
-        let alone = &embedder.embed(std::slice::from_ref(text)).unwrap()[0];
+        let alone = &embedder.embed(std::slice::from_ref(text), Urgency::Patient).unwrap()[0];
         let distance = vector.iter().zip(alone.iter()).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
         assert!(distance < 1e-5, "{text}: {distance}");
     }
@@ -105,7 +105,7 @@ fn threads_of_a_pool_that_embed_do_not_wait_for_each_other() {
     let (ended, end) = mpsc::channel();
     thread::spawn(move || {
         let texts = (0..64).into_par_iter().map(|number| format!("text number {number}"));
-        let vectors: Result<Vec<_>, _> = texts.map(|text| embedder.embed(&[text])).collect();
+        let vectors: Result<Vec<_>, _> = texts.map(|text| embedder.embed(&[text], Urgency::Patient)).collect();
         ended.send(vectors.map(|vectors| vectors.len())).unwrap();
     });
     let count = end.recv_timeout(Duration::from_secs(60)).expect("the threads wait for each other");
@@ -137,7 +137,7 @@ fn each_language_has_its_encoders_and_one_is_shared() {
     // In the order of their names: e5, minilm, use.
     assert_eq!(embedder.blocks(), [384, 384, 512]);
     let texts = ["where is my order", "где мой заказ", "сколько весит слон", "123", "👍"].map(str::to_owned);
-    let vectors = embedder.embed(&texts).unwrap();
+    let vectors = embedder.embed(&texts, Urgency::Patient).unwrap();
     let parts = |vector: &Vector| {
         let (first, rest) = vector.split_at(384);
         let (second, third) = rest.split_at(384);

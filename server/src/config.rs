@@ -104,8 +104,8 @@ pub struct EmbeddingConfig {
     pub prefix: Option<String>,
     /// Threads of one model run; 0 means one per core.
     pub threads: usize,
-    /// The maximum number of texts that wait for the model.
-    pub queue: usize,
+    /// The longest that a new message may wait for an encoder, in milliseconds; others are refused.
+    pub wait_ms: u64,
     /// The number of recent texts whose embeddings are cached.
     pub recent: usize,
     /// Longer texts are truncated to this many tokens.
@@ -258,7 +258,7 @@ impl Default for Config {
                 model: None,
                 prefix: None,
                 threads: 1,
-                queue: 256,
+                wait_ms: 150,
                 recent: 5_000,
                 max_tokens: 256,
             },

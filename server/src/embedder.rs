@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use banter_engine::{
-    embedding::{Embedder, Embedding, EmbeddingError, Vector},
+    embedding::{Embedder, Embedding, EmbeddingError, Urgency, Vector},
     language::Language,
 };
 use tokio::task::block_in_place;
@@ -41,11 +41,11 @@ impl Embedder for TaskEmbedder {
         self.0.remembers(text)
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
         // What is remembered takes microseconds; the model takes milliseconds.
         if texts.iter().all(|text| self.0.remembers(text)) {
-            return self.0.embed(texts);
+            return self.0.embed(texts, urgency);
         }
-        block_in_place(|| self.0.embed(texts))
+        block_in_place(|| self.0.embed(texts, urgency))
     }
 }

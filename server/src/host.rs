@@ -30,7 +30,7 @@ use banter_stores::{
 
 const MAX_REDIRECTS: usize = 3;
 /// One in this many turns that run may fetch, so that a slow host does not stop the others.
-const TURNS_PER_FETCH: usize = 4;
+const TURNS_PER_FETCH: usize = 16;
 /// The first and the longest pause before a host that does not answer is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// A host that does not answer within a shorter time may be well.

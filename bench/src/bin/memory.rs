@@ -14,7 +14,7 @@ use banter_bench::{
 use banter_engine::{
     catalogue::{bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::Embedding,
+    embedding::{Embedding, Urgency},
     handlers::script::Scripting,
     language::Language,
     policy::Ceiling,
@@ -174,7 +174,7 @@ fn load(part: Part) {
             let encoders = encoders().of(&languages).unwrap_or_else(|error| fail(&error.to_string()));
             for index in 0..100 {
                 let texts = [format!("{} {index}", SAID[index % SAID.len()])];
-                drop(encoders.embed(&texts).unwrap_or_else(|error| fail(&error.to_string())));
+                drop(encoders.embed(&texts, Urgency::Patient).unwrap_or_else(|error| fail(&error.to_string())));
             }
             rest();
         }

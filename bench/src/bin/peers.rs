@@ -34,7 +34,12 @@ use banter_bench::{
     snapshot,
 };
 use banter_engine::{
-    Engine, embedding::Embedder, handlers::script::Scripting, host::NoHost, language::Language, random::Random,
+    Engine,
+    embedding::{Embedder, Urgency},
+    handlers::script::Scripting,
+    host::NoHost,
+    language::Language,
+    random::Random,
     text::normalize,
 };
 use clap::Parser;
@@ -227,7 +232,7 @@ impl Understood {
 fn embed(model: &dyn Embedder, rows: &[Labelled]) {
     for batch in rows.chunks(CLIENTS) {
         let texts: Vec<String> = batch.iter().map(|(text, _)| text.clone()).collect();
-        model.embed(&texts).unwrap_or_else(|error| fail(&error.to_string()));
+        model.embed(&texts, Urgency::Patient).unwrap_or_else(|error| fail(&error.to_string()));
     }
 }
 

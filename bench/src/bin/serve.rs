@@ -26,7 +26,7 @@ use banter_bench::{
     table::{self, Row},
     texts::new_texts,
 };
-use banter_engine::embedding::Embedder;
+use banter_engine::embedding::{Embedder, Urgency};
 use clap::Parser;
 use serde_json::json;
 
@@ -47,6 +47,9 @@ struct Arguments {
     /// Measure only new texts one at a time, alternating with the model.
     #[arg(long, conflicts_with = "json")]
     single: bool,
+    /// Only send known texts for so many seconds, for a profiler.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["json", "single", "against"])]
+    known: Option<u64>,
     /// Number of texts for --single.
     #[arg(long, value_name = "COUNT", requires = "single", default_value_t = SINGLE)]
     texts: usize,
@@ -59,6 +62,9 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let folder = root().join(".cache/bench/serve");
+    if let Some(seconds) = arguments.known {
+        return only_known(&folder.join("known"), Duration::from_secs(seconds));
+    }
     // Data of an earlier run could already hold these texts.
     let _ = std::fs::remove_dir_all(&folder);
     first_answer(&folder);
@@ -189,7 +195,7 @@ fn batches_alone(model: &dyn Embedder, texts: &[String]) -> f64 {
 }
 
 fn run(model: &dyn Embedder, texts: &[String]) {
-    match model.embed(texts) {
+    match model.embed(texts, Urgency::Patient) {
         Ok(vectors) => drop(std::hint::black_box(vectors)),
         Err(error) => fail(&error.to_string()),
     }
@@ -250,6 +256,17 @@ fn single(arguments: &Arguments, folder: &Path, server: &Server, model: &dyn Emb
     }
     if let [this, other] = messages_ms.as_slice() {
         println!("this build takes {:+.0} µs more than the other for the same text", 1e3 * median_added(this, other));
+    }
+}
+
+/// Sends texts that the server has had before.
+fn only_known(folder: &Path, duration: Duration) {
+    let mut server = Server::start(folder);
+    server.wait();
+    let (target, texts) = (Target::of(&server), new_texts(KNOWN));
+    let start = Instant::now();
+    while start.elapsed() < duration {
+        known(std::slice::from_ref(&target), &texts);
     }
 }
 

@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
+    time::Duration,
 };
 
 use super::{
-    Embedder, Embedding, EmbeddingError, Vector,
+    Embedder, Embedding, EmbeddingError, Urgency, Vector,
     model::{Model, ModelOptions, ModelSource},
     recent::RecentTexts,
     worker::EmbeddingWorker,
@@ -28,8 +29,8 @@ pub struct EncoderSettings {
     pub max_tokens: usize,
     /// Number of threads for one run of a model.
     pub threads: usize,
-    /// The number of texts that may wait for each encoder.
-    pub queue: usize,
+    /// The longest that a new turn may wait for an encoder; others are refused.
+    pub patience: Duration,
     /// The number of recent texts whose vectors are remembered.
     pub recent: usize,
 }
@@ -67,7 +68,7 @@ impl Routes {
 /// An encoder that is loaded when a bot's language needs it.
 struct Encoder {
     options: ModelOptions,
-    queue: usize,
+    patience: Duration,
     worker: OnceLock<Arc<EmbeddingWorker>>,
 }
 
@@ -77,7 +78,7 @@ impl Encoder {
         if let Some(worker) = self.worker.get() {
             return Ok(Arc::clone(worker));
         }
-        let loaded = Arc::new(EmbeddingWorker::new(Model::load(&self.options)?, self.queue));
+        let loaded = Arc::new(EmbeddingWorker::new(Model::load(&self.options)?, self.patience));
         Ok(Arc::clone(self.worker.get_or_init(|| loaded)))
     }
 }
@@ -107,9 +108,9 @@ impl Encoders {
     }
 
     fn new(sources: Vec<ModelSource>, routes: Routes, settings: &EncoderSettings) -> Self {
-        let EncoderSettings { library, max_tokens, threads, queue, recent } = settings.clone();
+        let EncoderSettings { library, max_tokens, threads, patience, recent } = settings.clone();
         let options = |source| ModelOptions { library: library.clone(), source, max_tokens, threads };
-        let encoder = |source| Encoder { options: options(source), queue, worker: OnceLock::new() };
+        let encoder = |source| Encoder { options: options(source), patience, worker: OnceLock::new() };
         let encoders = sources.into_iter().map(encoder).collect();
         Self { encoders, routes, recent, made: Mutex::default(), loading: Mutex::default() }
     }
@@ -182,10 +183,10 @@ impl Joined {
     }
 
     /// The vectors of each encoder's own texts. The encoders run side by side: each takes milliseconds on one core.
-    fn run(&self, texts: &[String], own: &[Vec<usize>]) -> Result<Vec<Vec<Vector>>, EmbeddingError> {
+    fn run(&self, texts: &[String], own: &[Vec<usize>], urgency: Urgency) -> Result<Vec<Vec<Vector>>, EmbeddingError> {
         let run = |encoder: usize| {
             let texts: Vec<String> = own[encoder].iter().map(|text| texts[*text].clone()).collect();
-            self.workers[encoder].embed(&texts)
+            self.workers[encoder].embed(&texts, urgency)
         };
         let used: Vec<usize> = (0..own.len()).filter(|encoder| !own[*encoder].is_empty()).collect();
         let Some((here, elsewhere)) = used.split_last() else { return Ok(vec![Vec::new(); own.len()]) };
@@ -234,13 +235,13 @@ impl Embedder for Joined {
         false
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
         let routes: Vec<Vec<usize>> = texts.iter().map(|text| self.route(text)).collect();
         let own = |encoder: usize| (0..texts.len()).filter(|text| routes[*text].contains(&encoder)).collect();
         let own: Vec<Vec<usize>> = (0..self.workers.len()).map(own).collect();
         let mut out = vec![vec![0.0f32; self.blocks.iter().sum()]; texts.len()];
         let mut start = 0;
-        for ((own, vectors), length) in own.iter().zip(self.run(texts, &own)?).zip(&self.blocks) {
+        for ((own, vectors), length) in own.iter().zip(self.run(texts, &own, urgency)?).zip(&self.blocks) {
             for (text, vector) in own.iter().zip(vectors) {
                 // Each part has length 1, and so has the whole.
                 let share = (routes[*text].len() as f32).sqrt().recip();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Embedder, EmbeddingError, Vector, normalize};
+use super::{Embedder, EmbeddingError, Urgency, Vector, normalize};
 use crate::text::fold;
 
 /// Signed hashing of words and letter trigrams into a vector (Weinberger et al., "Feature Hashing for Large Scale
@@ -56,7 +56,7 @@ impl Embedder for HashedEmbedder {
         true
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+    fn embed(&self, texts: &[String], _: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
         Ok(texts.iter().map(|text| self.vector(text)).collect())
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use lru::LruCache;
 
-use super::{Embedder, EmbeddingError, Vector};
+use super::{Embedder, EmbeddingError, Urgency, Vector};
 
 /// A least-recently-used cache of vectors by text.
 pub struct RecentTexts {
@@ -44,12 +44,12 @@ impl Embedder for RecentTexts {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).contains(text)
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
         let mut out: Vec<Option<Vector>> = texts.iter().map(|text| self.recall(text)).collect();
         let missing: Vec<usize> = (0..texts.len()).filter(|i| out[*i].is_none()).collect();
         if !missing.is_empty() {
             let wanted: Vec<String> = missing.iter().map(|i| texts[*i].clone()).collect();
-            let vectors = self.inner.embed(&wanted)?;
+            let vectors = self.inner.embed(&wanted, urgency)?;
             let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
             for ((i, text), vector) in missing.into_iter().zip(wanted).zip(vectors) {
                 cache.put(text, Arc::clone(&vector));
@@ -82,9 +82,9 @@ mod tests {
         fn remembers(&self, _: &str) -> bool {
             false
         }
-        fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+        fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
             self.1.fetch_add(texts.len(), Ordering::Relaxed);
-            self.0.embed(texts)
+            self.0.embed(texts, urgency)
         }
     }
 
@@ -92,7 +92,9 @@ mod tests {
     fn a_recent_text_is_not_embedded_again() {
         let counting = Arc::new(Counting(HashedEmbedder::new(16), AtomicUsize::new(0)));
         let recent = RecentTexts::new(counting.clone(), 2);
-        let ask = |texts: &[&str]| recent.embed(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>()).unwrap();
+        let ask = |texts: &[&str]| {
+            recent.embed(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>(), Urgency::New).unwrap()
+        };
         let first = ask(&["a", "b"]);
         assert_eq!(ask(&["b", "a"]), [first[1].clone(), first[0].clone()]);
         assert_eq!(counting.1.load(Ordering::Relaxed), 2);

@@ -1,58 +1,77 @@
-//! Shares one model between threads. A thread that finds the model free runs it for everyone who waits, then releases
-//! it. Requests that arrive during a run share the next batch. Nobody waits for a batch to fill, and a single request
-//! runs on its own thread.
+//! Shares one model between threads. A thread that finds the model free takes it, runs it for everyone who waits until
+//! its own texts are done, and hands it to a thread that still waits. Requests that arrive during a run share the next
+//! batch. Nobody waits for a batch to fill, and a single request runs on its own thread.
 
 use std::{
-    collections::{HashSet, VecDeque},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, SendError, Sender},
+    },
+    time::{Duration, Instant},
 };
 
-use super::{Embedder, EmbeddingError, Vector, model::Model};
+use super::{
+    Embedder, EmbeddingError, Urgency, Vector,
+    model::Model,
+    queue::{Queue, RunSize, Waiting},
+};
 
-/// Maximum number of texts in one run. Larger batches do not lower the cost per text, and each text waits for the
-/// slowest.
-const MAX_BATCH: usize = 8;
-/// A batch is chosen from this number of the oldest waiting texts.
-const WINDOW: usize = 64;
-
-/// An [`Embedder`] that shares one model and has a bounded queue.
+/// An [`Embedder`] that shares one model, and refuses new turns that would wait too long.
 pub struct EmbeddingWorker {
     state: Mutex<WorkerState>,
-    changed: Condvar,
-    capacity: usize,
     id: String,
     dimension: usize,
     letters: Arc<HashSet<char>>,
 }
 
 struct WorkerState {
-    queue: VecDeque<Job>,
+    queue: Queue<Job>,
     model: ModelSlot,
 }
 
-/// The state of the model.
+/// Where the model is.
 enum ModelSlot {
     Free(Box<Model>),
-    Running,
+    /// A thread has it.
+    Taken,
     /// The last run panicked.
     Lost,
 }
 
-/// The position of a text in its request, and its vector.
-type EmbeddedText = (usize, Result<Vector, EmbeddingError>);
-
+/// A text that waits.
 struct Job {
     text: String,
+    /// Its position in the request.
     place: usize,
-    answer: mpsc::Sender<EmbeddedText>,
+    urgency: Urgency,
+    caller: Sender<Delivery>,
+}
+
+/// What a thread that waits is given.
+enum Delivery {
+    /// The vector of the text at a position of the request.
+    Embedded(usize, Result<Vector, EmbeddingError>),
+    /// The model, to run it for all who wait.
+    Model(Box<Model>),
+}
+
+impl Waiting for Job {
+    fn urgency(&self) -> Urgency {
+        self.urgency
+    }
+
+    fn length(&self) -> usize {
+        self.text.chars().count()
+    }
 }
 
 impl EmbeddingWorker {
-    /// Shares a model; up to `capacity` texts may wait.
-    pub fn new(model: Model, capacity: usize) -> Self {
+    /// Shares a model, for which a new turn waits at most for `patience`.
+    pub fn new(model: Model, patience: Duration) -> Self {
         let (id, dimension, letters) = (model.id().to_owned(), model.dimension(), Arc::clone(model.letters()));
-        let state = WorkerState { queue: VecDeque::new(), model: ModelSlot::Free(Box::new(model)) };
-        Self { state: Mutex::new(state), changed: Condvar::new(), capacity: capacity.max(1), id, dimension, letters }
+        let state = WorkerState { queue: Queue::new(patience), model: ModelSlot::Free(Box::new(model)) };
+        Self { state: Mutex::new(state), id, dimension, letters }
     }
 
     /// Whether the model can tell a text from others: to it, emoji are one and the same unknown piece.
@@ -65,92 +84,82 @@ impl EmbeddingWorker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues texts and returns a receiver for their vectors. A list longer than the queue, such as the examples of a
-    /// catalogue, is accepted only if nothing else waits.
-    fn enqueue(&self, texts: &[String]) -> Result<mpsc::Receiver<EmbeddedText>, EmbeddingError> {
-        let (answer, answers) = mpsc::channel();
+    /// Queues texts; takes the model if nobody has it.
+    fn enqueue(
+        &self,
+        texts: &[String],
+        urgency: Urgency,
+        caller: &Sender<Delivery>,
+    ) -> Result<Option<ModelHold<'_>>, EmbeddingError> {
+        let job = |(place, text): (usize, &String)| Job { text: text.clone(), place, urgency, caller: caller.clone() };
         let mut state = self.lock();
-        if !state.queue.is_empty() && state.queue.len() + texts.len() > self.capacity {
-            return Err(EmbeddingError::Busy);
-        }
-        let job = |(place, text): (usize, &String)| Job { text: text.clone(), place, answer: answer.clone() };
-        state.queue.extend(texts.iter().enumerate().map(job));
-        Ok(answers)
-    }
-
-    /// Runs one batch if the model is free; otherwise waits for a change.
-    fn run_or_wait(&self) -> Result<(), EmbeddingError> {
-        let mut state = self.lock();
-        match std::mem::replace(&mut state.model, ModelSlot::Running) {
-            ModelSlot::Free(model) if !state.queue.is_empty() => {
-                let batch = next_batch(&mut state.queue);
-                drop(state);
-                QueueTurn { worker: self, model: Some(model) }.run(batch);
-                Ok(())
-            }
-            ModelSlot::Free(model) => {
-                // Another thread's batch contained this thread's texts; their vectors have arrived.
-                state.model = ModelSlot::Free(model);
-                Ok(())
-            }
-            ModelSlot::Running => {
-                let waited = self.changed.wait(state);
-                drop(waited.unwrap_or_else(PoisonError::into_inner));
-                Ok(())
-            }
+        state.queue.add(urgency, texts.iter().enumerate().map(job))?;
+        match std::mem::replace(&mut state.model, ModelSlot::Taken) {
+            ModelSlot::Free(model) => Ok(Some(ModelHold { worker: self, model: Some(model) })),
+            ModelSlot::Taken => Ok(None),
             ModelSlot::Lost => {
-                state.model = ModelSlot::Lost;
-                state.queue.clear();
-                Err(EmbeddingError::Failed("the model has crashed; restart the server".to_owned()))
+                state.lose();
+                Err(crashed())
             }
         }
     }
 }
 
-/// Takes the oldest job, and those closest to it in length. The model pads all texts of a run to the longest, which
-/// costs a seventh of its time for mixed lengths.
-fn next_batch(queue: &mut VecDeque<Job>) -> Vec<Job> {
-    let window = queue.len().min(WINDOW);
-    let mut jobs: Vec<Option<Job>> = queue.drain(..window).map(Some).collect();
-    let length = |job: &Option<Job>| job.as_ref().map_or(0, |job| job.text.chars().count());
-    let lengths: Vec<usize> = jobs.iter().map(length).collect();
-    let mut order: Vec<usize> = (0..jobs.len()).collect();
-    // A stable sort, so that of equal lengths the older comes first.
-    order.sort_by_key(|&index| lengths[index].abs_diff(lengths[0]));
-    let batch = order.iter().take(MAX_BATCH).filter_map(|&index| jobs[index].take()).collect();
-    for job in jobs.into_iter().rev().flatten() {
-        queue.push_front(job);
+impl WorkerState {
+    /// Those who wait notice that nobody will answer.
+    fn lose(&mut self) {
+        self.model = ModelSlot::Lost;
+        self.queue.clear();
     }
-    batch
 }
 
-/// One run of the model. However it ends, the model is released or marked as lost, and waiting threads are woken.
-struct QueueTurn<'a> {
+fn crashed() -> EmbeddingError {
+    EmbeddingError::Failed("the model has crashed; restart the server".to_owned())
+}
+
+/// The model in the hands of a thread. When it is dropped, the model goes to a thread that waits, or is free. If a run
+/// panics, the model is lost.
+struct ModelHold<'a> {
     worker: &'a EmbeddingWorker,
     model: Option<Box<Model>>,
 }
 
-impl QueueTurn<'_> {
-    fn run(mut self, mut batch: Vec<Job>) {
-        let Some(mut model) = self.model.take() else { return };
+impl ModelHold<'_> {
+    /// Embeds one batch of those who wait.
+    fn run(&mut self) -> Result<(), EmbeddingError> {
+        let mut batch = self.worker.lock().queue.next_batch();
+        // While it runs, it is nowhere: a panic loses it.
+        let mut model = self.model.take().ok_or_else(crashed)?;
+        let (size, start) = (RunSize::of(&batch), Instant::now());
         let texts: Vec<String> = batch.iter_mut().map(|job| std::mem::take(&mut job.text)).collect();
         let result = model.run(&texts);
+        self.model = Some(model);
+        self.worker.lock().queue.ran(&size, start.elapsed());
         for (index, job) in batch.into_iter().enumerate() {
             let one = match &result {
                 Ok(vectors) => Ok(vectors[index].clone()),
                 Err(error) => Err(EmbeddingError::Failed(error.to_string())),
             };
             // The caller may be gone.
-            let _ = job.answer.send((job.place, one));
+            let _ = job.caller.send(Delivery::Embedded(job.place, one));
         }
-        self.model = Some(model);
+        Ok(())
     }
 }
 
-impl Drop for QueueTurn<'_> {
+impl Drop for ModelHold<'_> {
     fn drop(&mut self) {
-        self.worker.lock().model = self.model.take().map_or(ModelSlot::Lost, ModelSlot::Free);
-        self.worker.changed.notify_all();
+        let mut state = self.worker.lock();
+        let Some(mut model) = self.model.take() else { return state.lose() };
+        while let Some(job) = state.queue.first() {
+            match job.caller.send(Delivery::Model(model)) {
+                Err(SendError(Delivery::Model(back))) => model = back,
+                _ => return,
+            }
+            // Its caller is gone.
+            state.queue.drop_first();
+        }
+        state.model = ModelSlot::Free(model);
     }
 }
 
@@ -171,55 +180,34 @@ impl Embedder for EmbeddingWorker {
         false
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
-        let answers = self.enqueue(texts)?;
-        let mut out: Vec<Option<Vector>> = vec![None; texts.len()];
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
+        let (caller, deliveries) = mpsc::channel();
+        let mut hold = self.enqueue(texts, urgency, &caller)?;
+        // From now on only the jobs can send; without them nothing comes.
+        drop(caller);
+        let mut out: Vec<Result<Vector, EmbeddingError>> = texts.iter().map(|_| Err(crashed())).collect();
+        // After an error, too, the others are awaited: the model may be on its way to this thread.
         let mut missing = texts.len();
         while missing > 0 {
-            match answers.try_recv() {
-                Ok((place, result)) => {
-                    out[place] = Some(result?);
+            let delivery = match &mut hold {
+                None => deliveries.recv().map_err(|_| crashed())?,
+                Some(model) => match deliveries.try_recv() {
+                    Ok(delivery) => delivery,
+                    Err(mpsc::TryRecvError::Empty) => {
+                        model.run()?;
+                        continue;
+                    }
+                    Err(mpsc::TryRecvError::Disconnected) => return Err(crashed()),
+                },
+            };
+            match delivery {
+                Delivery::Embedded(place, vector) => {
+                    out[place] = vector;
                     missing -= 1;
                 }
-                Err(mpsc::TryRecvError::Empty) => self.run_or_wait()?,
-                Err(mpsc::TryRecvError::Disconnected) => {
-                    return Err(EmbeddingError::Failed("the model has crashed; restart the server".to_owned()));
-                }
+                Delivery::Model(model) => hold = Some(ModelHold { worker: self, model: Some(model) }),
             }
         }
-        Ok(out.into_iter().flatten().collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_is_the_oldest_text_and_its_equals() {
-        let (answer, _answers) = mpsc::channel();
-        let lengths = [5, 40, 6, 41, 4, 42, 5, 43, 6, 44, 7, 45, 8, 46, 9, 47];
-        let job = |(place, &length): (usize, &usize)| Job { text: "x".repeat(length), place, answer: answer.clone() };
-        let mut queue: VecDeque<Job> = lengths.iter().enumerate().map(job).collect();
-        let texts = |jobs: &[Job]| jobs.iter().map(|job| job.text.len()).collect::<Vec<_>>();
-        assert_eq!(texts(&next_batch(&mut queue)), [5, 5, 6, 4, 6, 7, 8, 9]);
-        assert_eq!(texts(&next_batch(&mut queue)), [40, 41, 42, 43, 44, 45, 46, 47]);
-        assert!(queue.is_empty() && next_batch(&mut queue).is_empty());
-    }
-
-    #[test]
-    fn nobody_waits_for_ever() {
-        let (answer, _answers) = mpsc::channel();
-        let job = |length: usize| Job { text: "x".repeat(length), place: 0, answer: answer.clone() };
-        let mut queue: VecDeque<Job> = [job(90)].into();
-        for _ in 0..100 {
-            queue.push_front(job(3));
-        }
-        let mut runs = 0;
-        while queue.iter().any(|job| job.text.len() == 90) {
-            next_batch(&mut queue);
-            runs += 1;
-        }
-        assert!(runs <= 101 / MAX_BATCH + 1, "{runs}");
+        out.into_iter().collect()
     }
 }

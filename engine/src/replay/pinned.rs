@@ -10,7 +10,7 @@ use std::{
 use super::fixture::Fixture;
 use crate::{
     cache::IntentCache,
-    embedding::{Embedder, Embedding, EmbeddingError, Vector},
+    embedding::{Embedder, Embedding, EmbeddingError, Urgency, Vector},
     language::Language,
     text::normalize,
 };
@@ -101,9 +101,9 @@ impl Embedder for Single<'_> {
         self.0.remembers(text)
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
         texts.iter().try_fold(Vec::with_capacity(texts.len()), |mut all, text| {
-            all.extend(self.0.embed(std::slice::from_ref(text))?);
+            all.extend(self.0.embed(std::slice::from_ref(text), urgency)?);
             Ok(all)
         })
     }
@@ -126,12 +126,12 @@ impl Embedder for PinnedEmbedder {
         self.known.contains_key(text) || self.inner.remembers(text)
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
         let embed = |text: &String| match self.known.get(text) {
             Some(vector) => Ok(Arc::clone(vector)),
             None => {
                 let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-                let vectors = self.inner.embed(std::slice::from_ref(text))?;
+                let vectors = self.inner.embed(std::slice::from_ref(text), urgency)?;
                 vectors.into_iter().next().ok_or_else(|| EmbeddingError::Failed("no vector was returned".to_owned()))
             }
         };

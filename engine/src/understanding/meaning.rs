@@ -11,7 +11,7 @@ use super::{
 use crate::{
     catalogue::{Catalogue, vocabulary::NegatedText},
     decide::{Classification, Decision, decide},
-    embedding::{Embedder, EmbeddingError, Vector},
+    embedding::{Embedder, EmbeddingError, Urgency, Vector},
     ids::IntentId,
     lexicon::{HESITATION, REQUEST},
     snapshot::Snapshot,
@@ -59,15 +59,21 @@ pub struct Reread {
     pub how: TypedAs,
 }
 
-/// The model, and the bot that it classifies for.
+/// The model in a turn, and the bot that it classifies for.
 pub struct Classifying<'a> {
-    pub snapshot: &'a Snapshot,
-    pub embedder: &'a dyn Embedder,
+    snapshot: &'a Snapshot,
+    embedder: &'a dyn Embedder,
+    urgency: Urgency,
     /// What it took so far.
     pub times: Timings,
 }
 
-impl Classifying<'_> {
+impl<'a> Classifying<'a> {
+    /// The model in a new turn.
+    pub fn new(snapshot: &'a Snapshot, embedder: &'a dyn Embedder) -> Self {
+        Self { snapshot, embedder, urgency: Urgency::New, times: Timings::default() }
+    }
+
     /// Embeds and classifies an utterance. If it makes no sense as it was typed, returns the other reading that does.
     ///
     /// # Errors
@@ -152,7 +158,8 @@ impl Classifying<'_> {
 
     fn classify(&mut self, texts: &[String]) -> Result<Vec<Classification>, EmbeddingError> {
         let start = Instant::now();
-        let vectors = self.embedder.embed(texts)?;
+        let vectors = self.embedder.embed(texts, self.urgency)?;
+        self.urgency = Urgency::Begun;
         self.times.embed_us += micros_since(start);
         let start = Instant::now();
         let one = |(text, vector): (&String, &Vector)| self.snapshot.classifier.classify(text, vector);

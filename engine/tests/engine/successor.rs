@@ -6,7 +6,7 @@ use banter_engine::{
     Snapshot,
     catalogue::{Catalogue, bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::{Embedder, hashed::HashedEmbedder},
+    embedding::{Embedder, Urgency, hashed::HashedEmbedder},
     handlers::{plugin::NoPlugins, script::Scripting},
     policy::Ceiling,
     snapshot::{BuildError, Made},
@@ -63,7 +63,7 @@ fn succeed(base: &Snapshot, bot: &Bot) -> (Snapshot, Made) {
 
 /// The likeliest intent of a text, with its probability.
 fn guess(snapshot: &Snapshot, text: &str) -> (String, f32) {
-    let vector = embedder().embed(&[text.to_owned()]).unwrap().remove(0);
+    let vector = embedder().embed(&[text.to_owned()], Urgency::Patient).unwrap().remove(0);
     let best = snapshot.classifier.classify(text, &vector).candidates.remove(0);
     (best.intent.to_string(), best.probability)
 }

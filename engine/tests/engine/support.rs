@@ -12,7 +12,7 @@ use banter_engine::{
     Engine, EngineError, Request, Snapshot,
     catalogue::{Catalogue, bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::{AnyLanguage, Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
+    embedding::{AnyLanguage, Embedder, EmbeddingError, Urgency, Vector, hashed::HashedEmbedder},
     handlers::{
         plugin::{NoPlugins, PluginRuntime},
         script::Scripting,
@@ -118,9 +118,9 @@ impl Embedder for Recording {
         self.inner.remembers(text)
     }
 
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
         self.asked.lock().unwrap().extend_from_slice(texts);
-        self.inner.embed(texts)
+        self.inner.embed(texts, urgency)
     }
 }
 

@@ -5,7 +5,7 @@ use banter_engine::{
         classifier::Classifier,
         training::{Sample, TrainingSet, train},
     },
-    embedding::{Embedder, hashed::HashedEmbedder},
+    embedding::{Embedder, Urgency, hashed::HashedEmbedder},
     ids::IntentId,
 };
 
@@ -17,9 +17,9 @@ fn classifier(intents: &[&[&str]], background: &[&str]) -> (Classifier, HashedEm
         .flat_map(|(class, texts)| texts.iter().map(move |text| Sample { text: (*text).to_owned(), class }))
         .collect();
     let texts: Vec<String> = samples.iter().map(|sample| sample.text.clone()).collect();
-    let vectors = embedder.embed(&texts).unwrap();
+    let vectors = embedder.embed(&texts, Urgency::Patient).unwrap();
     let outside: Vec<String> = background.iter().map(|text| (*text).to_owned()).collect();
-    let of_background = embedder.embed(&outside).unwrap();
+    let of_background = embedder.embed(&outside, Urgency::Patient).unwrap();
     let set = TrainingSet {
         samples: &samples,
         vectors: &vectors,
@@ -34,7 +34,7 @@ fn classifier(intents: &[&[&str]], background: &[&str]) -> (Classifier, HashedEm
 
 fn best(intents: &[&[&str]], text: &str) -> String {
     let (classifier, embedder) = classifier(intents, &[]);
-    let vector = &embedder.embed(&[text.to_owned()]).unwrap()[0];
+    let vector = &embedder.embed(&[text.to_owned()], Urgency::Patient).unwrap()[0];
     let classification = classifier.classify(text, vector);
     let sum: f32 = classification.candidates.iter().map(|c| c.probability).sum();
     assert!(sum <= classification.in_scope + 1e-4);
@@ -67,7 +67,7 @@ fn a_bot_with_one_intent_knows_what_is_not_its_business() {
         ["what is the meaning of life", "tell me a joke", "who won the game", "how tall is that tower", "sing a song"];
     let scope = |text: &str, background: &[&str]| {
         let (classifier, embedder) = classifier(&[orders], background);
-        let vector = &embedder.embed(&[text.to_owned()]).unwrap()[0];
+        let vector = &embedder.embed(&[text.to_owned()], Urgency::Patient).unwrap()[0];
         classifier.classify(text, vector).in_scope
     };
     let (own, foreign) = ("where is the order", "who can sing and tell a joke");
@@ -82,7 +82,7 @@ fn training_is_deterministic() {
     let intents: [&[&str]; 2] = [&["red apple", "red pear", "red plum"], &["blue sky", "blue sea", "blue lake"]];
     let probabilities = || {
         let (classifier, embedder) = classifier(&intents, &[]);
-        let vector = &embedder.embed(&["red sky".to_owned()]).unwrap()[0];
+        let vector = &embedder.embed(&["red sky".to_owned()], Urgency::Patient).unwrap()[0];
         classifier.classify("red sky", vector).candidates.iter().map(|c| c.probability.to_bits()).collect::<Vec<_>>()
     };
     assert_eq!(probabilities(), probabilities());

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
 use banter_engine::{
@@ -57,7 +58,7 @@ pub static BOT: LazyLock<(Engine, Snapshot)> = LazyLock::new(|| {
         library: root().join(".cache/onnxruntime/libonnxruntime.so"),
         max_tokens: 256,
         threads: 2,
-        queue: 64,
+        patience: Duration::MAX,
         recent: 1_000,
     };
     let encoders = Encoders::in_folder(&root().join(".cache/encoders"), &usual(), &settings);

@@ -1,6 +1,6 @@
 //! Chooses the encoders and finds their files.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use banter_engine::embedding::{
     encoders::{EncoderSettings, Encoders},
@@ -15,7 +15,7 @@ pub fn encoders(config: &EmbeddingConfig, data_dir: &Path) -> Encoders {
         library: config.library.clone(),
         max_tokens: config.max_tokens,
         threads: if config.threads == 0 { cores() } else { config.threads },
-        queue: config.queue,
+        patience: Duration::from_millis(config.wait_ms),
         recent: config.recent,
     };
     let Some(name) = &config.model else { return Encoders::in_folder(&config.path, &config.encoders, &settings) };

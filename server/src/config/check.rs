@@ -63,7 +63,7 @@ impl Config {
         let bounds: [(&str, u64, RangeInclusive<u64>); 34] = [
             ("workers", self.workers as u64, 0..=512),
             ("embedding.threads", embedding.threads as u64, 0..=256),
-            ("embedding.queue", embedding.queue as u64, 1..=1_000_000),
+            ("embedding.wait_ms", embedding.wait_ms, 1..=60_000),
             ("embedding.recent", embedding.recent as u64, 0..=10_000_000),
             ("embedding.max_tokens", embedding.max_tokens as u64, 8..=8_192),
             ("auth.access_minutes", auth.access_minutes.into(), 1..=525_600),

@@ -20,7 +20,8 @@ pub struct LimitsConfig {
     pub head_seconds: u64,
     /// How long a connection may be silent between requests.
     pub idle_seconds: u64,
-    /// Turns computed at the same time. More wait; beyond four times this number, they are refused with 503.
+    /// Turns in work at the same time, with those that wait for an encoder or a host. As many more may wait; beyond, they are
+    /// refused with 503.
     pub parallel_turns: usize,
     /// Messages of one user in a minute; 0 for no limit.
     pub messages_per_minute: u32,
@@ -42,7 +43,7 @@ impl Default for LimitsConfig {
             head_bytes: 32_768,
             head_seconds: 10,
             idle_seconds: 75,
-            parallel_turns: 64,
+            parallel_turns: 256,
             messages_per_minute: 300,
             messages_per_day: 10_000,
             histories: 16,

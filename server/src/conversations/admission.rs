@@ -13,7 +13,7 @@ use super::ConversationError;
 /// Messages that may wait for their dialogue's turn, so that one sender does not fill the server.
 const WAITING_PER_DIALOGUE: usize = 64;
 /// Turns that may wait, for each turn that is computed.
-const WAITING_PER_TURN: usize = 4;
+const WAITING_PER_TURN: usize = 1;
 
 /// The lanes of dialogues, and the bounds on turns.
 pub struct Admission {

@@ -9,7 +9,7 @@ use banter_engine::{
     Engine, Snapshot,
     catalogue::{bundle::Bundle, loader},
     diagnostic::Diagnostics,
-    embedding::{AnyLanguage, Embedder, EmbeddingError, Vector, hashed::HashedEmbedder},
+    embedding::{AnyLanguage, Embedder, EmbeddingError, Urgency, Vector, hashed::HashedEmbedder},
     handlers::{plugin::NoPlugins, script::Scripting},
     policy::Ceiling,
 };
@@ -78,7 +78,7 @@ impl Embedder for Sometimes {
     fn remembers(&self, _: &str) -> bool {
         false
     }
-    fn embed(&self, texts: &[String]) -> Result<Vec<Vector>, EmbeddingError> {
+    fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
         if !self.is_alive() {
             return Err(EmbeddingError::Failed("gone".to_owned()));
         }
@@ -89,7 +89,7 @@ impl Embedder for Sometimes {
                 Err(EmbeddingError::Failed("gone".to_owned()))
             }
             Some("the model is broken") => Err(EmbeddingError::Failed("a cause that must not be shown".to_owned())),
-            _ => self.0.embed(texts),
+            _ => self.0.embed(texts, urgency),
         }
     }
 }
