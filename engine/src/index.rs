@@ -1,9 +1,10 @@
 //! Nearest neighbours among the vectors of the examples, behind [`IntentIndex`]. [`Exact`](exact::Exact) is exact, and
-//! faster for small catalogues; [`Hnsw`](hnsw::Hnsw) is approximate, for large ones.
+//! faster for small catalogues; [`LargeIndex`](hnsw::LargeIndex) is approximate, for large ones.
 
 pub mod exact;
 pub mod hnsw;
 pub mod product;
+mod quantised;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -65,8 +66,8 @@ pub fn choose(vectors: &[Vector], folder: Option<&Path>) -> Box<dyn IntentIndex>
         return Box::new(exact::Exact::new(vectors));
     }
     match folder {
-        None => Box::new(hnsw::Hnsw::build(vectors)),
-        Some(folder) => Box::new(hnsw::Hnsw::open_or_build(vectors, folder)),
+        None => Box::new(hnsw::LargeIndex::build(vectors)),
+        Some(folder) => Box::new(hnsw::LargeIndex::open_or_build(vectors, folder)),
     }
 }
 

@@ -7,7 +7,7 @@ use banter_bench::vectors::{clusters, micros, recall};
 use banter_engine::index::{
     HNSW_FROM, IntentIndex,
     exact::{Exact, scan},
-    hnsw::Hnsw,
+    hnsw::LargeIndex,
 };
 use clap::Parser;
 use serde_json::json;
@@ -36,7 +36,7 @@ fn main() {
         let (vectors, queries) = vectors.split_at(count);
         let exact = Exact::new(vectors);
         let start = Instant::now();
-        let hnsw = Hnsw::build(vectors);
+        let hnsw = LargeIndex::build(vectors);
         let build_s = start.elapsed().as_secs_f64();
         let scan_us = micros(queries, |query| scan(vectors, query, NEIGHBOURS));
         let exact_us = micros(queries, |query| exact.nearest(query, NEIGHBOURS));

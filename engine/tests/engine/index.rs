@@ -7,7 +7,7 @@ use banter_engine::{
     index::{
         IntentIndex, Neighbour, Nodes,
         exact::{Exact, scan},
-        hnsw::Hnsw,
+        hnsw::LargeIndex,
     },
     random::Random,
 };
@@ -40,7 +40,7 @@ fn recall(exact: &[Neighbour], found: &[Neighbour]) -> f64 {
 fn hnsw_recalls_the_neighbours_at_twenty_thousand() {
     let vectors = clusters(20_100, 384);
     let (vectors, queries) = vectors.split_at(20_000);
-    let (exact, hnsw) = (Exact::new(vectors), Hnsw::build(vectors));
+    let (exact, hnsw) = (Exact::new(vectors), LargeIndex::build(vectors));
     let total: f64 = queries.iter().map(|q| recall(&exact.nearest(q, 10), &hnsw.nearest(q, 10))).sum();
     assert!(total / queries.len() as f64 >= 0.99, "recall@10 {}", total / queries.len() as f64);
 }
@@ -49,8 +49,8 @@ fn hnsw_recalls_the_neighbours_at_twenty_thousand() {
 fn the_graph_is_kept_and_damage_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let vectors = clusters(600, 16);
-    let built = Hnsw::open_or_build(&vectors, folder.path());
-    let kept = Hnsw::open_or_build(&vectors, folder.path());
+    let built = LargeIndex::open_or_build(&vectors, folder.path());
+    let kept = LargeIndex::open_or_build(&vectors, folder.path());
     let query = &vectors[7];
     assert_eq!(kept.nearest(query, 5), built.nearest(query, 5));
     let inner = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
@@ -59,7 +59,7 @@ fn the_graph_is_kept_and_damage_is_noticed() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xFF;
     std::fs::write(&data, bytes).unwrap();
-    assert_eq!(Hnsw::open_or_build(&vectors, folder.path()).nearest(query, 1)[0].node, 7);
+    assert_eq!(LargeIndex::open_or_build(&vectors, folder.path()).nearest(query, 1)[0].node, 7);
 }
 
 #[test]
