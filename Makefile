@@ -49,7 +49,7 @@ lint: ## Check formatting and run clippy
 	@cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings
 
 bench: ## Run all benchmarks and compare with their baselines
-	@for bench in accuracy scope noise peers index scale serve overload dialogue values memory waiting reports pages fleet plugins replay reload sync; do echo "== $$bench"; bench/$$bench || exit 1; done
+	@for bench in accuracy scope noise peers model index scale serve overload dialogue values memory waiting reports pages fleet plugins replay reload sync; do echo "== $$bench"; bench/$$bench || exit 1; done
 
 services-up: ## Start PostgreSQL, MongoDB and Redis on spare ports, and print their URLs
 	@services/services.sh up

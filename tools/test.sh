@@ -20,7 +20,7 @@ step() { # NAME COMMAND…
   steps+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
 }
 
-check_python() { python3 -m py_compile tools/*.py tools/encoders/*.py services/*.py examples/*.py && rm -rf {tools,tools/encoders,services,examples}/__pycache__; }
+check_python() { python3 -m py_compile tools/*.py tools/encoders/*.py services/*.py examples/*.py bench/*.py && rm -rf {tools,tools/encoders,services,examples,bench}/__pycache__; }
 # Linters are downloaded, verified by hash, and never installed.
 linters() {
   local folder=.cache/lint stamp
@@ -124,7 +124,7 @@ schemathesis() {
     --target "$folder" -r tools/schemathesis-requirements.txt && printf '%s' "$stamp" >"$folder/stamp"
 }
 check_api() { schemathesis && python3 tools/check_api.py "$banter" .cache/schemathesis; }
-check_shell() { for file in tools/*.sh services/*.sh deploy/*.sh bench/run .ci/run; do bash -n "$file" || return 1; done; }
+check_shell() { for file in tools/*.sh services/*.sh deploy/*.sh bench/{run,peers,model,flame,peer/python.sh} .ci/run; do bash -n "$file" || return 1; done; }
 
 # Stores for this run only; they are removed however it ends.
 SERVICES_ROOT=${TMPDIR:-/tmp}/banter-test-$(id -u)-$$
