@@ -258,7 +258,7 @@ impl Default for Config {
                 model: None,
                 prefix: None,
                 threads: 1,
-                wait_ms: 150,
+                wait_ms: 100,
                 recent: 5_000,
                 max_tokens: 256,
             },

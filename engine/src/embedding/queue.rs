@@ -14,7 +14,7 @@ const MAX_BATCH: usize = 8;
 /// A batch is chosen from this number of the oldest waiting texts. With more, a text of unusual length waits too long.
 const WINDOW: usize = 2 * MAX_BATCH;
 /// So many texts of new turns may wait in any case: a slow machine, too, serves some visitors at a time.
-const ALWAYS: usize = 32;
+const ALWAYS: usize = 64;
 /// What remains of the earlier runs after each run: in the time of a text, and in the number of texts of a turn. Many
 /// turns may ask for their further texts at the same time.
 const TIME_MEMORY: f64 = 0.9;
@@ -178,7 +178,7 @@ mod tests {
 
     /// A queue with texts of these lengths.
     fn waiting(lengths: &[(Urgency, usize)]) -> Texts {
-        let mut queue = Queue::new(Duration::from_millis(400));
+        let mut queue = Queue::new(Duration::from_millis(800));
         for (urgency, length) in lengths {
             add(&mut queue, *urgency, *length).unwrap();
         }
@@ -235,8 +235,8 @@ mod tests {
     fn a_new_turn_that_would_wait_too_long_is_refused() {
         let mut queue = waiting(&[]);
         ran(&mut queue, 1, 8, 0, 80);
-        // The 41st text waits for 400 ms, which is allowed.
-        (0..41).for_each(|_| add(&mut queue, Urgency::New, 5).unwrap());
+        // The 81st text waits for 800 ms, which is allowed.
+        (0..81).for_each(|_| add(&mut queue, Urgency::New, 5).unwrap());
         assert!(matches!(add(&mut queue, Urgency::New, 5), Err(EmbeddingError::Busy)));
         // Others are not refused.
         add(&mut queue, Urgency::Begun, 5).unwrap();
@@ -252,7 +252,7 @@ mod tests {
         ran(&mut queue, 10, 4, 4, 80);
         (0..ALWAYS).for_each(|_| add(&mut queue, Urgency::New, 5).unwrap());
         assert!(add(&mut queue, Urgency::New, 5).is_err(), "each of them brings another text, of 10 ms");
-        let mut queue = waiting(&[[(Urgency::Begun, 5); 9].as_slice(), &[(Urgency::New, 5); ALWAYS]].concat());
+        let mut queue = waiting(&[[(Urgency::Begun, 5); 17].as_slice(), &[(Urgency::New, 5); ALWAYS]].concat());
         ran(&mut queue, 10, 8, 0, 80);
         assert!(add(&mut queue, Urgency::New, 5).is_err(), "those of begun turns come first");
     }
