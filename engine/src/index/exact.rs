@@ -1,4 +1,4 @@
-//! A scan over all vectors in two passes: first over [quantised](super::quantised) vectors; then, in full precision, only
+//! A scan over all vectors in two passes: first over vectors quantised to bytes; then, in full precision, only
 //! over those that may be among the nearest. The result equals that of [`scan`].
 
 use super::{
