@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools/encoders"))
-from onnx_graph import FLOAT, INT8, INT32, UINT8, Graph, value_info  # noqa: E402
+from onnx_graph import FLOAT, INT8, INT32, UINT8, Graph, value_info
 
 TEXTS = 400
 BATCH = 8
@@ -149,7 +149,7 @@ def main():
     if arguments.json:
         print(json.dumps({"kernels": rates, "encoders": rows}))
         return
-    print("kernels of one core: " + ", ".join(f"{rate / 1e9:.0f} thousand million multiplications/s in {kind}"
+    print("kernels of one core: " + ", ".join(f"{rate / 1e9:.0f} billion multiplications a second in {kind}"
                                               for kind, rate in rates.items()))
     print(f"{'':8} {'million':>8} {'limit f32':>10} {'limit bytes':>12} {'alone':>8} {'batches':>8} "
           f"{'to f32':>7} {'to bytes':>9}")

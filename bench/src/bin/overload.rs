@@ -1,8 +1,9 @@
 //! What a server does with twice the new texts that it can answer: `bench/overload [--json]`.
 //!
 //! Each text comes from a sender of its own: who talks gibberish is handed off, and then costs nothing. All senders have
-//! said a known text before. 32 clients find the capacity. Then texts arrive at twice that rate, each at its own time whether the server keeps up or
-//! not; a time is counted from when its text was due. The baseline of the served requests is 250 ms.
+//! said a known text before. 32 clients find the capacity. Then texts arrive at twice that rate, each at its own time,
+//! whether the server keeps up or not; a time is counted from when its text was due. The baseline of the served requests
+//! is 250 ms.
 
 use std::{
     sync::{

@@ -38,7 +38,7 @@ const MEASURED: usize = 200;
 
 #[derive(Parser)]
 struct Arguments {
-    /// The largest number of examples in the index; 1000000 takes about an hour.
+    /// The largest number of examples in the index; 1000000 takes a quarter of an hour or more.
     #[arg(long, default_value_t = 100_000)]
     most: usize,
     /// Draw the charts of docs/performance.md into this folder.

@@ -147,6 +147,9 @@ impl RunSize {
 /// model pads all texts of a run to the longest, which costs a seventh of its time for mixed lengths.
 fn take_alike<T: Waiting>(queue: &mut VecDeque<T>, most: usize, batch: &mut Vec<T>) {
     let room = most.saturating_sub(batch.len());
+    if room == 0 {
+        return;
+    }
     let window = queue.len().min(WINDOW);
     let mut texts: Vec<Option<T>> = queue.drain(..window).map(Some).collect();
     let lengths: Vec<usize> = texts.iter().flatten().map(Waiting::length).collect();

@@ -34,11 +34,7 @@ impl IntentIndex for Exact {
         }
         let quantised = QuantisedQuery::of(query);
         let bounds: Vec<Bounds> = self.quantised.bounds(&quantised, 0..).collect();
-        match likely(&bounds, count) {
-            Some(nodes) => nearest_of(nodes.map(|node| (node, &self.vectors[node])), query, count),
-            // The vectors have no components.
-            None => scan(&self.vectors, query, count),
-        }
+        nearest_of(likely(&bounds, count).map(|node| (node, &self.vectors[node])), query, count)
     }
 
     fn name(&self) -> &'static str {

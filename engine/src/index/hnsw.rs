@@ -1,7 +1,7 @@
 //! The approximate index for large catalogues. One vector in eight is a leader. The graph of the leaders (Malkov and
 //! Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small World graphs",
 //! 2018, from `hnsw_rs`) finds those that are nearest to a query; the vectors around them are scanned in two passes, as in
-//! the [exact](super::exact) index. A graph of all vectors takes ten times as long to build. (Cluster pruning:
+//! the [exact](super::exact) index. A graph of all vectors takes seven times as long to build. (Cluster pruning:
 //! Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, section 7.1.6.)
 //!
 //! The graph is stored on disk under a name derived from the vectors' hash. `hnsw_rs` panics on damaged files, so it
@@ -119,13 +119,7 @@ impl IntentIndex for LargeIndex {
             .collect();
         bounds.sort_unstable_by_key(|bounds| bounds.node);
         bounds.dedup_by_key(|bounds| bounds.node);
-        let among = |nodes: &mut dyn Iterator<Item = usize>| {
-            nearest_of(nodes.map(|node| (node, &self.vectors[node])), query, count)
-        };
-        match likely(&bounds, count.max(1)) {
-            Some(mut nodes) => among(&mut nodes),
-            None => among(&mut bounds.iter().map(|bounds| bounds.node)),
-        }
+        nearest_of(likely(&bounds, count).map(|node| (node, &self.vectors[node])), query, count)
     }
 
     fn name(&self) -> &'static str {
@@ -175,7 +169,11 @@ impl IndexFiles {
         let homes = fs::read(self.folder.join(HOMES_FILE)).inspect_err(|error| damaged(error)).ok()?;
         let numbers = homes.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect::<Vec<u32>>();
         let homes = numbers.as_chunks().0.to_vec();
-        (homes.len() == count).then_some((graph, homes))
+        if homes.len() != count {
+            damaged(&"it is of another number of vectors");
+            return None;
+        }
+        Some((graph, homes))
     }
 
     /// Stores the index and removes older ones.

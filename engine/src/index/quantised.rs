@@ -56,8 +56,8 @@ impl QuantisedRows {
         query: &'a QuantisedQuery,
         nodes: impl Iterator<Item = usize> + 'a,
     ) -> impl Iterator<Item = Bounds> + 'a {
-        let bytes = self.bytes.chunks_exact(self.dimension.max(1));
-        bytes.zip(&self.rows).zip(nodes).map(|((bytes, row), node)| {
+        self.rows.iter().enumerate().zip(nodes).map(|((place, row), node)| {
+            let bytes = &self.bytes[place * self.dimension..][..self.dimension];
             let near = dot_bytes(&query.bytes, bytes) as f32 * (query.scale.step * row.step);
             let wrong = query.length * row.error + query.scale.error * row.length + ROUNDING;
             Bounds { node, least: near - wrong, most: near + wrong }
@@ -90,13 +90,12 @@ impl RowScale {
     }
 }
 
-/// Those that may be among the `count` nearest, which is at least 1; `None` if there are fewer.
-pub fn likely(bounds: &[Bounds], count: usize) -> Option<impl Iterator<Item = usize>> {
-    if bounds.len() < count {
-        return None;
-    }
+/// Those that may be among the `count` nearest: all if there are not more.
+pub fn likely(bounds: &[Bounds], count: usize) -> impl Iterator<Item = usize> {
     let mut least: Vec<f32> = bounds.iter().map(|bounds| bounds.least).collect();
-    let (_, last, _) = least.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
-    let last = *last;
-    Some(bounds.iter().filter(move |bounds| bounds.most >= last).map(|bounds| bounds.node))
+    let last = match count.checked_sub(1).filter(|last| *last < least.len()) {
+        Some(last) => *least.select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1,
+        None => f32::NEG_INFINITY,
+    };
+    bounds.iter().filter(move |bounds| bounds.most >= last).map(|bounds| bounds.node)
 }

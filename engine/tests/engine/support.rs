@@ -98,7 +98,7 @@ pub fn load_with(files: &[(&str, &str)], plugins: &dyn PluginRuntime) -> (Option
 /// Embeds, and remembers what it was asked about.
 struct Recording {
     inner: HashedEmbedder,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<(Urgency, String)>>>,
 }
 
 impl Embedder for Recording {
@@ -119,7 +119,7 @@ impl Embedder for Recording {
     }
 
     fn embed(&self, texts: &[String], urgency: Urgency) -> Result<Vec<Vector>, EmbeddingError> {
-        self.asked.lock().unwrap().extend_from_slice(texts);
+        self.asked.lock().unwrap().extend(texts.iter().map(|text| (urgency, text.clone())));
         self.inner.embed(texts, urgency)
     }
 }
@@ -129,7 +129,7 @@ pub struct Talk {
     engine: Engine,
     snapshot: Snapshot,
     pub host: Arc<TestHost>,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<(Urgency, String)>>>,
     pub state: DialogueState,
     turns: u64,
     now: jiff::Timestamp,
@@ -157,7 +157,7 @@ impl Talk {
     }
 
     /// The texts that the model was asked about to answer a message.
-    pub fn asked_for(&mut self, message: &str) -> Vec<String> {
+    pub fn asked_for(&mut self, message: &str) -> Vec<(Urgency, String)> {
         self.asked.lock().unwrap().clear();
         self.say(message);
         std::mem::take(&mut self.asked.lock().unwrap())

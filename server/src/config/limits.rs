@@ -20,8 +20,8 @@ pub struct LimitsConfig {
     pub head_seconds: u64,
     /// How long a connection may be silent between requests.
     pub idle_seconds: u64,
-    /// Turns in work at the same time, with those that wait for an encoder or a host. As many more may wait; beyond, they are
-    /// refused with 503.
+    /// Turns in work at the same time, with those that wait for an encoder or a host. As many more may wait to begin;
+    /// others are refused with 503.
     pub parallel_turns: usize,
     /// Messages of one user in a minute; 0 for no limit.
     pub messages_per_minute: u32,
