@@ -30,10 +30,10 @@ const LEAST: Duration = Duration::from_secs(5);
 /// By then, a write that timed out here is stored, or never will be.
 const AFTER_TIME_OUT: Duration = Duration::from_secs(2);
 
-/// How long a turn's write may be on its way: it waits for a connection and for its answer, and before that for those
-/// of the last look at the dialogue's owner.
+/// How long a turn's write may be on its way: it waits for a connection and for its answer, before that for those of
+/// the write in front of it, and before that for those of the last look at the dialogue's owner.
 fn late_writes(limit: Duration) -> Duration {
-    4 * limit + AFTER_TIME_OUT
+    6 * limit + AFTER_TIME_OUT
 }
 
 /// The open stores.
@@ -209,7 +209,7 @@ mod tests {
     fn the_wait_for_late_writes_follows_the_time_out() {
         for seconds in [1, 30] {
             let limit = Duration::from_secs(seconds);
-            assert!(late_writes(limit) > 4 * limit, "a write that takes all of its time is waited for");
+            assert!(late_writes(limit) > 6 * limit, "a write that takes all of its time is waited for");
         }
     }
 }

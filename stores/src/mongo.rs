@@ -1,5 +1,5 @@
-//! Turns in MongoDB. A turn is one document, stored by one insert with `w: majority, j: true`. If two servers write the
-//! same turn number of a dialogue, one fails on a unique index.
+//! Turns in MongoDB. A turn is one document, inserted with `w: majority, j: true`. If two servers write the same turn
+//! number of a dialogue, one fails on a unique index.
 //!
 //! A user's history is ordered by MongoDB's cluster time (`at`), because the servers' clocks may differ. Values that
 //! handlers keep are stored in the turn that kept them; the newest value is current.
@@ -9,6 +9,7 @@ mod errors;
 mod history;
 mod reports;
 mod waiting;
+mod writer;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,7 +24,8 @@ use mongodb::{
 use serde_json::Value;
 
 use document::*;
-use errors::{Unique, duplicate, failed, is_command_error};
+use errors::{Unique, failed, is_command_error};
+use writer::{Writer, Written};
 
 use super::{
     ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Place, Receipt,
@@ -49,6 +51,7 @@ const REPORT_TIME: Duration = Duration::from_secs(30);
 pub struct MongoStore {
     client: Client,
     turns: Collection<Document>,
+    writer: Writer,
     breaker: Breaker,
     /// Of reports, which may read a million turns: their time does not say that the store is gone.
     patient: Breaker,
@@ -80,7 +83,8 @@ impl MongoStore {
         let turns = client.database(&name).collection(TURNS);
         let breaker = Breaker::with_places(STORE, limit, places);
         let patient = Breaker::with_places(STORE, REPORT_TIME, of_reports);
-        Ok(Self { client, turns, breaker, patient })
+        let writer = Writer::start(turns.clone(), breaker.clone());
+        Ok(Self { client, turns, writer, breaker, patient })
     }
 
     /// Creates the collection, its validator, and its indexes if they are missing. Many servers may run this at once.
@@ -128,31 +132,28 @@ impl MongoStore {
         found.map(position).transpose()
     }
 
-    async fn insert(&self, turn: &NewTurn, document: &Document) -> Result<Appended, Error> {
-        if turn.seq > 1 {
-            let before = doc! { "dialog_id": turn.dialogue.0, "seq": turn.seq - 1 };
-            // A majority read finds the previous turn if it was acknowledged; what it finds survives a fail-over.
-            let found = self.turns.find_one(before).projection(doc! { "_id": 0, "dialog_id": 1, "seq": 1 }).await?;
-            if found.is_none() {
-                return Ok(Appended::Conflict);
-            }
-        }
+    /// Stores a turn. A key that it shares with a turn whose key has outlived its life becomes its own.
+    async fn store(&self, turn: &NewTurn) -> Result<Appended, StoreError> {
         for _ in 0..2 {
-            let Err(error) = self.turns.insert_one(document).await else { return Ok(Appended::Stored) };
-            let Some(index) = duplicate(&error) else { return Err(error) };
-            let Some((key, _)) = &turn.idempotency else { return Ok(Appended::Conflict) };
-            if index != Unique::Key {
-                return Ok(Appended::Conflict);
-            }
-            let outlived = doc! {
-                "user_id": turn.user.0, "idempotency_key": key, "created_at": { "$lte": turn.created_at - KEY_LIFE },
-            };
-            let freed = self.turns.update_one(outlived, doc! { "$unset": { "idempotency_key": "" } }).await?;
-            if freed.matched_count == 0 {
-                return Ok(Appended::Duplicate);
+            match (self.writer.write(turn.dialogue, turn.seq, to_document(turn)?).await?, &turn.idempotency) {
+                (Written::Stored, _) => return Ok(Appended::Stored),
+                (Written::Taken(Unique::Key), Some((key, _))) => {
+                    if !self.free_outlived_key(turn.user, key, turn.created_at - KEY_LIFE).await? {
+                        return Ok(Appended::Duplicate);
+                    }
+                }
+                (Written::Taken(_) | Written::NothingBefore, _) => return Ok(Appended::Conflict),
             }
         }
         Ok(Appended::Conflict)
+    }
+
+    /// Takes an idempotency key from a turn of this time or before; returns whether there is one.
+    async fn free_outlived_key(&self, user: UserId, key: &str, until: Millis) -> Result<bool, StoreError> {
+        let outlived = doc! { "user_id": user.0, "idempotency_key": key, "created_at": { "$lte": until } };
+        let unset = doc! { "$unset": { "idempotency_key": "" } };
+        let freed = self.ask(async { self.turns.update_one(outlived, unset).await }).await?;
+        Ok(freed.matched_count > 0)
     }
 }
 
@@ -174,8 +175,7 @@ impl TurnStore for MongoStore {
     }
 
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
-        let document = to_document(&turn)?;
-        let appended = self.ask(self.insert(&turn, &document)).await?;
+        let appended = self.store(&turn).await?;
         if turn.hand_off.ends_earlier && appended == Appended::Stored {
             self.end_earlier(&turn).await;
         }

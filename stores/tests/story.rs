@@ -36,6 +36,8 @@ mod records;
 mod reports;
 #[path = "services/mod.rs"]
 mod services;
+#[path = "story/together.rs"]
+mod together;
 #[path = "story/tokens.rs"]
 mod tokens;
 #[path = "story/waiting.rs"]
@@ -245,6 +247,7 @@ async fn story(stores: &Stores, has_cache: bool) -> (UserId, UserId) {
     google::story(stores).await;
     let dialogue = dialogues(stores, ann, bob).await;
     turns(stores, ann, dialogue).await;
+    together::story(stores).await;
     history(stores, ann, bob, dialogue).await;
     passing::sessions(stores, ann).await;
     passing::limits(stores).await;

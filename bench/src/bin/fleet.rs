@@ -2,7 +2,8 @@
 //! `bench/fleet [--json]`.
 //!
 //! Clients send a text whose vector the servers have cached, so that the bench measures the stores and not the model.
-//! The setups alternate in blocks within one run. Stores, servers, and clients share the cores of one machine.
+//! The setups alternate in blocks within one run, after a block of each that is not counted: a server that has just
+//! started still prepares the version that the stores name. Stores, servers, and clients share the cores of one machine.
 
 use std::{
     process::{Command, Stdio},
@@ -32,6 +33,18 @@ struct Setup {
     tokens: Vec<String>,
     milliseconds: Vec<f64>,
     seconds: f64,
+    /// CPU seconds of the servers.
+    cpu_s: f64,
+}
+
+/// What was measured of a setup.
+struct Measured {
+    name: &'static str,
+    messages_per_s: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    /// CPU time of the servers per message, in microseconds.
+    cpu_us: f64,
 }
 
 impl Setup {
@@ -48,12 +61,12 @@ impl Setup {
             servers[client % count].log_in(&format!("user{client}")).unwrap_or_else(|error| fail(&error.to_string()))
         };
         let tokens = (0..CLIENTS).map(log_in).collect();
-        Self { name, servers, tokens, milliseconds: Vec::new(), seconds: 0.0 }
+        Self { name, servers, tokens, milliseconds: Vec::new(), seconds: 0.0, cpu_s: 0.0 }
     }
 
     /// All clients send for one block, each to its server.
     fn run(&mut self) {
-        let start = Instant::now();
+        let (start, cpu_s) = (Instant::now(), self.servers_cpu_s());
         let measured: Vec<f64> = thread::scope(|scope| {
             let clients: Vec<_> = self
                 .tokens
@@ -81,6 +94,28 @@ impl Setup {
         });
         self.milliseconds.extend(measured);
         self.seconds += start.elapsed().as_secs_f64();
+        self.cpu_s += self.servers_cpu_s() - cpu_s;
+    }
+
+    fn servers_cpu_s(&self) -> f64 {
+        self.servers.iter().map(Server::cpu_s).sum()
+    }
+
+    /// Forgets what was measured so far.
+    fn begin(&mut self) {
+        self.milliseconds.clear();
+        (self.seconds, self.cpu_s) = (0.0, 0.0);
+    }
+
+    fn end(mut self) -> Measured {
+        let messages = self.milliseconds.len() as f64;
+        Measured {
+            name: self.name,
+            messages_per_s: messages / self.seconds,
+            p50_ms: percentile(&mut self.milliseconds, 0.5),
+            p99_ms: percentile(&mut self.milliseconds, 0.99),
+            cpu_us: self.cpu_s * 1e6 / messages,
+        }
     }
 }
 
@@ -92,25 +127,34 @@ fn main() {
         Setup::start("external, one server", 1, &external),
         Setup::start("external, two servers", 2, &external),
     ];
+    for setup in &mut setups {
+        setup.run();
+        setup.begin();
+    }
     for _ in 0..BLOCKS {
         for setup in &mut setups {
             setup.run();
         }
     }
-    let rows = setups.map(|mut setup| {
-        let rate = setup.milliseconds.len() as f64 / setup.seconds;
-        let (p50, p99) = (percentile(&mut setup.milliseconds, 0.5), percentile(&mut setup.milliseconds, 0.99));
-        (setup.name, rate, p50, p99)
-    });
-    let baseline = rows[0].1;
+    let measured = setups.map(Setup::end);
+    let ratio = |row: &Measured| row.messages_per_s / measured[0].messages_per_s;
     if arguments.json {
-        let row = |(name, rate, p50, p99): &(&str, f64, f64, f64)| json!({ "stores": name, "messages_per_s": rate, "p50_ms": p50, "p99_ms": p99, "ratio_to_embedded": rate / baseline });
-        println!("{}", json!({ "clients": CLIENTS, "rows": rows.iter().map(row).collect::<Vec<_>>() }));
+        let row = |row: &Measured| {
+            json!({
+                "stores": row.name, "messages_per_s": row.messages_per_s, "p50_ms": row.p50_ms, "p99_ms": row.p99_ms,
+                "server_cpu_us": row.cpu_us, "ratio_to_embedded": ratio(row),
+            })
+        };
+        println!("{}", json!({ "clients": CLIENTS, "rows": measured.iter().map(row).collect::<Vec<_>>() }));
         return;
     }
-    println!("{:<24} {:>10} {:>10} {:>10} {:>8}", "", "messages", "p50", "p99", "ratio");
-    for (name, rate, p50, p99) in rows {
-        println!("{name:<24} {rate:>8.0}/s {p50:>7.2} ms {p99:>7.2} ms {:>8.2}", rate / baseline);
+    println!("{:<24} {:>10} {:>10} {:>10} {:>14} {:>8}", "", "messages", "p50", "p99", "server CPU", "ratio");
+    for row in &measured {
+        let Measured { name, messages_per_s, p50_ms, p99_ms, cpu_us } = row;
+        println!(
+            "{name:<24} {messages_per_s:>8.0}/s {p50_ms:>7.2} ms {p99_ms:>7.2} ms {cpu_us:>11.0} us {:>8.2}",
+            ratio(row)
+        );
     }
 }
 

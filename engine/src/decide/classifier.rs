@@ -29,8 +29,9 @@ const MAX_NEIGHBOURS: usize = 5;
 /// An example is reported as misplaced if the evidence of another intent exceeds that of its own by this. The centre of
 /// its own includes the example, which makes up for words that examples of two intents share.
 const MISPLACED_MARGIN: f32 = 0.25;
-/// Number of cached classifications: frequent messages, and messages of fixtures, which every reload plays again.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
+/// Number of cached classifications: frequent messages, and messages of fixtures, which every reload plays again. By
+/// default, as many vectors are remembered. A classification takes about half a kilobyte.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(5_000).unwrap();
 
 /// Computes probabilities for texts.
 pub struct Classifier {

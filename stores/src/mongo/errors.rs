@@ -1,8 +1,8 @@
 //! What the driver's errors mean.
 
-use mongodb::error::{Error, ErrorKind, WriteFailure};
+use mongodb::error::{Error, ErrorKind, IndexedWriteError, InsertManyError};
 
-use super::{STORE, document::KEY_INDEX};
+use super::{STORE, document::KEY_INDEX, writer::Written};
 use crate::{StoreError, Trouble};
 
 const DUPLICATE_KEY: i32 = 11_000;
@@ -14,10 +14,24 @@ pub(super) enum Unique {
     Other,
 }
 
-pub(super) fn duplicate(error: &Error) -> Option<Unique> {
-    let ErrorKind::Write(WriteFailure::WriteError(cause)) = error.kind.as_ref() else { return None };
-    let of_key = cause.message.contains(KEY_INDEX);
-    (cause.code == DUPLICATE_KEY).then_some(if of_key { Unique::Key } else { Unique::Other })
+/// What became of the documents of an unordered insert that were refused, by their place in it.
+///
+/// # Errors
+/// Any other failure: nothing is known of the documents.
+pub(super) fn refused_documents(error: Error) -> Result<Vec<(usize, Result<Written, StoreError>)>, StoreError> {
+    let ErrorKind::InsertMany(InsertManyError { write_errors: Some(refused), write_concern_error: None, .. }) =
+        error.kind.as_ref()
+    else {
+        return Err(failed(error));
+    };
+    let refusal = |refused: &IndexedWriteError| {
+        if refused.code != DUPLICATE_KEY {
+            return Err(StoreError::damaged(STORE, refused.message.clone()));
+        }
+        let of_key = refused.message.contains(KEY_INDEX);
+        Ok(Written::Taken(if of_key { Unique::Key } else { Unique::Other }))
+    };
+    Ok(refused.iter().map(|one| (one.index, refusal(one))).collect())
 }
 
 pub(super) fn is_command_error(error: &Error, name: &str) -> bool {
