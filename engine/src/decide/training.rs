@@ -19,11 +19,7 @@ use crate::{
 };
 
 /// Must change with every change of the mathematics and of the background, so that servers never share an old fit.
-pub const RECIPE: &str = "whitened+ngrams+softmax-12";
-/// Maximum number of solver steps.
-const ITERATIONS: u64 = 40;
-/// Maximum number of solver steps of a fit that starts from the weights of most of the examples.
-const WARM_ITERATIONS: u64 = 10;
+pub const RECIPE: &str = "whitened+ngrams+softmax-13";
 /// Number of neighbours of each changed example that are adjusted with it.
 const SETTLED_WITH: usize = 24;
 /// A background utterance with this similarity to an example may be in the scope of the bot.
@@ -34,8 +30,9 @@ const MOST_SETTLED: usize = 4_000;
 const REFIT_FROM: usize = 1_500;
 /// Above this share of changed examples since the last full fit, a full fit is made.
 const MAX_DRIFT: f64 = 0.05;
-/// Above this number of examples, only one fold of five is held out; up to it, each fold is held out in turn.
-const ONE_FOLD_FROM: usize = 3_000;
+/// Above this number of examples, only one fold of five is held out, and a fit is a descent; up to it, each fold is held
+/// out in turn, and a fit reaches its optimum.
+const MANY: usize = 3_000;
 const MAX_FOLDS: usize = 5;
 /// With few intents, they are left out in turn, in this number of groups: their examples then show what out-of-scope
 /// messages look like to the others.
@@ -90,8 +87,8 @@ pub fn train(set: &TrainingSet<'_>, progress: &mut TrainingProgress<'_>) -> Fitt
     let all: Vec<usize> = (0..samples.len()).collect();
     let folds = data.folds();
     let background = data.background_folds(folds.len());
-    let used = if samples.len() > ONE_FOLD_FROM { &folds[..folds.len().min(1)] } else { &folds[..] };
-    let few = (3..FEW_INTENTS).contains(&classes) && samples.len() <= ONE_FOLD_FROM;
+    let used = if samples.len() > MANY { &folds[..folds.len().min(1)] } else { &folds[..] };
+    let few = (3..FEW_INTENTS).contains(&classes) && samples.len() <= MANY;
     let groups = if few { classes.min(GROUPS) } else { 0 };
     let steps = used.len() + groups + 1;
 
@@ -109,7 +106,7 @@ pub fn train(set: &TrainingSet<'_>, progress: &mut TrainingProgress<'_>) -> Fitt
         let part = data.fit(&inside, &others, None);
         held_out.extend(data.score(&part, fold));
         outside.background.extend(data.score(&part, &background[step]));
-        warm = (samples.len() > ONE_FOLD_FROM).then_some(part.head);
+        warm = Some(part.head);
     }
     let every: Vec<usize> = background.concat();
     for group in 0..groups {
@@ -254,7 +251,7 @@ impl<'a> Data<'a> {
             by_class[sample.class].push(index);
         }
         let smallest = by_class.iter().map(Vec::len).filter(|count| *count > 1).min().unwrap_or(0);
-        let count = if self.own > ONE_FOLD_FROM { MAX_FOLDS } else { smallest.clamp(2, MAX_FOLDS) };
+        let count = if self.own > MANY { MAX_FOLDS } else { smallest.clamp(2, MAX_FOLDS) };
         let mut folds = vec![Vec::new(); count];
         let mut random = Random::new(0);
         for members in by_class.iter_mut().filter(|members| members.len() > 1) {
@@ -279,8 +276,8 @@ impl<'a> Data<'a> {
         let dense: Vec<f32> = features.iter().flat_map(|feature| feature.iter().copied()).collect();
         let of_rows: Vec<usize> = rows.iter().map(|i| self.samples[*i].class).collect();
         let rows = Rows { dense: &dense, sparse: &sparse, class_of: &of_rows };
-        let iterations = if warm.is_some() { WARM_ITERATIONS } else { ITERATIONS };
-        let head = Head::fit(&rows, self.classes + 1, warm, iterations);
+        let classes = self.classes + 1;
+        let head = if self.own > MANY { Head::fit_many(&rows, classes, warm) } else { Head::fit(&rows, classes) };
         // The evidence is that of the examples alone.
         features.truncate(members.len());
         FittedFold { whitening, ngrams, head, features, class_of }
