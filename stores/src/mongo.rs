@@ -24,12 +24,12 @@ use mongodb::{
 use serde_json::Value;
 
 use document::*;
-use errors::{Unique, failed, is_command_error};
-use writer::{Writer, Written};
+use errors::{failed, is_command_error};
+use writer::Writer;
 
 use super::{
-    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, KEY_LIFE, LastTurn, Millis, NewTurn, Place, Receipt,
-    SEARCHED, StoreError, StoredAnswer, TurnStore, UserId, Utterances, breaker::Breaker,
+    ANCHOR_GONE, Appended, DialogueId, HistoryEntry, HistoryQuery, LastTurn, Millis, NewTurn, Place, Receipt, SEARCHED,
+    StoreError, StoredAnswer, TurnStore, UserId, Utterances, breaker::Breaker,
 };
 use crate::secret::Secret;
 
@@ -131,30 +131,6 @@ impl MongoStore {
         };
         found.map(position).transpose()
     }
-
-    /// Stores a turn. A key that it shares with a turn whose key has outlived its life becomes its own.
-    async fn store(&self, turn: &NewTurn) -> Result<Appended, StoreError> {
-        for _ in 0..2 {
-            match (self.writer.write(turn.dialogue, turn.seq, to_document(turn)?).await?, &turn.idempotency) {
-                (Written::Stored, _) => return Ok(Appended::Stored),
-                (Written::Taken(Unique::Key), Some((key, _))) => {
-                    if !self.free_outlived_key(turn.user, key, turn.created_at - KEY_LIFE).await? {
-                        return Ok(Appended::Duplicate);
-                    }
-                }
-                (Written::Taken(_) | Written::NothingBefore, _) => return Ok(Appended::Conflict),
-            }
-        }
-        Ok(Appended::Conflict)
-    }
-
-    /// Takes an idempotency key from a turn of this time or before; returns whether there is one.
-    async fn free_outlived_key(&self, user: UserId, key: &str, until: Millis) -> Result<bool, StoreError> {
-        let outlived = doc! { "user_id": user.0, "idempotency_key": key, "created_at": { "$lte": until } };
-        let unset = doc! { "$unset": { "idempotency_key": "" } };
-        let freed = self.ask(async { self.turns.update_one(outlived, unset).await }).await?;
-        Ok(freed.matched_count > 0)
-    }
 }
 
 #[async_trait]
@@ -175,7 +151,7 @@ impl TurnStore for MongoStore {
     }
 
     async fn submit(&self, turn: NewTurn) -> Result<Receipt, StoreError> {
-        let appended = self.store(&turn).await?;
+        let appended = self.writer.write(&turn).await?;
         if turn.hand_off.ends_earlier && appended == Appended::Stored {
             self.end_earlier(&turn).await;
         }

@@ -2,7 +2,7 @@
 
 use mongodb::error::{Error, ErrorKind, IndexedWriteError, InsertManyError};
 
-use super::{STORE, document::KEY_INDEX, writer::Written};
+use super::{STORE, document::KEY_INDEX};
 use crate::{StoreError, Trouble};
 
 const DUPLICATE_KEY: i32 = 11_000;
@@ -14,24 +14,32 @@ pub(super) enum Unique {
     Other,
 }
 
-/// What became of the documents of an unordered insert that were refused, by their place in it.
+/// A document of an insert that was not stored.
+pub(super) struct Refused {
+    /// Its place in the insert.
+    pub(super) place: usize,
+    /// The unique index that has its entry already, or what else is wrong with it.
+    pub(super) cause: Result<Unique, StoreError>,
+}
+
+/// The documents of an unordered insert that were refused; the others are stored.
 ///
 /// # Errors
 /// Any other failure: nothing is known of the documents.
-pub(super) fn refused_documents(error: Error) -> Result<Vec<(usize, Result<Written, StoreError>)>, StoreError> {
+pub(super) fn refused_documents(error: Error) -> Result<Vec<Refused>, StoreError> {
     let ErrorKind::InsertMany(InsertManyError { write_errors: Some(refused), write_concern_error: None, .. }) =
         error.kind.as_ref()
     else {
         return Err(failed(error));
     };
-    let refusal = |refused: &IndexedWriteError| {
-        if refused.code != DUPLICATE_KEY {
-            return Err(StoreError::damaged(STORE, refused.message.clone()));
+    let cause = |error: &IndexedWriteError| {
+        if error.code != DUPLICATE_KEY {
+            return Err(StoreError::damaged(STORE, error.message.clone()));
         }
-        let of_key = refused.message.contains(KEY_INDEX);
-        Ok(Written::Taken(if of_key { Unique::Key } else { Unique::Other }))
+        let of_key = error.message.contains(KEY_INDEX);
+        Ok(if of_key { Unique::Key } else { Unique::Other })
     };
-    Ok(refused.iter().map(|one| (one.index, refusal(one))).collect())
+    Ok(refused.iter().map(|error| Refused { place: error.index, cause: cause(error) }).collect())
 }
 
 pub(super) fn is_command_error(error: &Error, name: &str) -> bool {

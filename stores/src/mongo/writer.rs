@@ -13,23 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     STORE,
-    document::integer,
-    errors::{Unique, failed, refused_documents},
+    document::{integer, to_document},
+    errors::{Refused, Unique, failed, refused_documents},
 };
-use crate::{DialogueId, StoreError, breaker::Breaker};
+use crate::{Appended, DialogueId, KEY_LIFE, NewTurn, StoreError, breaker::Breaker};
 
 /// Turns that may wait, and turns of one write: so each turn is part of the next write. `late_writes` counts on that.
 const QUEUE: usize = 4_096;
-
-/// What came of a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    Stored,
-    /// The turn before is not there.
-    NothingBefore,
-    /// A unique index has its entry already.
-    Taken(Unique),
-}
 
 /// A handle to the task.
 #[derive(Clone)]
@@ -40,11 +30,15 @@ pub(super) struct Writer {
 /// A turn's number in its dialogue.
 type Place = (DialogueId, i64);
 
+type Fate = Result<Appended, StoreError>;
+
 struct Job {
     /// `None` for the first turn of a dialogue.
     before: Option<Place>,
+    /// Finds the turn whose idempotency key this one may take over.
+    outlived: Option<Document>,
     document: Document,
-    answer: oneshot::Sender<Result<Written, StoreError>>,
+    answer: oneshot::Sender<Fate>,
 }
 
 impl Writer {
@@ -55,20 +49,24 @@ impl Writer {
         Self { jobs }
     }
 
-    /// Stores turn number `seq` of a dialogue, if the turn before is there. Returns when a majority has it.
+    /// Stores a turn, if the turn before is there. Returns when a majority has it.
     ///
     /// # Errors
     /// The store does not respond, or refuses the document.
-    pub(super) async fn write(
-        &self,
-        dialogue: DialogueId,
-        seq: i64,
-        document: Document,
-    ) -> Result<Written, StoreError> {
-        let before = (seq > 1).then_some((dialogue, seq - 1));
-        let (answer, written) = oneshot::channel();
-        self.jobs.send(Job { before, document, answer }).await.map_err(|_| stopped())?;
-        written.await.map_err(|_| stopped())?
+    pub(super) async fn write(&self, turn: &NewTurn) -> Fate {
+        let until = turn.created_at - KEY_LIFE;
+        let outlived = |(key, _): &(String, [u8; 32])| {
+            doc! { "user_id": turn.user.0, "idempotency_key": key, "created_at": { "$lte": until } }
+        };
+        let (answer, fate) = oneshot::channel();
+        let job = Job {
+            before: (turn.seq > 1).then_some((turn.dialogue, turn.seq - 1)),
+            outlived: turn.idempotency.as_ref().map(outlived),
+            document: to_document(turn)?,
+            answer,
+        };
+        self.jobs.send(job).await.map_err(|_| stopped())?;
+        fate.await.map_err(|_| stopped())?
     }
 }
 
@@ -79,34 +77,61 @@ fn stopped() -> StoreError {
 async fn work(turns: Collection<Document>, breaker: Breaker, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::new();
     while queue.recv_many(&mut jobs, QUEUE).await > 0 {
-        let written = breaker.call(store(&turns, &jobs)).await;
-        let results = written.unwrap_or_else(|error| vec![Err(error); jobs.len()]);
-        for (job, result) in jobs.drain(..).zip(results) {
+        let stored = breaker.call(store(&turns, &jobs)).await;
+        let fates = stored.unwrap_or_else(|error| vec![Err(error); jobs.len()]);
+        for (job, fate) in jobs.drain(..).zip(fates) {
             // A caller that is gone wants no answer.
-            let _ = job.answer.send(result);
+            let _ = job.answer.send(fate);
         }
     }
 }
 
-/// Stores the turns; returns what came of each.
-async fn store(turns: &Collection<Document>, jobs: &[Job]) -> Result<Vec<Result<Written, StoreError>>, StoreError> {
-    let stored = places_before(turns, jobs).await?;
-    let may_follow = |job: &Job| job.before.is_none_or(|place| stored.contains(&place));
-    let mut results: Vec<_> = jobs.iter().map(|_| Ok(Written::NothingBefore)).collect();
-    let following: Vec<usize> = (0..jobs.len()).filter(|&job| may_follow(&jobs[job])).collect();
-    if following.is_empty() {
-        return Ok(results);
+/// Stores turns; returns what came of each.
+async fn store(turns: &Collection<Document>, jobs: &[Job]) -> Result<Vec<Fate>, StoreError> {
+    let there = places_before(turns, jobs).await?;
+    let follows = |job: &Job| job.before.is_none_or(|place| there.contains(&place));
+    let (following, holes): (Vec<usize>, Vec<usize>) = (0..jobs.len()).partition(|&number| follows(&jobs[number]));
+    let mut fates = vec![Ok(Appended::Stored); jobs.len()];
+    holes.into_iter().for_each(|hole| fates[hole] = Ok(Appended::Conflict));
+    for Refused { place, cause } in insert(turns, following.iter().map(|&number| &jobs[number])).await? {
+        let number = following[place];
+        fates[number] = match cause {
+            Ok(Unique::Key) => take_over_key(turns, &jobs[number]).await?,
+            Ok(Unique::Other) => Ok(Appended::Conflict),
+            Err(error) => Err(error),
+        };
     }
-    for &job in &following {
-        results[job] = Ok(Written::Stored);
+    Ok(fates)
+}
+
+/// Inserts the turns of jobs; returns those that were refused.
+async fn insert<'a>(
+    turns: &Collection<Document>,
+    jobs: impl Iterator<Item = &'a Job>,
+) -> Result<Vec<Refused>, StoreError> {
+    let documents: Vec<&Document> = jobs.map(|job| &job.document).collect();
+    if documents.is_empty() {
+        return Ok(Vec::new());
     }
-    let documents = following.iter().map(|&job| &jobs[job].document);
-    if let Err(error) = turns.insert_many(documents).ordered(false).await {
-        for (document, refusal) in refused_documents(error)? {
-            results[following[document]] = refusal;
-        }
+    match turns.insert_many(documents).ordered(false).await {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => refused_documents(error),
     }
-    Ok(results)
+}
+
+/// Stores a turn whose idempotency key another turn has, if that has outlived its key.
+async fn take_over_key(turns: &Collection<Document>, job: &Job) -> Result<Fate, StoreError> {
+    let Some(outlived) = &job.outlived else { return Ok(Ok(Appended::Conflict)) };
+    let freed = turns.update_one(outlived.clone(), doc! { "$unset": { "idempotency_key": "" } }).await;
+    if freed.map_err(failed)?.matched_count == 0 {
+        return Ok(Ok(Appended::Duplicate));
+    }
+    let refused = insert(turns, std::iter::once(job)).await?;
+    Ok(match refused.into_iter().next().map(|refused| refused.cause) {
+        None => Ok(Appended::Stored),
+        Some(Ok(_)) => Ok(Appended::Conflict),
+        Some(Err(error)) => Err(error),
+    })
 }
 
 /// Those of the turns before that are there. A majority read finds a turn that was acknowledged; what it finds survives
