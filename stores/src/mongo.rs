@@ -297,6 +297,9 @@ impl TurnStore for MongoStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        if !self.writer.is_alive() {
+            return Err(writer::stopped());
+        }
         self.ask(async {
             let answer = self.database().run_command(doc! { "hello": 1 }).await?;
             // Without a primary, nothing can be stored.

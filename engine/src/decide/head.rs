@@ -1,5 +1,5 @@
-//! The learned part: multinomial logistic regression with L2. It is fitted with L-BFGS from the `argmin` crate, to many
-//! rows with stochastic gradient descent.
+//! The learned part: multinomial logistic regression with L2. L-BFGS from the `argmin` crate fits it to few rows,
+//! stochastic gradient descent to many.
 
 mod descent;
 mod dual;
@@ -73,10 +73,13 @@ impl Head {
         head
     }
 
-    /// Fits to thousands of rows of `classes` classes. Comes as near to the optimum as [`Self::fit`] does, in a third of
-    /// the time. Starts from the weights of a fit to most of the rows, if there are any.
+    /// Fits to thousands of rows of `classes` classes, in a quarter of the time that [`Self::fit`] takes. Ends near the
+    /// optimum. Starts from the weights of a fit to most of the rows, if there are any.
     pub fn fit_many(rows: &Rows<'_>, classes: usize, previous: Option<&Head>) -> Self {
         let mut head = Self::shape(rows, classes);
+        if rows.class_of.is_empty() || classes < 2 {
+            return head;
+        }
         let start = match previous.filter(|p| p.classes == classes && p.dimension == head.dimension) {
             Some(previous) => head.carry_over(previous),
             None => head.start(rows),

@@ -31,7 +31,7 @@ const REFIT_FROM: usize = 1_500;
 /// Above this share of changed examples since the last full fit, a full fit is made.
 const MAX_DRIFT: f64 = 0.05;
 /// Above this number of examples, only one fold of five is held out, and a fit is a descent; up to it, each fold is held
-/// out in turn, and a fit reaches its optimum.
+/// out in turn, and a fit takes the steps of L-BFGS.
 const MANY: usize = 3_000;
 const MAX_FOLDS: usize = 5;
 /// With few intents, they are left out in turn, in this number of groups: their examples then show what out-of-scope

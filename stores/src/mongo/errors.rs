@@ -6,6 +6,8 @@ use super::{STORE, document::KEY_INDEX};
 use crate::{StoreError, Trouble};
 
 const DUPLICATE_KEY: i32 = 11_000;
+/// Of a document that is refused whenever it comes again: it fails the validation, or is too large.
+const BAD_DOCUMENT: [i32; 3] = [121, 10_334, 17_280];
 
 /// The unique index that rejected a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,19 +29,25 @@ pub(super) struct Refused {
 /// # Errors
 /// Any other failure: nothing is known of the documents.
 pub(super) fn refused_documents(error: Error) -> Result<Vec<Refused>, StoreError> {
-    let ErrorKind::InsertMany(InsertManyError { write_errors: Some(refused), write_concern_error: None, .. }) =
-        error.kind.as_ref()
-    else {
+    let ErrorKind::InsertMany(InsertManyError { write_errors, write_concern_error, .. }) = error.kind.as_ref() else {
         return Err(failed(error));
     };
+    // The driver's own message lists all documents.
+    if let Some(concern) = write_concern_error {
+        return Err(StoreError::outage(
+            STORE,
+            format!("{} ({}): {}", concern.code_name, concern.code, concern.message),
+        ));
+    }
     let cause = |error: &IndexedWriteError| {
-        if error.code != DUPLICATE_KEY {
-            return Err(StoreError::damaged(STORE, error.message.clone()));
+        if error.code == DUPLICATE_KEY {
+            let of_key = error.message.contains(KEY_INDEX);
+            return Ok(if of_key { Unique::Key } else { Unique::Other });
         }
-        let of_key = error.message.contains(KEY_INDEX);
-        Ok(if of_key { Unique::Key } else { Unique::Other })
+        let trouble = if BAD_DOCUMENT.contains(&error.code) { Trouble::Damage } else { Trouble::Outage };
+        Err(StoreError { store: STORE, message: error.message.clone(), trouble })
     };
-    Ok(refused.iter().map(|error| Refused { place: error.index, cause: cause(error) }).collect())
+    Ok(write_errors.iter().flatten().map(|error| Refused { place: error.index, cause: cause(error) }).collect())
 }
 
 pub(super) fn is_command_error(error: &Error, name: &str) -> bool {

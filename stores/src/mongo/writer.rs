@@ -1,25 +1,28 @@
-//! The one writer of turns: a task that stores all turns that wait with two commands. Turns that come in while a write
-//! is on its way share the next one, so that under load a durable turn costs a fraction of a command.
+//! The one writer of turns: a task that stores all waiting turns with two commands. Turns that come in while a write is
+//! on its way share the next one, so that under load a durable turn costs a fraction of a command.
 
 use std::collections::HashSet;
 
 use futures::TryStreamExt;
 use mongodb::{
     Collection,
-    bson::{Document, doc},
+    bson::{Document, RawDocumentBuf, doc, serialize_to_raw_document_buf},
     error::Error,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     STORE,
-    document::{integer, to_document},
+    document::{damaged, integer, to_document},
     errors::{Refused, Unique, failed, refused_documents},
 };
 use crate::{Appended, DialogueId, KEY_LIFE, NewTurn, StoreError, breaker::Breaker};
 
 /// Turns that may wait, and turns of one write: so each turn is part of the next write. `late_writes` counts on that.
+/// `limits.parallel_turns` is smaller.
 const QUEUE: usize = 4_096;
+/// The largest document that MongoDB takes, in bytes.
+const LARGEST: usize = 16 << 20;
 
 /// A handle to the task.
 #[derive(Clone)]
@@ -37,7 +40,7 @@ struct Job {
     before: Option<Place>,
     /// Finds the turn whose idempotency key this one may take over.
     outlived: Option<Document>,
-    document: Document,
+    document: RawDocumentBuf,
     answer: oneshot::Sender<Fate>,
 }
 
@@ -49,6 +52,11 @@ impl Writer {
         Self { jobs }
     }
 
+    /// Whether the task runs.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.jobs.is_closed()
+    }
+
     /// Stores a turn, if the turn before is there. Returns when a majority has it.
     ///
     /// # Errors
@@ -58,11 +66,16 @@ impl Writer {
         let outlived = |(key, _): &(String, [u8; 32])| {
             doc! { "user_id": turn.user.0, "idempotency_key": key, "created_at": { "$lte": until } }
         };
+        // Here and not in the task, so that a document that MongoDB would not take fails alone.
+        let document = serialize_to_raw_document_buf(&to_document(turn)?).map_err(damaged)?;
+        if document.as_bytes().len() > LARGEST {
+            return Err(StoreError::damaged(STORE, "a turn has more than 16 MiB"));
+        }
         let (answer, fate) = oneshot::channel();
         let job = Job {
             before: (turn.seq > 1).then_some((turn.dialogue, turn.seq - 1)),
             outlived: turn.idempotency.as_ref().map(outlived),
-            document: to_document(turn)?,
+            document,
             answer,
         };
         self.jobs.send(job).await.map_err(|_| stopped())?;
@@ -70,7 +83,7 @@ impl Writer {
     }
 }
 
-fn stopped() -> StoreError {
+pub(super) fn stopped() -> StoreError {
     StoreError::outage(STORE, "the writer has stopped")
 }
 
@@ -109,11 +122,11 @@ async fn insert<'a>(
     turns: &Collection<Document>,
     jobs: impl Iterator<Item = &'a Job>,
 ) -> Result<Vec<Refused>, StoreError> {
-    let documents: Vec<&Document> = jobs.map(|job| &job.document).collect();
+    let documents: Vec<&RawDocumentBuf> = jobs.map(|job| &job.document).collect();
     if documents.is_empty() {
         return Ok(Vec::new());
     }
-    match turns.insert_many(documents).ordered(false).await {
+    match turns.clone_with_type::<RawDocumentBuf>().insert_many(documents).ordered(false).await {
         Ok(_) => Ok(Vec::new()),
         Err(error) => refused_documents(error),
     }
@@ -143,8 +156,10 @@ async fn places_before(turns: &Collection<Document>, jobs: &[Job]) -> Result<Has
         return Ok(HashSet::new());
     }
     let found = async {
+        // All in one answer.
+        let batch = u32::try_from(wanted.len()).unwrap_or(u32::MAX).saturating_add(1);
         let find = turns.find(doc! { "$or": wanted }).projection(doc! { "_id": 0, "dialog_id": 1, "seq": 1 });
-        find.await?.try_collect().await
+        find.batch_size(batch).await?.try_collect().await
     };
     let found: Vec<Document> = found.await.map_err(|error: Error| failed(error))?;
     let place = |turn: &Document| Ok((DialogueId(integer(turn, "dialog_id")?), integer(turn, "seq")?));

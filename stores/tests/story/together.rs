@@ -30,16 +30,25 @@ async fn each_has_its_own_fate(stores: &Stores, user: UserId, dialogues: &[Dialo
         NewTurn { id: format!("{:024x}", ids.get()), ..turn(user, dialogue, seq, "together") }
     };
     let keyed = |dialogue| NewTurn { idempotency: Some(("one".to_owned(), [7; 32])), ..at(dialogue, 1) };
-    let [holes, twins, keys, good @ ..] = dialogues else { panic!("too few dialogues") };
+    let [hole, twins, key, same_key, good @ ..] = dialogues else { panic!("too few dialogues") };
 
-    let some = [at(*holes, 2), at(*twins, 1), at(*twins, 1), keyed(*keys), keyed(*keys)];
-    let found = fates(stores, good.iter().map(|dialogue| at(*dialogue, 1)).chain(some)).await;
-    let (of_good, of_some) = found.split_at(good.len());
+    // The one without a turn before it comes first, so that what is inserted has other places than what is submitted.
+    let odd = [at(*hole, 2), at(*twins, 1), at(*twins, 1), keyed(*key), keyed(*same_key)];
+    let odd_ids = odd.clone().map(|turn| turn.id);
+    let found = fates(stores, odd.into_iter().chain(good.iter().map(|dialogue| at(*dialogue, 1)))).await;
+    let (of_odd, of_good) = found.split_at(odd_ids.len());
     assert!(of_good.iter().all(|fate| *fate == Appended::Stored), "{of_good:?}");
-    assert_eq!(of_some[0], Appended::Conflict, "the turn before is missing");
-    let stored = |fates: &[Appended]| fates.iter().filter(|fate| **fate == Appended::Stored).count();
-    assert_eq!(stored(&of_some[1..3]), 1, "one of two turns with one number: {of_some:?}");
-    assert_eq!(stored(&of_some[3..5]), 1, "one of two turns with one key: {of_some:?}");
+    assert_eq!(of_odd[0], Appended::Conflict, "the turn before is missing");
+    for (pair, other) in [(1..3, Appended::Conflict), (3..5, Appended::Duplicate)] {
+        let stored = pair.clone().find(|number| of_odd[*number] == Appended::Stored).expect("one of the two is stored");
+        let refused = pair.start + pair.end - 1 - stored;
+        assert_eq!(of_odd[refused], other, "{of_odd:?}");
+        let mut there = Vec::new();
+        for dialogue in [*twins, *key, *same_key] {
+            there.extend(stores.turns.of_dialogue(dialogue, 0, 9).await.unwrap().into_iter().map(|turn| turn.id));
+        }
+        assert!(there.contains(&odd_ids[stored]) && !there.contains(&odd_ids[refused]), "{there:?} of {odd_ids:?}");
+    }
 
     let second = fates(stores, good.iter().map(|dialogue| at(*dialogue, 2))).await;
     assert!(second.iter().all(|fate| *fate == Appended::Stored), "{second:?}");

@@ -6,8 +6,10 @@ use rayon::prelude::*;
 use super::{Head, Rows, add_scaled, objective::Objective};
 use crate::decide::features::Sparse;
 
-/// Passes over all rows.
+/// Passes over all rows, at least.
 const PASSES: usize = 4;
+/// Steps, at least: with few thousand rows, four passes would not make enough.
+const STEPS: usize = 160;
 /// Rows of a step.
 const BATCH: usize = 384;
 /// How far the first step moves a weight; the steps shorten evenly to zero.
@@ -28,39 +30,39 @@ pub(super) fn descend(head: &Head, rows: &Rows<'_>, mut weights: Vec<f32>) -> Ve
     let objective = Objective::new(&rows, head);
     let penalised = weights.len() - head.classes;
     let mut adam = Adam::new(weights.len(), objective.decay(), penalised);
-    let steps = PASSES * batches;
+    let steps = (PASSES * batches).max(STEPS);
     for step in 0..steps {
-        let ends = &dealt.ends[step % batches..];
-        let parts = objective.evaluate_rows(&weights, &(ends[0]..ends[1]));
+        let bounds = &dealt.bounds[step % batches..];
+        let parts = objective.evaluate_rows(&weights, &(bounds[0]..bounds[1]));
         let gradients: Vec<&[f32]> = parts.iter().map(|part| part.gradient.as_slice()).collect();
         adam.step(&mut weights, &gradients, RATE * (1.0 - step as f32 / steps as f32));
     }
     weights
 }
 
-/// The rows in another order. They come sorted by class; dealt in turn, each batch has some of each class.
+/// The rows in another order. They often come sorted by class; dealt in turn, each batch has some of each class.
 struct Dealt {
     dense: Vec<f32>,
     sparse: Vec<Sparse>,
     class_of: Vec<usize>,
-    /// Where each batch ends, after a zero.
-    ends: Vec<usize>,
+    /// Batch `i` has the rows from `bounds[i]` to `bounds[i + 1]`.
+    bounds: Vec<usize>,
 }
 
 impl Dealt {
     fn new(rows: &Rows<'_>, batches: usize) -> Self {
         let count = rows.class_of.len();
         let dimension = rows.dense.len() / count.max(1);
-        let (mut order, mut ends) = (Vec::with_capacity(count), vec![0]);
+        let (mut order, mut bounds) = (Vec::with_capacity(count), vec![0]);
         for batch in 0..batches {
             order.extend((batch..count).step_by(batches));
-            ends.push(order.len());
+            bounds.push(order.len());
         }
         Self {
             dense: order.iter().flat_map(|row| &rows.dense[row * dimension..][..dimension]).copied().collect(),
             sparse: order.iter().map(|row| rows.sparse[*row].clone()).collect(),
             class_of: order.iter().map(|row| rows.class_of[*row]).collect(),
-            ends,
+            bounds,
         }
     }
 }
@@ -121,8 +123,9 @@ mod tests {
     use super::*;
     use crate::{embedding::normalize, random::Random};
 
-    const CLASSES: usize = 12;
-    const DIMENSION: usize = 24;
+    // More weights than a chunk has, and more classes than a block.
+    const CLASSES: usize = 70;
+    const DIMENSION: usize = 256;
 
     /// Rows around a centre of each class, sorted by class; half of them have a sparse feature of their class.
     fn rows(count: usize) -> (Vec<f32>, Vec<Sparse>, Vec<usize>) {
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn comes_near_to_the_optimum_on_any_number_of_threads() {
-        let (dense, sparse, class_of) = rows(6_000);
+        let (dense, sparse, class_of) = rows(4_200);
         let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };
         let cost = |head: &Head| Objective::new(&rows, head).cost(&head.weights).unwrap();
         let best = cost(&Head::fit(&rows, CLASSES));
@@ -152,9 +155,16 @@ mod tests {
             pool.install(|| Head::fit_many(&rows, CLASSES, None))
         };
         let found = on(3);
-        assert!(cost(&found) < 1.1 * best + 1e-3, "{} and {best}", cost(&found));
+        assert!(cost(&found) < 1.1 * best, "{} and {best}", cost(&found));
         assert_eq!(found.weights, on(1).weights);
         let again = Head::fit_many(&rows, CLASSES, Some(&found));
-        assert!(cost(&again) < 1.05 * best + 1e-3, "{} and {best}", cost(&again));
+        assert!(cost(&again) < 1.1 * best, "{} and {best}", cost(&again));
+    }
+
+    #[test]
+    fn without_rows_there_is_nothing_to_learn() {
+        let nothing = Rows { dense: &[], sparse: &[], class_of: &[] };
+        let head = Head::fit_many(&nothing, 3, None);
+        assert!(head.weights.iter().all(|weight| *weight == 0.0));
     }
 }

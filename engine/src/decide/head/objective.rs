@@ -216,3 +216,36 @@ fn add_to_block(gradient: &mut [f32], stride: usize, residual: &[f32], sparse: &
         to.iter_mut().zip(residual).for_each(|(sum, part)| *sum += value * part);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    /// More classes than a block has, and some that are left.
+    const CLASSES: usize = 70;
+    const DIMENSION: usize = 3;
+    const ROWS: usize = 20;
+
+    #[test]
+    fn the_gradient_is_the_slope_of_the_cost() {
+        let mut random = Random::new(1);
+        let mut number = || random.below(2_001) as f32 / 1_000.0 - 1.0;
+        let dense: Vec<f32> = (0..ROWS * DIMENSION).map(|_| number()).collect();
+        let sparse: Vec<_> = (0..ROWS as u32).map(|row| vec![(row % 4, number()), (4 + row % 3, number())]).collect();
+        let class_of: Vec<usize> = (0..ROWS).map(|row| row * 7 % CLASSES).collect();
+        let rows = Rows { dense: &dense, sparse: &sparse, class_of: &class_of };
+        let head = Head::shape(&rows, CLASSES);
+        let objective = Objective::new(&rows, &head);
+        let weights: Vec<f32> = head.weights.iter().map(|_| number()).collect();
+        let gradient = objective.gradient(&weights).unwrap();
+        let along: Vec<f32> = gradient.iter().map(|_| number()).collect();
+        let moved = |step: f32| {
+            let at: Vec<f32> = weights.iter().zip(&along).map(|(weight, by)| weight + step * by).collect();
+            objective.cost(&at).unwrap()
+        };
+        let slope = (moved(0.01) - moved(-0.01)) / 0.02;
+        let expected: f32 = gradient.iter().zip(&along).map(|(part, by)| part * by).sum();
+        assert!((slope - expected).abs() < 1e-2 * expected.abs().max(0.1), "{slope} and {expected}");
+    }
+}
