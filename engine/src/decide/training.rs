@@ -106,6 +106,7 @@ pub fn train(set: &TrainingSet<'_>, progress: &mut TrainingProgress<'_>) -> Fitt
         let part = data.fit(&inside, &others, None);
         held_out.extend(data.score(&part, fold));
         outside.background.extend(data.score(&part, &background[step]));
+        // Only a descent starts from it.
         warm = Some(part.head);
     }
     let every: Vec<usize> = background.concat();

@@ -84,6 +84,7 @@ impl Config {
             ("limits.head_bytes", limits.head_bytes as u64, 1_024..=1_048_576),
             ("limits.head_seconds", limits.head_seconds, 1..=3_600),
             ("limits.idle_seconds", limits.idle_seconds, 20..=86_400),
+            // Twice as many may be in work, which is what the writer of turns in MongoDB takes at once.
             ("limits.parallel_turns", limits.parallel_turns as u64, 1..=2_048),
             ("limits.histories", limits.histories as u64, 1..=100_000),
             ("limits.histories_per_user", limits.histories_per_user as u64, 1..=100_000),

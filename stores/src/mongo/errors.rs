@@ -39,6 +39,9 @@ pub(super) fn refused_documents(error: Error) -> Result<Vec<Refused>, StoreError
             format!("{} ({}): {}", concern.code_name, concern.code, concern.message),
         ));
     }
+    let Some(write_errors) = write_errors else {
+        return Err(StoreError::outage(STORE, "an insert failed without a reason"));
+    };
     let cause = |error: &IndexedWriteError| {
         if error.code == DUPLICATE_KEY {
             let of_key = error.message.contains(KEY_INDEX);
@@ -47,7 +50,7 @@ pub(super) fn refused_documents(error: Error) -> Result<Vec<Refused>, StoreError
         let trouble = if BAD_DOCUMENT.contains(&error.code) { Trouble::Damage } else { Trouble::Outage };
         Err(StoreError { store: STORE, message: error.message.clone(), trouble })
     };
-    Ok(write_errors.iter().flatten().map(|error| Refused { place: error.index, cause: cause(error) }).collect())
+    Ok(write_errors.iter().map(|error| Refused { place: error.index, cause: cause(error) }).collect())
 }
 
 pub(super) fn is_command_error(error: &Error, name: &str) -> bool {

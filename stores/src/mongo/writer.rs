@@ -19,7 +19,7 @@ use super::{
 use crate::{Appended, DialogueId, KEY_LIFE, NewTurn, StoreError, breaker::Breaker};
 
 /// Turns that may wait, and turns of one write: so each turn is part of the next write. `late_writes` counts on that.
-/// `limits.parallel_turns` is smaller.
+/// At most twice `limits.parallel_turns` turns are in work, which is no more than this.
 const QUEUE: usize = 4_096;
 /// The largest document that MongoDB takes, in bytes.
 const LARGEST: usize = 16 << 20;
@@ -109,7 +109,8 @@ async fn store(turns: &Collection<Document>, jobs: &[Job]) -> Result<Vec<Fate>, 
     for Refused { place, cause } in insert(turns, following.iter().map(|&number| &jobs[number])).await? {
         let number = following[place];
         fates[number] = match cause {
-            Ok(Unique::Key) => take_over_key(turns, &jobs[number]).await?,
+            // The others are stored, whatever comes of this one.
+            Ok(Unique::Key) => take_over_key(turns, &jobs[number]).await,
             Ok(Unique::Other) => Ok(Appended::Conflict),
             Err(error) => Err(error),
         };
@@ -133,18 +134,20 @@ async fn insert<'a>(
 }
 
 /// Stores a turn whose idempotency key another turn has, if that has outlived its key.
-async fn take_over_key(turns: &Collection<Document>, job: &Job) -> Result<Fate, StoreError> {
-    let Some(outlived) = &job.outlived else { return Ok(Ok(Appended::Conflict)) };
+async fn take_over_key(turns: &Collection<Document>, job: &Job) -> Fate {
+    let Some(outlived) = &job.outlived else { return Ok(Appended::Conflict) };
     let freed = turns.update_one(outlived.clone(), doc! { "$unset": { "idempotency_key": "" } }).await;
     if freed.map_err(failed)?.matched_count == 0 {
-        return Ok(Ok(Appended::Duplicate));
+        return Ok(Appended::Duplicate);
     }
     let refused = insert(turns, std::iter::once(job)).await?;
-    Ok(match refused.into_iter().next().map(|refused| refused.cause) {
+    match refused.into_iter().next().map(|refused| refused.cause) {
         None => Ok(Appended::Stored),
-        Some(Ok(_)) => Ok(Appended::Conflict),
+        // Another server was faster.
+        Some(Ok(Unique::Key)) => Ok(Appended::Duplicate),
+        Some(Ok(Unique::Other)) => Ok(Appended::Conflict),
         Some(Err(error)) => Err(error),
-    })
+    }
 }
 
 /// Those of the turns before that are there. A majority read finds a turn that was acknowledged; what it finds survives
