@@ -8,7 +8,7 @@ use crate::decide::features::Sparse;
 
 /// Passes over all rows, at least.
 const PASSES: usize = 4;
-/// Steps, at least: with few thousand rows, four passes would not make enough.
+/// Steps, at least: with a few thousand rows, four passes make too few of them.
 const STEPS: usize = 160;
 /// Rows of a step.
 const BATCH: usize = 384;

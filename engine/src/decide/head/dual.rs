@@ -4,8 +4,8 @@
 //! (yᵢ - pᵢ), in which each example has a term. Removing an example subtracts its term. The term of a new example is
 //! found while all others are fixed, which is a step of dual coordinate ascent (Yu, Huang and Lin, "Dual coordinate
 //! descent methods for logistic regression and maximum entropy models", Machine Learning 85, 2011). A few sweeps over
-//! the new examples and their neighbours adjust these to each other. The bias does not change. After a descent, which ends
-//! near the optimum, the terms are as near.
+//! the new examples and their neighbours adjust these to each other. The bias does not change. A descent ends near the
+//! optimum, so after it the sum holds only approximately.
 
 use super::{C, Head, Sparse, add_scaled};
 
